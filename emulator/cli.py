@@ -1,0 +1,268 @@
+"""The command line: serve, rules, gateways, render, inspect.
+
+Errors of use are one line on stderr and exit code 2; heavy rooms are loaded by the subcommand that needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from emulator import settings
+from emulator.settings import BadSetting, Settings
+
+if TYPE_CHECKING:
+    from emulator.journal import Entry
+    from emulator.server import Running
+
+NAME: Final = "image-api-emulator"
+
+
+class BadUse(Exception):
+    """A command that cannot be carried out; its text is one line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that `argv` (default: the process's own) spells; the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
+    except (BadUse, BadSetting) as error:
+        print(f"{NAME}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=NAME, description=_ABOUT, allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (run, about, add) in _COMMANDS.items():
+        command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        add(command)
+        command.set_defaults(run=run)
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return settings.load(vars(options))
+
+
+def _serve(options: argparse.Namespace) -> int:
+    chosen = _settings(options)
+    with _no_certificates():
+        import asyncio
+
+        from emulator import server  # noqa: F401 - loaded here so that it is loaded without certificates
+    return asyncio.run(_serving(chosen))
+
+
+async def _serving(chosen: Settings) -> int:
+    """Serve until SIGINT or SIGTERM."""
+    import asyncio
+    import signal
+
+    from emulator import files, server
+
+    tell = None if chosen.quiet or chosen.ready_json else _tell
+    try:
+        hall = server.Hall(chosen, tell)
+        running = await server.start(hall)
+    except files.BadFile as error:
+        raise BadUse(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise BadUse(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if chosen.ready_json:
+        print(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}), flush=True)
+    else:
+        print(_welcome(running), flush=True)
+    await stop.wait()
+    await running.stop()
+    return 0
+
+
+@contextmanager
+def _no_certificates() -> Iterator[None]:
+    """Keep aiohttp from loading the machine's CA bundle at import: 30 ms for a client that the command never uses."""
+    before = {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    os.environ.update(dict.fromkeys(before, os.devnull))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _welcome(running: Running) -> str:
+    """What `serve` prints once it answers."""
+    directory = running.hall.directory
+    width = max(map(len, directory.contracts))
+    lines = [f"Image API Emulator answers; base URLs (documented manners, seed {running.hall.settings.seed}):"]
+    for name, contract in directory.contracts.items():
+        lines.append(f"  {name:<{width}}  {running.url}/{name}{contract.dialect.base}")
+    default = directory.default.dialect.name
+    lines.append(f"Without a prefix, {default} answers: {running.url}/v1")
+    for contract in directory.contracts.values():
+        where = contract.dialect.document.source.path
+        lines += [f"{where}: {one.code}: {one.message}" for one in contract.dialect.findings]
+    return "\n".join(lines)
+
+
+def _tell(entry: Entry) -> None:
+    """One line for a call: time, session, gateway, model, status, rule, finding codes."""
+    from emulator import clock
+
+    view_model = entry.model or "-"
+    model = "".join(c if c.isprintable() else "?" for c in view_model[:40])
+    why = entry.problem.breach or entry.problem.kind if entry.problem else "draw" if entry.call else "-"
+    codes = " ".join(dict.fromkeys(finding.code for finding in entry.findings))
+    status = entry.reply.status if entry.reply else "-"
+    line = f"{clock.wall(entry.raw.received)} {entry.session} {entry.dialect.name} {model} {status} {why} {codes}"
+    try:
+        print(line.rstrip().encode("utf-8", "replace").decode(), flush=True)
+    except (OSError, ValueError):  # nobody reads the console any more; calls go on
+        sys.stdout = None
+
+
+def _dialects(options: argparse.Namespace) -> list[Any]:
+    from emulator import directory, files
+
+    try:
+        return directory.read(_settings(options).schema)
+    except files.BadFile as error:
+        raise BadUse(str(error)) from None
+
+
+def _gateways(options: argparse.Namespace) -> int:
+    rows = [("GATEWAY", "BASE PATH", "OPERATIONS", "MODELS", "TITLE")]
+    for one in _dialects(options):
+        operations = sorted({item.name for by_method in one.operations.values() for item in by_method.values()})
+        models = [name for operation in one.generating() for name in operation.models.listed]
+        rows.append((one.name, f"/{one.name}{one.base}", ", ".join(operations), ", ".join(models) or "any", one.title))
+    _print_table(rows)
+    return 0
+
+
+def _rules(options: argparse.Namespace) -> int:
+    from emulator import rulebook
+
+    known = {one.name: one for one in _dialects(options)}
+    if options.name not in known:
+        raise BadUse(f"unknown gateway {options.name!r}; known are {', '.join(known)}")
+    _print_table([("MODEL", "PARAMETER", "RULE", "SOURCE"), *rulebook.rows(known[options.name])])
+    return 0
+
+
+def _render(options: argparse.Namespace) -> int:
+    """Draw the picture that a server with the same seed draws for the same request, without a server."""
+    from emulator import files, picture, reply
+    from emulator.contract import Contract
+    from emulator.exchange import Problem, RawCall
+
+    chosen = _settings(options)
+    known = {one.name: one for one in _dialects(options)}
+    name = chosen.gateway or "ezmodel"
+    if name not in known:
+        raise BadUse(f"unknown gateway {name!r}; known are {', '.join(known)}")
+    body = {key: value for key in _REQUEST if (value := getattr(options, key)) is not None}
+    try:
+        contract = Contract(known[name])
+        operation = next(contract.dialect.generating())
+        headers = {"Content-Type": "application/json"}
+        raw = RawCall("POST", operation.path, "", headers, b"", body, None, (), "", 0)
+        call = contract.accept(raw, operation, "sk-render")
+    except files.BadFile as error:
+        raise BadUse(str(error)) from None
+    except Problem as problem:
+        raise BadUse(f"{name} refuses that: {contract.dialect.wording.message(problem)}") from None
+    if not 0 <= options.index < call.count:
+        raise BadUse(f"--index {options.index}: the request makes {call.count} picture(s), counted from 0")
+    recipe = reply.recipe_of(call, name, chosen.seed, options.index)
+    try:
+        Path(options.output).write_bytes(picture.draw(recipe))
+    except OSError as error:
+        raise BadUse(f"--output {options.output!r}: {error.strerror}") from None
+    print(f"{options.output}: {recipe.width}x{recipe.height} {recipe.format}, recipe {recipe.digest}")
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from emulator import picture
+
+    failed = False
+    for path in options.file:
+        try:
+            found = asdict(picture.inspect(Path(path).read_bytes()))
+        except OSError as error:
+            raise BadUse(f"{path}: {error.strerror}") from None
+        except ValueError as error:
+            failed, found = True, {"error": str(error)}
+        print(json.dumps({"file": path, **found}, ensure_ascii=False))
+    return 1 if failed else 0
+
+
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    for row in rows:
+        print("  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+def _schema_flag(command: argparse.ArgumentParser) -> None:
+    about = "one more gateway's OpenAPI file (repeatable)"
+    command.add_argument("--schema", action="append", metavar="FILE", help=about)
+
+
+def _rules_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="GATEWAY")
+    _schema_flag(command)
+
+
+def _render_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("prompt", metavar="PROMPT")
+    for flag in ("model", "size", "quality", "style", "background", "output_format"):
+        command.add_argument(f"--{flag.replace('_', '-')}", metavar="VALUE", help=f"the request's {flag}")
+    command.add_argument("--output-compression", type=int, metavar="0-100", help="the request's output_compression")
+    command.add_argument("--n", type=int, metavar="N", help="the request's n")
+    command.add_argument("--index", type=int, default=0, metavar="N", help="which of n pictures, from 0 (0)")
+    command.add_argument("--gateway", metavar="NAME", help="the gateway that is asked (ezmodel)")
+    command.add_argument("--seed", metavar="N", help="the server's seed (0)")
+    command.add_argument(
+        "--output", "-o", default="picture.png", metavar="FILE", help="where to write it (%(default)s)"
+    )
+    _schema_flag(command)
+
+
+def _inspect_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", nargs="+", metavar="FILE")
+
+
+_ABOUT: Final = "A local stand-in for OpenAI-compatible image-generation gateways."
+_REQUEST: Final = (
+    "prompt", "model", "n", "size", "quality", "style", "background", "output_format", "output_compression",
+)  # fmt: skip
+_Command = tuple[Callable[[argparse.Namespace], int], str, Callable[[argparse.ArgumentParser], None]]
+_COMMANDS: Final[dict[str, _Command]] = {
+    "serve": (_serve, "answer calls until stopped", settings.add_flags),
+    "gateways": (_gateways, "list the gateways", _schema_flag),
+    "rules": (_rules, "print a gateway's rules and where each comes from", _rules_flags),
+    "render": (_render, "draw the picture of a request into a file, without a server", _render_flags),
+    "inspect": (_inspect, "read what picture files say of themselves, one line of JSON each", _inspect_flags),
+}

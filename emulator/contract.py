@@ -1,0 +1,190 @@
+"""Holds a call against its gateway's contract: a Call that keeps it, or the Problem it has.
+
+The one room that refuses. The order is the real one: key, body, model, unknown parameters, each parameter, defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from emulator.dialect import Dialect, ModelRules, Models, Operation
+from emulator.exchange import Breach, Call, Problem, RawCall, ReplyShape
+from emulator.files import BadFile
+from emulator.findings import Finding
+from emulator.recipe import LARGEST_SIDE
+from emulator.usage import TABLES
+from emulator.verdict import BadSchema, Broken, Judge, live_rules
+from emulator.wording import kind_of, quoted
+
+MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenAI's own
+
+
+class Contract:
+    """One gateway's contract, compiled; `keys` are the good API keys, None where any will do."""
+
+    def __init__(self, dialect: Dialect, keys: frozenset[str] | None = None) -> None:
+        """Compile every request schema of `dialect`; raises BadFile where one does not compile or checks nothing."""
+        self.dialect = dialect
+        self._keys = keys
+        self._judges: dict[str, Judge] = {}
+        for operation in dialect.generating():
+            assert operation.models is not None
+            for rules in _all_rules(operation.models):
+                if rules.reply.usage not in (None, *TABLES):
+                    known = ", ".join(TABLES)
+                    path = dialect.document.source.path
+                    raise BadFile(f"{path}: usage {rules.reply.usage!r} is no table; known are {known}")
+                if live_rules(dialect.document, rules.ref) == 0:
+                    place = f"{operation.method} {operation.path}"
+                    raise BadFile(f"{dialect.document.source.path}: {place} has no live rule in {rules.ref}")
+                try:
+                    self._judges[rules.ref] = Judge(dialect.document, rules.ref)
+                except BadSchema as error:
+                    raise BadFile(f"{dialect.document.source.path}: a schema does not compile: {error}") from None
+
+    def accept(self, raw: RawCall, operation: Operation, key: str | None) -> Call:
+        """`raw` understood as `operation`; raises Problem."""
+        self._authenticate(key)
+        if operation.models is None:
+            return Call(operation.name, None, {}, {}, 0, (0, 0), ReplyShape(), ())
+        body = _body(raw, operation.limit)
+        model, rules = _choose(operation.models, body)
+        findings = [*_duplicates(raw), *_findings(body, rules, model)]
+        if broken := self._judges[rules.ref].verdict(body):
+            raise _problem(broken[0], findings)
+        params = _filled(body, rules)
+        pixels = _pixels(params.get("size"), findings)
+        return Call(operation.name, model, body, params, _count(params), pixels, rules.reply, tuple(findings))
+
+    def _authenticate(self, key: str | None) -> None:
+        if not self.dialect.credentials:
+            return
+        if key is None:
+            raise Problem("missing_key")
+        if key.startswith("sk-invalid") or (self._keys is not None and key not in self._keys):
+            raise Problem("invalid_key", facts={"key": masked(key)})
+
+
+def masked(key: str) -> str:
+    """A key as OpenAI shows a wrong one: its first 8 and last 4 characters; a key of 12 or fewer whole."""
+    return key if len(key) <= 12 else f"{key[:8]}{'*' * min(len(key) - 12, 64)}{key[-4:]}"
+
+
+def _all_rules(models: Models) -> Iterator[ModelRules]:
+    yield from {rules.ref: rules for rules in (*models.listed.values(), models.otherwise) if rules}.values()
+
+
+def _body(raw: RawCall, limit: int) -> Mapping[str, Any]:
+    """The JSON object that `raw` carries; raises Problem for every other body."""
+    if raw.trouble == "too_large":
+        length = raw.headers.get("Content-Length", "")
+        read = length if length.isdecimal() and int(length) > limit else str(limit + 1)
+        raise Problem("too_large", facts={"limit": str(limit), "length": read[:20]})
+    kind = raw.headers.get("Content-Type", "")
+    if kind != "application/json" and not _is_json(kind):
+        raise _refusal("content_type", {"content_type": kind[:100]})
+    if raw.trouble is not None:
+        facts = {"value": quoted(raw.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
+        raise _refusal(raw.trouble, facts)
+    if not isinstance(raw.json, Mapping):
+        raise _refusal("not_an_object", {"actual": kind_of(raw.json)})
+    return raw.json
+
+
+def _is_json(kind: str) -> bool:
+    """Whether a Content-Type means JSON in UTF-8."""
+    name, *options = (part.strip().lower() for part in kind.split(";"))
+    charsets = [option.partition("=")[2].strip(' "') for option in options if option.startswith("charset")]
+    return name == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)
+
+
+def _choose(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
+    """The model that is meant, and its rules."""
+    if "model" in body:
+        model = body["model"]
+        if not isinstance(model, str):
+            facts = {"expected": "a string", "actual": kind_of(model)}
+            raise _refusal("type", facts, "model", models.source, model)
+        rules = models.listed.get(model, models.otherwise)
+        if rules is None:
+            raise Problem("unknown_model", "model", facts={"model": model[:200]}, source=models.source, value=model)
+        return model, rules
+    model = next((name for param, name in models.when_present.items() if param in body), models.default)
+    rules = models.otherwise if model is None else models.listed.get(model, models.otherwise)
+    if rules is None or (model is None and "model" in rules.required):
+        raise _refusal("missing", {}, "model", models.source)
+    return model, rules
+
+
+def _duplicates(raw: RawCall) -> Iterator[Finding]:
+    for key in raw.duplicates[:_MOST_FINDINGS]:
+        yield Finding("duplicate_key", f"the body gives {key[:100]!r} twice; the last one counts", key[:100])
+
+
+def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
+    """What is worth knowing about parameters that are allowed."""
+    if not rules.closed.value:
+        for name in [name for name in body if name not in rules.parameters][:_MOST_FINDINGS]:
+            yield Finding("unknown_parameter", f"{name[:100]!r} is not on the gateway's page", name[:100])
+    for name in rules.ignored:
+        if name in body:
+            yield Finding("parameter_ignored", f"{name!r} has no effect with {(model or 'this model')[:100]}", name)
+
+
+def _filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
+    """The parameters that count: defaults for what is absent, aliases resolved."""
+    params = {**rules.defaults, **body}
+    for name, means in rules.means.items():
+        if name in params:
+            value = params[name]
+            params[name] = means.get(value if isinstance(value, str) else json.dumps(value), value)
+    return params
+
+
+def _count(params: Mapping[str, Any]) -> int:
+    """How many pictures; where a file sets no bounds for `n`, OpenAI's hold."""
+    count = params.get("n", 1)
+    facts = {"value": quoted(count)}
+    if not isinstance(count, int) or isinstance(count, bool):
+        raise _refusal("type", {"expected": "an integer", "actual": kind_of(count)}, "n", "assumed", count)
+    if count < 1:
+        raise _refusal("below_minimum", {"limit": "1", **facts}, "n", "assumed", count)
+    if count > MOST_PICTURES:
+        raise _refusal("above_maximum", {"limit": str(MOST_PICTURES), **facts}, "n", "assumed", count)
+    return count
+
+
+def _pixels(size: Any, findings: list[Finding]) -> tuple[int, int]:
+    """Width and height to draw; notes a finding where they are not what was asked for."""
+    if size is None or size == "auto":
+        return _USUAL_PIXELS
+    if isinstance(size, str) and (match := _SIZE.fullmatch(size)):
+        width, height = int(match[1]), int(match[2])
+        if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
+            return width, height
+    findings.append(Finding("size_not_drawn", f"{quoted(size)} cannot be drawn; the picture is 1024x1024", "size"))
+    return _USUAL_PIXELS
+
+
+def _problem(broken: Broken, findings: list[Finding]) -> Problem:
+    if code := _TOLD.get(broken.breach):
+        findings.append(Finding(code, f"{broken.param} is {quoted(broken.value)}", broken.param))
+    return Problem(
+        "invalid_request", broken.param, broken.breach, broken.facts, broken.rule, broken.source, broken.value,
+        findings=tuple(findings),
+    )  # fmt: skip
+
+
+def _refusal(
+    breach: Breach, facts: Mapping[str, str], param: str | None = None, source: str | None = None, value: Any = None
+) -> Problem:
+    return Problem("invalid_request", param, breach, facts, source=source, value=value)
+
+
+_SIZE: Final = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
+_USUAL_PIXELS: Final = (1024, 1024)
+_MOST_FINDINGS: Final = 10  # of one code in one call; a person reads no more
+_TOLD: Final[Mapping[Breach, str]] = {"stream_true": "streaming_not_emulated"}

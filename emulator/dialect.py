@@ -1,0 +1,270 @@
+"""A gateway's manners, from its OpenAPI file: operations, credentials, models, the wording of refusals, replies' shape.
+
+A dialect is data with a closed vocabulary; the same code serves every gateway, and what a file does not say takes the
+defaults of an OpenAI-compatible API. Whatever would leave a call unchecked or unworded stops the start (BadFile).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from emulator import files, openapi, wording
+from emulator.exchange import OperationName, Problem, Reply, ReplyShape
+from emulator.files import Pointer
+from emulator.findings import Finding
+from emulator.openapi import Document, FoundOperation, Keyword, Parameter
+from emulator.wording import Wording
+
+GENERATE_LIMIT: Final = 2**20  # bytes of body; the longest prompt is 32,000 characters, so 1 MiB is ample
+
+
+@dataclass(frozen=True)
+class Credential:
+    """Where a key stands: in `header`, behind `scheme` ("bearer") or alone (None)."""
+
+    header: str
+    scheme: str | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class ModelRules:
+    """What one model (or a family of them) takes: `ref` leads to its request schema in the gateway's file."""
+
+    ref: str
+    parameters: Mapping[str, Parameter]
+    required: frozenset[str]
+    closed: Keyword
+    reply: ReplyShape
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """What counts for a parameter that is not given."""
+        return {name: line["default"].value for name, line in self.parameters.items() if "default" in line}
+
+    @cached_property
+    def means(self) -> Mapping[str, Mapping[str, Any]]:
+        """For a parameter, the values that stand for another value, as JSON text."""
+        return {name: line[_MEANS].value for name, line in self.parameters.items() if _MEANS in line}
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """The parameters that are allowed but have no effect."""
+        return frozenset(n for n, line in self.parameters.items() if _IGNORED in line and line[_IGNORED].value is True)
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which rules hold for which model; `otherwise` is for unlisted names, None where they are unknown."""
+
+    listed: Mapping[str, ModelRules]
+    default: str | None
+    when_present: Mapping[str, str]
+    otherwise: ModelRules | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation under its full path; `models` is None where no body is taken, `example` a canned body, or None."""
+
+    name: OperationName
+    method: str
+    path: str
+    models: Models | None
+    example: Any
+    limit: int = GENERATE_LIMIT
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One gateway. `base` is the path that a client's base URL ends with; `credentials` say how a key is sent."""
+
+    name: str
+    title: str
+    base: str
+    hosts: frozenset[str]
+    credentials: tuple[Credential, ...]
+    operations: Mapping[str, Mapping[str, Operation]]
+    wording: Wording
+    document: Document
+    findings: tuple[Finding, ...]
+
+    def key(self, headers: Mapping[str, str]) -> str | None:
+        """The API key that a call carries, None where it carries none that this gateway would find."""
+        for credential in self.credentials:
+            value = headers.get(credential.header, "").strip()
+            scheme, _, rest = value.partition(" ")
+            if credential.scheme is None:
+                key = "" if scheme.lower() in _SCHEMES else value
+            else:
+                key = rest.strip() if scheme.lower() == credential.scheme else ""
+            if key:
+                return key
+        return None
+
+    def render(self, problem: Problem) -> Reply:
+        """`problem` as this gateway answers it."""
+        return self.wording.render(problem)
+
+    def generating(self) -> Iterator[Operation]:
+        """The operations that take a body, one path of each."""
+        seen: set[int] = set()
+        for by_method in self.operations.values():
+            for operation in by_method.values():
+                if operation.models is not None and id(operation.models) not in seen:
+                    seen.add(id(operation.models))
+                    yield operation
+
+
+def read(path: Path) -> Dialect:
+    """The gateway that the file at `path` describes; raises BadFile."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
+        raise files.BadFile(f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores")
+    document = openapi.read(path)
+    root, source = document.root, document.source
+    own = source.known_keys(["x-emulator-gateway"], root.get("x-emulator-gateway", {}), ("hosts", "wording"))
+    found = document.operations
+    generating = [operation for operation in found if operation.name == "generate"]
+    if not generating:
+        raise source.fault(["paths"], "no operation about images: no POST path ends with /images/generations")
+    base = re.sub(r"/images/generations/?$", "", generating[0].path)
+    hosts = {urlsplit(url).hostname for url in document.servers} | set(own.get("hosts", ()))
+    operations: dict[str, dict[str, Operation]] = {}
+    shared: dict[int, Models] = {}
+    for operation in found:
+        operations.setdefault(operation.path, {})[operation.method] = _operation(document, operation, shared)
+    info = root.get("info") or {}
+    return Dialect(
+        name=document.name,
+        title=info.get("title") or document.name,
+        base=base,
+        hosts=frozenset(host for host in hosts if host),
+        credentials=tuple(_credentials(document, generating[0])),
+        operations=operations,
+        wording=_wording(document, own),
+        document=document,
+        findings=tuple(document.findings),
+    )
+
+
+def _operation(document: Document, found: FoundOperation, shared: dict[int, Models]) -> Operation:
+    """One operation; two paths that lead to the same node share their models, so that these compile once."""
+    if found.name == "models":
+        return Operation(found.name, found.method, found.path, None, _example(document, found))
+    if id(found.node) not in shared:
+        shared[id(found.node)] = _models(document, found)
+    return Operation(found.name, found.method, found.path, shared[id(found.node)], None)
+
+
+def _example(document: Document, found: FoundOperation) -> Any:
+    answer = document.resolve((found.node.get("responses") or {}).get("200") or {})
+    media = (answer.get("content") or {}).get("application/json") or {}
+    return media.get("example")
+
+
+def _models(document: Document, found: FoundOperation) -> Models:
+    """The rules for each model of an operation, by the discriminator of its request schema."""
+    pointer = [*found.pointer, "requestBody", "content", "application/json", "schema"]
+    body = document.resolve(found.node.get("requestBody") or {}, found.pointer)
+    schema = ((body.get("content") or {}).get("application/json") or {}).get("schema")
+    if not isinstance(schema, Mapping):
+        message = f"{found.method} {found.path} has no JSON request schema, so no live rule"
+        raise document.source.fault(found.pointer, message)
+    ref = schema["$ref"] if set(schema) == {"$ref"} else "#/" + "/".join(_escaped(step) for step in pointer)
+    schema = document.resolve(schema, pointer)
+    choice = schema.get("x-emulator-models", {})
+    discriminator = schema.get("discriminator") or {}
+    if discriminator.get("propertyName") != "model":
+        rules = _rules(document, ref, pointer)
+        default = rules.defaults.get("model")
+        return Models({}, default if isinstance(default, str) else None, {}, rules, None)
+    known = ("default", "when_present", "otherwise", "source")
+    document.source.known_keys([*pointer, "x-emulator-models"], choice, known)
+    mapping = discriminator.get("mapping") or {
+        part["$ref"].rsplit("/", 1)[-1]: part["$ref"] for key in ("oneOf", "anyOf") for part in schema.get(key, ())
+    }
+    listed = {str(name): _rules(document, target, pointer) for name, target in mapping.items()}
+    otherwise = choice.get("otherwise", "unknown")
+    for name in (choice.get("default"), *(choice.get("when_present") or {}).values()):
+        if name is not None and name not in listed:
+            message = f"x-emulator-models names {name!r}; the discriminator knows {', '.join(listed)}"
+            raise document.source.fault(pointer, message)
+    return Models(
+        listed=listed,
+        default=choice.get("default"),
+        when_present=choice.get("when_present") or {},
+        otherwise=None if otherwise == "unknown" else _rules(document, otherwise, pointer),
+        source=choice.get("source"),
+    )
+
+
+def _rules(document: Document, ref: str, pointer: Pointer) -> ModelRules:
+    schema = document.at(ref, pointer)
+    said = document.annotation(schema, "x-emulator-reply") or {}
+    known = ("fields", "revised_prompt", "delivery", "usage", "usage_fields")
+    document.source.known_keys([*pointer, "x-emulator-reply"], said, known)
+    for key, value in said.items():
+        if key in _REPLY_WORDS and value not in _REPLY_WORDS[key]:
+            allowed = ", ".join(_REPLY_WORDS[key])
+            message = f"x-emulator-reply.{key} is {files.describe(value)}; expected {allowed}"
+            raise document.source.fault(pointer, message)
+    shape: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    sources = document.annotation(schema, "x-emulator-source")
+    source = sources.get("unevaluatedProperties") if isinstance(sources, Mapping) else sources
+    closed = any(schema.get(key) is False for key in ("unevaluatedProperties", "additionalProperties"))
+    return ModelRules(
+        ref=ref,
+        parameters=document.parameters(schema),
+        required=document.required(schema),
+        closed=Keyword(closed, source),
+        reply=replace(ReplyShape(), **shape),
+    )
+
+
+def _credentials(document: Document, operation: FoundOperation) -> Iterator[Credential]:
+    """How a key is sent, by the file's security schemes; as `Bearer` where it names none that is known."""
+    schemes = (document.root.get("components") or {}).get("securitySchemes") or {}
+    required = operation.node.get("security", document.root.get("security"))
+    if required == [] or (required and {} in required):
+        return
+    found = False
+    for name in dict.fromkeys(name for requirement in required or [] for name in requirement):
+        scheme = schemes.get(name)
+        if isinstance(scheme, Mapping):
+            found = True
+            source = scheme.get("x-emulator-source")
+            if scheme.get("type") == "apiKey" and scheme.get("in") == "header":
+                yield Credential(str(scheme.get("name", "Authorization")).lower(), None, source)
+            else:
+                yield Credential("authorization", "bearer", source)
+    if not found:
+        yield Credential("authorization", "bearer", "assumed")
+
+
+def _wording(document: Document, own: Mapping[str, Any]) -> Wording:
+    """The wording that the gateway's file refers to, or OpenAI's."""
+    if "wording" not in own:
+        return wording.read(files.schemas() / "wordings/openai.yaml")
+    pointer = ["x-emulator-gateway", "wording"]
+    name = document.source.known_keys(pointer, own["wording"], ("$ref",)).get("$ref")
+    folder = document.source.path.parent
+    if not isinstance(name, str) or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise document.source.fault(pointer, f"{files.describe(name)} is no file inside the gateway's own folder")
+    return wording.read(folder / name)
+
+
+def _escaped(step: str | int) -> str:
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+_REPLY_WORDS: Final = {"revised_prompt": ("none", "echoed", "rewritten"), "delivery": ("url", "b64_json")}
+_SCHEMES: Final = ("bearer", "basic")
+_MEANS: Final = "x-emulator-means"
+_IGNORED: Final = "x-emulator-ignored"

@@ -1,0 +1,86 @@
+"""Which gateway, and which of its operations, an address means.
+
+Three ways lead to a gateway: its name as the first part of the path, its real host name, or being the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from emulator import dialect, files
+from emulator.contract import Contract
+from emulator.dialect import Dialect, Operation
+from emulator.exchange import Problem
+
+RESERVED: Final = ("_emulator", "pictures", "s")
+"""Names that no gateway can have: the emulator's own first parts of a path."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a call goes: `path` is the gateway's own, `operations` what can be done there, by method."""
+
+    contract: Contract
+    path: str
+    operations: Mapping[str, Operation]
+
+    @property
+    def dialect(self) -> Dialect:
+        """The gateway's manners."""
+        return self.contract.dialect
+
+    def operation(self, method: str) -> Operation:
+        """The operation that `method` means; raises Problem where there is none."""
+        if method in self.operations:
+            return self.operations[method]
+        facts = {"method": method[:20], "path": self.path[:500]}
+        if not self.operations:
+            raise Problem("not_found", facts=facts)
+        allowed = ", ".join((*self.operations, "OPTIONS"))
+        raise Problem("wrong_method", facts=facts, headers=(("Allow", allowed),))
+
+
+class Directory:
+    """All gateways of one server."""
+
+    def __init__(self, contracts: Iterable[Contract], default: str) -> None:
+        """`default` names the gateway that answers where neither path nor host say which; raises BadFile."""
+        self.contracts = {contract.dialect.name: contract for contract in contracts}
+        if default not in self.contracts:
+            raise files.BadFile(f"--gateway {default!r} is unknown; known are {', '.join(self.contracts)}")
+        self.default = self.contracts[default]
+        self._by_host = {host: contract for contract in self.contracts.values() for host in contract.dialect.hosts}
+
+    def find(self, host: str, path: str) -> Destination:
+        """Where a call to `path` at `host` goes."""
+        _, first, *rest = path.split("/", 2)
+        contract = self.contracts.get(first)
+        if contract is not None:
+            return _destination(contract, "/" + "".join(rest))
+        contract = self._by_host.get(host.partition(":")[0].lower())
+        if contract is not None:
+            return _destination(contract, path)
+        base = self.default.dialect.base
+        if base != "/v1" and path.startswith("/v1/"):
+            path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
+        return _destination(self.default, path)
+
+
+def read(extra: Iterable[str]) -> list[Dialect]:
+    """The gateways that ship, and those that the files `extra` describe; raises BadFile."""
+    found: dict[str, Dialect] = {}
+    shipped = sorted(path for path in files.schemas().glob("*.yaml"))
+    for path in (*shipped, *map(Path, extra)):
+        gateway = dialect.read(path)
+        if gateway.name in RESERVED or gateway.name in found:
+            why = f"is taken by {found[gateway.name].document.source.path}" if gateway.name in found else "is reserved"
+            raise files.BadFile(f"{path}: the gateway's name {gateway.name!r} (the file's stem) {why}")
+        found[gateway.name] = gateway
+    return list(found.values())
+
+
+def _destination(contract: Contract, path: str) -> Destination:
+    return Destination(contract, path, contract.dialect.operations.get(path, {}))

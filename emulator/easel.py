@@ -1,0 +1,229 @@
+"""What a landscape is painted with: numbers from a seed, a palette of 32 colours, a few broad brushes, stencils.
+
+Shares the PIL door with *picture* and *landscape*. Fractions are only added, subtracted, multiplied and divided (no
+sines), so that every machine gets the same pixels; nothing is done pixel by pixel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from PIL import Image, ImageDraw
+
+SKIES: Final = 9
+LANDS: Final = 6
+
+T = TypeVar("T")
+Point = tuple[float, float]
+Colour = tuple[int, int, int]
+Figure = tuple[tuple[int, tuple[Point, ...]], ...]  # colours, and the corners to fill with them
+
+
+class Place:
+    """Places in the palette."""
+
+    CLEAR = 0  # the only one that can be transparent
+    SKY = 1  # nine, from the zenith to the horizon
+    QUIET = 10  # the caption's first line
+    GLOW = 11  # two, the outer and the inner ring around the light
+    LIGHT = 13
+    CLOUD = 14  # two, the sunny and the shady
+    LAND = 16  # six, from far to near
+    SNOW = 22  # two, lit and shaded
+    WATER = 24  # three, from far to near
+    SPARK = 27  # two, for what should catch the eye
+    DARK = 29
+    BAND = 30  # behind the caption
+    INK = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Mood:
+    """An hour or a season: its colours (`#rrggbb`), the lands that suit it, and the air (snow, stars or aurora)."""
+
+    sky: tuple[str, str, str]
+    light: str
+    far: str
+    near: str
+    lands: tuple[str, ...]
+    air: str = ""
+    spark: tuple[str, str] = ("#ffedc2", "#e4603a")
+
+    @property
+    def dark(self) -> bool:
+        """Whether it is night."""
+        return self.air in ("stars", "aurora")
+
+
+class Numbers:
+    """Numbers from a seed; one stream, so the order of the questions is part of the picture."""
+
+    def __init__(self, seed: int) -> None:
+        self._next = _stream(seed).__next__
+
+    def between(self, low: float, high: float) -> float:
+        """A fraction from `low` to `high`."""
+        return low + (high - low) * self._next() / 65536
+
+    def pick(self, choices: Sequence[T]) -> T:
+        """One of the choices, each as likely."""
+        return choices[self._next() * len(choices) // 65536]
+
+    def chance(self, share: float) -> bool:
+        """True in `share` of the cases."""
+        return self._next() < share * 65536
+
+
+def _stream(seed: int) -> Iterator[int]:
+    block = 0
+    while True:
+        yield from struct.unpack("<512H", hashlib.shake_128(b"%d %d" % (seed, block)).digest(1024))
+        block += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One picture being painted; positions and sizes are in pixels, and `unit` is what sizes are measured in."""
+
+    image: Image.Image
+    pen: ImageDraw.ImageDraw
+    width: int
+    height: int
+    unit: float
+    numbers: Numbers
+    mood: Mood
+    rich: int
+    clear: bool
+    light: Point  # where the sun or the moon stands
+
+    def crest(self, base: float, height: float, length: float, pace: float = 0) -> list[Point]:
+        """A rolling line around `base`, `height` units up and down, its waves `length` units long, points `pace` px."""
+        numbers, wave = self.numbers, max(self.unit * length / 2, 1.0)
+        slope = _EASE if not pace else tuple(ease(i * pace / wave) for i in range(max(1, int(wave / pace))))
+        x, low, points = -wave * numbers.between(0, 1), numbers.between(-1, 1), list[Point]()
+        while x < self.width:
+            high = numbers.between(-1, 1)
+            start, rise, step = base + low * height * self.unit, (high - low) * height * self.unit, wave / len(slope)
+            points += [(x + i * step, start + rise * part) for i, part in enumerate(slope)]
+            x, low = x + wave, high
+        points.append((x, base + low * height * self.unit))
+        return points
+
+    def fill(self, crest: list[Point], colour: int) -> None:
+        """The land under a crest: a polygon only where the crest goes up and down, as that costs rows times points."""
+        foot = max(round(y) for _, y in crest)
+        self.shape([*crest, (crest[-1][0], foot), (crest[0][0], foot)], colour)
+        if foot < self.height:
+            self.pen.rectangle((0, foot, self.width, self.height), colour)
+
+    def figure(self, x: float, y: float, size: float, shapes: Figure) -> None:
+        """Shapes whose corners are given in `size` pixels from (x, y)."""
+        for colour, corners in shapes:
+            self.shape([(x + right * size, y + down * size) for right, down in corners], colour)
+
+    def shape(self, points: Sequence[Point], colour: int) -> None:
+        """A filled polygon."""
+        self.pen.polygon(whole(points), colour)
+
+    def box(self, left: float, top: float, right: float, bottom: float, colour: int) -> None:
+        """A filled rectangle."""
+        self.pen.rectangle((round(left), round(top), round(right), round(bottom)), colour)
+
+    def disc(self, x: float, y: float, radius: float, colour: int) -> None:
+        """A filled circle."""
+        self.pen.ellipse((round(x - radius), round(y - radius), round(x + radius), round(y + radius)), colour)
+
+
+def whole(points: Sequence[Point]) -> list[tuple[int, int]]:
+    """The points' nearest pixels."""
+    return [(round(x), round(y)) for x, y in points]
+
+
+def ease(part: float) -> float:
+    """From 0 to 1, slowly at both ends."""
+    return part * part * (3 - 2 * part)
+
+
+def tone(near: float) -> int:
+    """The colour of land that is far (0) or near (1)."""
+    return Place.LAND + round(near * (LANDS - 1))
+
+
+@lru_cache(maxsize=256)
+def palette(name: str, tint: int) -> bytes:
+    """The 32 colours of a mood, three bytes each; `tint` (0 to 6) leans them a little towards another hue."""
+    mood, lean = MOODS[name], _rgb(_TINTS[tint])
+    top, middle, low = (_mix(_rgb(stop), lean, 0.09) for stop in mood.sky)
+    light, far, near = _rgb(mood.light), _mix(_rgb(mood.far), lean, 0.1), _mix(_rgb(mood.near), lean, 0.05)
+    white, black = (255, 255, 255), (6, 8, 16)
+    shallow, sea = _mix(low, middle, 0.5), _mix(top, black, 0.3)
+    paler, rings = ((0.12, 0.06), (0.1, 0.24)) if mood.dark else ((0.62, 0.4), (0.22, 0.48))
+    colours = [
+        black,
+        *(_mix(top, middle, i / 4) if i < 4 else _mix(middle, low, (i - 4) / 4) for i in range(SKIES)),
+        _mix(low, white, 0.68 if mood.dark else 0.4),
+        *(_mix(middle, light, share) for share in rings),
+        light,
+        *(_mix(low, white, share) for share in paler),
+        *(_mix(far, near, i / (LANDS - 1)) for i in range(LANDS)),
+        _mix(low, white, 0.8),
+        _mix(_mix(low, far, 0.5), white, 0.3),
+        *(_mix(shallow, sea, share) for share in (0.25, 0.55, 0.9)),
+        *map(_rgb, mood.spark),
+        _mix(near, black, 0.5),
+        _mix(near, black, 0.74),
+        (250, 248, 242),
+    ]
+    return bytes(part for colour in colours for part in colour)
+
+
+def _rgb(text: str) -> Colour:
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def _mix(one: Colour, other: Colour, share: float) -> Colour:
+    red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
+    return red, green, blue
+
+
+STEPS: Final = 8  # points between two turns of a crest
+PARTS: Final = tuple(step / STEPS for step in range(STEPS + 1))
+_EASE: Final = tuple(map(ease, PARTS[:-1]))
+_TINTS: Final = ("#ffffff", "#ffc478", "#ff8296", "#9678ff", "#5aaaff", "#50d2be", "#000000")
+BOAT: Final = (
+    (Place.DARK, ((-0.55, 0), (0.55, 0), (0.35, 0.22), (-0.4, 0.22))),
+    (Place.SPARK, ((0, -1.5), (0, -0.1), (0.6, -0.1))),
+    (Place.SNOW, ((-0.07, -1.3), (-0.07, -0.1), (-0.45, -0.1))),
+)
+HOUSE: Final = (
+    (Place.DARK, ((-1, -0.8), (1, -0.8), (1, 0.8), (-1, 0.8))),
+    (Place.SPARK + 1, ((-1.35, -0.7), (1.35, -0.7), (0, -1.9))),
+    (Place.LIGHT, ((-0.55, -0.35), (-0.1, -0.35), (-0.1, 0.15), (-0.55, 0.15))),
+    (Place.SPARK, ((0.3, -0.35), (0.65, -0.35), (0.65, 0.8), (0.3, 0.8))),
+)
+BALLOON: Final = (
+    (Place.SPARK + 1, ((-0.9, 0.4), (0.9, 0.4), (0, 2))),
+    (Place.SPARK, ((-0.42, 0.4), (0.42, 0.4), (0, 2))),
+    (Place.DARK, ((-0.22, 1.75), (0.22, 1.75), (0.22, 2.1), (-0.22, 2.1))),
+)
+_LAKES: Final = ("peaks", "lake", "forest", "hills")
+_GREEN: Final = ("#58e6a8", "#2a8f86")
+MOODS: Final = {
+    "dawn": Mood(("#5b6ea8", "#e8a0a8", "#ffd9a8"), "#fff1c9", "#b98fa8", "#3b3355", (*_LAKES, "water")),
+    "noon": Mood(("#3f8fd8", "#86c3ee", "#dff1f7"), "#fffbe0", "#9cc3c9", "#2d6a4f", (*_LAKES[::3], "peaks", "water")),
+    "spring": Mood(("#58a6d6", "#a9dcea", "#f4f4d9"), "#fff6c2", "#b5d6a4", "#3f7d3a", ("hills", "lake", "forest")),
+    "dusk": Mood(("#2d2a5a", "#c0507a", "#ffb361"), "#ffe0a3", "#a8527c", "#241b3a", (*_LAKES, "water", "mesas")),
+    "night": Mood(("#0b1030", "#1b2a5c", "#3f5590"), "#f4efd6", "#34477a", "#0a0f24", (*_LAKES, "water"), "stars"),
+    "autumn": Mood(("#7fb0c4", "#f0d9b0", "#f9e9cf"), "#fff4d6", "#d9a066", "#6b2f1f", _LAKES),
+    "winter": Mood(("#8fb3d4", "#c9dcea", "#f4f2ee"), "#fffdf2", "#b4c9db", "#3a5270", _LAKES, "snow"),
+    "aurora": Mood(("#081326", "#0f2a46", "#1f4f62"), "#e9f5e4", "#25506a", "#06101c", _LAKES[:3], "aurora", _GREEN),
+    "desert": Mood(("#4aa0c8", "#f3c98b", "#fbe6bf"), "#fff3cf", "#e8b57c", "#a4502f", ("dunes", "mesas")),
+    "sea": Mood(("#2f7fb5", "#8fd0df", "#f1f3dc"), "#fffbe6", "#7fb5bf", "#1d4d66", ("water",)),
+    "mist": Mood(("#6fa3a0", "#b5d3c6", "#eef0d8"), "#fffdf0", "#a6c9b8", "#234a4c", ("forest", "peaks", "lake")),
+    "blossom": Mood(("#e79ab5", "#f7cfce", "#fff1e2"), "#fffaf0", "#dca6b8", "#5c3f72", ("hills", "peaks", "lake")),
+}

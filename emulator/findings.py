@@ -1,0 +1,69 @@
+"""What the emulator notices beside the answer: each finding has a code, and each code its text here.
+
+A finding never changes an answer. Codes are part of the public face: add, do not rename.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something worth knowing about a call or a file.
+
+    `code` is a key of FINDINGS, `message` one sentence about this very case, `param` the field it is about.
+    """
+
+    code: str
+    message: str
+    param: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a code that nobody explains (KeyError)."""
+        FINDINGS[self.code]
+
+
+FINDINGS: Final[dict[str, str]] = {
+    "unknown_parameter": (
+        "The request has a parameter that the gateway's page does not know. This gateway lets it by, another may "
+        "refuse it. Take it out, or check its spelling."
+    ),
+    "parameter_ignored": (
+        "The parameter is allowed but has no effect with this model, so the client does not get what it asks for. "
+        "Leave it out for this model."
+    ),
+    "duplicate_key": (
+        "The JSON body gives a key twice. The last value wins here and in most gateways, but the JSON standard "
+        "promises nothing. Send each key once."
+    ),
+    "size_not_drawn": (
+        "The gateway passes any size on, but the emulator draws only WIDTHxHEIGHT from 1x1 to 4096x4096. The picture "
+        "is 1024x1024 instead."
+    ),
+    "streaming_not_emulated": (
+        "The request asks for a stream. The emulator does not stream pictures yet, so it refuses rather than answer "
+        "with something that is no stream."
+    ),
+    "operation_left_out": (
+        "The OpenAPI file describes operations that are not about images. They are not served and answer 404."
+    ),
+    "no_servers": (
+        "The OpenAPI file has no usable `servers` entry, so there is no host and no base path: operations are served "
+        "under their own paths."
+    ),
+    "empty_title": "The OpenAPI file's `info.title` is empty. The file's name is used instead.",
+    "unknown_security_type": (
+        "A security scheme's `type` is not one that OpenAPI has (`type: bearer` should be `type: http` with "
+        "`scheme: bearer`). It is read as what it seems to mean."
+    ),
+    "unknown_security_scheme": (
+        "A security requirement names a scheme that `components.securitySchemes` does not define, often a tool's own "
+        "key put in the wrong place. It is left out."
+    ),
+    "keyword_of_another_version": (
+        "A schema uses a keyword of another version of OpenAPI (such as `examples` in 3.0, where it is `example`). "
+        "Tools that follow the declared version leave it out; so does the emulator."
+    ),
+}

@@ -1,0 +1,186 @@
+"""What was asked and what was answered, call by call.
+
+An entry leaves this room only through `view`, which blanks every key: keys appear in no page, file or line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from emulator import clock
+from emulator.dialect import Dialect
+from emulator.exchange import Call, Problem, RawCall, Reply
+from emulator.findings import Finding
+from emulator.memory import Memory
+from emulator.recipe import FORMATS
+
+BLANK: Final = "***"
+
+
+@dataclass
+class Entry:
+    """One call while it is answered, and after: what is not known yet is None. `duration` is seconds."""
+
+    number: int
+    session: str
+    request_id: str
+    raw: RawCall
+    key: str | None
+    began: float
+    dialect: Dialect
+    call: Call | None = None
+    problem: Problem | None = None
+    reply: Reply | None = None
+    duration: float | None = None
+    sent: bool = False
+
+    @property
+    def weight(self) -> int:
+        """About the bytes that it holds in memory."""
+        return 4000 + 6 * len(self.raw.body)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed, whether the call was answered or refused."""
+        return self.call.findings if self.call else self.problem.findings if self.problem else ()
+
+    @property
+    def operation(self) -> str | None:
+        """What was asked for, None where nothing that the gateway has."""
+        return self.call.operation if self.call else None
+
+    @property
+    def model(self) -> str | None:
+        """The model that answers, or that was asked for."""
+        if self.call:
+            return self.call.model
+        named = self.raw.json.get("model") if isinstance(self.raw.json, Mapping) else None
+        return named if isinstance(named, str) else None
+
+    def view(self) -> dict[str, Any]:
+        """The entry as JSON, with every key blanked."""
+        blank = _Blanker(self.key)
+        raw, call, reply = self.raw, self.call, self.reply
+        headers = {
+            name: BLANK if name.lower() in self._credential_headers else blank(value)
+            for name, value in raw.headers.items()
+        }
+        return {
+            "number": self.number,
+            "time": clock.iso(raw.received),
+            "session": self.session,
+            "request_id": self.request_id,
+            "gateway": self.dialect.name,
+            "operation": self.operation,
+            "model": blank(self.model),
+            "method": raw.method,
+            "path": blank(raw.path),
+            "query": blank(raw.query),
+            "headers": headers,
+            "given": blank(raw.json),
+            "params": blank(dict(call.params)) if call else None,
+            "unreadable": self._unreadable(blank),
+            "refused": self._refused(blank),
+            "status": reply.status if reply else None,
+            "sent": self.sent,
+            "duration": None if self.duration is None else round(self.duration, 6),
+            "pictures": [
+                {
+                    "recipe": one.digest, "width": one.width, "height": one.height, "format": one.format,
+                    "file": f"{one.digest}.{FORMATS[one.format]}", "index": one.index, "prompt_hash": one.prompt_hash,
+                }
+                for one in (reply.pictures if reply else ())
+            ],
+            "findings": [
+                {"code": finding.code, "message": blank(finding.message), "param": blank(finding.param)}
+                for finding in self.findings
+            ],
+        }  # fmt: skip
+
+    @property
+    def _credential_headers(self) -> frozenset[str]:
+        return CREDENTIAL_HEADERS | {credential.header for credential in self.dialect.credentials}
+
+    def _unreadable(self, blank: _Blanker) -> dict[str, Any] | None:
+        """What is known of a body that is no JSON: why, how long, and its beginning."""
+        if self.raw.trouble is None and (self.raw.json is not None or not self.raw.body):
+            return None
+        beginning = self.raw.body[:_SHOWN].decode("utf-8", "backslashreplace")
+        return {"why": self.raw.trouble, "length": len(self.raw.body), "beginning": blank(beginning)}
+
+    def _refused(self, blank: _Blanker) -> dict[str, Any] | None:
+        problem = self.problem
+        if problem is None:
+            return None
+        return {
+            "kind": problem.kind,
+            "breach": problem.breach,
+            "param": blank(problem.param),
+            "code": self.dialect.wording.code(problem),
+            "value": blank(problem.value),
+            "rule": problem.rule,
+            "source": problem.source,
+            "message": blank(self.dialect.wording.message(_keyless(problem))),
+        }
+
+
+class Journal:
+    """One session's calls."""
+
+    def __init__(self, memory: Memory[Entry], session: str) -> None:
+        self._memory = memory
+        self._session = session
+
+    async def end(self, entry: Entry) -> None:
+        """Write `entry` down; from now on it is only looked at."""
+        await self._memory.keep(self._session, entry)
+
+    async def calls(self) -> Sequence[Entry]:
+        """The calls still remembered, the oldest first."""
+        return await self._memory.entries(self._session) or ()
+
+
+class _Blanker:
+    """Blanks a call's own key, and whatever looks like one, in texts however deep they stand."""
+
+    def __init__(self, key: str | None) -> None:
+        self._own = key if key is not None and len(key) >= _LONG_ENOUGH else None
+
+    def __call__(self, value: Any) -> Any:
+        match value:
+            case str():
+                value = value.replace(self._own, BLANK) if self._own else value
+                value = _NAMED_KEY.sub(rf"\1{BLANK}", _LIKE_A_KEY.sub(BLANK, value))
+                return value.encode("utf-8", "backslashreplace").decode()
+            case Mapping():
+                return {
+                    self(name): BLANK if isinstance(name, str) and name.lower() in _CREDENTIAL_NAMES else self(part)
+                    for name, part in value.items()
+                }
+            case list() | tuple():
+                return [self(part) for part in value]
+            case _:
+                return value
+
+
+def _keyless(problem: Problem) -> Problem:
+    """`problem` without the key that a refusal of a wrong key shows to its owner."""
+    return replace(problem, facts={**problem.facts, "key": BLANK}) if "key" in problem.facts else problem
+
+
+CREDENTIAL_HEADERS: Final = frozenset({
+    "authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "x-auth-token",
+    "ocp-apim-subscription-key",
+})  # fmt: skip
+_LIKE_A_KEY: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:sk|pk|rk|key)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
+)
+_CREDENTIAL_NAMES: Final = frozenset({
+    "api_key", "api-key", "apikey", "access_token", "authorization", "password", "secret", "token",
+})  # fmt: skip
+_NAMED_KEY: Final = re.compile(r"(?i)\b((?:api[-_]?key|access_token|authorization|password|secret|token)=)[^&\s]+")
+_LONG_ENOUGH: Final = 8  # characters; a shorter key is a common word, and blanking it would spoil what was said
+_SHOWN: Final = 2000  # bytes of an unreadable body

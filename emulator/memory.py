@@ -1,0 +1,127 @@
+"""What is remembered, and nothing is remembered anywhere else: each session's calls, kept by session.
+
+Bounded in every direction: entries a session, bytes in all, sessions in all, and age.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+
+class Weighed(Protocol):
+    """Something that can be kept; `weight` is about the bytes that it holds."""
+
+    @property
+    def weight(self) -> int:
+        """About the bytes that it holds."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=Weighed)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is kept: entries of one session, bytes of all entries, sessions, and seconds an unused one stays."""
+
+    entries: int
+    bytes: int
+    sessions: int
+    age: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A session in a list: `used` is Unix seconds, `calls` counts also those no longer kept."""
+
+    name: str
+    calls: int
+    kept: int
+    began: float
+    used: float
+
+
+class Memory(Protocol[Kept]):
+    """The promise that every kind of memory keeps."""
+
+    async def begin(self, session: str, now: float) -> int:
+        """Count one more call of `session`, which begins if it is new; its number, from 1."""
+        ...
+
+    async def keep(self, session: str, entry: Kept) -> None:
+        """Remember `entry`; older ones make room."""
+        ...
+
+    async def entries(self, session: str) -> Sequence[Kept] | None:
+        """What is remembered of `session`, the oldest first; None if it is unknown."""
+        ...
+
+    async def sessions(self) -> Sequence[Summary]:
+        """All sessions, the longest unused first."""
+        ...
+
+
+@dataclass
+class _Shelf(Generic[Kept]):
+    began: float
+    used: float
+    calls: int = 0
+    entries: deque[Kept] = field(default_factory=deque)
+
+
+class ProcessMemory(Memory[Kept]):
+    """Memory that lives and dies with the process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._bytes = 0
+        self._shelves: OrderedDict[str, _Shelf[Kept]] = OrderedDict()
+
+    async def begin(self, session: str, now: float) -> int:
+        """Count one more call of `session`, which begins if it is new; its number, from 1."""
+        shelf = self._shelves.get(session)
+        if shelf is None:
+            self._make_room(now)
+            shelf = self._shelves[session] = _Shelf(began=now, used=now)
+        else:
+            self._shelves.move_to_end(session)
+        shelf.used = now
+        shelf.calls += 1
+        return shelf.calls
+
+    async def keep(self, session: str, entry: Kept) -> None:
+        """Remember `entry`; older ones make room. A session dropped meanwhile is not begun again."""
+        shelf = self._shelves.get(session)
+        if shelf is None:
+            return
+        shelf.entries.append(entry)
+        self._bytes += entry.weight
+        if len(shelf.entries) > self._limits.entries:
+            self._bytes -= shelf.entries.popleft().weight
+        while self._bytes > self._limits.bytes:
+            # The oldest call of the longest unused session goes first.
+            oldest = next(shelf for shelf in self._shelves.values() if shelf.entries)
+            self._bytes -= oldest.entries.popleft().weight
+
+    async def entries(self, session: str) -> Sequence[Kept] | None:
+        """What is remembered of `session`, the oldest first; None if it is unknown."""
+        shelf = self._shelves.get(session)
+        return None if shelf is None else list(shelf.entries)
+
+    async def sessions(self) -> Sequence[Summary]:
+        """All sessions, the longest unused first."""
+        return [
+            Summary(name, shelf.calls, len(shelf.entries), shelf.began, shelf.used)
+            for name, shelf in self._shelves.items()
+        ]
+
+    def _make_room(self, now: float) -> None:
+        while self._shelves:
+            name, shelf = next(iter(self._shelves.items()))
+            if len(self._shelves) < self._limits.sessions and shelf.used >= now - self._limits.age:
+                return
+            self._bytes -= sum(entry.weight for entry in shelf.entries)
+            del self._shelves[name]

@@ -1,0 +1,197 @@
+"""A recipe becomes a picture, and a picture is read back: drawing, captions, encoding, labels.
+
+Pure: the same recipe gives the same pixels everywhere and the same bytes with the same Pillow; it runs in many threads.
+The only rooms that may import PIL are this one, and *landscape* and *easel*, which paint what is above the caption.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+# The three plugins by name: else Pillow loads all of its forty when it first meets a WebP.
+from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+from emulator import glyphs, landscape
+from emulator.easel import Place
+from emulator.recipe import LARGEST_SIDE, ImageRecipe
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the bytes of a picture say.
+
+    `format` is png, jpeg or webp; `width`, `height` are pixels; `mode` is Pillow's name for the kind of pixels;
+    `alpha_share` is the share of fully transparent pixels (0 to 1; None where there is no transparency, or the picture
+    does not decode); `whole` tells whether all of it decodes; `label` has gateway, model, prompt_hash, seed, index and
+    recipe (its digest) if we drew it, else None.
+    """
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    alpha_share: float | None
+    whole: bool
+    label: dict[str, Any] | None
+
+
+def draw(recipe: ImageRecipe) -> bytes:
+    """The file that `recipe` describes: a landscape, a caption, and a label for programs."""
+    clear = recipe.background == "transparent" and recipe.format != "jpeg"
+    scale, lines = _caption(recipe)
+    band = _band_height(scale, len(lines))
+    size = (recipe.width, recipe.height)
+    rich = _RICHNESS.get(recipe.quality, 1)
+    image = landscape.paint(size, recipe.height - band, recipe.seed, rich, clear)
+    if lines:
+        _write(image, lines, scale, band)
+    return _encode(image, recipe, clear)
+
+
+def inspect(data: bytes) -> Inspection:
+    """What is in a file; ValueError, in one line, if it is no PNG, JPEG or WebP, or has over 4096 x 4096 pixels."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"more than {LARGEST_SIDE}x{LARGEST_SIDE} pixels") from error
+    except Exception as error:  # Pillow raises SyntaxError, struct.error and others on hostile headers
+        raise ValueError("not a PNG, JPEG or WebP picture") from error
+    with image:
+        width, height = image.size
+        if width * height > LARGEST_SIDE * LARGEST_SIDE:
+            raise ValueError(f"{width}x{height} pixels are more than {LARGEST_SIDE}x{LARGEST_SIDE}")
+        try:
+            image.load()
+            whole = True
+        except Exception:  # noqa: BLE001  as above; the header was readable, so this is a picture that is cut short or damaged
+            whole = False
+        share = _alpha_share(image) if whole else None
+        kind = _FORMATS[str(image.format)]
+        return Inspection(kind, width, height, image.mode, share, whole, _read_label(image))
+
+
+def _caption(recipe: ImageRecipe) -> tuple[int, list[tuple[glyphs.Line, int]]]:
+    """How many times to enlarge the caption, and its lines with their colours."""
+    width, height = recipe.width, recipe.height
+    if min(width, height) < _SMALLEST_WITH_CAPTION:
+        return 1, []
+    scale = max(1, min(width, height * 3 // 2) // 512)
+    room = (width - 2 * _MARGIN * scale) // scale
+    fitting = max(1, min(4, int(height * _LARGEST_BAND / scale - 2 * _PADDING) // _PITCH))
+    text = glyphs.set_lines(recipe.caption, room, min(3, fitting))
+    lines = [(line, Place.INK) for line in text]
+    if len(lines) < fitting:
+        lines = [(line, Place.QUIET) for line in _details(recipe, room)] + lines
+    return scale, lines
+
+
+def _details(recipe: ImageRecipe, room: int) -> tuple[glyphs.Line, ...]:
+    """One line on where the picture comes from; what matters least is left out first."""
+    size, number = f"{recipe.width}x{recipe.height}", f"#{recipe.index + 1}"
+    for parts in (
+        (recipe.gateway, recipe.model, size, recipe.quality, number),
+        (recipe.model, size, recipe.quality, number),
+        (recipe.model, size, number),
+        (size, number),
+        (size,),
+    ):
+        text = " · ".join(parts)
+        if len(text) * 8 <= room:
+            return glyphs.set_lines(text, room, 1)
+    return ()
+
+
+def _band_height(scale: int, lines: int) -> int:
+    return (lines * _PITCH + 2 * _PADDING) * scale if lines else 0
+
+
+def _write(image: Image.Image, lines: list[tuple[glyphs.Line, int]], scale: int, band: int) -> None:
+    top = image.height - band
+    image.paste(Place.BAND, (0, top, image.width, image.height))
+    image.paste(Place.QUIET, (0, top, image.width, top + scale))
+    for number, (line, colour) in enumerate(lines):
+        size = (line.width * scale, glyphs.HEIGHT * scale)
+        bits = Image.frombytes("1", (line.width, glyphs.HEIGHT), line.rows).resize(size, Image.Resampling.NEAREST)
+        x = image.width - _MARGIN * scale - size[0] if line.leftward else _MARGIN * scale
+        image.paste(colour, (x, top + (_PADDING + 1 + number * _PITCH) * scale), bits)
+
+
+def _encode(image: Image.Image, recipe: ImageRecipe, clear: bool) -> bytes:
+    file = io.BytesIO()
+    label = _label(recipe)
+    match recipe.format:
+        case "png":
+            text = PngImagePlugin.PngInfo()
+            text.add_text(_LABEL, label)
+            options = {"transparency": Place.CLEAR} if clear else {}
+            # Flat colours are runs: the RLE strategy is the fastest of zlib's and the smallest at level 1.
+            image.save(file, "PNG", pnginfo=text, compress_level=1, compress_type=3, **options)
+        case "jpeg":
+            exif = Image.Exif()
+            exif[_IMAGE_DESCRIPTION] = label
+            quality = 85 if recipe.compression is None else recipe.compression
+            image.convert("RGB").save(file, "JPEG", quality=quality, exif=exif)
+        case "webp":
+            if clear:
+                image.info["transparency"] = Place.CLEAR
+            quality = 80 if recipe.compression is None else recipe.compression
+            xmp = _XMP.replace("LABEL", html.escape(label)).encode()
+            image.convert("RGBA" if clear else "RGB").save(file, "WEBP", quality=quality, method=0, xmp=xmp)
+    return file.getvalue()
+
+
+def _label(recipe: ImageRecipe) -> str:
+    fields = {
+        "gateway": recipe.gateway,
+        "model": recipe.model,
+        "prompt_hash": recipe.prompt_hash,
+        "seed": recipe.seed,
+        "index": recipe.index,
+        "recipe": recipe.digest,
+    }
+    return json.dumps(fields, separators=(",", ":"))  # ASCII, as all three formats can hold it
+
+
+def _read_label(image: Image.Image) -> dict[str, Any] | None:
+    """Our label, if the picture has one; any other text is none, whatever is in it."""
+    try:
+        text = image.info.get(_LABEL)
+        if image.format == "WEBP":
+            found = re.search(f'<rdf:Description {_LABEL}:label="([^"]*)"', image.info["xmp"].decode())
+            text = html.unescape(found[1]) if found else None
+        elif image.format != "PNG":
+            text = image.getexif().get(_IMAGE_DESCRIPTION)
+        label = json.loads(text or "null")
+    except Exception:  # noqa: BLE001  foreign metadata can be damaged in any way; it is not our label then
+        return None
+    if not isinstance(label, dict) or label.keys() != _LABEL_FIELDS.keys():
+        return None
+    return label if all(type(label[name]) is kind for name, kind in _LABEL_FIELDS.items()) else None
+
+
+def _alpha_share(image: Image.Image) -> float | None:
+    if not image.has_transparency_data:
+        return None
+    alpha = image.convert("RGBA").getchannel("A")
+    return alpha.histogram()[0] / (image.width * image.height)
+
+
+_LABEL: Final = "image-api-emulator"
+_LABEL_FIELDS: Final = {"gateway": str, "model": str, "prompt_hash": str, "seed": int, "index": int, "recipe": str}
+_FORMATS: Final = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}  # MPO: a JPEG that holds more than one
+_IMAGE_DESCRIPTION: Final = 0x010E  # EXIF
+_XMP: Final = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    f'<rdf:Description {_LABEL}:label="LABEL" xmlns:{_LABEL}="urn:{_LABEL}"/></rdf:RDF></x:xmpmeta>'
+)
+_RICHNESS: Final = {"low": 0, "draft": 0, "hd": 2, "high": 2}  # any other quality: 1
+_SMALLEST_WITH_CAPTION: Final = 64  # px a side; eight letters a line
+_LARGEST_BAND: Final = 0.45  # of the height
+_PITCH: Final = 18  # px from line to line, like the next two before enlarging
+_PADDING: Final = 4
+_MARGIN: Final = 6

@@ -1,0 +1,168 @@
+"""Composes the reply to a call that keeps the contract: data, usage, revised prompt, links or Base64.
+
+Everything in a reply comes from the call, the clock and the seed, so that a frozen run repeats to the byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+from emulator import recipe as recipes
+from emulator import usage
+from emulator.clock import Clock
+from emulator.dialect import Dialect, Operation
+from emulator.exchange import Call, Draw, Plan, Reply
+from emulator.gallery import Gallery, Picture
+from emulator.recipe import CAPTION_LENGTH, FORMATS, ImageRecipe, PictureLink
+
+LIFETIME: Final = 3600  # seconds for which a picture's URL is good, as at OpenAI
+
+
+@dataclass(frozen=True)
+class Composer:
+    """Composes replies for one server; `secret` signs the pictures' URLs, `seed` decides what is on the pictures."""
+
+    seed: int
+    secret: bytes
+    clock: Clock
+    gallery: Gallery
+
+    async def compose(self, call: Call, plan: Plan, dialect: Dialect, place: Place) -> Reply:
+        """The reply that `plan` makes of `call`."""
+        match plan:
+            case Draw():
+                return await self._drawn(call, dialect, place)
+            case _:
+                assert_never(plan)
+
+    async def _drawn(self, call: Call, dialect: Dialect, place: Place) -> Reply:
+        asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
+        created = int(self.clock.now())
+        rewritten = _revised(call, asked[0].seed)
+        if _delivery(call) == "b64_json":
+            pictures = await asyncio.gather(*map(self.gallery.picture, asked))
+            data = _b64_items(pictures, rewritten)
+        else:
+            items = [{"url": self._url(one, created, place), **rewritten} for one in asked]
+            data = (_json(items),)
+        body: list[bytes] = []
+        for field in call.reply.fields:
+            value = data if field == "data" else (_json(self._field(field, call, created)),)
+            body += [b"," if body else b"{", _json(field), b":", *value]
+        return Reply(200, _JSON, (*body, b"}"), tuple(asked))
+
+    def _field(self, field: str, call: Call, created: int) -> Any:
+        if field == "created":
+            return created
+        assert field == "usage"
+        assert call.reply.usage is not None
+        params = call.params
+        spent = usage.tokens(
+            call.reply.usage, _text(params.get("prompt")), str(params.get("quality")), call.pixels, call.count
+        )
+        return {name: spent[name] for name in call.reply.usage_fields}
+
+    def _url(self, one: ImageRecipe, created: int, place: Place) -> str:
+        token = recipes.spell(PictureLink(one, place.session, created + LIFETIME), self.secret)
+        return f"{place.origin}/pictures/{token}.{FORMATS[one.format]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a call came in: the session that it belongs to, and scheme, host and port for links back to the server."""
+
+    session: str
+    origin: str
+
+
+def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
+    """What a server with `seed` draws for the picture `index` of `call`."""
+    params = call.params
+    prompt, quality = _text(params.get("prompt")), _text(params.get("quality"))
+    width, height = call.pixels
+    shown = "transparent" if params.get("background") == "transparent" else "opaque"
+    kind = {"jpg": "jpeg"}.get(name := _text(params.get("output_format")), name)
+    look = (call.model or "", prompt, f"{width}x{height}", quality, _text(params.get("style")), shown)
+    compression = params.get("output_compression")
+    return ImageRecipe(
+        gateway=gateway,
+        model=(call.model or "")[:_NAME_LENGTH],
+        caption=prompt[:CAPTION_LENGTH],
+        prompt_hash=hashlib.sha256(prompt.encode()).hexdigest()[:16],
+        width=width,
+        height=height,
+        quality=quality[:_NAME_LENGTH],
+        background=shown if kind != "jpeg" else "opaque",
+        format=kind if kind in FORMATS else "png",
+        compression=compression if _is_percent(compression) and kind != "png" else None,
+        index=index,
+        seed=recipes.seed_of(seed, *look, index),
+    )
+
+
+def listed(operation: Operation) -> Reply:
+    """The reply to `GET models`: the example in the gateway's file, else an empty list."""
+    body = operation.example if operation.example is not None else {"object": "list", "data": []}
+    return Reply(200, _JSON, (_json(body),))
+
+
+def _delivery(call: Call) -> str:
+    if call.reply.delivery is not None:
+        return call.reply.delivery
+    return "b64_json" if call.params.get("response_format") == "b64_json" else "url"
+
+
+def _b64_items(pictures: Sequence[Picture], rewritten: Mapping[str, str]) -> tuple[bytes, ...]:
+    """`data` joined from bytes: a picture's Base64 needs no escaping, and may be large."""
+    rest = b"," + _json(rewritten)[1:-1] if rewritten else b""
+    pieces: list[bytes] = []
+    for picture in pictures:
+        pieces += [b'[{"b64_json":"' if not pieces else b',{"b64_json":"', picture.base64, b'"', rest, b"}"]
+    return (*pieces, b"]")
+
+
+def _revised(call: Call, seed: int) -> Mapping[str, str]:
+    """The `revised_prompt` member, if the model has one."""
+    prompt = _text(call.params.get("prompt"))
+    match call.reply.revised_prompt:
+        case "rewritten":
+            opening = _OPENINGS[seed % len(_OPENINGS)]
+            close = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]
+            return {"revised_prompt": f"{opening} {prompt.strip().rstrip('.。')}. {close}"}
+        case "echoed":
+            return {"revised_prompt": prompt}
+        case "none":
+            return {}
+
+
+def _text(value: Any) -> str:
+    """A parameter as text; gateways that let anything by get its JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _is_percent(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_JSON: Final = (("Content-Type", "application/json"),)
+_NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short
+_OPENINGS: Final = (
+    "A detailed picture of", "An inviting scene that shows", "A carefully composed view of", "A vivid depiction of",
+    "A finely rendered image of",
+)  # fmt: skip
+_ENDINGS: Final = (
+    "The light is soft and falls from the side.", "Clear colours and a calm composition hold the scene together.",
+    "Fine textures are visible up close, and the background recedes gently.", "The mood is quiet and bright.",
+    "A shallow depth of field keeps the eye on the subject.",
+)  # fmt: skip

@@ -1,0 +1,212 @@
+"""Builds the server, and holds the one handler through which every request goes, top to bottom.
+
+Rooms decide, this hall only leads from one to the next. A bug in any of them is answered in the gateway's own envelope,
+journalled, and logged with its traceback.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from emulator import admin, clock, directory, files, reply, session, storage, wire
+from emulator.admin import Admin
+from emulator.contract import Contract
+from emulator.dialect import GENERATE_LIMIT
+from emulator.directory import Destination, Directory
+from emulator.exchange import Draw, Problem, RawCall, Reply
+from emulator.gallery import Gallery
+from emulator.journal import Entry
+from emulator.memory import Limits, ProcessMemory
+from emulator.reply import Composer, Place
+from emulator.session import Sessions
+from emulator.settings import Settings
+from emulator.storage import Storage
+
+log = logging.getLogger("emulator")
+Teller = Callable[[Entry], None]
+"""Is told of every call once it is answered."""
+
+
+class Hall:
+    """The rooms of one server, and the way through them."""
+
+    def __init__(self, settings: Settings, tell: Teller | None = None) -> None:
+        """Build every room; raises BadFile where a gateway's file or the file of keys cannot be used."""
+        self.settings = settings
+        self.clock = clock.parse(settings.clock)
+        keys = _good_keys(settings.keys)
+        contracts = [Contract(one, keys) for one in directory.read(settings.schema)]
+        self.directory = Directory(contracts, settings.gateway or _DEFAULT_GATEWAY)
+        limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
+        memory: ProcessMemory[Entry] = ProcessMemory(limits)
+        self.sessions = Sessions(memory, self.clock)
+        self.gallery = Gallery(settings.picture_cache)
+        secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
+        self.composer = Composer(settings.seed, secret, self.clock, self.gallery)
+        self.storage = Storage(self.gallery, self.clock, secret)
+        dialects = {name: contract.dialect for name, contract in self.directory.contracts.items()}
+        self.admin = Admin(memory, dialects, settings.allow_host)
+        self._bounds = wire.Bounds(settings.body_timeout, settings.public_url)
+        self._tell = tell
+        self._dated = (0, "")
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, whatever it is."""
+        prefix, path = session.split(wire.path_of(request))
+        if path.startswith(admin.PREFIX):
+            return await self._aside(request, self.admin.answer(request.method, path, request.headers), {})
+        if request.method == "OPTIONS":
+            return await self._aside(request, _preflight(request), _CORS)
+        if path.startswith(storage.PREFIX):
+            answering = self.storage.answer(request.method, path, request.headers, self._request_id("pictures", 0))
+            return await self._aside(request, answering, _CORS)
+        return await self._call(request, prefix, self.directory.find(request.host, path))
+
+    async def _call(self, request: web.Request, prefix: str | None, destination: Destination) -> web.StreamResponse:
+        """Answer a call to a gateway: read, session, contract, reply, journal."""
+        started = clock.stopwatch()
+        dialect = destination.dialect
+        raw = await wire.read(request, wire.path_of(request), GENERATE_LIMIT, self._bounds, self.clock.now())
+        key = dialect.key(raw.headers)
+        name, misnamed = _session_name(raw, prefix, key)
+        opened = await self.sessions.open(name)
+        request_id = self._request_id(name, opened.number)
+        entry = Entry(opened.number, name, request_id, raw, key, started, dialect)
+        try:
+            if misnamed is not None:
+                raise misnamed
+            operation = destination.operation(raw.method)
+            entry.call = destination.contract.accept(raw, operation, key)
+            if entry.call.operation == "models":
+                entry.reply = reply.listed(operation)
+            else:
+                entry.reply = await self.composer.compose(entry.call, Draw(), dialect, Place(name, raw.origin))
+        except Problem as problem:
+            entry.problem, entry.reply = problem, dialect.render(problem)
+        except Exception:  # a bug of ours: say so in the gateway's words, and leave its trace in the log
+            log.exception("call %s of session %s failed", opened.number, name)
+            entry.problem = Problem("server_error", facts={"request_id": request_id})
+            entry.reply = dialect.render(entry.problem)
+        codes = {finding.code: None for finding in entry.findings}
+        headers = {**self._usual(), **_CORS, "X-Request-Id": request_id}
+        if codes:
+            headers["X-Emulator-Finding"] = ", ".join(codes)
+        broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
+        response, entry.sent = await wire.send(request, entry.reply, headers, close=broken_off)
+        entry.duration = clock.stopwatch() - started
+        await opened.journal.end(entry)
+        if self._tell is not None:
+            self._tell(entry)
+        return response
+
+    async def _aside(
+        self, request: web.Request, answering: Awaitable[Reply], headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """Answer what is no call to a gateway; such requests are not journalled."""
+        try:
+            answer = await answering
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            answer = Reply(500, (("Content-Type", "text/plain"),), (b"the emulator failed; its log says why\n",))
+        response, _ = await wire.send(request, answer, {**self._usual(), **headers}, close=request.body_exists)
+        return response
+
+    def _usual(self) -> dict[str, str]:
+        """The headers that every answer has; the date comes from the emulator's clock."""
+        second = int(self.clock.now())
+        if second != self._dated[0]:
+            self._dated = (second, clock.http_date(second))
+        return {"Date": self._dated[1], "Server": "image-api-emulator"}
+
+    def _request_id(self, name: str, number: int) -> str:
+        """An id that depends on seed, session and number alone, so that a run repeats."""
+        parts = f"{self.settings.seed}\n{name}\n{number}".encode()
+        return "req_" + hashlib.blake2b(parts, digest_size=16).hexdigest()
+
+
+@dataclass
+class Running:
+    """A server that answers at `url`."""
+
+    hall: Hall
+    runner: web.AppRunner
+    url: str
+    port: int
+
+    async def stop(self) -> None:
+        """Finish the calls under way (5 s at most), then close everything."""
+        await self.runner.cleanup()
+        self.hall.gallery.close()
+
+
+async def start(hall: Hall) -> Running:
+    """Listen as the settings say; raises OSError where that is not possible."""
+    app = web.Application(client_max_size=0)  # bodies are read, and bounded, in `wire`
+    app.router.add_route("*", "/{path:.*}", hall.handle, expect_handler=_expect)
+    runner = web.AppRunner(
+        app, access_log=None, auto_decompress=False, lingering_time=1, keepalive_timeout=75, shutdown_timeout=5,
+    )  # fmt: skip
+    await runner.setup()
+    settings = hall.settings
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+    except BaseException:
+        await runner.cleanup()
+        raise
+    port = runner.addresses[0][1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
+    shown = f"[{host}]" if ":" in host else host
+    return Running(hall, runner, settings.public_url or f"http://{shown}:{port}", port)
+
+
+async def _expect(request: web.Request) -> None:
+    """Let a client that waits for it send its body; other expectations are met by the answer itself."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def _preflight(request: web.Request) -> Reply:
+    """What a browser asks before it sends a call of another origin."""
+    wanted = request.headers.get("Access-Control-Request-Headers", "authorization, content-type")
+    private = request.headers.get("Access-Control-Request-Private-Network")
+    headers = (
+        ("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS"),
+        ("Access-Control-Allow-Headers", wanted),
+        ("Access-Control-Max-Age", "600"),
+        ("Vary", "Access-Control-Request-Headers"),
+        *((("Access-Control-Allow-Private-Network", "true"),) if private else ()),
+    )
+    return Reply(204, headers, (b"",))
+
+
+def _session_name(raw: RawCall, prefix: str | None, key: str | None) -> tuple[str, Problem | None]:
+    """The session of a call; one whose own name for it cannot be used is refused in nobody's session."""
+    try:
+        return session.name_of(raw, prefix, key), None
+    except Problem as problem:
+        return session.NOBODYS, problem
+
+
+def _good_keys(path: str | None) -> frozenset[str] | None:
+    """The keys that the file at `path` lists, one a line; lines that start with # are comments."""
+    if path is None:
+        return None
+    try:
+        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise files.BadFile(f"--keys {path!r}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+_DEFAULT_GATEWAY: Final = "ezmodel"
+_CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",
+}

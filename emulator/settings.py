@@ -1,0 +1,175 @@
+"""Every setting once: its flag, its EMULATOR_ name, its key in a file, its default and its help all come from here.
+
+Precedence: flag over environment over file over default. A bad value ends in one line that quotes key and value.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from emulator import clock, files
+
+
+class BadSetting(Exception):
+    """A setting that cannot be used; its text is one line."""
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError("expected 0 to 65535")
+    return number
+
+
+def _seed(text: str) -> int:
+    return secrets.randbelow(2**32) if text == "random" else int(text)
+
+
+def _clock(text: str) -> str:
+    clock.parse(text)
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")) or any(c.isspace() or c in '"<>?#' for c in text):
+        raise ValueError("expected a URL such as https://images.test")
+    return text.rstrip("/")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError("expected a whole number from 1")
+    return number
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _SWITCH:
+        raise ValueError("expected true or false")
+    return _SWITCH[text.lower()]
+
+
+_SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+
+
+def _setting(default: Any, help: str, read: Callable[[str], Any] = str, metavar: str = "", many: bool = False) -> Any:  # noqa: A002
+    return field(default=default, metadata={"help": help, "read": read, "metavar": metavar, "many": many})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the emulator is to run. Times are seconds, sizes bytes; tuples come from flags that may be repeated."""
+
+    host: str = _setting("127.0.0.1", "address to listen on", metavar="ADDRESS")
+    port: int = _setting(4010, "port to listen on; 0 picks a free one", _port, "PORT")
+    public_url: str | None = _setting(
+        None, "where clients find the server, for the URLs of pictures (else as each client wrote it)", _url, "URL"
+    )
+    gateway: str | None = _setting(
+        None, "gateway that answers without a prefix, under /v1 (default: ezmodel)", metavar="NAME"
+    )
+    schema: tuple[str, ...] = _setting(
+        (), "an OpenAPI file that describes one more gateway (repeatable)", metavar="FILE", many=True
+    )
+    seed: int = _setting(0, "decides pictures, ids and rewritten prompts; random draws one and prints it", _seed, "N")
+    clock: str = _setting("real", "real, or frozen:TIME as in frozen:2026-01-01T00:00:00Z", _clock, "CLOCK")
+    keys: str | None = _setting(
+        None, "file with the good API keys, one a line (else any key but sk-invalid… is good)", metavar="FILE"
+    )
+    allow_host: tuple[str, ...] = _setting(
+        (), "host name under which /_emulator/ may be asked beside loopback (repeatable)", metavar="NAME", many=True
+    )
+    ready_json: bool = _setting(False, "print one line of JSON (url, port, pid) once it answers, and no more", _switch)
+    quiet: bool = _setting(False, "print no line for each call", _switch)
+    body_timeout: int = _setting(30, "seconds a client has to send a body", _positive, "SECONDS")
+    journal_entries: int = _setting(1000, "calls kept in each session's journal", _positive, "N")
+    journal_bytes: int = _setting(16 * 2**20, "bytes kept in all journals together, about", _positive, "BYTES")
+    sessions: int = _setting(1000, "sessions kept; the longest unused is dropped first", _positive, "N")
+    session_age: int = _setting(3600, "seconds after which an unused session is dropped", _positive, "SECONDS")
+    picture_cache: int = _setting(32 * 2**20, "bytes of drawn pictures kept", _positive, "BYTES")
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
+    """What flags, environment and the file in `folder` (default: the current one) say; raises BadSetting."""
+    chosen: dict[str, Any] = {}
+    for key, value in _from_file(folder or Path.cwd()).items():
+        chosen[key] = _read(FIELDS[key], value, f"{key} in the settings file")
+    for name, setting in FIELDS.items():
+        variable = f"EMULATOR_{name.upper()}"
+        if variable in environ:
+            value = environ[variable]
+            many = setting.metadata["many"]
+            chosen[name] = _read(setting, value.split(os.pathsep) if many else value, variable)
+    for name, value in flags.items():
+        if name in FIELDS and value is not None:
+            chosen[name] = _read(FIELDS[name], value, f"--{name.replace('_', '-')}")
+    return Settings(**chosen)
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` a flag for each setting; a flag that is not given stays None, so that the other places count."""
+    for name, setting in FIELDS.items():
+        meta = setting.metadata
+        flag = f"--{name.replace('_', '-')}"
+        default = "" if setting.default in (None, (), False) or "default:" in meta["help"] else " (%(const)s)"
+        text = meta["help"].replace("%", "%%") + default.replace("%(const)s", str(setting.default))
+        if meta["read"] is _switch:
+            parser.add_argument(flag, action="store_const", const=True, default=None, help=text)
+        else:
+            action = "append" if meta["many"] else "store"
+            parser.add_argument(flag, action=action, default=None, metavar=meta["metavar"], help=text)
+
+
+def _read(setting: Field[Any], value: Any, where: str) -> Any:
+    """`value` as the setting wants it, from text or from a file's own types."""
+    if setting.metadata["many"]:
+        values = value if isinstance(value, list) else [value]
+        return tuple(_read_one(setting, item, where) for item in values)
+    return _read_one(setting, value, where)
+
+
+def _read_one(setting: Field[Any], value: Any, where: str) -> Any:
+    if isinstance(value, bool):
+        value = str(value).lower()
+    if not isinstance(value, str | int):
+        raise BadSetting(f"{where}: {files.describe(value)} is no single value")
+    try:
+        return setting.metadata["read"](str(value))
+    except ValueError as error:
+        reason = "expected a whole number" if "int()" in str(error) else str(error)
+        raise BadSetting(f"{where}: {value!r}: {reason}") from None
+
+
+def _from_file(folder: Path) -> Mapping[str, Any]:
+    """What emulator.yaml says, else [tool.image-api-emulator] in pyproject.toml; a dash is an underscore."""
+    try:
+        if (path := folder / "emulator.yaml").is_file():
+            table = files.read(path).root or {}
+        elif (path := folder / "pyproject.toml").is_file():
+            table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
+        else:
+            return {}
+    except files.BadFile as error:
+        raise BadSetting(str(error)) from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadSetting(f"{path}: {error}") from None
+    if not isinstance(table, Mapping):
+        raise BadSetting(f"{path}: the settings are {files.describe(table)}; expected a mapping")
+    settings = {str(key).replace("-", "_"): value for key, value in table.items()}
+    for key in settings:
+        if key not in FIELDS:
+            raise BadSetting(f"{path}: unknown setting {key!r}; known are {', '.join(FIELDS)}")
+    return settings
+
+
+FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
+"""The settings by name, in the order that --help shows them."""
+
+__all__: Sequence[str] = ("FIELDS", "BadSetting", "Settings", "add_flags", "load")

@@ -1,0 +1,101 @@
+"""Answers for the storage service behind a gateway: GET and HEAD of a picture's URL, whole or in part, for an hour.
+
+Nothing is stored: the URL's token is the recipe. Whoever holds a good token gets the picture, with or without a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from emulator import clock, recipe
+from emulator.clock import Clock
+from emulator.exchange import Reply
+from emulator.gallery import Gallery
+from emulator.recipe import FORMATS, BadToken
+from emulator.reply import LIFETIME
+
+PREFIX: Final = "/pictures/"
+
+
+class Storage:
+    """The pictures' side of one server; `secret` is what the URLs are signed with."""
+
+    def __init__(self, gallery: Gallery, clock: Clock, secret: bytes) -> None:
+        self._gallery = gallery
+        self._clock = clock
+        self._secret = secret
+
+    async def answer(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Reply:
+        """The reply to a request for `path`, which starts with PREFIX."""
+        if method not in ("GET", "HEAD"):
+            words = "The resource doesn't support the specified HTTP verb."
+            return self._failure(405, "UnsupportedHttpVerb", words, request_id)
+        token, dot, ending = path[len(PREFIX) :].rpartition(".")
+        try:
+            link = recipe.read(token if dot else "", self._secret)
+        except BadToken:
+            return self._failure(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
+        if ending != FORMATS[link.recipe.format]:
+            return self._failure(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
+        now = self._clock.now()
+        if now >= link.expires:
+            return self._expired(link.expires, now, request_id)
+        tag = f'"{link.recipe.digest}"'
+        usual = (
+            ("Content-Type", f"image/{link.recipe.format}"),
+            ("ETag", tag),
+            ("Last-Modified", clock.http_date(link.expires - LIFETIME)),
+            ("Accept-Ranges", "bytes"),
+            ("Cache-Control", f"private, max-age={int(link.expires - now)}"),
+        )
+        if _names(headers.get("If-None-Match", ""), tag):
+            return Reply(304, usual[1:], (b"",))
+        data = (await self._gallery.picture(link.recipe)).data
+        return _partial(data, usual, headers, tag)
+
+    def _expired(self, expires: int, now: float, request_id: str) -> Reply:
+        span = (
+            f"Signature not valid in the specified time frame: Start [{clock.http_date(expires - LIFETIME)}] - "
+            f"Expiry [{clock.http_date(expires)}] - Current [{clock.http_date(now)}]"
+        )
+        words = (
+            "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
+            "correctly including the signature."
+        )
+        return self._failure(403, "AuthenticationFailed", words, request_id, span)
+
+    def _failure(self, status: int, code: str, words: str, request_id: str, detail: str | None = None) -> Reply:
+        """A refusal as Azure's storage writes it."""
+        extra = f"<AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail>" if detail else ""
+        text = (
+            f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{words}\n'
+            f"RequestId:{request_id}\nTime:{clock.iso(self._clock.now())}</Message>{extra}</Error>"
+        )
+        allow = (("Allow", "GET, HEAD, OPTIONS"),) if status == 405 else ()
+        return Reply(status, (("Content-Type", "application/xml"), ("x-ms-error-code", code), *allow), (text.encode(),))
+
+
+def _partial(data: bytes, usual: tuple[tuple[str, str], ...], headers: Mapping[str, str], tag: str) -> Reply:
+    """The whole of `data`, or the one range that is asked for."""
+    wanted = _RANGE.fullmatch(headers.get("Range", "").strip())
+    if wanted is None or headers.get("If-Range", tag) != tag:
+        return Reply(200, usual, (data,))
+    first, last = wanted.groups()
+    size = len(data)
+    if first:
+        start, end = int(first), min(int(last), size - 1) if last else size - 1
+    else:
+        start, end = max(0, size - int(last)), size - 1
+    if start > end or start >= size:
+        return Reply(416, (*usual[1:], ("Content-Range", f"bytes */{size}")), (b"",))
+    return Reply(206, (*usual, ("Content-Range", f"bytes {start}-{end}/{size}")), (data[start : end + 1],))
+
+
+def _names(tags: str, tag: str) -> bool:
+    """Whether an If-None-Match names `tag`."""
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in tags.split(","))
+
+
+_RANGE: Final = re.compile(r"bytes=(?=[0-9]|-[0-9])([0-9]{0,18})-([0-9]{0,18})")

@@ -1,0 +1,143 @@
+"""Between aiohttp and the other rooms: a request becomes a RawCall, a Reply becomes bytes.
+
+Reading never refuses: what is wrong with a body is said in the RawCall, and the contract judges it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from emulator import jsontext
+from emulator.exchange import Breach, RawCall, Reply
+
+Trouble = Breach | Literal["too_large"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a client may send: `seconds` to send a body, and where links lead (None: as the client wrote the host)."""
+
+    seconds: float
+    public_url: str | None
+
+
+async def read(request: web.Request, path: str, limit: int, bounds: Bounds, now: float) -> RawCall:
+    """`request` as a RawCall; a body of more than `limit` bytes is not kept."""
+    headers = request.headers
+    body, trouble = await _body(request, limit, bounds.seconds) if request.body_exists else (b"", None)
+    value: Any = None
+    duplicates: tuple[str, ...] = ()
+    if trouble is None and "json" in headers.get("Content-Type", ""):
+        try:
+            value, duplicates = jsontext.parse(body)
+        except jsontext.BadJson:
+            trouble = "bad_json"
+    return RawCall(
+        method=request.method,
+        path=path,
+        query=_query(request),
+        headers=headers,
+        body=body,
+        json=value,
+        trouble=trouble,
+        duplicates=duplicates,
+        origin=bounds.public_url or _origin(request),
+        received=now,
+    )
+
+
+async def send(
+    request: web.Request, reply: Reply, headers: Mapping[str, str], close: bool
+) -> tuple[web.Response, bool]:
+    """Send `reply` with `headers` beside its own; the response, and whether the client took all of it."""
+    body = reply.body[0] if len(reply.body) == 1 else b"".join(reply.body)
+    response = web.Response(status=reply.status, headers={**headers, **dict(reply.headers)}, body=body)
+    if close:
+        response.force_close()
+    try:
+        await response.prepare(request)
+        await response.write_eof()
+    except ConnectionError:
+        return response, False
+    return response, True
+
+
+def path_of(request: web.Request) -> str:
+    """The path as the client spelled it, without the query."""
+    target = request.path_qs if request.raw_path[:1] != "/" else request.raw_path
+    return target.partition("?")[0]
+
+
+def _query(request: web.Request) -> str:
+    return request.raw_path.partition("?")[2]
+
+
+def _origin(request: web.Request) -> str:
+    """Scheme, host and port as the client wrote them, a proxy's word for them included."""
+    headers = request.headers
+    host = headers.get("X-Forwarded-Host") or headers.get("Host") or ""
+    if not _HOST.fullmatch(host):
+        name = request.transport.get_extra_info("sockname") if request.transport else None
+        host = f"{name[0]}:{name[1]}" if isinstance(name, tuple) and len(name) == 2 else "localhost"
+    scheme = headers.get("X-Forwarded-Proto", "")
+    return f"{scheme if scheme in ('http', 'https') else request.scheme}://{host}"
+
+
+async def _body(request: web.Request, limit: int, seconds: float) -> tuple[bytes, Trouble | None]:
+    """The body, decompressed, and what is wrong with it."""
+    declared = request.content_length
+    if declared is not None and declared > limit:
+        return b"", "too_large"
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in _WINDOWS:
+        return b"", "content_encoding"
+    content = request.content
+    try:
+        if content.is_eof():  # it came together with the head
+            body, whole = content.read_nowait(), True
+        else:
+            async with asyncio.timeout(seconds):
+                body, whole = await _collected(content, limit)
+    except TimeoutError:
+        return b"", "slow_body"
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError, ValueError):
+        return b"", "cut_body"
+    if not whole or len(body) > limit:
+        return b"", "too_large"
+    window = _WINDOWS[encoding]
+    return (body, None) if window is None else _inflated(body, window, limit)
+
+
+async def _collected(content: Any, limit: int) -> tuple[bytes, bool]:
+    """What `content` yields, and whether that is all; it stops as soon as there is more than `limit` bytes."""
+    pieces, size = [], 0
+    async for piece in content.iter_any():
+        size += len(piece)
+        if size > limit:
+            return b"", False
+        pieces.append(piece)
+    return b"".join(pieces), True
+
+
+def _inflated(body: bytes, window: int, limit: int) -> tuple[bytes, Trouble | None]:
+    """A compressed body, inflated by us so that a bomb stops at `limit`."""
+    inflater = zlib.decompressobj(window)
+    try:
+        plain = inflater.decompress(body, limit + 1)
+    except zlib.error:
+        return b"", "cut_body"
+    if len(plain) > limit:
+        return b"", "too_large"
+    return (plain, None) if inflater.eof and not inflater.unused_data else (b"", "cut_body")
+
+
+_WINDOWS: Final[Mapping[str, int | None]] = {"identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")

@@ -1,0 +1,134 @@
+"""How a gateway words its refusals: a Problem becomes status, envelope and text, as a file of wording says.
+
+A file has words for every kind and breach there is, or the gateway does not start. How values are spelled inside a
+message (quotes, lists, the names of JSON's kinds) is OpenAI's way, which the gateways share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Formatter
+from typing import Any, Final
+
+from emulator import files
+from emulator.exchange import BREACHES, FACTS, KINDS, Breach, Kind, Problem, Reply
+
+
+@dataclass(frozen=True)
+class Words:
+    """One line of a wording: `param` is False where the problem's own counts."""
+
+    status: int
+    type: str | None
+    code: str | None
+    message: str
+    param: str | bool | None = False
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How refusals look: the body's shape and, for each kind and breach, status and words."""
+
+    envelope: Any
+    kinds: Mapping[Kind, Words]
+    breaches: Mapping[Breach, Words]
+
+    def words(self, problem: Problem) -> Words:
+        """The line for `problem`."""
+        return self.breaches[problem.breach] if problem.breach else self.kinds[problem.kind]
+
+    def message(self, problem: Problem) -> str:
+        """What a client is told of `problem`."""
+        words = self.words(problem)
+        return words.message.format_map({**_NO_FACTS, **problem.facts, "param": problem.param or ""})
+
+    def code(self, problem: Problem) -> str | None:
+        """The error code that a client is told, None where the gateway gives none."""
+        return self.words(problem).code
+
+    def render(self, problem: Problem) -> Reply:
+        """`problem` as this gateway answers it."""
+        words = self.words(problem)
+        param = problem.param if words.param is False else words.param
+        values = {"message": self.message(problem), "type": words.type, "param": param, "code": words.code}
+        body = json.dumps(_filled(self.envelope, values), ensure_ascii=False, separators=(",", ":"))
+        headers = (("Content-Type", "application/json"), *problem.headers)
+        return Reply(words.status, headers, (body.encode("utf-8", "replace"),))
+
+
+def read(path: Path) -> Wording:
+    """The wording in the file at `path`, checked to have words for everything that can go wrong; raises BadFile."""
+    source = files.read(path)
+    source.known_keys([], source.root, ("envelope", "kinds", "breaches"))
+    for section, names in (("kinds", KINDS), ("breaches", BREACHES)):
+        source.known_keys([section], source.root.get(section), names)
+        for missing in set(names) - set(source.root[section]):
+            raise source.fault([section], f"{section} has no words for {missing!r}")
+    kinds = {kind: _words(source, ["kinds", kind], {}) for kind in KINDS}
+    usual = source.root["kinds"]["invalid_request"]
+    breaches = {breach: _words(source, ["breaches", breach], usual) for breach in BREACHES}
+    return Wording(source.root["envelope"], kinds, breaches)
+
+
+def _words(source: files.Source, pointer: Sequence[str], usual: Mapping[str, Any]) -> Words:
+    said = source.root[pointer[0]][pointer[1]]
+    known = ("status", "type", "code", "message", "param")
+    merged = {**usual, **source.known_keys(pointer, said, known)}
+    for key, kind in (("status", int), ("message", str)):
+        if not isinstance(merged.get(key), kind):
+            raise source.fault(pointer, f"{'.'.join(pointer)} has no usable {key}: {files.describe(merged.get(key))}")
+    for _, name, _, _ in Formatter().parse(merged["message"]):
+        if name is not None and name not in FACTS:
+            raise source.fault(pointer, f"the message names {{{name}}}; known are {', '.join(FACTS)}")
+    param = merged.get("param", False)
+    return Words(merged["status"], merged.get("type"), merged.get("code"), merged["message"], param)
+
+
+def _filled(template: Any, values: Mapping[str, Any]) -> Any:
+    """The envelope with its {names} filled in; a text that is one name alone takes the value as it is."""
+    if isinstance(template, Mapping):
+        return {key: _filled(part, values) for key, part in template.items()}
+    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
+        return values[template[1:-1]]
+    return template
+
+
+def quoted(value: Any) -> str:
+    """A value as OpenAI's messages show it: text in single quotes, long text cut."""
+    if isinstance(value, str):
+        return f"'{value if len(value) <= 200 else value[:197] + '...'}'"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def listed(values: Sequence[Any], word: str) -> str:
+    """`'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`."""
+    texts = [quoted(value) for value in values]
+    if len(texts) < 3:
+        return f" {word} ".join(texts)
+    return ", ".join(texts[:-1]) + f", {word} {texts[-1]}"
+
+
+def kind_of(value: Any) -> str:
+    """What a JSON value is, with its article."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int():
+            return "an integer"
+        case float():
+            return "a decimal number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+_NO_FACTS: Final = dict.fromkeys(FACTS, "")

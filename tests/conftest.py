@@ -1,0 +1,81 @@
+"""Servers for the tests: real ones, on a free port, in a thread, so that synchronous clients work too."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from emulator.server import Hall, Running, start
+from emulator.settings import Settings
+
+
+class Served:
+    """A running server: `url` is its address, `hall` its rooms; it ends with `stop`."""
+
+    def __init__(self, **settings: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
+        self._thread.start()
+        hall = Hall(Settings(**{"port": 0, **settings}))
+        self._running: Running = asyncio.run_coroutine_threadsafe(start(hall), self._loop).result(10)
+        self.hall = hall
+        self.port = self._running.port
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def base(self, gateway: str) -> str:
+        """A client's base URL for `gateway`."""
+        return f"{self.url}/{gateway}{self.hall.directory.contracts[gateway].dialect.base}"
+
+    def generate(self, gateway: str, body: Any, key: str = "sk-test", **headers: str) -> httpx.Response:
+        """POST `body` to `gateway` as its page says."""
+        slash = "/" if gateway == "aiai" else ""
+        return httpx.post(
+            f"{self.base(gateway)}/images/generations{slash}",
+            json=body,
+            headers={"authorization": f"Bearer {key}", **headers},
+        )
+
+    def calls(self, session: str = "latest") -> list[dict[str, Any]]:
+        """The journal of `session`."""
+        calls: list[dict[str, Any]] = httpx.get(f"{self.url}/_emulator/sessions/{session}/calls").json()["calls"]
+        return calls
+
+    def stop(self) -> None:
+        """End the server and its thread."""
+        asyncio.run_coroutine_threadsafe(self._running.stop(), self._loop).result(15)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Served]:
+    """One server with default settings for all tests; a test that looks at the journal uses a key of its own."""
+    served = Served()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Starts servers with settings of the test's own, and ends them with it."""
+    running: list[Served] = []
+
+    def begin(**settings: Any) -> Served:
+        running.append(Served(**settings))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+def key(request: pytest.FixtureRequest) -> str:
+    """An API key, and so a session, of the test's own."""
+    return f"sk-{abs(hash(request.node.nodeid)):x}"
