@@ -179,7 +179,7 @@ def _render(options: argparse.Namespace) -> int:
 
     chosen = _settings(options)
     known = {one.name: one for one in _dialects(options)}
-    name = chosen.gateway or "ezmodel"
+    name = chosen.gateway
     if name not in known:
         raise BadUse(f"unknown gateway {name!r}; known are {', '.join(known)}")
     body = {key: value for key in _REQUEST if (value := getattr(options, key)) is not None}
@@ -242,7 +242,7 @@ def _render_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output-compression", type=int, metavar="0-100", help="the request's output_compression")
     command.add_argument("--n", type=int, metavar="N", help="the request's n")
     command.add_argument("--index", type=int, default=0, metavar="N", help="which of n pictures, from 0 (0)")
-    command.add_argument("--gateway", metavar="NAME", help="the gateway that is asked (ezmodel)")
+    command.add_argument("--gateway", metavar="NAME", help="the gateway that is asked")
     command.add_argument("--seed", metavar="N", help="the server's seed (0)")
     command.add_argument(
         "--output", "-o", default="picture.png", metavar="FILE", help="where to write it (%(default)s)"

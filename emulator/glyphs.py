@@ -42,8 +42,8 @@ class _Sign(NamedTuple):
 
 def set_lines(text: str, width: int, most: int) -> tuple[Line, ...]:
     """`text` set in at most `most` lines, none wider than `width` pixels; what does not fit ends in an ellipsis."""
-    text = " ".join(unicodedata.normalize("NFC", text[:_LONGEST]).split())
-    letters = _clusters(_UNSEEN.sub("", text))
+    text = " ".join(_UNSEEN.sub("", unicodedata.normalize("NFC", text[:_LONGEST])).split())
+    letters = _clusters(text)
     letters = _joined(letters) if _ARABIC.search(text) else [letter for letter in letters if letter[0] not in _JOINERS]
     signs = [_sign(letter[0]) for letter in letters]
     leftward, levels = _levels("".join([sign.side for sign in signs]))
@@ -53,7 +53,7 @@ def set_lines(text: str, width: int, most: int) -> tuple[Line, ...]:
     ]
     return tuple(
         _line(cells[start:end] + [_sign("…").columns] * cut, levels[start:end] + str(int(leftward)) * cut, leftward)
-        for start, end, cut in _breaks(letters, signs, cells, width // 8, most)
+        for start, end, cut in _breaks(letters, cells, width // 8, most)
     )
 
 
@@ -107,9 +107,7 @@ def _levels(sides: str) -> tuple[bool, str]:
     return leftward, sides.translate({ord("L"): "2" if leftward else "0", ord("R"): "1", ord("N"): "2"})
 
 
-def _breaks(
-    letters: list[str], signs: list[_Sign], cells: list[bytes], room: int, most: int
-) -> list[tuple[int, int, bool]]:
+def _breaks(letters: list[str], cells: list[bytes], room: int, most: int) -> list[tuple[int, int, bool]]:
     """Where lines of at most `room` columns start and end, and whether an ellipsis follows."""
     breaks: list[tuple[int, int, bool]] = []
     start, count = 0, len(cells)
@@ -117,7 +115,7 @@ def _breaks(
         used, good, end = 0, start, start
         while end < count and (used := used + len(cells[end]) // HEIGHT) <= room:
             end += 1
-            if end < count and _may_break(letters, signs, end):
+            if end < count and _may_break(letters, end):
                 good = end
         if end == count:
             breaks.append((start, end, False))
@@ -133,11 +131,11 @@ def _breaks(
     return [(start, end, cut) for start, end, cut in breaks if sum(map(len, cells[start:end])) // HEIGHT + cut <= room]
 
 
-def _may_break(letters: list[str], signs: list[_Sign], at: int) -> bool:
+def _may_break(letters: list[str], at: int) -> bool:
     if letters[at - 1] == " ":
         return True
     return (
-        (signs[at].anywhere or signs[at - 1].anywhere)
+        (_sign(letters[at][0]).anywhere or _sign(letters[at - 1][0]).anywhere)
         and letters[at] not in _NEVER_FIRST
         and letters[at - 1] not in _NEVER_LAST
     )
@@ -157,7 +155,7 @@ def _sign(character: str) -> _Sign:
     bits = bytes.fromhex(_find(character) or _BOX)
     columns = bits if len(bits) == HEIGHT else bits[0::2] + bits[1::2]
     side = _SIDES.get(unicodedata.bidirectional(character), " ")
-    return _Sign(columns, side, _ANYWHERE.match(character) is not None)
+    return _Sign(columns, side, any(first <= character <= last for first, last in _ANYWHERE))
 
 
 @lru_cache(maxsize=1024)
@@ -240,7 +238,7 @@ _UNSEEN: Final = re.compile(
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # Chinese, Japanese, Korean and emoji are written without spaces.
-_ANYWHERE: Final = re.compile("[\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60\U0001f000-\U0003ffff]")
+_ANYWHERE: Final = ("\u2e80\ua4cf", "\uac00\ud7a3", "\uf900\ufaff", "\uff01\uff60", "\U0001f000\U0003ffff")
 _NEVER_FIRST: Final = "、。，．：；？！）］｝〉》」』】〕〗’”…‥・ー々,.;:!?)]}%"
 _NEVER_LAST: Final = "（［｛〈《「『【〔〖‘“([{"
 _MIRRORED: Final = dict(zip("()[]{}<>«»‹›", ")(][}{><»«›‹", strict=True))

@@ -14,14 +14,15 @@ from PIL import Image, ImageDraw
 
 from emulator import easel
 from emulator.easel import Numbers, Place, Point, Scene, ease, tone, whole
+from emulator.recipe import ImageRecipe
 
 
-def paint(size: tuple[int, int], floor: int, seed: int, rich: int, clear: bool) -> Image.Image:
-    """A landscape on the upper `floor` pixels of a palette picture of `size`.
+def paint(recipe: ImageRecipe, floor: int, rich: int, clear: bool) -> Image.Image:
+    """A landscape on the upper `floor` pixels of a palette picture of the recipe's size, decided by its seed.
 
     `rich` is 0, 1 or 2: how many layers and small things. `clear` leaves the sky at the palette's place `CLEAR`.
     """
-    numbers = Numbers(seed)
+    numbers, size = Numbers(recipe.seed), (recipe.width, recipe.height)
     name = numbers.pick(sorted(easel.MOODS))
     image = Image.new("P", size, Place.CLEAR)
     image.putpalette(easel.palette(name, int(numbers.between(0, 7))))

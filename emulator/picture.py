@@ -45,9 +45,7 @@ def draw(recipe: ImageRecipe) -> bytes:
     clear = recipe.background == "transparent" and recipe.format != "jpeg"
     scale, lines = _caption(recipe)
     band = _band_height(scale, len(lines))
-    size = (recipe.width, recipe.height)
-    rich = _RICHNESS.get(recipe.quality, 1)
-    image = landscape.paint(size, recipe.height - band, recipe.seed, rich, clear)
+    image = landscape.paint(recipe, recipe.height - band, _RICHNESS.get(recipe.quality, 1), clear)
     if lines:
         _write(image, lines, scale, band)
     return _encode(image, recipe, clear)

@@ -89,7 +89,7 @@ def spell(link: PictureLink, secret: bytes) -> str:
         recipe.height, recipe.quality, recipe.background, recipe.format, recipe.compression, recipe.index, recipe.seed,
     ))  # fmt: skip
     packed = packer.compress(fields) + packer.flush()
-    return base64.urlsafe_b64encode(_mac(packed, secret) + packed).rstrip(b"=").decode()
+    return _armoured(_mac(packed, secret) + packed)
 
 
 def read(token: str, secret: bytes) -> PictureLink:
@@ -98,6 +98,8 @@ def read(token: str, secret: bytes) -> PictureLink:
         raise BadToken("oversized or not ASCII")
     try:
         sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        if _armoured(sealed) != token:
+            raise BadToken("not the one spelling of what it says")
         mac, packed = sealed[:_MAC_LENGTH], sealed[_MAC_LENGTH:]
         if not hmac.compare_digest(mac, _mac(packed, secret)):
             raise BadToken("forged")
@@ -107,6 +109,10 @@ def read(token: str, secret: bytes) -> PictureLink:
         return PictureLink(ImageRecipe(*recipe), session, expires)
     except (ValueError, TypeError, zlib.error) as error:
         raise BadToken(str(error)) from error
+
+
+def _armoured(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def _plain(values: tuple[Any, ...]) -> bytes:

@@ -43,7 +43,7 @@ class Hall:
         self.clock = clock.parse(settings.clock)
         keys = _good_keys(settings.keys)
         contracts = [Contract(one, keys) for one in directory.read(settings.schema)]
-        self.directory = Directory(contracts, settings.gateway or _DEFAULT_GATEWAY)
+        self.directory = Directory(contracts, settings.gateway)
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: ProcessMemory[Entry] = ProcessMemory(limits)
         self.sessions = Sessions(memory, self.clock)
@@ -205,7 +205,6 @@ def _good_keys(path: str | None) -> frozenset[str] | None:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
-_DEFAULT_GATEWAY: Final = "ezmodel"
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",

@@ -72,9 +72,7 @@ class Settings:
     public_url: str | None = _setting(
         None, "where clients find the server, for the URLs of pictures (else as each client wrote it)", _url, "URL"
     )
-    gateway: str | None = _setting(
-        None, "gateway that answers without a prefix, under /v1 (default: ezmodel)", metavar="NAME"
-    )
+    gateway: str = _setting("ezmodel", "gateway that answers without a prefix, under /v1", metavar="NAME")
     schema: tuple[str, ...] = _setting(
         (), "an OpenAPI file that describes one more gateway (repeatable)", metavar="FILE", many=True
     )
@@ -118,8 +116,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for name, setting in FIELDS.items():
         meta = setting.metadata
         flag = f"--{name.replace('_', '-')}"
-        default = "" if setting.default in (None, (), False) or "default:" in meta["help"] else " (%(const)s)"
-        text = meta["help"].replace("%", "%%") + default.replace("%(const)s", str(setting.default))
+        default = "" if setting.default in (None, (), False) else f" ({setting.default})"
+        text = (meta["help"] + default).replace("%", "%%")
         if meta["read"] is _switch:
             parser.add_argument(flag, action="store_const", const=True, default=None, help=text)
         else:
