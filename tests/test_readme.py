@@ -1,0 +1,111 @@
+"""Runs what the README shows, and keeps its tables complete."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from emulator import dialect, files
+from emulator.exchange import BREACHES, KINDS
+from emulator.openapi import VENDOR_KEYS
+from emulator.settings import FIELDS
+from tests.conftest import Served
+
+README: Final = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+BLOCKS: Final = re.findall(r"(?:<!-- (.*?) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
+ADDRESS: Final = "http://127.0.0.1:4010"
+
+
+def _blocks(language: str) -> list[str]:
+    """The README's blocks of one language, without the two commands that .ci/run carries out."""
+    return [text for mark, kind, text in BLOCKS if kind == language and not mark]
+
+
+def _run(command: list[str], folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "PATH": path, **environ}, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder such as the README's reader stands in: with the pictures, and the gateway's file of its own example."""
+    (tmp_path / "tests").symlink_to(Path(__file__).parent, target_is_directory=True)
+    (tmp_path / "my-gateway.yaml").write_text(_blocks("yaml")[0])
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", _blocks("sh"), ids=lambda text: text.split("\n")[0][:50])
+def test_commands_run(server: Served, folder: Path, text: str) -> None:
+    """Each shell example succeeds, and what it gets is no refusal."""
+    done = _run(["bash", "-euo", "pipefail", "-c", text.replace(ADDRESS, server.url)], folder)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout
+    assert '"error"' not in done.stdout
+
+
+@pytest.mark.parametrize("text", _blocks("python"), ids=lambda text: text.split("\n")[0][:50])
+def test_python_runs(server: Served, folder: Path, text: str) -> None:
+    """Each Python example runs as written; a comment behind a print says what is printed."""
+    if text.startswith("# test_"):
+        (folder / "test_pictures.py").write_text(text)
+        done = _run([sys.executable, "-m", "pytest", "-q", "test_pictures.py"], folder)
+        assert "1 passed" in done.stdout, done.stdout
+        return
+    done = _run([sys.executable, "-c", text.replace(ADDRESS, server.url)], folder)
+    assert 0 == done.returncode, done.stderr
+    for printed in re.findall(r"print\(.*\)  # (.*)", text):
+        assert printed in done.stdout
+
+
+def test_the_added_gateway_answers(serve: Callable[..., Served], folder: Path) -> None:
+    """The README's own gateway refuses and answers by its file alone."""
+    served = serve(schema=(str(folder / "my-gateway.yaml"),))
+    good = served.generate("my-gateway", {"model": "any", "prompt": "x"})
+    assert (200, "") == (good.status_code, good.headers.get("x-emulator-finding", ""))
+    bad = served.generate("my-gateway", {"model": "any", "prompt": "x" * 501})
+    assert (400, "string_above_max_length") == (bad.status_code, bad.json()["error"]["code"])
+    assert "maxLength: 500" == served.calls()[-1]["refused"]["rule"]
+
+
+def test_every_setting_has_its_line() -> None:
+    """The table of settings names every flag and no other."""
+    table = README.partition("## Settings")[2].partition("## ")[0]
+    named = {
+        flag
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for flag in re.findall(r"`--([a-z-]+)`", line.split("|")[1])
+    }
+    assert {name.replace("_", "-") for name in FIELDS} == named
+
+
+def test_every_refusal_has_its_line() -> None:
+    """The table of refusals has every kind and breach, with the status and code that the wording gives."""
+    wording = dialect.read(files.schemas() / "ezmodel.yaml").wording
+    table = README.partition("### Refusals")[2].partition("\n## ")[0]
+    rows = {}
+    for line in table.splitlines():
+        if line.startswith("| `"):
+            what, status, code = (cell.strip() for cell in line.strip("|").split("|"))
+            for name in re.findall(r"`([a-z_]+)`", re.split(r":| \(", what)[0]):
+                rows[name] = (status, code.strip("`"))
+    del rows["invalid_request"]  # its line is a heading
+    expected = {name: wording.kinds[name] for name in KINDS if name != "invalid_request"}
+    expected |= {name: wording.breaches[name] for name in BREACHES}  # type: ignore[dict-item]
+    assert {name: (str(words.status), words.code or "") for name, words in expected.items()} == rows
+
+
+def test_every_vendor_key_is_explained() -> None:
+    """schemas/README.md explains each x-emulator- key there is, and no other."""
+    beside = files.schemas() / "README.md"
+    text = beside.read_text("utf-8")
+    assert set(VENDOR_KEYS) == set(re.findall(r"^\| `(x-emulator-[a-z]+)`", text, re.MULTILINE))
