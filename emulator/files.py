@@ -65,7 +65,8 @@ def parse(text: str, path: Path) -> Source:
         return Source(path, text, yaml.load(text, _Loader))  # noqa: S506 - _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        last = len(text.splitlines()) or 1  # an unclosed bracket is noticed behind the end
+        place = f"{path}:{min(mark.line + 1, last)}" if mark else f"{path}"
         raise BadFile(f"{place}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise BadFile(f"{path}: {' '.join(str(error).split())}") from None

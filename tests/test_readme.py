@@ -16,6 +16,7 @@ from emulator import dialect, files
 from emulator.exchange import BREACHES, KINDS
 from emulator.openapi import VENDOR_KEYS
 from emulator.settings import FIELDS
+from emulator.wording import Words
 from tests.conftest import Served
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -99,8 +100,8 @@ def test_every_refusal_has_its_line() -> None:
             for name in re.findall(r"`([a-z_]+)`", re.split(r":| \(", what)[0]):
                 rows[name] = (status, code.strip("`"))
     del rows["invalid_request"]  # its line is a heading
-    expected = {name: wording.kinds[name] for name in KINDS if name != "invalid_request"}
-    expected |= {name: wording.breaches[name] for name in BREACHES}  # type: ignore[dict-item]
+    expected: dict[str, Words] = {name: wording.kinds[name] for name in KINDS if name != "invalid_request"}
+    expected.update({name: wording.breaches[name] for name in BREACHES})
     assert {name: (str(words.status), words.code or "") for name, words in expected.items()} == rows
 
 

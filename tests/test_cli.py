@@ -1,0 +1,102 @@
+"""The command line, subcommand by subcommand; the running server is in test_process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from emulator import cli, files
+from tests.conftest import Served
+
+
+def _main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    try:
+        code = cli.main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help is the reference."""
+    code, out, _ = _main(capsys, "--help")
+    assert 0 == code
+    for command in ("serve", "gateways", "rules", "render", "inspect"):
+        assert f"\n    {command} " in out
+
+
+def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """One row for each file in schemas/, with its base path and models."""
+    code, out, _ = _main(capsys, "gateways")
+    rows = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert (0, {path.stem for path in files.schemas().glob("*.yaml")}) == (code, set(rows))
+    assert "/geekai/api/v1" in rows["geekai"]
+    assert "cogview-3-flash" in rows["geekai"]
+
+
+@pytest.mark.parametrize("gateway", sorted(path.stem for path in files.schemas().glob("*.yaml")))
+def test_every_rule_has_a_source(capsys: pytest.CaptureFixture[str], gateway: str) -> None:
+    """No row of a gateway that ships is unmarked."""
+    code, out, _ = _main(capsys, "rules", gateway)
+    sources = {line.split()[-1] for line in out.splitlines()[1:]}
+    assert (0, {"assumed", "documented"}) == (code, sources)
+
+
+def test_render_draws_what_a_server_draws(
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """The same request and seed: the same bytes, without a server."""
+    target = tmp_path / "picture.png"
+    flags = ["--gateway", "aiai", "--model", "dall-e-2", "--size", "256x256", "--n", "2", "--index", "1", "--seed", "5"]
+    code, out, err = _main(capsys, "render", "A cat", *flags, "-o", str(target))
+    assert (0, "") == (code, err)
+    assert "256x256 png, recipe " in out
+    body = {"prompt": "A cat", "model": "dall-e-2", "size": "256x256", "n": 2}
+    served = serve(seed=5).generate("aiai", body)
+    assert target.read_bytes() == httpx.get(served.json()["data"][1]["url"]).content
+    code, out, _ = _main(capsys, "inspect", str(target))
+    found = json.loads(out)
+    assert (0, 256, "aiai", 1) == (code, found["width"], found["label"]["gateway"], found["label"]["index"])
+
+
+def test_inspect_what_is_no_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Each file has its line; one that is no picture makes the exit code 1."""
+    path = tmp_path / "text.png"
+    path.write_text("hello")
+    code, out, err = _main(capsys, "inspect", str(path))
+    assert (1, "") == (code, err)
+    assert "not a PNG" in json.loads(out)["error"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["rules", "nobody"], "unknown gateway 'nobody'; known are aiai, ezmodel"),
+        (["rules", "aiai", "--schema", "absent.yaml"], "absent.yaml: No such file"),
+        (["render", "x", "--gateway", "nobody"], "unknown gateway 'nobody'"),
+        (["render", "x", "--size", "1x1"], "ezmodel refuses that: Invalid value: '1x1'"),
+        (["render", "x", "--index", "1"], "--index 1: the request makes 1 picture(s), counted from 0"),
+        (["render", "x", "--seed", "many"], "--seed: 'many': expected a whole number"),
+        (["render", "x", "-o", "/nonexistent/x.png"], "--output '/nonexistent/x.png': No such file"),
+        (["inspect", "absent.png"], "absent.png: No such file"),
+    ],
+)
+def test_errors_of_use_are_one_line(
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Exit code 2, one line on stderr that quotes what was wrong, nothing on stdout."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = _main(capsys, *arguments)
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert err.startswith("image-api-emulator: ")
+    assert complaint in err

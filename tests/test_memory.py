@@ -1,0 +1,85 @@
+"""Memory's promise: sessions apart, the oldest forgotten first, bounded in entries, bytes, sessions and age."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from emulator.memory import Limits, Memory, ProcessMemory
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something to remember."""
+
+    text: str
+    weight: int = 1
+
+
+Make = Callable[..., Memory[Note]]
+
+
+@pytest.fixture(params=[ProcessMemory])
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes a memory of each kind there is."""
+
+    def with_limits(entries: int = 10, in_bytes: int = 1000, sessions: int = 10, age: float = 60) -> Memory[Note]:
+        memory: Memory[Note] = request.param(Limits(entries, in_bytes, sessions, age))
+        return memory
+
+    return with_limits
+
+
+async def _texts(memory: Memory[Note], session: str) -> list[str] | None:
+    entries = await memory.entries(session)
+    return None if entries is None else [entry.text for entry in entries]
+
+
+async def test_sessions_are_apart(make: Make) -> None:
+    """Each session counts and remembers its own calls; an unknown one is neither empty nor begun."""
+    memory = make()
+    assert [1, 2, 1] == [await memory.begin(name, 0) for name in ("a", "a", "b")]
+    await memory.keep("a", Note("one"))
+    assert (["one"], [], None) == (await _texts(memory, "a"), await _texts(memory, "b"), await _texts(memory, "c"))
+
+
+async def test_entries_are_bounded(make: Make) -> None:
+    """The oldest entry of a session makes room; the count of calls goes on."""
+    memory = make(entries=2)
+    for text in "abc":
+        await memory.begin("s", 0)
+        await memory.keep("s", Note(text))
+    assert ["b", "c"] == await _texts(memory, "s")
+    assert [(3, 2)] == [(one.calls, one.kept) for one in await memory.sessions()]
+
+
+async def test_bytes_are_bounded_over_all_sessions(make: Make) -> None:
+    """The oldest entry of the longest unused session goes first; what is alone too heavy is not kept."""
+    memory = make(in_bytes=10)
+    for name, text, weight in (("a", "a1", 4), ("b", "b1", 4), ("b", "b2", 4)):
+        await memory.begin(name, 0)
+        await memory.keep(name, Note(text, weight))
+    assert ([], ["b1", "b2"]) == (await _texts(memory, "a"), await _texts(memory, "b"))
+    await memory.keep("b", Note("heavy", 11))
+    assert [] == await _texts(memory, "b")
+
+
+async def test_sessions_are_bounded_by_count_and_age(make: Make) -> None:
+    """A new session pushes out the longest unused one, and all that are too old."""
+    memory = make(sessions=2, age=60)
+    for name, now in (("a", 0), ("b", 1), ("a", 2), ("c", 3)):
+        await memory.begin(name, now)
+    assert ["a", "c"] == [one.name for one in await memory.sessions()]
+    await memory.begin("d", 100)
+    assert ["d"] == [one.name for one in await memory.sessions()]
+
+
+async def test_a_dropped_session_is_not_begun_by_a_late_entry(make: Make) -> None:
+    """A call that ends after its session was dropped is forgotten with it."""
+    memory = make(sessions=1)
+    await memory.begin("a", 0)
+    await memory.begin("b", 0)
+    await memory.keep("a", Note("late"))
+    assert await memory.entries("a") is None

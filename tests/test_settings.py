@@ -1,0 +1,74 @@
+"""Settings: flag over environment over file over default, and one line for what cannot be used."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from emulator import settings
+from emulator.settings import BadSetting, Settings
+
+
+def test_defaults_need_nothing(tmp_path: Path) -> None:
+    """Without flags, environment and file the defaults hold."""
+    assert Settings() == settings.load({}, {}, tmp_path)
+
+
+def test_precedence(tmp_path: Path) -> None:
+    """A flag beats the environment, which beats the file."""
+    (tmp_path / "emulator.yaml").write_text("port: 1\nseed: 1\nhost: a\nsession-age: 5\nschema: [x.yaml, y.yaml]\n")
+    chosen = settings.load({"port": "3"}, {"EMULATOR_PORT": "2", "EMULATOR_SEED": "2"}, tmp_path)
+    assert (3, 2, "a", 5) == (chosen.port, chosen.seed, chosen.host, chosen.session_age)
+    assert ("x.yaml", "y.yaml") == chosen.schema
+
+
+def test_pyproject_serves_where_there_is_no_file_of_our_own(tmp_path: Path) -> None:
+    """[tool.image-api-emulator] is read; emulator.yaml beside it counts alone."""
+    (tmp_path / "pyproject.toml").write_text('[tool.image-api-emulator]\nquiet = true\ngateway = "aiai"\n')
+    assert (True, "aiai") == ((one := settings.load({}, {}, tmp_path)).quiet, one.gateway)
+    (tmp_path / "emulator.yaml").write_text("")
+    assert Settings() == settings.load({}, {}, tmp_path)
+
+
+def test_seed_random_draws() -> None:
+    """`random` draws a seed, each time another."""
+    seeds = {settings.load({"seed": "random"}, {}, Path("/nonexistent")).seed for _ in range(5)}
+    assert len(seeds) > 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "file", "complaint"),
+    [
+        ({"port": "abc"}, {}, "", "--port: 'abc': expected a whole number"),
+        ({"port": "70000"}, {}, "", "--port: '70000': expected 0 to 65535"),
+        ({}, {"EMULATOR_PORT": ""}, "", "EMULATOR_PORT: '': expected a whole number"),
+        ({}, {"EMULATOR_QUIET": "perhaps"}, "", "EMULATOR_QUIET: 'perhaps': expected true or false"),
+        ({"clock": "sundial"}, {}, "", "--clock: 'sundial': expected real or frozen"),
+        ({"public_url": "images.test"}, {}, "", "--public-url: 'images.test': expected a URL"),
+        ({"body_timeout": "0"}, {}, "", "--body-timeout: '0': expected a whole number from 1"),
+        ({}, {}, "prot: 1", "unknown setting 'prot'; known are host, port"),
+        ({}, {}, "port: [1, 2]", "port in the settings file: a list is no single value"),
+        ({}, {}, "- port", "the settings are a list; expected a mapping"),
+        ({}, {}, "port: [", "emulator.yaml:1"),
+    ],
+)
+def test_what_cannot_be_used(
+    tmp_path: Path, flags: dict[str, str], environ: dict[str, str], file: str, complaint: str
+) -> None:
+    """The complaint quotes key and value, and is one line."""
+    (tmp_path / "emulator.yaml").write_text(file)
+    with pytest.raises(BadSetting) as caught:
+        settings.load(flags, environ, tmp_path)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_setting_is_a_flag_with_help() -> None:
+    """The parser knows each setting, and says what it does."""
+    parser = argparse.ArgumentParser()
+    settings.add_flags(parser)
+    text = parser.format_help()
+    for name in settings.FIELDS:
+        assert f"--{name.replace('_', '-')} " in text or f"--{name.replace('_', '-')}\n" in text
