@@ -6,6 +6,7 @@ Errors of use are one line on stderr and exit code 2; heavy rooms are loaded by 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -13,13 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from emulator import settings
 from emulator.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
-    from emulator.journal import Entry
     from emulator.server import Running
 
 NAME: Final = "image-api-emulator"
@@ -29,8 +29,18 @@ class BadUse(Exception):
     """A command that cannot be carried out; its text is one line."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; --help tells more\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` (default: the process's own) spells; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that the console lacks becomes an escape, not an error
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(argv)
     try:
         run: Callable[[argparse.Namespace], int] = options.run
@@ -46,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=NAME, description=_ABOUT, allow_abbrev=False)
+    parser = _Parser(prog=NAME, description=_ABOUT, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (run, about, add) in _COMMANDS.items():
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
@@ -74,10 +84,11 @@ async def _serving(chosen: Settings) -> int:
     import signal
 
     from emulator import files, server
+    from emulator.console import Console
 
-    tell = None if chosen.quiet or chosen.ready_json else _tell
+    lines = None if chosen.quiet or chosen.ready_json else Console()
     try:
-        hall = server.Hall(chosen, tell)
+        hall = server.Hall(chosen, lines.tell if lines else None)
         running = await server.start(hall)
     except files.BadFile as error:
         raise BadUse(str(error)) from None
@@ -91,8 +102,20 @@ async def _serving(chosen: Settings) -> int:
         print(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}), flush=True)
     else:
         print(_welcome(running), flush=True)
+    flaws: list[BaseException] = []
+
+    def examined(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (flaw := task.exception()) is not None:
+            flaws.append(flaw)
+            stop.set()
+
+    running.examined.add_done_callback(examined)
     await stop.wait()
     await running.stop()
+    if lines is not None:
+        lines.close()
+    if flaws:
+        raise BadUse(str(flaws[0]))
     return 0
 
 
@@ -126,22 +149,6 @@ def _welcome(running: Running) -> str:
     return "\n".join(lines)
 
 
-def _tell(entry: Entry) -> None:
-    """One line for a call: time, session, gateway, model, status, rule, finding codes."""
-    from emulator import clock
-
-    view_model = entry.model or "-"
-    model = "".join(c if c.isprintable() else "?" for c in view_model[:40])
-    why = entry.problem.breach or entry.problem.kind if entry.problem else "draw" if entry.call else "-"
-    codes = " ".join(dict.fromkeys(finding.code for finding in entry.findings))
-    status = entry.reply.status if entry.reply else "-"
-    line = f"{clock.wall(entry.raw.received)} {entry.session} {entry.dialect.name} {model} {status} {why} {codes}"
-    try:
-        print(line.rstrip().encode("utf-8", "replace").decode(), flush=True)
-    except (OSError, ValueError):  # nobody reads the console any more; calls go on
-        sys.stdout = None
-
-
 def _dialects(options: argparse.Namespace) -> list[Any]:
     from emulator import directory, files
 
@@ -152,11 +159,19 @@ def _dialects(options: argparse.Namespace) -> list[Any]:
 
 
 def _gateways(options: argparse.Namespace) -> int:
-    rows = [("GATEWAY", "BASE PATH", "OPERATIONS", "MODELS", "TITLE")]
+    from emulator import files
+    from emulator.contract import Contract
+
+    rows = [("GATEWAY", "BASE PATH", "OPERATIONS", "RULES", "MODELS", "TITLE")]
     for one in _dialects(options):
+        try:
+            live = sum(Contract(one).examine())
+        except files.BadFile as error:
+            raise BadUse(str(error)) from None
         operations = sorted({item.name for by_method in one.operations.values() for item in by_method.values()})
         models = [name for operation in one.generating() for name in operation.models.listed]
-        rows.append((one.name, f"/{one.name}{one.base}", ", ".join(operations), ", ".join(models) or "any", one.title))
+        shown = ", ".join(models) or "any"
+        rows.append((one.name, f"/{one.name}{one.base}", ", ".join(operations), str(live), shown, one.title))
     _print_table(rows)
     return 0
 
@@ -185,6 +200,7 @@ def _render(options: argparse.Namespace) -> int:
     body = {key: value for key in _REQUEST if (value := getattr(options, key)) is not None}
     try:
         contract = Contract(known[name])
+        sum(contract.examine())
         operation = next(contract.dialect.generating())
         headers = {"Content-Type": "application/json"}
         raw = RawCall("POST", operation.path, "", headers, b"", body, None, (), "", 0)

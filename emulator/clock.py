@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Protocol
+from typing import Final, Protocol
+
+LATEST: Final = 32_503_680_000  # the year 3000 in Unix seconds; dates beyond it break half the world's clients
 
 
 class Clock(Protocol):
@@ -47,9 +49,12 @@ def parse(text: str) -> Clock:
         raise ValueError("expected real or frozen:TIME, as in frozen:2026-01-01T00:00:00Z")
     try:
         moment = datetime.fromisoformat(instant)
-    except ValueError:
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise ValueError(f"{instant!r} is no ISO 8601 time, as in frozen:2026-01-01T00:00:00Z") from None
-    return FrozenClock((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    if not 0 <= seconds < LATEST:
+        raise ValueError(f"{instant!r} is outside 1970 to 2999, as in frozen:2026-01-01T00:00:00Z")
+    return FrozenClock(seconds)
 
 
 def stopwatch() -> float:

@@ -23,27 +23,35 @@ MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenA
 
 
 class Contract:
-    """One gateway's contract, compiled; `keys` are the good API keys, None where any will do."""
+    """One gateway's contract; `keys` are the good API keys, None where any will do.
+
+    Schemas compile when they are first needed; `examine` compiles them all.
+    """
 
     def __init__(self, dialect: Dialect, keys: frozenset[str] | None = None) -> None:
-        """Compile every request schema of `dialect`; raises BadFile where one does not compile or checks nothing."""
         self.dialect = dialect
         self._keys = keys
         self._judges: dict[str, Judge] = {}
-        for operation in dialect.generating():
+
+    def examine(self) -> Iterator[int]:
+        """Compile one request schema after the other, and yield how many live rules each has.
+
+        Raises BadFile where one does not compile or checks nothing.
+        """
+        path = self.dialect.document.source.path
+        for operation in self.dialect.generating():
             assert operation.models is not None
             for rules in _all_rules(operation.models):
                 if rules.reply.usage not in (None, *TABLES):
-                    known = ", ".join(TABLES)
-                    path = dialect.document.source.path
-                    raise BadFile(f"{path}: usage {rules.reply.usage!r} is no table; known are {known}")
-                if live_rules(dialect.document, rules.ref) == 0:
-                    place = f"{operation.method} {operation.path}"
-                    raise BadFile(f"{dialect.document.source.path}: {place} has no live rule in {rules.ref}")
+                    raise BadFile(f"{path}: usage {rules.reply.usage!r} is no table; known are {', '.join(TABLES)}")
                 try:
-                    self._judges[rules.ref] = Judge(dialect.document, rules.ref)
+                    self._judge(rules.ref)
                 except BadSchema as error:
-                    raise BadFile(f"{dialect.document.source.path}: a schema does not compile: {error}") from None
+                    raise BadFile(f"{path}: a schema does not compile: {error}") from None
+                live = live_rules(self.dialect.document, rules.ref)
+                if live == 0:
+                    raise BadFile(f"{path}: {operation.method} {operation.path} has no live rule in {rules.ref}")
+                yield live
 
     def accept(self, raw: RawCall, operation: Operation, key: str | None) -> Call:
         """`raw` understood as `operation`; raises Problem."""
@@ -53,11 +61,17 @@ class Contract:
         body = _body(raw, operation.limit)
         model, rules = _choose(operation.models, body)
         findings = [*_duplicates(raw), *_findings(body, rules, model)]
-        if broken := self._judges[rules.ref].verdict(body):
+        if broken := self._judge(rules.ref).verdict(body):
             raise _problem(broken[0], findings)
         params = _filled(body, rules)
         pixels = _pixels(params.get("size"), findings)
         return Call(operation.name, model, body, params, _count(params), pixels, rules.reply, tuple(findings))
+
+    def _judge(self, ref: str) -> Judge:
+        judge = self._judges.get(ref)
+        if judge is None:
+            judge = self._judges[ref] = Judge(self.dialect.document, ref)
+        return judge
 
     def _authenticate(self, key: str | None) -> None:
         if not self.dialect.credentials:
@@ -70,7 +84,7 @@ class Contract:
 
 def masked(key: str) -> str:
     """A key as OpenAI shows a wrong one: its first 8 and last 4 characters; a key of 12 or fewer whole."""
-    return key if len(key) <= 12 else f"{key[:8]}{'*' * min(len(key) - 12, 64)}{key[-4:]}"
+    return key if len(key) <= 12 else f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
 
 
 def _all_rules(models: Models) -> Iterator[ModelRules]:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from emulator import files, openapi, wording
+from emulator import files, openapi
 from emulator.exchange import OperationName, Problem, Reply, ReplyShape
 from emulator.files import Pointer
 from emulator.findings import Finding
 from emulator.openapi import Document, FoundOperation, Keyword, Parameter
-from emulator.wording import Wording
+from emulator.wording import Wording, Wordings
 
 GENERATE_LIMIT: Final = 2**20  # bytes of body; the longest prompt is 32,000 characters, so 1 MiB is ample
 
@@ -123,8 +123,8 @@ class Dialect:
                     yield operation
 
 
-def read(path: Path) -> Dialect:
-    """The gateway that the file at `path` describes; raises BadFile."""
+def read(path: Path, wordings: Wordings | None = None) -> Dialect:
+    """The gateway that the file at `path` describes; `wordings` are those read before. Raises BadFile."""
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise files.BadFile(f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores")
     document = openapi.read(path)
@@ -148,7 +148,7 @@ def read(path: Path) -> Dialect:
         hosts=frozenset(host for host in hosts if host),
         credentials=tuple(_credentials(document, generating[0])),
         operations=operations,
-        wording=_wording(document, own),
+        wording=_wording(document, own, wordings or Wordings()),
         document=document,
         findings=tuple(document.findings),
     )
@@ -248,16 +248,16 @@ def _credentials(document: Document, operation: FoundOperation) -> Iterator[Cred
         yield Credential("authorization", "bearer", "assumed")
 
 
-def _wording(document: Document, own: Mapping[str, Any]) -> Wording:
+def _wording(document: Document, own: Mapping[str, Any], wordings: Wordings) -> Wording:
     """The wording that the gateway's file refers to, or OpenAI's."""
     if "wording" not in own:
-        return wording.read(files.schemas() / "wordings/openai.yaml")
+        return wordings.at(files.schemas() / "wordings/openai.yaml")
     pointer = ["x-emulator-gateway", "wording"]
     name = document.source.known_keys(pointer, own["wording"], ("$ref",)).get("$ref")
     folder = document.source.path.parent
     if not isinstance(name, str) or not (folder / name).resolve().is_relative_to(folder.resolve()):
         raise document.source.fault(pointer, f"{files.describe(name)} is no file inside the gateway's own folder")
-    return wording.read(folder / name)
+    return wordings.at(folder / name)
 
 
 def _escaped(step: str | int) -> str:

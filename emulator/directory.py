@@ -14,6 +14,7 @@ from emulator import dialect, files
 from emulator.contract import Contract
 from emulator.dialect import Dialect, Operation
 from emulator.exchange import Problem
+from emulator.wording import Wordings
 
 RESERVED: Final = ("_emulator", "pictures", "s")
 """Names that no gateway can have: the emulator's own first parts of a path."""
@@ -72,9 +73,10 @@ class Directory:
 def read(extra: Iterable[str]) -> list[Dialect]:
     """The gateways that ship, and those that the files `extra` describe; raises BadFile."""
     found: dict[str, Dialect] = {}
+    wordings = Wordings()
     shipped = sorted(path for path in files.schemas().glob("*.yaml"))
     for path in (*shipped, *map(Path, extra)):
-        gateway = dialect.read(path)
+        gateway = dialect.read(path, wordings)
         if gateway.name in RESERVED or gateway.name in found:
             why = f"is taken by {found[gateway.name].document.source.path}" if gateway.name in found else "is reserved"
             raise files.BadFile(f"{path}: the gateway's name {gateway.name!r} (the file's stem) {why}")

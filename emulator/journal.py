@@ -60,6 +60,11 @@ class Entry:
         named = self.raw.json.get("model") if isinstance(self.raw.json, Mapping) else None
         return named if isinstance(named, str) else None
 
+    @property
+    def shown_model(self) -> str | None:
+        """The model with every key blanked, for a line on the console."""
+        return str(_Blanker(self.key)(self.model)) if self.model is not None else None
+
     def view(self) -> dict[str, Any]:
         """The entry as JSON, with every key blanked."""
         blank = _Blanker(self.key)
@@ -153,7 +158,7 @@ class _Blanker:
         match value:
             case str():
                 value = value.replace(self._own, BLANK) if self._own else value
-                value = _NAMED_KEY.sub(rf"\1{BLANK}", _LIKE_A_KEY.sub(BLANK, value))
+                value = _NAMED_KEY.sub(rf"\1{BLANK}", LIKE_A_KEY.sub(BLANK, value))
                 return value.encode("utf-8", "backslashreplace").decode()
             case Mapping():
                 return {
@@ -175,7 +180,7 @@ CREDENTIAL_HEADERS: Final = frozenset({
     "authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "x-auth-token",
     "ocp-apim-subscription-key",
 })  # fmt: skip
-_LIKE_A_KEY: Final = re.compile(
+LIKE_A_KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:sk|pk|rk|key)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
 )
 _CREDENTIAL_NAMES: Final = frozenset({

@@ -55,6 +55,8 @@ class ImageRecipe:
             raise ValueError(f"background {self.background!r} is neither opaque nor transparent")
         if self.compression is not None and not 0 <= self.compression <= 100:
             raise ValueError(f"compression {self.compression} is outside 0 to 100")
+        if not (0 <= self.index < 1000 and 0 <= self.seed < 2**64):
+            raise ValueError(f"index {self.index} or seed {self.seed} is outside what can be drawn")
 
     @cached_property
     def digest(self) -> str:
@@ -64,11 +66,16 @@ class ImageRecipe:
 
 @dataclass(frozen=True, slots=True)
 class PictureLink:
-    """What a picture's URL says: the recipe, whose clock decides, and until when (Unix seconds)."""
+    """What a picture's URL says: the recipe, whose clock decides, and until when (Unix seconds, to the year 3000)."""
 
     recipe: ImageRecipe
     session: str
     expires: int
+
+    def __post_init__(self) -> None:
+        """Refuse an end that no clock reaches (ValueError)."""
+        if not 0 <= self.expires <= 32_535_216_000:
+            raise ValueError(f"{self.expires} is no time at which a link could end")
 
 
 class BadToken(ValueError):
@@ -105,6 +112,9 @@ def read(token: str, secret: bytes) -> PictureLink:
             raise BadToken("forged")
         unpacker = zlib.decompressobj(-12, zdict=_USUAL)
         fields = json.loads(unpacker.decompress(packed, _UNPACKED_LENGTH))
+        for value, kind in zip(fields, _KINDS, strict=True):
+            if value.__class__ not in kind:  # the default seed is no secret: anybody can sign nonsense with it
+                raise BadToken(f"{value!r} is no field of a link")
         session, expires, *recipe = fields
         return PictureLink(ImageRecipe(*recipe), session, expires)
     except (ValueError, TypeError, zlib.error) as error:
@@ -122,6 +132,14 @@ def _plain(values: tuple[Any, ...]) -> bytes:
 def _mac(packed: bytes, secret: bytes) -> bytes:
     return hashlib.blake2b(packed, digest_size=_MAC_LENGTH, key=secret).digest()
 
+
+_NUMBER: Final = (int,)
+_TEXT: Final = (str,)
+_KINDS: Final = (
+    _TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, _TEXT, _TEXT, _TEXT, (int, type(None)), _NUMBER,
+    _NUMBER,
+)  # fmt: skip
+"""Of a link's fields, in their order in a token."""
 
 # What most recipes contain, so that a token stays short: the last words are the cheapest to refer to.
 _USUAL: Final = (

@@ -6,6 +6,7 @@ journalled, and logged with its traceback.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator import admin, clock, directory, files, reply, session, storage, wire
 from emulator.admin import Admin
@@ -43,6 +45,9 @@ class Hall:
         self.clock = clock.parse(settings.clock)
         keys = _good_keys(settings.keys)
         contracts = [Contract(one, keys) for one in directory.read(settings.schema)]
+        for contract in contracts:
+            if contract.dialect.document.source.path.parent != files.schemas():
+                sum(contract.examine())  # a file of the user's own is checked before anything is answered
         self.directory = Directory(contracts, settings.gateway)
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: ProcessMemory[Entry] = ProcessMemory(limits)
@@ -133,15 +138,17 @@ class Hall:
 
 @dataclass
 class Running:
-    """A server that answers at `url`."""
+    """A server that answers at `url`; `examined` ends, with BadFile if need be, when every schema has been compiled."""
 
     hall: Hall
     runner: web.AppRunner
     url: str
     port: int
+    examined: asyncio.Task[None]
 
     async def stop(self) -> None:
-        """Finish the calls under way (5 s at most), then close everything."""
+        """Finish the calls under way (7 s at most), then close everything."""
+        self.examined.cancel()
         await self.runner.cleanup()
         self.hall.gallery.close()
 
@@ -151,8 +158,14 @@ async def start(hall: Hall) -> Running:
     app = web.Application(client_max_size=0)  # bodies are read, and bounded, in `wire`
     app.router.add_route("*", "/{path:.*}", hall.handle, expect_handler=_expect)
     runner = web.AppRunner(
-        app, access_log=None, auto_decompress=False, lingering_time=1, keepalive_timeout=75, shutdown_timeout=5,
-    )  # fmt: skip
+        app,
+        access_log=None,
+        logger=_http_log(),
+        auto_decompress=False,
+        lingering_time=1,
+        keepalive_timeout=75,
+        shutdown_timeout=_SHUTDOWN,
+    )
     await runner.setup()
     settings = hall.settings
     try:
@@ -163,7 +176,24 @@ async def start(hall: Hall) -> Running:
     port = runner.addresses[0][1]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
     shown = f"[{host}]" if ":" in host else host
-    return Running(hall, runner, settings.public_url or f"http://{shown}:{port}", port)
+    examined = asyncio.create_task(_examine(hall))
+    return Running(hall, runner, settings.public_url or f"http://{shown}:{port}", port, examined)
+
+
+async def _examine(hall: Hall) -> None:
+    """Compile the schemas that ship, behind the socket: a start should be quick, and our own tests compile them too."""
+    await asyncio.sleep(_SETTLED)
+    for contract in hall.directory.contracts.values():
+        for _ in contract.examine():
+            await asyncio.sleep(0)
+
+
+def _http_log() -> logging.Logger:
+    """aiohttp's log without requests that do not parse: they are the client's, and may show its key."""
+    http = logging.getLogger("emulator.http")
+    if not http.filters:
+        http.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+    return http
 
 
 async def _expect(request: web.Request) -> None:
@@ -205,6 +235,8 @@ def _good_keys(path: str | None) -> frozenset[str] | None:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
+_SHUTDOWN: Final = 3.5  # seconds; aiohttp waits twice, for answers and for readers, and Docker kills after ten
+_SETTLED: Final = 0.5  # seconds; the first calls are answered before
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",

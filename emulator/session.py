@@ -12,7 +12,7 @@ from typing import Final
 
 from emulator.clock import Clock
 from emulator.exchange import Problem, RawCall
-from emulator.journal import Entry, Journal
+from emulator.journal import LIKE_A_KEY, Entry, Journal
 from emulator.memory import Memory
 
 HEADER: Final = "X-Emulator-Session"
@@ -51,8 +51,8 @@ def split(path: str) -> tuple[str | None, str]:
     """The session that a path's prefix `/s/{id}` names, and the path without it."""
     if not path.startswith("/s/"):
         return None, path
-    name, slash, rest = path[3:].partition("/")
-    return name, slash + rest
+    name, _, rest = path[3:].partition("/")
+    return name, "/" + rest
 
 
 def name_of(raw: RawCall, prefix: str | None, key: str | None) -> str:
@@ -60,7 +60,7 @@ def name_of(raw: RawCall, prefix: str | None, key: str | None) -> str:
     name = prefix if prefix is not None else raw.headers.get(HEADER)
     if name is None:
         return NOBODYS if key is None else digest(key)
-    if not _NAME.fullmatch(name) or name == LATEST:
+    if not _NAME.fullmatch(name) or name == LATEST or LIKE_A_KEY.fullmatch(name):
         raise Problem("invalid_request", None, "bad_session", {"value": repr(name[:80])})
     return name
 

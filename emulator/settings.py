@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -21,6 +19,12 @@ class BadSetting(Exception):
     """A setting that cannot be used; its text is one line."""
 
 
+def _host(text: str) -> str:
+    if not text or any(letter.isspace() or letter == "\0" for letter in text):
+        raise ValueError("expected an address such as 127.0.0.1; all of a machine's are 0.0.0.0")
+    return text
+
+
 def _port(text: str) -> int:
     number = int(text)
     if not 0 <= number <= 65535:
@@ -29,7 +33,7 @@ def _port(text: str) -> int:
 
 
 def _seed(text: str) -> int:
-    return secrets.randbelow(2**32) if text == "random" else int(text)
+    return int.from_bytes(os.urandom(4), "big") if text == "random" else int(text)
 
 
 def _clock(text: str) -> str:
@@ -67,7 +71,7 @@ def _setting(default: Any, help: str, read: Callable[[str], Any] = str, metavar:
 class Settings:
     """How the emulator is to run. Times are seconds, sizes bytes; tuples come from flags that may be repeated."""
 
-    host: str = _setting("127.0.0.1", "address to listen on", metavar="ADDRESS")
+    host: str = _setting("127.0.0.1", "address to listen on", _host, "ADDRESS")
     port: int = _setting(4010, "port to listen on; 0 picks a free one", _port, "PORT")
     public_url: str | None = _setting(
         None, "where clients find the server, for the URLs of pictures (else as each client wrote it)", _url, "URL"
@@ -149,8 +153,11 @@ def _from_file(folder: Path) -> Mapping[str, Any]:
     """What emulator.yaml says, else [tool.image-api-emulator] in pyproject.toml; a dash is an underscore."""
     try:
         if (path := folder / "emulator.yaml").is_file():
-            table = files.read(path).root or {}
+            root = files.read(path).root
+            table = {} if root is None else root
         elif (path := folder / "pyproject.toml").is_file():
+            import tomllib
+
             table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
         else:
             return {}

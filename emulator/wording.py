@@ -59,8 +59,21 @@ class Wording:
         return Reply(words.status, headers, (body.encode("utf-8", "replace"),))
 
 
-def read(path: Path) -> Wording:
-    """The wording in the file at `path`, checked to have words for everything that can go wrong; raises BadFile."""
+class Wordings:
+    """Files of wording, each read once however many gateways share it."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, Wording] = {}
+
+    def at(self, path: Path) -> Wording:
+        """The wording in the file at `path`; raises BadFile."""
+        if path not in self._read:
+            self._read[path] = _read(path)
+        return self._read[path]
+
+
+def _read(path: Path) -> Wording:
+    """The wording in the file at `path`, checked to have words for everything that can go wrong."""
     source = files.read(path)
     source.known_keys([], source.root, ("envelope", "kinds", "breaches"))
     for section, names in (("kinds", KINDS), ("breaches", BREACHES)):

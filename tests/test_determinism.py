@@ -26,8 +26,8 @@ def _run(served: Served) -> list[bytes]:
     for gateway, body in BODIES:
         answer = served.generate(gateway, body, host="images.test")
         heard.append(_bytes(answer))
-        for url in re.findall(r'"url":"([^"]+)"', answer.text):
-            heard.append(_bytes(httpx.get(url.replace("http://images.test", served.url))))
+        urls = re.findall(r'"url":"([^"]+)"', answer.text)
+        heard += [_bytes(httpx.get(url.replace("http://images.test", served.url))) for url in urls]
     return heard
 
 

@@ -97,7 +97,7 @@ def test_security_schemes_say_where_the_key_stands(
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        ("a: [1", "plain.yaml:2: "),
+        ("a: [1", "plain.yaml:1: "),
         ("just text", "plain.yaml:1: 'just text' is no OpenAPI document"),
         ({"swagger": "2.0"}, "version '2.0' is not supported"),
         ({"openapi": "3.1.0", "info": {}, "paths": {}}, "no operation about images"),
@@ -120,7 +120,7 @@ def test_security_schemes_say_where_the_key_stands(
 def test_what_would_go_unchecked_stops_the_start(written: Callable[[Any], Path], document: Any, complaint: str) -> None:
     """One line that names the file and what is wrong; nothing is half started."""
     with pytest.raises(files.BadFile) as caught:
-        Contract(dialect.read(written(document)))
+        sum(Contract(dialect.read(written(document))).examine())
     assert complaint in str(caught.value)
     assert "plain.yaml" in str(caught.value) or "absent.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)

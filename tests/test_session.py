@@ -41,7 +41,7 @@ def test_calls_are_numbered_in_their_session(serve: Callable[..., Served]) -> No
     assert (3, 400, "missing") == (latest["number"], latest["status"], latest["refused"]["breach"])
 
 
-@pytest.mark.parametrize("name", ["latest", "", "x" * 65, "a b", "ä", "%41", "a:b"])
+@pytest.mark.parametrize("name", ["latest", "", "x" * 65, "a b", "ä", "%41", "a:b", "sk-" + "a" * 20])
 def test_names_that_cannot_be(server: Served, name: str) -> None:
     """A session's name is short and plain; another is refused in the envelope, as the emulator's own error."""
     reply = httpx.post(f"{server.url}/s/{name}/ezmodel/v1/images/generations", json=BODY)

@@ -94,7 +94,7 @@ def test_forged_and_damaged_tokens(server: Served, url: str) -> None:
     """What was not signed here, or not whole, is not there: one answer, that of a missing file."""
     token = url.rpartition("/")[2].removesuffix(".png")
     link = recipe.read(token, server.hall.storage._secret)
-    forged = recipe.spell(replace(link, expires=2**40), b"another secret")
+    forged = recipe.spell(replace(link, expires=2**34), b"another secret")
     for wrong in (forged, token[:-1], token + "A", token.swapcase(), "x" * 3000, "", token + "=", "ü" * 20):
         reply = httpx.get(f"{server.url}/pictures/{wrong}.png")
         assert (404, "ResourceNotFound") == (reply.status_code, reply.headers["x-ms-error-code"]), wrong
