@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from emulator.anatomy import BadSchema, live_rules
 from emulator.dialect import Dialect, ModelRules, Models, Operation
 from emulator.exchange import Breach, Call, Problem, RawCall, ReplyShape
 from emulator.files import BadFile
 from emulator.findings import Finding
 from emulator.recipe import LARGEST_SIDE
 from emulator.usage import TABLES
-from emulator.verdict import BadSchema, Broken, Judge, live_rules
+from emulator.verdict import Broken, Judge
 from emulator.wording import kind_of, quoted
 
 MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenAI's own
@@ -57,15 +58,17 @@ class Contract:
         """`raw` understood as `operation`; raises Problem."""
         self._authenticate(key)
         if operation.models is None:
-            return Call(operation.name, None, {}, {}, 0, (0, 0), ReplyShape(), ())
+            return Call(operation.name, None, {}, {}, {}, 0, (0, 0), ReplyShape(), ())
         body = _body(raw, operation.limit)
         model, rules = _choose(operation.models, body)
         findings = [*_duplicates(raw), *_findings(body, rules, model)]
         if broken := self._judge(rules.ref).verdict(body):
             raise _problem(broken[0], findings)
         params = _filled(body, rules)
-        pixels = _pixels(params.get("size"), findings)
-        return Call(operation.name, model, body, params, _count(params), pixels, rules.reply, tuple(findings))
+        heeded = _heeded(params, rules, operation.models)
+        pixels = _pixels(heeded.get("size"), findings)
+        count = _count(heeded)
+        return Call(operation.name, model, body, params, heeded, count, pixels, rules.reply, tuple(findings))
 
     def _judge(self, ref: str) -> Judge:
         judge = self._judges.get(ref)
@@ -135,17 +138,17 @@ def _choose(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelR
 
 def _duplicates(raw: RawCall) -> Iterator[Finding]:
     for key in raw.duplicates[:_MOST_FINDINGS]:
-        yield Finding("duplicate_key", f"the body gives {key[:100]!r} twice; the last one counts", key[:100])
+        yield Finding("duplicate_key", f"the body gives {key!r} twice; the last one counts", key)
 
 
 def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
     """What is worth knowing about parameters that are allowed."""
     if not rules.closed.value:
         for name in [name for name in body if name not in rules.parameters][:_MOST_FINDINGS]:
-            yield Finding("unknown_parameter", f"{name[:100]!r} is not on the gateway's page", name[:100])
+            yield Finding("unknown_parameter", f"{name!r} is not on the gateway's page", name)
     for name in rules.ignored:
         if name in body:
-            yield Finding("parameter_ignored", f"{name!r} has no effect with {(model or 'this model')[:100]}", name)
+            yield Finding("parameter_ignored", f"{name!r} has no effect with {model or 'this model'}", name)
 
 
 def _filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
@@ -156,6 +159,15 @@ def _filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
             value = params[name]
             params[name] = means.get(value if isinstance(value, str) else json.dumps(value), value)
     return params
+
+
+def _heeded(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Mapping[str, Any]:
+    """The parameters that have an effect: of a plain file, which says little, also those that it does not know."""
+    return {
+        name: value
+        for name, value in params.items()
+        if name not in rules.ignored and (name in rules.parameters or not models.listed)
+    }
 
 
 def _count(params: Mapping[str, Any]) -> int:
@@ -179,13 +191,13 @@ def _pixels(size: Any, findings: list[Finding]) -> tuple[int, int]:
         width, height = int(match[1]), int(match[2])
         if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
             return width, height
-    findings.append(Finding("size_not_drawn", f"{quoted(size)} cannot be drawn; the picture is 1024x1024", "size"))
+    findings.append(Finding("size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", "size"))
     return _USUAL_PIXELS
 
 
 def _problem(broken: Broken, findings: list[Finding]) -> Problem:
     if code := _TOLD.get(broken.breach):
-        findings.append(Finding(code, f"{broken.param} is {quoted(broken.value)}", broken.param))
+        findings.append(Finding(code, f"{broken.param} is {broken.value!r}", broken.param))
     return Problem(
         "invalid_request", broken.param, broken.breach, broken.facts, broken.rule, broken.source, broken.value,
         findings=tuple(findings),

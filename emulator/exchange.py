@@ -65,14 +65,15 @@ class RawCall:
 class Call:
     """A request that keeps its gateway's contract.
 
-    `given` is the body as it came, `params` the same with defaults filled in and aliases resolved; `count` pictures are
-    asked for, `pixels` is the width and height in which they are drawn.
+    `given` is the body as it came, `params` the same with defaults filled in and aliases resolved, `heeded` those of
+    them that have an effect; `count` pictures are asked for, `pixels` is the width and height in which they are drawn.
     """
 
     operation: OperationName
     model: str | None
     given: Mapping[str, Any]
     params: Mapping[str, Any]
+    heeded: Mapping[str, Any]
     count: int
     pixels: tuple[int, int]
     reply: ReplyShape

@@ -16,6 +16,7 @@ from emulator.exchange import Call, Problem, RawCall, Reply
 from emulator.findings import Finding
 from emulator.memory import Memory
 from emulator.recipe import FORMATS
+from emulator.wording import quoted
 
 BLANK: Final = "***"
 
@@ -40,7 +41,8 @@ class Entry:
     @property
     def weight(self) -> int:
         """About the bytes that it holds in memory."""
-        return 4000 + 6 * len(self.raw.body)
+        heads = sum(len(name) + len(value) for name, value in self.raw.headers.items())
+        return 4000 + heads + 6 * len(self.raw.body)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -63,11 +65,11 @@ class Entry:
     @property
     def shown_model(self) -> str | None:
         """The model with every key blanked, for a line on the console."""
-        return str(_Blanker(self.key)(self.model)) if self.model is not None else None
+        return str(self._blanker()(self.model)) if self.model is not None else None
 
     def view(self) -> dict[str, Any]:
         """The entry as JSON, with every key blanked."""
-        blank = _Blanker(self.key)
+        blank = self._blanker()
         raw, call, reply = self.raw, self.call, self.reply
         headers = {
             name: BLANK if name.lower() in self._credential_headers else blank(value)
@@ -83,7 +85,7 @@ class Entry:
             "model": blank(self.model),
             "method": raw.method,
             "path": blank(raw.path),
-            "query": blank(raw.query),
+            "query": blank.text(raw.query),
             "headers": headers,
             "given": blank(raw.json),
             "params": blank(dict(call.params)) if call else None,
@@ -105,6 +107,9 @@ class Entry:
             ],
         }  # fmt: skip
 
+    def _blanker(self) -> _Blanker:
+        return _Blanker(self.key, self.raw.headers, self._credential_headers)
+
     @property
     def _credential_headers(self) -> frozenset[str]:
         return CREDENTIAL_HEADERS | {credential.header for credential in self.dialect.credentials}
@@ -114,21 +119,30 @@ class Entry:
         if self.raw.trouble is None and (self.raw.json is not None or not self.raw.body):
             return None
         beginning = self.raw.body[:_SHOWN].decode("utf-8", "backslashreplace")
-        return {"why": self.raw.trouble, "length": len(self.raw.body), "beginning": blank(beginning)}
+        return {"why": self.raw.trouble, "length": len(self.raw.body), "beginning": blank.text(beginning)}
 
     def _refused(self, blank: _Blanker) -> dict[str, Any] | None:
         problem = self.problem
         if problem is None:
             return None
+        value = blank(problem.value)
+        # The words are made anew from blanked facts: a key that was cut short could not be told any more.
+        told = {"value": quoted(value), "model": str(value)[:200], "key": BLANK, "path": blank(self.raw.path)}
+        facts = {
+            name: told.get(name, fact) if problem.value is not None else fact for name, fact in problem.facts.items()
+        }
+        if "key" in facts:
+            facts["key"] = BLANK
+        blanked = replace(problem, param=blank(problem.param), facts=facts)
         return {
             "kind": problem.kind,
             "breach": problem.breach,
-            "param": blank(problem.param),
+            "param": blanked.param,
             "code": self.dialect.wording.code(problem),
-            "value": blank(problem.value),
+            "value": value,
             "rule": problem.rule,
             "source": problem.source,
-            "message": blank(self.dialect.wording.message(_keyless(problem))),
+            "message": blank(self.dialect.wording.message(blanked)),
         }
 
 
@@ -140,7 +154,9 @@ class Journal:
         self._session = session
 
     async def end(self, entry: Entry) -> None:
-        """Write `entry` down; from now on it is only looked at."""
+        """Write `entry` down, without the reply's body, which may be many pictures."""
+        if entry.reply is not None:
+            entry.reply = replace(entry.reply, body=())
         await self._memory.keep(self._session, entry)
 
     async def calls(self) -> Sequence[Entry]:
@@ -149,31 +165,33 @@ class Journal:
 
 
 class _Blanker:
-    """Blanks a call's own key, and whatever looks like one, in texts however deep they stand."""
+    """Blanks in texts, however deep they stand, what a call's headers say of keys, and whatever looks like one."""
 
-    def __init__(self, key: str | None) -> None:
-        self._own = key if key is not None and len(key) >= _LONG_ENOUGH else None
+    def __init__(self, key: str | None, headers: Mapping[str, str], credential_headers: frozenset[str]) -> None:
+        values = [value for name, value in headers.items() if name.lower() in credential_headers]
+        words = {word for value in values for word in re.split(r"[\s=;,]+", value)} | {key or ""}
+        self._own = sorted((word for word in words if len(word) >= _LONG_ENOUGH), key=len, reverse=True)
 
     def __call__(self, value: Any) -> Any:
         match value:
             case str():
-                value = value.replace(self._own, BLANK) if self._own else value
-                value = _NAMED_KEY.sub(rf"\1{BLANK}", LIKE_A_KEY.sub(BLANK, value))
-                return value.encode("utf-8", "backslashreplace").decode()
+                for key in self._own:
+                    value = value.replace(key, BLANK)
+                return LIKE_A_KEY.sub(BLANK, value).encode("utf-8", "backslashreplace").decode()
             case Mapping():
-                return {
-                    self(name): BLANK if isinstance(name, str) and name.lower() in _CREDENTIAL_NAMES else self(part)
-                    for name, part in value.items()
-                }
+                return {self(name): BLANK if _names_a_key(name) else self(part) for name, part in value.items()}
             case list() | tuple():
                 return [self(part) for part in value]
             case _:
                 return value
 
+    def text(self, text: str) -> str:
+        """A text of no known structure, such as a query: what stands behind a name that keys have is blanked too."""
+        return str(self(_NAMED_KEY.sub(rf"\1{BLANK}", text)))
 
-def _keyless(problem: Problem) -> Problem:
-    """`problem` without the key that a refusal of a wrong key shows to its owner."""
-    return replace(problem, facts={**problem.facts, "key": BLANK}) if "key" in problem.facts else problem
+
+def _names_a_key(name: Any) -> bool:
+    return isinstance(name, str) and name.lower().replace("-", "").replace("_", "") in _CREDENTIAL_NAMES
 
 
 CREDENTIAL_HEADERS: Final = frozenset({
@@ -184,8 +202,14 @@ LIKE_A_KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:sk|pk|rk|key)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
 )
 _CREDENTIAL_NAMES: Final = frozenset({
-    "api_key", "api-key", "apikey", "access_token", "authorization", "password", "secret", "token",
+    "apikey", "accesstoken", "authorization", "password", "secret", "token",
 })  # fmt: skip
-_NAMED_KEY: Final = re.compile(r"(?i)\b((?:api[-_]?key|access_token|authorization|password|secret|token)=)[^&\s]+")
+_NAMED_KEY: Final = re.compile(
+    r"""(?ix)
+    (\b (?: (?:api)?[-_]?key | (?:access[-_]?)?token | authorization | password | secret ) \b ["']?
+     (?: \s* [:=] \s* ["']? | ["']? \s* (?:\r\n)+ ))  # between a name and its value
+    [^&"'\s]+
+    """
+)
 _LONG_ENOUGH: Final = 8  # characters; a shorter key is a common word, and blanking it would spoil what was said
 _SHOWN: Final = 2000  # bytes of an unreadable body

@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 
 DEEPEST: Final = 64  # levels; image requests use two, and Python's own parser dies at about a thousand
-_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)  # possessive: nothing to go back to
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 

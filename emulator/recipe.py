@@ -19,6 +19,7 @@ LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 palette picture is 16 MiB while 
 CAPTION_LENGTH: Final = 160  # characters; more would not fit on the picture, and a URL should stay short
 TOKEN_LENGTH: Final = 2048  # characters; a caption of 160 emoji with long names needs about 1,300
 _UNPACKED_LENGTH: Final = 8192  # bytes; far above any recipe, far below a decompression bomb
+_LAST: Final = 32_535_216_000  # Unix seconds: the year 3001, which no clock of ours reaches
 _MAC_LENGTH: Final = 12  # bytes; 96 bits, as in IPsec's truncated HMACs
 FORMATS: Final = {"png": "png", "jpeg": "jpg", "webp": "webp"}  # format -> ending of a URL's path
 
@@ -72,11 +73,6 @@ class PictureLink:
     session: str
     expires: int
 
-    def __post_init__(self) -> None:
-        """Refuse an end that no clock reaches (ValueError)."""
-        if not 0 <= self.expires <= 32_535_216_000:
-            raise ValueError(f"{self.expires} is no time at which a link could end")
-
 
 class BadToken(ValueError):
     """A token that is damaged, forged or oversized; one answer for all three, as at a storage service."""
@@ -116,8 +112,10 @@ def read(token: str, secret: bytes) -> PictureLink:
             if value.__class__ not in kind:  # the default seed is no secret: anybody can sign nonsense with it
                 raise BadToken(f"{value!r} is no field of a link")
         session, expires, *recipe = fields
+        if not 0 <= expires <= _LAST:
+            raise BadToken(f"{expires} is no time at which a link could end")
         return PictureLink(ImageRecipe(*recipe), session, expires)
-    except (ValueError, TypeError, zlib.error) as error:
+    except (ValueError, TypeError, RecursionError, zlib.error) as error:
         raise BadToken(str(error)) from error
 
 

@@ -61,7 +61,7 @@ class Composer:
             return created
         assert field == "usage"
         assert call.reply.usage is not None
-        params = call.params
+        params = call.heeded
         spent = usage.tokens(
             call.reply.usage, _text(params.get("prompt")), str(params.get("quality")), call.pixels, call.count
         )
@@ -82,7 +82,7 @@ class Place:
 
 def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     """What a server with `seed` draws for the picture `index` of `call`."""
-    params = call.params
+    params = call.heeded
     prompt, quality = _text(params.get("prompt")), _text(params.get("quality"))
     width, height = call.pixels
     shown = "transparent" if params.get("background") == "transparent" else "opaque"
@@ -114,7 +114,7 @@ def listed(operation: Operation) -> Reply:
 def _delivery(call: Call) -> str:
     if call.reply.delivery is not None:
         return call.reply.delivery
-    return "b64_json" if call.params.get("response_format") == "b64_json" else "url"
+    return "b64_json" if call.heeded.get("response_format") == "b64_json" else "url"
 
 
 def _b64_items(pictures: Sequence[Picture], rewritten: Mapping[str, str]) -> tuple[bytes, ...]:
@@ -128,12 +128,13 @@ def _b64_items(pictures: Sequence[Picture], rewritten: Mapping[str, str]) -> tup
 
 def _revised(call: Call, seed: int) -> Mapping[str, str]:
     """The `revised_prompt` member, if the model has one."""
-    prompt = _text(call.params.get("prompt"))
+    prompt = _text(call.heeded.get("prompt"))
     match call.reply.revised_prompt:
         case "rewritten":
             opening = _OPENINGS[seed % len(_OPENINGS)]
             close = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]
-            return {"revised_prompt": f"{opening} {prompt.strip().rstrip('.。')}. {close}"}
+            subject = prompt.strip().rstrip(".。") or "an open landscape"
+            return {"revised_prompt": f"{opening} {subject}. {close}"}
         case "echoed":
             return {"revised_prompt": prompt}
         case "none":

@@ -62,7 +62,7 @@ class Hall:
         self._tell = tell
         self._dated = (0, "")
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
         prefix, path = session.split(wire.path_of(request))
         if path.startswith(admin.PREFIX):
@@ -74,7 +74,7 @@ class Hall:
             return await self._aside(request, answering, _CORS)
         return await self._call(request, prefix, self.directory.find(request.host, path))
 
-    async def _call(self, request: web.Request, prefix: str | None, destination: Destination) -> web.StreamResponse:
+    async def _call(self, request: web.BaseRequest, prefix: str | None, destination: Destination) -> web.StreamResponse:
         """Answer a call to a gateway: read, session, contract, reply, journal."""
         started = clock.stopwatch()
         dialect = destination.dialect
@@ -112,7 +112,7 @@ class Hall:
         return response
 
     async def _aside(
-        self, request: web.Request, answering: Awaitable[Reply], headers: Mapping[str, str]
+        self, request: web.BaseRequest, answering: Awaitable[Reply], headers: Mapping[str, str]
     ) -> web.StreamResponse:
         """Answer what is no call to a gateway; such requests are not journalled."""
         try:
@@ -141,7 +141,7 @@ class Running:
     """A server that answers at `url`; `examined` ends, with BadFile if need be, when every schema has been compiled."""
 
     hall: Hall
-    runner: web.AppRunner
+    runner: web.ServerRunner
     url: str
     port: int
     examined: asyncio.Task[None]
@@ -155,17 +155,16 @@ class Running:
 
 async def start(hall: Hall) -> Running:
     """Listen as the settings say; raises OSError where that is not possible."""
-    app = web.Application(client_max_size=0)  # bodies are read, and bounded, in `wire`
-    app.router.add_route("*", "/{path:.*}", hall.handle, expect_handler=_expect)
-    runner = web.AppRunner(
-        app,
+    # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
+    serving = web.Server(
+        hall.handle,
         access_log=None,
         logger=_http_log(),
-        auto_decompress=False,
+        auto_decompress=False,  # bodies are read, inflated and bounded in `wire`
         lingering_time=1,
         keepalive_timeout=75,
-        shutdown_timeout=_SHUTDOWN,
     )
+    runner = web.ServerRunner(serving, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     settings = hall.settings
     try:
@@ -196,13 +195,7 @@ def _http_log() -> logging.Logger:
     return http
 
 
-async def _expect(request: web.Request) -> None:
-    """Let a client that waits for it send its body; other expectations are met by the answer itself."""
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-async def _preflight(request: web.Request) -> Reply:
+async def _preflight(request: web.BaseRequest) -> Reply:
     """What a browser asks before it sends a call of another origin."""
     wanted = request.headers.get("Access-Control-Request-Headers", "authorization, content-type")
     private = request.headers.get("Access-Control-Request-Private-Network")

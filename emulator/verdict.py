@@ -6,7 +6,6 @@ judges nothing but the length, and those share one verdict.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,19 +13,20 @@ from typing import Any, Final
 
 import jsonschema
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from emulator import anatomy
+from emulator.anatomy import CLOSING, BadSchema
 from emulator.exchange import Breach
 from emulator.openapi import Document
-from emulator.wording import kind_of, listed, quoted
+from emulator.wording import kind_of, listed, path, quoted
 
 KEPT: Final = 4096  # verdicts for each model; a key is a few hundred bytes, so about 2 MB at the most
 _LONGEST_KEPT: Final = 128  # characters; bodies with longer names or values are judged afresh rather than kept
-_MOST_KEPT: Final = 32  # parameters; no gateway knows as many
 _MOST_TOLD: Final = 20  # broken lines; a client is told one, a person reads a few
 
 
@@ -42,10 +42,6 @@ class Broken:
     value: Any
 
 
-class BadSchema(ValueError):
-    """A schema that does not compile; its text says why."""
-
-
 class Judge:
     """A request schema, compiled."""
 
@@ -55,37 +51,58 @@ class Judge:
         registry: Registry[Any] = Registry().with_resource(_URI, resource)
         self._validator = _Validator({"$ref": _URI + ref}, registry=registry)
         try:
-            parts = _reachable(document, ref)
+            parts = anatomy.reachable(document, ref)
             for place, part in parts.items():
-                _compile(place, part)
+                anatomy.compile_part(place, part)
             list(self._validator.iter_errors({}))
             self._order = {name: index for index, name in enumerate(document.parameters(parts[ref]))}
         except (Unresolvable, RecursionError, TypeError, AttributeError) as error:
             raise BadSchema(f"{ref}: {type(error).__name__}: {error}") from None
-        self._measured = _measured_by_length(parts)
+        self._by_name = not any(anatomy.judges_names(part) for part in parts.values())
+        self._closed = anatomy.closing(parts[ref])
+        self._measured = anatomy.measured_by_length(parts) if self._by_name else frozenset()
         self._kept: dict[Any, tuple[Broken, ...]] = {}
 
     def verdict(self, body: Mapping[str, Any]) -> tuple[Broken, ...]:
         """The lines that `body` breaks, the one to tell the client first; none: the body keeps the schema."""
+        if not self._by_name:
+            return self._judged(body)
+        unknown = [name for name in body if name not in self._order]
+        if not unknown:
+            return self._remembered(body)
+        # jsonschema takes a time that grows with the square of unknown names; we have just found them.
+        broken = self._remembered({name: value for name, value in body.items() if name in self._order})
+        return self._strangers(unknown, body) + broken if self._closed else broken
+
+    def _remembered(self, body: Mapping[str, Any]) -> tuple[Broken, ...]:
+        """The verdict on a body of known parameters, reached now or earlier."""
         key = self._key(body)
         if key is not None and (known := self._kept.get(key)) is not None:
             return known
-        errors = sorted(self._validator.iter_errors(body), key=self._rank)
-        broken = tuple(islice((found for error in errors for found in self._broken(error)), _MOST_TOLD))
+        broken = self._judged(body)
         if key is not None and not any(found.param in self._measured and found.value is not None for found in broken):
             if len(self._kept) >= KEPT:
                 self._kept.clear()
             self._kept[key] = broken
         return broken
 
+    def _judged(self, body: Mapping[str, Any]) -> tuple[Broken, ...]:
+        errors = sorted(self._validator.iter_errors(body), key=self._rank)
+        return tuple(islice((found for error in errors for found in self._broken(error)), _MOST_TOLD))
+
+    def _strangers(self, names: Sequence[str], body: Mapping[str, Any]) -> tuple[Broken, ...]:
+        """The breaches of a schema that is closed to parameters it does not know."""
+        assert self._closed is not None
+        keyword, source = self._closed
+        return tuple(
+            Broken("unknown_parameter", name, {"param": name}, f"{keyword}: false", source, body[name])
+            for name in names[:_MOST_TOLD]
+        )
+
     def _key(self, body: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """What the verdict depends on, or None where that is too much to keep."""
-        if len(body) > _MOST_KEPT:
-            return None
         parts: list[Any] = []
         for name, value in body.items():
-            if len(name) > _LONGEST_KEPT:
-                return None
             if value.__class__ is str:
                 if name in self._measured:
                     parts.append((name, len(value)))
@@ -99,7 +116,7 @@ class Judge:
 
     def _rank(self, error: ValidationError) -> tuple[int, int, int]:
         """OpenAI's order: unknown parameters, then one parameter after the other; its type before its value."""
-        if error.validator in ("unevaluatedProperties", "additionalProperties"):
+        if error.validator in CLOSING:
             return (0, 0, 0)
         name = _missing(error) if error.validator == "required" else next(iter(error.absolute_path), "")
         return (1, self._order.get(str(name), len(self._order)), 0 if error.validator == "type" else 1)
@@ -113,31 +130,23 @@ class Judge:
             source = source.get(keyword)
         renamed: Mapping[str, Breach] = schema.get("x-emulator-breach", {})
         rule = f"{keyword}: {quoted(error.validator_value)}"
-        if keyword in _CLOSING:
+        if keyword in CLOSING:
             # A property that fails its own schema counts as unevaluated too: name only what is truly unknown.
             known = schema.get("properties", {}) if error.absolute_path else self._order
             instance: Any = error.instance
             for name in instance:
                 if name not in known:
-                    param = _path([*error.absolute_path, name])
+                    param = path([*error.absolute_path, name])
                     yield Broken("unknown_parameter", param, {"param": param}, rule, source, instance[name])
             return
         if keyword == "required":
-            param = _path([*error.absolute_path, _missing(error)])
+            param = path([*error.absolute_path, _missing(error)])
             yield Broken("missing", param, {"param": param}, rule, source, None)
             return
-        param = _path(list(error.absolute_path))
+        param = path(list(error.absolute_path))
         facts = {"param": param, "value": quoted(error.instance)}
         breach = _breach(keyword, error, facts)
         yield Broken(renamed.get(keyword, breach), param, facts, rule, source, error.instance)
-
-
-def live_rules(document: Document, ref: str) -> int:
-    """How many lines of the schema at `ref` can refuse a body; 0 means that nothing is checked."""
-    schema = document.at(ref)
-    rules = sum(1 for parameter in document.parameters(schema).values() for key in parameter if key in _CONSTRAINTS)
-    closed = isinstance(schema, Mapping) and any(schema.get(key) is False for key in _CLOSING)
-    return rules + len(document.required(schema)) + closed
 
 
 def _breach(keyword: str, error: ValidationError, facts: dict[str, str]) -> Breach:
@@ -168,66 +177,6 @@ def _missing(error: ValidationError) -> str:
     return next((str(name) for name in names if error.message.startswith(f"{name!r} is ")), "")
 
 
-def _path(steps: Sequence[str | int]) -> str:
-    """`images[0].image_url`, as OpenAI writes it."""
-    text = ""
-    for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
-
-
-def _reachable(document: Document, ref: str) -> dict[str, Any]:
-    """What `ref` leads to, and all that is referred to from there, by reference."""
-    found: dict[str, Any] = {}
-    waiting: list[Any] = [{"$ref": ref}]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Mapping):
-            if isinstance(target := node.get("$ref"), str) and target not in found:
-                found[target] = document.at(target)
-                waiting.append(found[target])
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
-    return found
-
-
-def _compile(place: str, schema: Any) -> None:
-    """Raise BadSchema unless `schema` is a valid one, its patterns included."""
-    try:
-        Draft202012Validator.check_schema(schema)
-        waiting = [schema]
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, Mapping) and isinstance(pattern := node.get("pattern"), str):
-                re.compile(pattern)
-            waiting.extend(node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ())
-    except SchemaError as error:
-        raise BadSchema(f"{_path([place, *error.absolute_path])}: {error.message}") from None
-    except re.error as error:
-        raise BadSchema(f"{place}: the pattern {node['pattern']!r} does not compile: {error}") from None
-
-
-def _measured_by_length(parts: Mapping[str, Any]) -> frozenset[str]:
-    """The parameters of which every mention in `parts` judges only type and length; none if a part judges from afar."""
-    judged: dict[str, set[str]] = {}
-    waiting = list(parts.values())
-    while waiting:
-        part = waiting.pop()
-        if not isinstance(part, Mapping):
-            continue
-        wholes = [*part.get("enum", ()), part.get("const")]  # of objects: they judge every parameter at once
-        if _FAR_REACHING & part.keys() or any(isinstance(whole, Mapping) for whole in wholes):
-            return frozenset()
-        waiting.extend(part[key] for key in ("if", "then", "else", "not") if key in part)
-        for key in ("allOf", "anyOf", "oneOf"):
-            waiting.extend(part.get(key, ()))
-        for name, body in part.get("properties", {}).items():
-            pieces = [body, parts.get(body["$ref"])] if "$ref" in body else [body]
-            judged.setdefault(name, set()).update(key for piece in pieces for key in piece or ("unknown",))
-    return frozenset(name for name, keywords in judged.items() if keywords <= _ABOUT_LENGTH)
-
-
 def _is_integer(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -237,17 +186,6 @@ _Validator: Final[type[Validator]] = jsonschema.validators.extend(  # type: igno
     Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
 )
 _PLAIN: Final = (int, float, bool, type(None))
-_CLOSING: Final = ("unevaluatedProperties", "additionalProperties")
-_ABOUT_LENGTH: Final = frozenset({
-    "type", "minLength", "maxLength", "$ref", "description", "title", "default", "deprecated", "examples",
-    "x-emulator-source", "x-emulator-breach", "x-emulator-ignored", "x-emulator-means",
-})  # fmt: skip
-_FAR_REACHING: Final = frozenset({"patternProperties", "propertyNames", "dependentSchemas", "$dynamicRef"})
-_CONSTRAINTS: Final = frozenset({
-    "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
-    "maxLength", "pattern", "items", "minItems", "maxItems", "uniqueItems", "required", "properties", "anyOf", "oneOf",
-    "not", "if", "$ref",
-})  # fmt: skip
 _BOUNDS: Final[Mapping[str, Breach]] = {
     "minLength": "too_short",
     "maxLength": "too_long",

@@ -29,13 +29,13 @@ class Bounds:
     public_url: str | None
 
 
-async def read(request: web.Request, path: str, limit: int, bounds: Bounds, now: float) -> RawCall:
+async def read(request: web.BaseRequest, path: str, limit: int, bounds: Bounds, now: float) -> RawCall:
     """`request` as a RawCall; a body of more than `limit` bytes is not kept."""
     headers = request.headers
     body, trouble = await _body(request, limit, bounds.seconds) if request.body_exists else (b"", None)
     value: Any = None
     duplicates: tuple[str, ...] = ()
-    if trouble is None and "json" in headers.get("Content-Type", ""):
+    if trouble is None and "json" in headers.get("Content-Type", "").lower():
         try:
             value, duplicates = jsontext.parse(body)
         except jsontext.BadJson:
@@ -55,7 +55,7 @@ async def read(request: web.Request, path: str, limit: int, bounds: Bounds, now:
 
 
 async def send(
-    request: web.Request, reply: Reply, headers: Mapping[str, str], close: bool
+    request: web.BaseRequest, reply: Reply, headers: Mapping[str, str], close: bool
 ) -> tuple[web.Response, bool]:
     """Send `reply` with `headers` beside its own; the response, and whether the client took all of it."""
     body = reply.body[0] if len(reply.body) == 1 else b"".join(reply.body)
@@ -70,17 +70,19 @@ async def send(
     return response, True
 
 
-def path_of(request: web.Request) -> str:
+def path_of(request: web.BaseRequest) -> str:
     """The path as the client spelled it, without the query."""
-    target = request.path_qs if request.raw_path[:1] != "/" else request.raw_path
+    target = request.raw_path
+    if target[:1] != "/":  # a proxy's absolute form, or the * of OPTIONS
+        target = "/" + target.partition("://")[2].partition("/")[2]
     return target.partition("?")[0]
 
 
-def _query(request: web.Request) -> str:
+def _query(request: web.BaseRequest) -> str:
     return request.raw_path.partition("?")[2]
 
 
-def _origin(request: web.Request) -> str:
+def _origin(request: web.BaseRequest) -> str:
     """Scheme, host and port as the client wrote them, a proxy's word for them included."""
     headers = request.headers
     host = headers.get("X-Forwarded-Host") or headers.get("Host") or ""
@@ -91,7 +93,7 @@ def _origin(request: web.Request) -> str:
     return f"{scheme if scheme in ('http', 'https') else request.scheme}://{host}"
 
 
-async def _body(request: web.Request, limit: int, seconds: float) -> tuple[bytes, Trouble | None]:
+async def _body(request: web.BaseRequest, limit: int, seconds: float) -> tuple[bytes, Trouble | None]:
     """The body, decompressed, and what is wrong with it."""
     declared = request.content_length
     if declared is not None and declared > limit:
@@ -104,6 +106,7 @@ async def _body(request: web.Request, limit: int, seconds: float) -> tuple[bytes
         if content.is_eof():  # it came together with the head
             body, whole = content.read_nowait(), True
         else:
+            _let_go_on(request)
             async with asyncio.timeout(seconds):
                 body, whole = await _collected(content, limit)
     except TimeoutError:
@@ -114,6 +117,12 @@ async def _body(request: web.Request, limit: int, seconds: float) -> tuple[bytes
         return b"", "too_large"
     window = _WINDOWS[encoding]
     return (body, None) if window is None else _inflated(body, window, limit)
+
+
+def _let_go_on(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send its body; other expectations are met by the answer itself."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def _collected(content: Any, limit: int) -> tuple[bytes, bool]:

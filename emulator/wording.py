@@ -109,6 +109,14 @@ def _filled(template: Any, values: Mapping[str, Any]) -> Any:
     return template
 
 
+def path(steps: Sequence[str | int]) -> str:
+    """The way to a value inside a body, as OpenAI writes it: `images[0].image_url`."""
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
 def quoted(value: Any) -> str:
     """A value as OpenAI's messages show it: text in single quotes, long text cut."""
     if isinstance(value, str):

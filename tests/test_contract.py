@@ -79,7 +79,7 @@ def test_kept_verdicts_are_bounded() -> None:
     gateway = dialect.read(files.schemas() / "ezmodel.yaml")
     judge = Judge(gateway.document, "#/components/schemas/DallE2")
     for number in range(KEPT + 100):
-        judge.verdict({"prompt": "x", f"extra{number}": 1})
+        judge.verdict({"prompt": "x", "n": number})
     judge.verdict({"prompt": "x", "size": "s" * 1000})
     judge.verdict({"prompt": "x", "n" * 1000: 1})
     judge.verdict({str(number): 1 for number in range(1000)})

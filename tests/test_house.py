@@ -17,7 +17,7 @@ ROOMS: Final = {path.stem: path for path in sorted(HOUSE.glob("*.py"))}
 ROWS: Final[list[set[str]]] = [
     {"exchange", "recipe", "settings", "files", "findings", "clock", "jsontext"},
     {"translation", "openapi", "wording", "dialect", "glyphs", "landscape", "easel", "picture", "memory"},
-    {"usage", "verdict", "contract", "rulebook", "directory", "gallery", "reply", "journal", "session"},
+    {"usage", "anatomy", "verdict", "contract", "rulebook", "directory", "gallery", "reply", "journal", "session"},
     {"wire", "storage", "admin"},
     {"server"},
     {"cli", "console", "__init__", "__main__"},
@@ -26,7 +26,7 @@ ROWS: Final[list[set[str]]] = [
 
 DOORS: Final[dict[str, set[str]]] = {
     "PIL": {"picture", "landscape", "easel"},
-    "jsonschema": {"verdict"},
+    "jsonschema": {"anatomy", "verdict"},
     "referencing": {"verdict"},
     "yaml": {"files"},
     "time": {"clock"},

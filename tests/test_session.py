@@ -61,7 +61,7 @@ def test_the_journal_says_why(server: Served, key: str) -> None:
         "code": "invalid_value",
         "value": "256x256",
         "rule": 'enum: ["1024x1024", "1792x1024", "1024x1792"]',
-        "source": "documented",
+        "source": "assumed",
         "message": "Invalid value: '256x256'. Supported values are: '1024x1024', '1792x1024', and '1024x1792'.",
     } == refused
 
