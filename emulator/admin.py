@@ -6,13 +6,13 @@ keeps web pages out even when they rebind a name to this address.
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from emulator import clock
+from emulator import clock, jsontext
 from emulator.dialect import Dialect
 from emulator.exchange import Reply
 from emulator.journal import Entry
@@ -60,10 +60,10 @@ class Admin:
         if entries is None:
             return _error(404, f"no session {name[:80]!r}; GET {PREFIX}/sessions lists them", param="session")
         if which is None:
-            return _json(200, {"session": name, "calls": [entry.view() for entry in entries]})
+            return await asyncio.to_thread(_listed, name, entries)  # a large journal takes its time
         if not entries:
             return _error(404, f"session {name!r} has no finished call", param="session")
-        return _json(200, entries[-1].view())
+        return await asyncio.to_thread(_shown, entries[-1])
 
     def _stranger(self, headers: Mapping[str, str]) -> str | None:
         """Why a request is not from this machine's own tools, or None."""
@@ -71,14 +71,22 @@ class Admin:
         if host not in self._hosts:
             return f"Host {host!r} is not allowed here; --allow-host NAME allows it"
         origin = headers.get("Origin")
-        if origin is not None and urlsplit_netloc(origin) != headers.get("Host", "").lower():
+        if origin is not None and _netloc(origin) != headers.get("Host", "").lower():
             return "a web page of another origin may not ask here"
         if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             return "a web page of another site may not ask here"
         return None
 
 
-def urlsplit_netloc(origin: str) -> str:
+def _listed(name: str, entries: Sequence[Entry]) -> Reply:
+    return _json(200, {"session": name, "calls": [entry.view() for entry in entries]})
+
+
+def _shown(entry: Entry) -> Reply:
+    return _json(200, entry.view())
+
+
+def _netloc(origin: str) -> str:
     """Host and port of an Origin header, "" where it has none (as the opaque origin `null`)."""
     try:
         return urlsplit(origin).netloc.lower()
@@ -104,7 +112,7 @@ def _version() -> str:
 
 def _json(status: int, body: Any, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     kept = ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    text = jsontext.compact(body).encode("utf-8", "backslashreplace")
     return Reply(status, (("Content-Type", "application/json"), *kept, *headers), (text,))
 
 

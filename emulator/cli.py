@@ -10,13 +10,13 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from emulator import settings
+from emulator.headstart import headstart
 from emulator.settings import BadSetting, Settings
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _serve(options: argparse.Namespace) -> int:
     chosen = _settings(options)
-    with _no_certificates():
+    with headstart():
         import asyncio
 
-        from emulator import server  # noqa: F401 - loaded here so that it is loaded without certificates
+        from emulator import server  # noqa: F401 - it is what takes the time
     return asyncio.run(_serving(chosen))
 
 
@@ -117,21 +117,6 @@ async def _serving(chosen: Settings) -> int:
     if flaws:
         raise BadUse(str(flaws[0]))
     return 0
-
-
-@contextmanager
-def _no_certificates() -> Iterator[None]:
-    """Keep aiohttp from loading the machine's CA bundle at import: 30 ms for a client that the command never uses."""
-    before = {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
-    os.environ.update(dict.fromkeys(before, os.devnull))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _welcome(running: Running) -> str:

@@ -173,13 +173,12 @@ def _heeded(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Map
 def _count(params: Mapping[str, Any]) -> int:
     """How many pictures; where a file sets no bounds for `n`, OpenAI's hold."""
     count = params.get("n", 1)
-    facts = {"value": quoted(count)}
     if not isinstance(count, int) or isinstance(count, bool):
         raise _refusal("type", {"expected": "an integer", "actual": kind_of(count)}, "n", "assumed", count)
     if count < 1:
-        raise _refusal("below_minimum", {"limit": "1", **facts}, "n", "assumed", count)
+        raise _refusal("below_minimum", {"limit": "1", "value": quoted(count)}, "n", "assumed", count)
     if count > MOST_PICTURES:
-        raise _refusal("above_maximum", {"limit": str(MOST_PICTURES), **facts}, "n", "assumed", count)
+        raise _refusal("above_maximum", {"limit": str(MOST_PICTURES), "value": quoted(count)}, "n", "assumed", count)
     return count
 
 

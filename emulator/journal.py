@@ -177,7 +177,7 @@ class _Blanker:
             case str():
                 for key in self._own:
                     value = value.replace(key, BLANK)
-                return LIKE_A_KEY.sub(BLANK, value).encode("utf-8", "backslashreplace").decode()
+                return re.sub(LIKE_A_KEY, BLANK, value).encode("utf-8", "backslashreplace").decode()
             case Mapping():
                 return {self(name): BLANK if _names_a_key(name) else self(part) for name, part in value.items()}
             case list() | tuple():
@@ -187,7 +187,7 @@ class _Blanker:
 
     def text(self, text: str) -> str:
         """A text of no known structure, such as a query: what stands behind a name that keys have is blanked too."""
-        return str(self(_NAMED_KEY.sub(rf"\1{BLANK}", text)))
+        return str(self(re.sub(_NAMED_KEY, rf"\1{BLANK}", text)))
 
 
 def _names_a_key(name: Any) -> bool:
@@ -198,18 +198,15 @@ CREDENTIAL_HEADERS: Final = frozenset({
     "authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "x-auth-token",
     "ocp-apim-subscription-key",
 })  # fmt: skip
-LIKE_A_KEY: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:sk|pk|rk|key)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
-)
+# Patterns as texts: `re` compiles them when they are first needed, which is after the start.
+LIKE_A_KEY: Final = r"(?<![A-Za-z0-9])(?:sk|pk|rk|key)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
 _CREDENTIAL_NAMES: Final = frozenset({
     "apikey", "accesstoken", "authorization", "password", "secret", "token",
 })  # fmt: skip
-_NAMED_KEY: Final = re.compile(
-    r"""(?ix)
+_NAMED_KEY: Final = r"""(?ix)
     (\b (?: (?:api)?[-_]?key | (?:access[-_]?)?token | authorization | password | secret ) \b ["']?
      (?: \s* [:=] \s* ["']? | ["']? \s* (?:\r\n)+ ))  # between a name and its value
     [^&"'\s]+
     """
-)
 _LONG_ENOUGH: Final = 8  # characters; a shorter key is a common word, and blanking it would spoil what was said
 _SHOWN: Final = 2000  # bytes of an unreadable body

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from typing import Any, Final
 
 DEEPEST: Final = 64  # levels; image requests use two, and Python's own parser dies at about a thousand
@@ -23,23 +24,46 @@ def parse(body: bytes) -> tuple[Any, tuple[str, ...]]:
     """The value that `body` spells and the keys that it gives twice (the last one wins). Raises BadJson."""
     if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
         raise BadJson(f"nested deeper than {DEEPEST} levels")
-    duplicates: list[str] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        mapping = dict(pairs)
-        if len(mapping) != len(pairs):
-            seen: set[str] = set()
-            duplicates.extend(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        return mapping
-
     try:
         text = body.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=collect)
+        try:
+            value, twice = _ONCE.decode(text), _NONE
+        except _GivenTwice:
+            value, twice = _lenient(text)
         if _SURROGATE.search(body):
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
+            compact(value).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise BadJson(str(error)) from None
-    return value, tuple(dict.fromkeys(duplicates))
+    return value, twice
+
+
+def compact(value: Any) -> str:
+    """`value` as JSON without a needless space, its letters as they are."""
+    return _ENCODER.encode(value)
+
+
+class _GivenTwice(Exception):
+    """An object gives a key twice."""
+
+
+def _strict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        raise _GivenTwice
+    return mapping
+
+
+def _lenient(text: str) -> tuple[Any, tuple[str, ...]]:
+    """The value of a text that gives keys twice, and these keys."""
+    twice: dict[str, None] = {}
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counted = Counter(key for key, _ in pairs)
+        twice.update({key: None for key, count in counted.items() if count > 1})
+        return dict(pairs)
+
+    value = json.loads(text, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=collect)
+    return value, tuple(twice)
 
 
 def _depth(body: bytes) -> int:
@@ -50,6 +74,8 @@ def _depth(body: bytes) -> int:
         if mark in (b"[", b"{"):
             depth += 1
             deepest = max(deepest, depth)
+            if depth > DEEPEST:
+                break
         elif mark in (b"]", b"}"):
             depth -= 1
     return deepest
@@ -64,3 +90,8 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise BadJson("a number is too large")
     return number
+
+
+_NONE: Final[tuple[str, ...]] = ()
+_ONCE: Final = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_strict)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))

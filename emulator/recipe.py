@@ -15,6 +15,8 @@ from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from emulator import jsontext
+
 LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 palette picture is 16 MiB while it is drawn
 CAPTION_LENGTH: Final = 160  # characters; more would not fit on the picture, and a URL should stay short
 TOKEN_LENGTH: Final = 2048  # characters; a caption of 160 emoji with long names needs about 1,300
@@ -124,7 +126,7 @@ def _armoured(sealed: bytes) -> str:
 
 
 def _plain(values: tuple[Any, ...]) -> bytes:
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return jsontext.compact(values).encode("utf-8", "surrogatepass")
 
 
 def _mac(packed: bytes, secret: bytes) -> bytes:

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
+from emulator import jsontext, usage
 from emulator import recipe as recipes
-from emulator import usage
 from emulator.clock import Clock
 from emulator.dialect import Dialect, Operation
 from emulator.exchange import Call, Draw, Plan, Reply
@@ -53,7 +53,7 @@ class Composer:
         body: list[bytes] = []
         for field in call.reply.fields:
             value = data if field == "data" else (_json(self._field(field, call, created)),)
-            body += [b"," if body else b"{", _json(field), b":", *value]
+            body += [b'%c"%s":' % (b"," if body else b"{", field.encode()), *value]
         return Reply(200, _JSON, (*body, b"}"), tuple(asked))
 
     def _field(self, field: str, call: Call, created: int) -> Any:
@@ -153,7 +153,7 @@ def _is_percent(value: Any) -> bool:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return jsontext.compact(value).encode()
 
 
 _JSON: Final = (("Content-Type", "application/json"),)

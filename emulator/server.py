@@ -94,7 +94,8 @@ class Hall:
             else:
                 entry.reply = await self.composer.compose(entry.call, Draw(), dialect, Place(name, raw.origin))
         except Problem as problem:
-            entry.problem, entry.reply = problem, dialect.render(problem)
+            # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
+            entry.problem, entry.reply = problem.with_traceback(None), dialect.render(problem)
         except Exception:  # a bug of ours: say so in the gateway's words, and leave its trace in the log
             log.exception("call %s of session %s failed", opened.number, name)
             entry.problem = Problem("server_error", facts={"request_id": request_id})

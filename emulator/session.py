@@ -60,7 +60,7 @@ def name_of(raw: RawCall, prefix: str | None, key: str | None) -> str:
     name = prefix if prefix is not None else raw.headers.get(HEADER)
     if name is None:
         return NOBODYS if key is None else digest(key)
-    if not _NAME.fullmatch(name) or name == LATEST or LIKE_A_KEY.fullmatch(name):
+    if not _NAME.fullmatch(name) or name == LATEST or re.fullmatch(LIKE_A_KEY, name):
         raise Problem("invalid_request", None, "bad_session", {"value": repr(name[:80])})
     return name
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-_CJK: Final = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
+# A pattern as text: `re` compiles it when it is first needed, which is after the start.
+_CJK: Final = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
 
 
 def tokens(table: str, prompt: str, quality: str, pixels: tuple[int, int], count: int) -> Mapping[str, Any]:
@@ -32,8 +33,8 @@ def tokens(table: str, prompt: str, quality: str, pixels: tuple[int, int], count
 
 def text_tokens(prompt: str) -> int:
     """About how many tokens a generation's prompt makes; "a siamese cat" makes 10."""
-    cjk = len(_CJK.findall(prompt))
-    rest = len(_CJK.sub("", prompt).encode("utf-8", "replace"))
+    cjk = len(re.findall(_CJK, prompt))
+    rest = len(re.sub(_CJK, "", prompt).encode("utf-8", "replace"))
     return cjk + -(-rest // 4) + _BESIDE_THE_PROMPT
 
 

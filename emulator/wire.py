@@ -35,7 +35,8 @@ async def read(request: web.BaseRequest, path: str, limit: int, bounds: Bounds, 
     body, trouble = await _body(request, limit, bounds.seconds) if request.body_exists else (b"", None)
     value: Any = None
     duplicates: tuple[str, ...] = ()
-    if trouble is None and "json" in headers.get("Content-Type", "").lower():
+    expected = bool(body) or request.method not in ("GET", "HEAD")
+    if trouble is None and expected and "json" in headers.get("Content-Type", "").lower():
         try:
             value, duplicates = jsontext.parse(body)
         except jsontext.BadJson:

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Final
 
-from emulator import files
+from emulator import files, jsontext
 from emulator.exchange import BREACHES, FACTS, KINDS, Breach, Kind, Problem, Reply
 
 
@@ -54,7 +54,7 @@ class Wording:
         words = self.words(problem)
         param = problem.param if words.param is False else words.param
         values = {"message": self.message(problem), "type": words.type, "param": param, "code": words.code}
-        body = json.dumps(_filled(self.envelope, values), ensure_ascii=False, separators=(",", ":"))
+        body = jsontext.compact(_filled(self.envelope, values))
         headers = (("Content-Type", "application/json"), *problem.headers)
         return Reply(words.status, headers, (body.encode("utf-8", "replace"),))
 

@@ -48,9 +48,18 @@ class Served:
     def stop(self) -> None:
         """End the server and its thread."""
         asyncio.run_coroutine_threadsafe(self._running.stop(), self._loop).result(15)
+        asyncio.run_coroutine_threadsafe(self._rest(), self._loop).result(15)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    @staticmethod
+    async def _rest() -> None:
+        """End what is still under way, so that nothing is destroyed while it waits."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ ROWS: Final[list[set[str]]] = [
     {"usage", "anatomy", "verdict", "contract", "rulebook", "directory", "gallery", "reply", "journal", "session"},
     {"wire", "storage", "admin"},
     {"server"},
-    {"cli", "console", "__init__", "__main__"},
+    {"cli", "headstart", "console", "__init__", "__main__"},
 ]
 """Each row may import its own row and those above it."""
 

@@ -13,6 +13,7 @@ from emulator import dialect, files
 from emulator.contract import Contract
 from tests.conftest import Served
 
+ITSELF: Final = "#/paths/~1images~1generations/post/requestBody/content/application~1json/schema"
 ODD: Final = Path(__file__).parent / "data" / "odd-gateway.yaml"
 
 
@@ -106,7 +107,7 @@ def test_security_schemes_say_where_the_key_stands(
         (_plain(properties={"prompt": {"minLength": "one"}}), "does not compile"),
         (_plain(properties={"prompt": {"$ref": "#/components/schemas/Prompt"}}), "leads nowhere"),
         (_plain(properties={"prompt": {"$ref": "other.yaml#/Prompt"}}), "leads outside the file"),
-        (_plain(**{"$ref": "#/paths/~1images~1generations/post/requestBody/content/application~1json/schema"}), "leads back"),
+        (_plain(**{"$ref": ITSELF}), "leads back"),
         (_plain(required=[], properties={}), "no live rule"),
         (_plain(properties={"prompt": {"x-emulator-sauce": "documented"}}), "unknown key 'x-emulator-sauce'"),
         (_plain(**{"x-emulator-reply": {"fields": ["created"], "speed": 1}}), "unknown key 'speed'"),

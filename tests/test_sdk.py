@@ -83,23 +83,21 @@ def test_n_pictures_differ(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gateway", "request_", "raised", "code", "param"),
+    ("gateway", "request_", "code", "param"),
     [
-        ("ezmodel", {"model": "dall-e-2", "size": "1792x1024"}, openai.BadRequestError, "invalid_value", "size"),
-        ("ezmodel", {"model": "dall-e-3", "n": 2}, openai.BadRequestError, "integer_above_max_value", "n"),
-        ("geekai", {"model": "dall-e-2"}, openai.BadRequestError, "invalid_value", "model"),
-        ("geekai", {"model": "cogview-4", "n": 11}, openai.BadRequestError, "integer_above_max_value", "n"),
-        ("geeknow", {"model": "dall-e-3", "size": "512x512"}, openai.BadRequestError, "invalid_value", "size"),
-        ("geeknow", {}, openai.BadRequestError, "missing_required_parameter", "model"),
-        ("aiai", {"model": "dall-e-3", "background": "opaque"}, openai.BadRequestError, "unknown_parameter", "background"),
-        ("aiai", {"model": "gpt-image-1", "prompt": "x" * 32001}, openai.BadRequestError, "string_above_max_length", "prompt"),
+        ("ezmodel", {"model": "dall-e-2", "size": "1792x1024"}, "invalid_value", "size"),
+        ("ezmodel", {"model": "dall-e-3", "n": 2}, "integer_above_max_value", "n"),
+        ("geekai", {"model": "dall-e-2"}, "invalid_value", "model"),
+        ("geekai", {"model": "cogview-4", "n": 11}, "integer_above_max_value", "n"),
+        ("geeknow", {"model": "dall-e-3", "size": "512x512"}, "invalid_value", "size"),
+        ("geeknow", {}, "missing_required_parameter", "model"),
+        ("aiai", {"model": "dall-e-3", "background": "opaque"}, "unknown_parameter", "background"),
+        ("aiai", {"model": "gpt-image-1", "prompt": "x" * 32001}, "string_above_max_length", "prompt"),
     ],
 )  # fmt: skip
-def test_a_breach_is_a_bad_request(
-    client: Any, gateway: str, request_: dict[str, Any], raised: type[openai.APIStatusError], code: str, param: str
-) -> None:
+def test_a_breach_is_a_bad_request(client: Any, gateway: str, request_: dict[str, Any], code: str, param: str) -> None:
     """Each breach arrives as the SDK's exception for its status, with code and param, after one try."""
-    with pytest.raises(raised) as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         client(gateway).images.generate(**{"prompt": "x", **request_})
     assert (code, param) == (caught.value.code, caught.value.param)
     assert caught.value.request_id is not None

@@ -1,0 +1,222 @@
+"""`python -m tests.bench`: measures the emulator beside a bare aiohttp handler and prints one table.
+
+The machine is noisy, so both are measured in turns, and only their ratio within one run counts. The aims are the ones
+for pure Python dependencies; rows for what does not exist yet (start in a test, two workers) come with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from tests.bench.figures import Aim, Figure, table
+from tests.bench.load import NUMBER, Result
+from tests.bench.servers import CONNECTIONS, Failed, Server, Shot, drawn, first_answer, load, serving
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long to measure: seconds of a round of load, rounds, and calls of the row on memory."""
+
+    seconds: float
+    rounds: int
+    calls: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """A row of calls: the ratio is to the bare handler, or to our own answers to `beside`."""
+
+    title: str
+    shot: Shot
+    beside: Shot | None = None
+    pace: Aim | None = None
+    slowest: Aim | None = None
+
+
+class Track:
+    """The two servers that all rows of calls share; `busiest` is the largest share of a core that sending took."""
+
+    def __init__(self, ours: Server, ref: Server) -> None:
+        self._servers = ours, ref
+        self._number = 0
+        self.busiest = 0.0
+
+    def measure(self, row: Load, scale: Scale) -> list[Figure]:
+        """Three figures of `row`: calls a second, the slowest hundredth, and CPU."""
+        ours, ref = self._servers
+        beside, against = (ref, GENERATE) if row.beside is None else (ours, row.beside)
+        for server, shot in ((beside, against), (ours, row.shot)):
+            self._round(server, shot, _WARM_UP)
+        pairs = [
+            (self._round(beside, against, scale.seconds), self._round(ours, row.shot, scale.seconds))
+            for _ in range(scale.rounds)
+        ]
+        them, us = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        name = "ref" if row.beside is None else "url-mode"
+        size = f"answers of {us[-1][0].size / 1000:.1f} kB"
+
+        def figure(unit: str, value: Callable[[tuple[Result, float]], float], aim: Aim | None, note: str) -> Figure:
+            return Figure(row.title, unit, [value(one) for one in us], [value(one) for one in them], name, aim, note)
+
+        return [
+            figure("calls/s", lambda one: one[0].calls / one[0].seconds, row.pace, size),
+            figure("p99 ms", lambda one: 1000 * one[0].slowest, row.slowest, ""),
+            figure("CPU µs a call", lambda one: one[1], None, ""),
+        ]
+
+    def _round(self, server: Server, shot: Shot, seconds: float) -> tuple[Result, float]:
+        result, cost = load(server, shot, seconds=seconds, first=self._number)
+        self._number += result.calls
+        self.busiest = max(self.busiest, result.busy)
+        return result, cost
+
+
+def cold(scale: Scale) -> list[Figure]:
+    """From the start of a process to its first good answer."""
+    for who in ("ref", "ours"):
+        first_answer(who, GENERATE)  # so that every module is compiled, and its file in the machine's cache
+    times = [
+        (first_answer("ref", GENERATE), first_answer("ours", GENERATE), first_answer("ours", HEALTH))
+        for _ in range(_COLD_STARTS)
+    ]
+    ref, generate, health = ([1000 * one[index] for one in times] for index in range(3))
+    return [
+        Figure("cold start to a good POST", "ms", generate, ref, aim=Aim("≤", 1.25), note=f"{_COLD_STARTS} starts"),
+        Figure("cold start to GET /_emulator/health", "ms", health, ref, note="ref: its first POST"),
+    ]
+
+
+def pictures(scale: Scale) -> list[Figure]:
+    """New pictures of 1024 x 1024, drawn, labelled and encoded, without a server."""
+    found = drawn(scale.rounds, _PICTURES)
+
+    def figure(title: str, part: str, name: str, aim: Aim | None, note: str = "") -> Figure:
+        ours, beside = ([one[part][key] for one in found] for key in ("ours", "beside"))
+        return Figure(title, "ms" if part == "alone" else "per s", ours, beside, name, aim, note)
+
+    size = f"files of {median(one['alone']['bytes'] for one in found) / 1000:.1f} kB"
+    return [
+        figure("new 1024² PNG, one thread", "alone", "encoding", Aim("≤", 2), size),
+        figure("new 1024² PNG, two threads", "pair", "one thread", Aim("≥", 1.7)),
+        figure("encoding alone, two threads", "ceiling", "one thread", None, "what the cores give now"),
+    ]
+
+
+def memory(scale: Scale) -> list[Figure]:
+    """What a fresh server holds before and after many calls, each with a prompt of its own."""
+    held: dict[str, list[float]] = {}
+    for who in ("ref", "ours"):
+        with serving(who) as server:
+            held[who] = [server.memory()]
+            for number in range(2):
+                load(server, UNIQUE, calls=scale.calls // 2, first=number * scale.calls)
+                held[who].append(server.memory())
+            load(server, REFUSED if who == "ours" else GENERATE, calls=scale.calls // 2)
+            held[who].append(server.memory())
+    half = f"{scale.calls // 2:,}"
+    moments = ("idle", f"after {half} calls", f"after {scale.calls:,} calls", f"after {half} refused ones more")
+    aim = Aim("≤", 70, absolute=True)
+    lines = [
+        Figure(f"memory {moment}", "MiB", [held["ours"][index]], [held["ref"][index]], aim=aim)
+        for index, moment in enumerate(moments)
+    ]
+    grown = [held[who][2] - held[who][1] for who in ("ours", "ref")]
+    flat = Aim("≤", 1, absolute=True)
+    return [*lines, Figure("memory grown in the second half", "MiB", grown[:1], grown[1:], aim=flat, note="flat")]
+
+
+def measure(names: Sequence[str], scale: Scale) -> Iterator[list[Figure]]:
+    """The figures of the rows `names`, row by row, as they are found."""
+    loads = [LOADS[name] for name in names if name in LOADS]
+    if loads:
+        with serving("ours") as ours, serving("ref") as ref:
+            track = Track(ours, ref)
+            for row in loads:
+                yield track.measure(row, scale)
+            if track.busiest > _TOO_BUSY:
+                _say(f"the load generator used up to {track.busiest:.0%} of a core: ref may be faster than shown")
+    for name in names:
+        if name in OTHERS:
+            yield OTHERS[name](scale)
+
+
+def main() -> int:
+    """Measure what the options ask for; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=_ABOUT)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one round of load (1.0)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each row, in turns with its reference (5)")
+    parser.add_argument("--calls", type=int, default=20_000, help="of the row on memory (20000)")
+    parser.add_argument("--only", action="append", choices=(*LOADS, *OTHERS), metavar="ROW", help=_ROWS)
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    options = parser.parse_args()
+    scale = Scale(options.seconds, options.rounds, options.calls)
+    for number in (signal.SIGINT, signal.SIGTERM):  # both end like Ctrl-C, so that no server is left behind
+        signal.signal(number, signal.default_int_handler)
+    began, load_before = time.perf_counter(), os.getloadavg()[0]
+    found: list[Figure] = []
+    try:
+        for figures in measure(options.only or (*LOADS, *OTHERS), scale):
+            found += figures
+            _say(f"{time.perf_counter() - began:4.0f} s  {figures[0].row}")
+    except Failed as error:
+        _say(f"bench: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    versions = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    busy = f"waiting for a core at the start {load_before:.1f}, at the end {os.getloadavg()[0]:.1f}"
+    if options.json:
+        plain = [one.plain() for one in found]
+        print(json.dumps({"about": _ABOUT, "versions": versions, "load": busy, "figures": plain}, indent=1))
+    else:
+        print(f"{_ABOUT}\n{_BUSY}")
+        print(f"{versions}; {busy}; {CONNECTIONS} connections, {scale.rounds} rounds of {scale.seconds:g} s.\n")
+        print(table(found))
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+_PATH: Final = "/v1/images/generations"
+_PROMPT: Final = "a siamese cat on a windowsill in the morning light, seen from the garden"
+_OWN: Final = f"{_PROMPT}, {NUMBER}"
+_BODY: Final = {"model": "dall-e-3", "prompt": _PROMPT, "n": 1, "size": "1024x1024", "quality": "standard"}
+_B64: Final = {**_BODY, "response_format": "b64_json"}
+_SMALL: Final = {"model": "dall-e-2", "prompt": _PROMPT, "size": "512x512", "response_format": "b64_json"}
+GENERATE: Final = Shot("POST", _PATH, {**_BODY, "response_format": "url"})
+UNIQUE: Final = Shot("POST", _PATH, {**_BODY, "prompt": _OWN, "response_format": "url"})
+REFUSED: Final = Shot("POST", _PATH, {**_BODY, "size": "1024x1025"}, 400)
+HEALTH: Final = Shot("GET", "/_emulator/health")
+LOADS: Final = {
+    "url": Load("url-mode call, same prompt", GENERATE, pace=Aim("≥", 0.30), slowest=Aim("≤", 3)),
+    "unique": Load("url-mode call, unique prompts", UNIQUE, pace=Aim("≥", 0.30), slowest=Aim("≤", 3)),
+    "refused": Load("refused call, with reasons", REFUSED, pace=Aim("≥", 0.25), slowest=Aim("≤", 3)),
+    "cached": Load("b64_json, cached, 512²", Shot("POST", _PATH, _SMALL), GENERATE, pace=Aim("≥", 0.8)),
+    "cached-large": Load("b64_json, cached, 1024²", Shot("POST", _PATH, _B64), GENERATE),
+    "new-small": Load("b64_json, new each time, 512²", Shot("POST", _PATH, {**_SMALL, "prompt": _OWN})),
+    "new": Load("b64_json, new each time, 1024²", Shot("POST", _PATH, {**_B64, "prompt": _OWN})),
+    "models": Load("GET models", Shot("GET", "/v1/models")),
+}  # fmt: skip
+OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory}
+_WARM_UP: Final = 0.2  # seconds
+_COLD_STARTS: Final = 10
+_PICTURES: Final = 40  # a round: well under a second for each way
+_TOO_BUSY: Final = 0.95
+_ABOUT: Final = "Ratios within this run count, absolutes do not: the machine is shared and noisy."
+_BUSY: Final = "Where others use the cores too, trust the CPU of a call before its pace, and repeat."
+_ROWS: Final = f"measure only this row (repeatable): {', '.join((*LOADS, *OTHERS))}"
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Starts the servers that are measured, looks at them from outside, and ends them.
+
+Each is a process of its own, known by its pid; none outlives the `with` that started it. CPU time and memory come from
+/proc; where there is none they are not a number, and the table shows a dash.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tests.bench.load import NUMBER, Job, Result
+
+Who = Literal["ours", "ref"]
+CONNECTIONS: Final = 32
+
+
+class Failed(Exception):
+    """A measurement that cannot be made; its text is one line."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at `port` of the loopback address."""
+
+    who: Who
+    pid: int
+    port: int
+
+    def cpu(self) -> float:
+        """Seconds of CPU that all its threads have used."""
+        try:
+            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return math.nan
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """MiB of memory that it holds."""
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except OSError:
+            return math.nan
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A request that is sent again and again, and the status that it is answered with."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    status: int = 200
+
+    @property
+    def payload(self) -> str:
+        """The body as JSON."""
+        return json.dumps(self.body) if self.body is not None else ""
+
+    def text(self, port: int) -> str:
+        """The whole request, head and body."""
+        lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+        lines += [f"{name}: {value}" for name, value in HEADERS.items()]
+        if self.body is not None:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(self.payload)}"]
+        return "\r\n".join(lines) + "\r\n\r\n" + self.payload
+
+
+@contextmanager
+def serving(who: Who) -> Iterator[Server]:
+    """A server of its own for as long as the `with` lasts."""
+    with _process(_COMMANDS[who]) as process:
+        assert process.stdout is not None
+        if not select.select([process.stdout], [], [], _PATIENCE)[0]:
+            raise Failed(f"{who}: not ready after {_PATIENCE} s")
+        line = process.stdout.readline()
+        if not line:
+            raise Failed(f"{who}: ended with code {process.wait(_PATIENCE)} before it was ready")
+        yield Server(who, process.pid, json.loads(line)["port"])
+
+
+def load(server: Server, shot: Shot, **how: Any) -> tuple[Result, float]:
+    """Load `server` with `shot` as the fields `how` of a Job say; the result, and its CPU microseconds a call."""
+    job = Job(server.port, CONNECTIONS, shot.text(server.port), **how)
+    before = server.cpu()
+    answer = _answer_of(("-m", "tests.bench.load"), json.dumps(asdict(job)))
+    result = Result(**json.loads(answer))
+    if set(result.statuses) != {str(shot.status)}:
+        raise Failed(f"{server.who}: {shot.method} {shot.path} was answered with {result.statuses}, not {shot.status}")
+    return result, 1e6 * (server.cpu() - before) / result.calls
+
+
+def first_answer(who: Who, shot: Shot) -> float:
+    """Seconds from the start of a process to its first good answer."""
+    began = time.perf_counter()
+    with serving(who) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_PATIENCE)
+        headers = {**HEADERS, "Content-Type": "application/json"}
+        body = shot.payload.replace(NUMBER, "0" * len(NUMBER))
+        connection.request(shot.method, shot.path, body or None, headers)
+        answer = connection.getresponse()
+        answer.read()
+        seconds = time.perf_counter() - began
+        connection.close()
+        if answer.status != shot.status:
+            raise Failed(f"{who}: {shot.method} {shot.path} was answered with {answer.status}, not {shot.status}")
+        return seconds
+
+
+def drawn(rounds: int, pictures: int) -> list[dict[str, dict[str, float]]]:
+    """What `tests.bench.drawing` finds, round by round."""
+    lines = _answer_of(("-m", "tests.bench.drawing", str(rounds), str(pictures))).splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _answer_of(command: tuple[str, ...], question: str = "") -> str:
+    """What the process `command` prints when asked `question`."""
+    with _process(command) as process:
+        try:
+            answer, _ = process.communicate(question, timeout=_LONGEST)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{command[1]}: not done after {_LONGEST} s") from None
+        if process.returncode:
+            raise Failed(f"{command[1]}: ended with code {process.returncode}")
+        return answer
+
+
+@contextmanager
+def _process(command: tuple[str, ...]) -> Iterator[subprocess.Popen[str]]:
+    """The process `command` of this interpreter, ended at the latest when the `with` is left, however it is left."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
+    # A session of its own: Ctrl-C reaches us alone, and we end it.
+    process = subprocess.Popen(
+        [sys.executable, *command], cwd=_CHECKOUT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+HEADERS: Final = {"Authorization": "Bearer sk-bench", "User-Agent": "bench", "Accept": "application/json"}
+_CHECKOUT: Final = Path(__file__).parents[2]
+_COMMANDS: Final[Mapping[Who, tuple[str, ...]]] = {
+    "ours": ("-m", "emulator", "serve", "--port", "0", "--ready-json"),
+    "ref": ("-m", "tests.bench.bare"),
+}
+_PATIENCE: Final = 20  # seconds for a server to start or to end
+_LONGEST: Final = 150  # seconds for one round of load, or for all pictures
