@@ -23,7 +23,10 @@ BLANK: Final = "***"
 
 @dataclass
 class Entry:
-    """One call while it is answered, and after: what is not known yet is None. `duration` is seconds."""
+    """One call while it is answered, and after: what is not known yet is None.
+
+    `duration` is seconds, `weight` about the bytes that it holds in memory once it is in the journal.
+    """
 
     number: int
     session: str
@@ -37,12 +40,7 @@ class Entry:
     reply: Reply | None = None
     duration: float | None = None
     sent: bool = False
-
-    @property
-    def weight(self) -> int:
-        """About the bytes that it holds in memory."""
-        heads = sum(len(name) + len(value) for name, value in self.raw.headers.items())
-        return 4000 + heads + 6 * len(self.raw.body)
+    weight: int = 0
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -157,6 +155,9 @@ class Journal:
         """Write `entry` down, without the reply's body, which may be many pictures."""
         if entry.reply is not None:
             entry.reply = replace(entry.reply, body=())
+        raw = entry.raw
+        heads = sum(len(name) + len(value) for name, value in raw.headers.items())
+        entry.weight = _OWN_WEIGHT + heads + _PARSED * len(raw.body)
         await self._memory.keep(self._session, entry)
 
     async def calls(self) -> Sequence[Entry]:
@@ -209,4 +210,6 @@ _NAMED_KEY: Final = r"""(?ix)
     [^&"'\s]+
     """
 _LONG_ENOUGH: Final = 8  # characters; a shorter key is a common word, and blanking it would spoil what was said
+_OWN_WEIGHT: Final = 4000  # bytes of an entry with its call and recipes
+_PARSED: Final = 6  # bytes in memory for a byte of body: the text itself, and Python's own objects for it
 _SHOWN: Final = 2000  # bytes of an unreadable body

@@ -44,28 +44,17 @@ class Composer:
         asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
         created = int(self.clock.now())
         rewritten = _revised(call, asked[0].seed)
+        pictures: list[Picture] = []
         if _delivery(call) == "b64_json":
             pictures = await asyncio.gather(*map(self.gallery.picture, asked))
-            data = _b64_items(pictures, rewritten)
+            items = [{"b64_json": "", **rewritten}] * len(asked)
         else:
             items = [{"url": self._url(one, created, place), **rewritten} for one in asked]
-            data = (_json(items),)
-        body: list[bytes] = []
-        for field in call.reply.fields:
-            value = data if field == "data" else (_json(self._field(field, call, created)),)
-            body += [b'%c"%s":' % (b"," if body else b"{", field.encode()), *value]
-        return Reply(200, _JSON, (*body, b"}"), tuple(asked))
-
-    def _field(self, field: str, call: Call, created: int) -> Any:
-        if field == "created":
-            return created
-        assert field == "usage"
-        assert call.reply.usage is not None
-        params = call.heeded
-        spent = usage.tokens(
-            call.reply.usage, _text(params.get("prompt")), str(params.get("quality")), call.pixels, call.count
-        )
-        return {name: spent[name] for name in call.reply.usage_fields}
+        members = {"created": created, "data": items}
+        if call.reply.usage is not None:
+            members["usage"] = _usage(call, call.reply.usage)
+        body = jsontext.compact({name: members[name] for name in call.reply.fields}).encode()
+        return Reply(200, _JSON, _with_base64(body, pictures), tuple(asked))
 
     def _url(self, one: ImageRecipe, created: int, place: Place) -> str:
         token = recipes.spell(PictureLink(one, place.session, created + LIFETIME), self.secret)
@@ -108,7 +97,7 @@ def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
 def listed(operation: Operation) -> Reply:
     """The reply to `GET models`: the example in the gateway's file, else an empty list."""
     body = operation.example if operation.example is not None else {"object": "list", "data": []}
-    return Reply(200, _JSON, (_json(body),))
+    return Reply(200, _JSON, (jsontext.compact(body).encode(),))
 
 
 def _delivery(call: Call) -> str:
@@ -117,13 +106,22 @@ def _delivery(call: Call) -> str:
     return "b64_json" if call.heeded.get("response_format") == "b64_json" else "url"
 
 
-def _b64_items(pictures: Sequence[Picture], rewritten: Mapping[str, str]) -> tuple[bytes, ...]:
-    """`data` joined from bytes: a picture's Base64 needs no escaping, and may be large."""
-    rest = b"," + _json(rewritten)[1:-1] if rewritten else b""
-    pieces: list[bytes] = []
-    for picture in pictures:
-        pieces += [b'[{"b64_json":"' if not pieces else b',{"b64_json":"', picture.base64, b'"', rest, b"}"]
-    return (*pieces, b"]")
+def _with_base64(body: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
+    """`body` with the pictures put where their text is still empty: Base64 needs no escaping, and may be large.
+
+    No other text can be mistaken for such a place: inside a JSON text a quote has a backslash before it.
+    """
+    first, *rest = body.split(b'"b64_json":""')
+    pieces = [first]
+    for picture, after in zip(pictures, rest, strict=True):
+        pieces += [b'"b64_json":"', picture.base64, b'"', after]
+    return tuple(pieces)
+
+
+def _usage(call: Call, table: str) -> Mapping[str, Any]:
+    prompt, quality = _text(call.heeded.get("prompt")), str(call.heeded.get("quality"))
+    spent = usage.tokens(table, prompt, quality, call.pixels, call.count)
+    return {name: spent[name] for name in call.reply.usage_fields}
 
 
 def _revised(call: Call, seed: int) -> Mapping[str, str]:
@@ -150,10 +148,6 @@ def _text(value: Any) -> str:
 
 def _is_percent(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
-
-
-def _json(value: Any) -> bytes:
-    return jsontext.compact(value).encode()
 
 
 _JSON: Final = (("Content-Type", "application/json"),)
