@@ -21,10 +21,20 @@ class BadSchema(ValueError):
 
 
 def live_rules(document: Document, ref: str) -> int:
-    """How many lines of the schema at `ref` can refuse a body; 0 means that nothing is checked."""
-    schema = document.at(ref)
-    rules = sum(1 for parameter in document.parameters(schema).values() for key in parameter if key in _CONSTRAINTS)
-    return rules + len(document.required(schema)) + (closing(schema) is not None)
+    """How many lines of the schema at `ref`, and of all it includes, can refuse a body; 0: nothing is checked."""
+    parts = reachable(document, ref)
+    return sum(_constraints(part) for part in parts.values())
+
+
+def _constraints(part: Any) -> int:
+    """The constraining keywords in a part of a schema and in the schemas inside it."""
+    if not isinstance(part, Mapping):
+        return 1 if part is False else 0
+    own = sum(1 for key in part if key in _CONSTRAINTS) + (closing(part) is not None) + len(part.get("required", ()))
+    own += 0 if part.get("type", "object") == "object" else 1
+    inner = [part[key] for key in ("not", "if", "then", "else", "items") if key in part]
+    inner += [one for key in ("allOf", "anyOf", "oneOf") for one in part.get(key, ())]
+    return int(own) + sum(map(_constraints, [*inner, *part.get("properties", {}).values()]))
 
 
 def reachable(document: Document, ref: str) -> dict[str, Any]:
@@ -68,17 +78,31 @@ def closing(schema: Any) -> tuple[str, str | None] | None:
     return None
 
 
-def judges_names(part: Any) -> bool:
-    """Whether a part of a schema may judge parameters otherwise than one by one, by their names."""
-    if not isinstance(part, Mapping):
-        return False
+def by_name(document: Document, ref: str) -> bool:
+    """Whether the schema at `ref` judges parameters only by the names that it knows at its top.
+
+    Then unknown ones can be taken apart before it is asked; if a part far down may judge other names, they cannot.
+    """
+    parts = reachable(document, ref)
+    top = parts[ref]
+    known = set(document.parameters(top))
+    return all(_about(part, known, part is top) for part in parts.values())
+
+
+def _about(part: Any, known: set[str], at_top: bool) -> bool:
+    if not isinstance(part, Mapping) or part.get("type", "object") not in ("object", ["object"]):
+        return True
     wholes = [*part.get("enum", ()), part.get("const")]  # of objects: they judge every parameter at once
+    closed = any(part.get(key) is False for key in CLOSING)
+    inner = [part[key] for key in ("if", "then", "else", "not") if key in part]
+    inner += [one for key in ("allOf", "anyOf", "oneOf") for one in part.get(key, ())]
     return (
-        not _FAR_REACHING.isdisjoint(part)
-        or any(isinstance(whole, Mapping) for whole in wholes)
-        or any(isinstance(part.get(keyword), Mapping) for keyword in CLOSING)
-        or any(judges_names(inner) for key in ("allOf", "anyOf", "oneOf") for inner in part.get(key, ()))
-        or any(judges_names(part.get(key)) for key in ("if", "then", "else", "not"))
+        _FAR_REACHING.isdisjoint(part)
+        and not any(isinstance(whole, Mapping) for whole in wholes)
+        and not any(isinstance(part.get(key), Mapping) for key in CLOSING)
+        and (at_top or not closed)
+        and {*part.get("properties", {}), *part.get("required", ())} <= known
+        and all(_about(one, known, False) for one in inner)
     )
 
 
@@ -104,11 +128,12 @@ _ABOUT_LENGTH: Final = frozenset({
     "x-emulator-source", "x-emulator-breach", "x-emulator-ignored", "x-emulator-means",
 })  # fmt: skip
 _FAR_REACHING: Final = frozenset({
-    "patternProperties", "propertyNames", "dependentSchemas", "$dynamicRef", "minProperties", "maxProperties",
+    "dependentRequired", "dependentSchemas", "patternProperties", "propertyNames", "minProperties", "maxProperties",
+    "$dynamicRef",
 })  # fmt: skip
 _CONSTRAINTS: Final = frozenset({
-    "type", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
-    "maxLength", "pattern", "items", "minItems", "maxItems", "uniqueItems", "required", "properties", "anyOf", "oneOf",
-    "not", "if", "$ref",
+    "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
+    "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "dependentRequired", "minProperties",
+    "maxProperties", "propertyNames", "contains",
 })  # fmt: skip
 CLOSING: Final = ("unevaluatedProperties", "additionalProperties")

@@ -98,10 +98,7 @@ async def _serving(chosen: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if chosen.ready_json:
-        print(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}), flush=True)
-    else:
-        print(_welcome(running), flush=True)
+    _announce(running)
     flaws: list[BaseException] = []
 
     def examined(task: asyncio.Task[None]) -> None:
@@ -119,18 +116,33 @@ async def _serving(chosen: Settings) -> int:
     return 0
 
 
+def _announce(running: Running) -> None:
+    """Say that calls are answered: to a person, or with --ready-json to a program; what is odd goes to stderr."""
+    chosen = running.hall.settings
+    for contract in running.hall.directory.contracts.values():
+        path = contract.dialect.document.source.path
+        for one in contract.dialect.findings:
+            print(f"{path}: {one.code}: {one.message}", file=sys.stderr)
+    if chosen.ready_json:
+        if chosen.seed:  # `random` may have drawn it, and the run may have to be repeated
+            print(f"{NAME}: seed {chosen.seed}", file=sys.stderr)
+        print(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}), flush=True)
+    else:
+        print(_welcome(running), flush=True)
+
+
 def _welcome(running: Running) -> str:
     """What `serve` prints once it answers."""
-    directory = running.hall.directory
+    directory, settings = running.hall.directory, running.hall.settings
     width = max(map(len, directory.contracts))
-    lines = [f"Image API Emulator answers; base URLs (documented manners, seed {running.hall.settings.seed}):"]
+    lines = [
+        f"Image API Emulator answers; base URLs (documented manners, seed {settings.seed}, clock {settings.clock}):"
+    ]
     for name, contract in directory.contracts.items():
         lines.append(f"  {name:<{width}}  {running.url}/{name}{contract.dialect.base}")
     default = directory.default.dialect.name
     lines.append(f"Without a prefix, {default} answers: {running.url}/v1")
-    for contract in directory.contracts.values():
-        where = contract.dialect.document.source.path
-        lines += [f"{where}: {one.code}: {one.message}" for one in contract.dialect.findings]
+    lines.append(f"What was asked: {running.url}/_emulator/sessions")
     return "\n".join(lines)
 
 
@@ -201,7 +213,10 @@ def _render(options: argparse.Namespace) -> int:
         Path(options.output).write_bytes(picture.draw(recipe))
     except OSError as error:
         raise BadUse(f"--output {options.output!r}: {error.strerror}") from None
-    print(f"{options.output}: {recipe.width}x{recipe.height} {recipe.format}, recipe {recipe.digest}")
+    for one in call.findings:
+        print(f"{NAME}: {one.code}: {one.message}", file=sys.stderr)
+    shape = f"{recipe.width}x{recipe.height} {recipe.format}"
+    print(f"{options.output}: {shape}, seed {chosen.seed}, recipe {recipe.digest}")
     return 0
 
 
@@ -232,7 +247,7 @@ def _schema_flag(command: argparse.ArgumentParser) -> None:
 
 
 def _rules_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", metavar="GATEWAY")
+    command.add_argument("name", metavar="GATEWAY", help="a gateway's name; `gateways` lists them")
     _schema_flag(command)
 
 

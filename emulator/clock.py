@@ -5,61 +5,77 @@ Everything that asks for the time asks here, so that a frozen clock freezes all 
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Final, Protocol
+from typing import Final
 
+_MOST_SESSIONS: Final = 100_000  # whose time was moved; the first of them loses its own time then
 LATEST: Final = 32_503_680_000  # the year 3000 in Unix seconds; dates beyond it break half the world's clients
 
 
-class Clock(Protocol):
-    """A source of Unix seconds."""
+class Clock:
+    """The emulator's time. It can be moved on, for all or one session; `scale` is the share of a wait that is waited.
 
-    def now(self) -> float:
-        """Seconds since 1970-01-01 UTC."""
-        ...
+    A wait moves the time of its session by its whole length, however little of it was waited: a frozen clock (`scale` 0
+    over a base that stands still) skips it and moves on by it.
+    """
 
+    def __init__(self, base: Callable[[], float], scale: float) -> None:
+        """`base` gives Unix seconds; `scale` is 1 for real waits, 0 for none."""
+        self._base = base
+        self._scale = scale
+        self._moved = 0.0
+        self._own: dict[str, float] = {}
 
-class RealClock:
-    """The machine's own clock."""
+    def now(self, session: str = "") -> float:
+        """Seconds since 1970-01-01 UTC, as `session` has them."""
+        return self._base() + self._moved + self._own.get(session, 0.0)
 
-    def now(self) -> float:
-        """Seconds since 1970-01-01 UTC."""
-        return time.time()
+    async def sleep(self, seconds: float, session: str) -> None:
+        """Let `seconds` pass for `session`."""
+        await asyncio.sleep(seconds * self._scale)
+        if self._scale != 1:
+            self.advance(seconds * (1 - self._scale), session)
 
-
-class FrozenClock:
-    """A clock that stands still, so that a run repeats to the byte."""
-
-    def __init__(self, instant: float) -> None:
-        self._instant = instant
-
-    def now(self) -> float:
-        """Always the same instant."""
-        return self._instant
+    def advance(self, seconds: float, session: str | None = None) -> None:
+        """Move the time on, of one session or (None) of all."""
+        if session is None:
+            self._moved += seconds
+            return
+        if session not in self._own and len(self._own) >= _MOST_SESSIONS:
+            del self._own[next(iter(self._own))]
+        self._own[session] = self._own.get(session, 0.0) + seconds
 
 
 def parse(text: str) -> Clock:
-    """The clock that `real` or `frozen:2026-01-01T00:00:00Z` names; a time without a zone is UTC. Raises ValueError."""
+    """The clock that `real`, `frozen:2026-01-01T00:00:00Z` or `scale:0.01` names; raises ValueError.
+
+    A time without a zone is UTC; `scale:0` does not wait at all.
+    """
+    word, _, rest = text.partition(":")
     if text == "real":
-        return RealClock()
-    word, _, instant = text.partition(":")
+        return Clock(time.time, 1)
+    if word == "scale":
+        try:
+            scale = float(rest)
+        except ValueError:
+            scale = -1
+        if not 0 <= scale <= 1:
+            raise ValueError(f"scale {rest!r} is not 0 to 1, as in scale:0.01")
+        return Clock(time.time, scale)
     if word != "frozen":
-        raise ValueError("expected real or frozen:TIME, as in frozen:2026-01-01T00:00:00Z")
+        raise ValueError("expected real, scale:0.01 or frozen:TIME, as in frozen:2026-01-01T00:00:00Z")
     try:
-        moment = datetime.fromisoformat(instant)
+        moment = datetime.fromisoformat(rest)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise ValueError(f"{instant!r} is no ISO 8601 time, as in frozen:2026-01-01T00:00:00Z") from None
+        raise ValueError(f"{rest!r} is no ISO 8601 time, as in frozen:2026-01-01T00:00:00Z") from None
     if not 0 <= seconds < LATEST:
-        raise ValueError(f"{instant!r} is outside 1970 to 2999, as in frozen:2026-01-01T00:00:00Z")
-    return FrozenClock(seconds)
-
-
-def stopwatch() -> float:
-    """Seconds on a clock that only runs forward, real even when the emulator's clock is frozen."""
-    return time.perf_counter()
+        raise ValueError(f"{rest!r} is outside 1970 to 2999, as in frozen:2026-01-01T00:00:00Z")
+    return Clock(lambda: seconds, 0)
 
 
 def http_date(seconds: float) -> str:

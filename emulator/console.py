@@ -52,9 +52,17 @@ class Console:
 
 def line(entry: Entry) -> str:
     """Time, session, gateway, model, status, rule, and the codes of what was noticed."""
-    model = "".join(letter if letter.isprintable() else "?" for letter in (entry.shown_model or "-")[:40])
-    why = entry.problem.breach or entry.problem.kind if entry.problem else "draw" if entry.call else "-"
+    model = _printable(entry.blanked(entry.model) or "-")
+    problem, rule = entry.problem, entry.choice.rule if entry.choice else None
+    param = _printable(entry.blanked(problem.param) or "") if problem else ""
+    refusal = f"{problem.breach or problem.kind} {param}".rstrip() if problem else None
+    why = " ".join(filter(None, (rule, refusal))) or entry.operation or "-"
     codes = " ".join(dict.fromkeys(finding.code for finding in entry.findings))
     status = entry.reply.status if entry.reply else "-"
     time = clock.wall(entry.raw.received)
     return f"{time} {entry.session} {entry.dialect.name} {model} {status} {why} {codes}".rstrip()
+
+
+def _printable(text: str) -> str:
+    """A client's text, short and without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:40])

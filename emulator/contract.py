@@ -58,12 +58,13 @@ class Contract:
         """`raw` understood as `operation`; raises Problem."""
         self._authenticate(key)
         if operation.models is None:
-            return Call(operation.name, None, {}, {}, {}, 0, (0, 0), ReplyShape(), ())
+            listing = operation.example if operation.example is not None else {"object": "list", "data": []}
+            return Call(operation.name, None, {}, {}, {}, 0, (0, 0), ReplyShape(), (), listing)
         body = _body(raw, operation.limit)
         model, rules = _choose(operation.models, body)
         findings = [*_duplicates(raw), *_findings(body, rules, model)]
         if broken := self._judge(rules.ref).verdict(body):
-            raise _problem(broken[0], findings)
+            raise _problem(broken[0], findings, model)
         params = _filled(body, rules)
         heeded = _heeded(params, rules, operation.models)
         pixels = _pixels(heeded.get("size"), findings)
@@ -79,10 +80,12 @@ class Contract:
     def _authenticate(self, key: str | None) -> None:
         if not self.dialect.credentials:
             return
+        source = self.dialect.credentials[0].source
         if key is None:
-            raise Problem("missing_key")
+            raise Problem("missing_key", rule="security: a key is required", source=source)
         if key.startswith("sk-invalid") or (self._keys is not None and key not in self._keys):
-            raise Problem("invalid_key", facts={"key": masked(key)})
+            rule = "security: --keys" if self._keys is not None else "security: no key starts with sk-invalid"
+            raise Problem("invalid_key", facts={"key": masked(key)}, rule=rule, source=source)
 
 
 def masked(key: str) -> str:
@@ -99,15 +102,16 @@ def _body(raw: RawCall, limit: int) -> Mapping[str, Any]:
     if raw.trouble == "too_large":
         length = raw.headers.get("Content-Length", "")
         read = length if length.isdecimal() and int(length) > limit else str(limit + 1)
-        raise Problem("too_large", facts={"limit": str(limit), "length": read[:20]})
+        facts = {"limit": str(limit), "length": read[:20]}
+        raise Problem("too_large", facts=facts, rule=f"a body of at most {limit} bytes", source="assumed")
     kind = raw.headers.get("Content-Type", "")
     if kind != "application/json" and not _is_json(kind):
-        raise _refusal("content_type", {"content_type": kind[:100]})
+        raise _refusal("content_type", {"content_type": kind[:100]}, rule="requestBody: application/json in UTF-8")
     if raw.trouble is not None:
         facts = {"value": quoted(raw.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
-        raise _refusal(raw.trouble, facts)
+        raise _refusal(raw.trouble, facts, rule="requestBody: readable JSON")
     if not isinstance(raw.json, Mapping):
-        raise _refusal("not_an_object", {"actual": kind_of(raw.json)})
+        raise _refusal("not_an_object", {"actual": kind_of(raw.json)}, rule="requestBody: an object")
     return raw.json
 
 
@@ -127,7 +131,8 @@ def _choose(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelR
             raise _refusal("type", facts, "model", models.source, model)
         rules = models.listed.get(model, models.otherwise)
         if rules is None:
-            raise Problem("unknown_model", "model", facts={"model": model[:200]}, source=models.source, value=model)
+            facts, rule = {"model": model[:200]}, f"one of {', '.join(models.listed)}"
+            raise Problem("unknown_model", "model", None, facts, rule, models.source, model)
         return model, rules
     model = next((name for param, name in models.when_present.items() if param in body), models.default)
     rules = models.otherwise if model is None else models.listed.get(model, models.otherwise)
@@ -194,21 +199,28 @@ def _pixels(size: Any, findings: list[Finding]) -> tuple[int, int]:
     return _USUAL_PIXELS
 
 
-def _problem(broken: Broken, findings: list[Finding]) -> Problem:
+def _problem(broken: Broken, findings: list[Finding], model: str | None) -> Problem:
     if code := _TOLD.get(broken.breach):
         findings.append(Finding(code, f"{broken.param} is {broken.value!r}", broken.param))
     return Problem(
         "invalid_request", broken.param, broken.breach, broken.facts, broken.rule, broken.source, broken.value,
-        findings=tuple(findings),
+        findings=tuple(findings), model=model,
     )  # fmt: skip
 
 
 def _refusal(
-    breach: Breach, facts: Mapping[str, str], param: str | None = None, source: str | None = None, value: Any = None
+    breach: Breach,
+    facts: Mapping[str, str],
+    param: str | None = None,
+    source: str | None = "assumed",
+    value: Any = None,
+    rule: str | None = None,
 ) -> Problem:
-    return Problem("invalid_request", param, breach, facts, source=source, value=value)
+    rule = rule or f"{_KEYWORDS.get(breach, breach)}: {facts.get('limit') or facts.get('expected') or param}"
+    return Problem("invalid_request", param, breach, facts, rule, source, value)
 
 
+_KEYWORDS: Final = {"below_minimum": "minimum", "above_maximum": "maximum", "missing": "required"}
 _SIZE: Final = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _USUAL_PIXELS: Final = (1024, 1024)
 _MOST_FINDINGS: Final = 10  # of one code in one call; a person reads no more

@@ -125,6 +125,14 @@ class Dialect:
 
 def read(path: Path, wordings: Wordings | None = None) -> Dialect:
     """The gateway that the file at `path` describes; `wordings` are those read before. Raises BadFile."""
+    try:
+        return _read(path, wordings or Wordings())
+    except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
+        # The file's shape is not OpenAPI's somewhere that we look: what Python makes of it is the best hint there is.
+        raise files.BadFile(f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}") from None
+
+
+def _read(path: Path, wordings: Wordings) -> Dialect:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise files.BadFile(f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores")
     document = openapi.read(path)
@@ -134,7 +142,8 @@ def read(path: Path, wordings: Wordings | None = None) -> Dialect:
     generating = [operation for operation in found if operation.name == "generate"]
     if not generating:
         raise source.fault(["paths"], "no operation about images: no POST path ends with /images/generations")
-    base = re.sub(r"/images/generations/?$", "", generating[0].path)
+    ending = re.search(r"/images/generations/?$", generating[0].path)
+    base = generating[0].path[: ending.start()] if ending else document.base
     hosts = {urlsplit(url).hostname for url in document.servers} | set(own.get("hosts", ()))
     operations: dict[str, dict[str, Operation]] = {}
     shared: dict[int, Models] = {}
@@ -148,7 +157,7 @@ def read(path: Path, wordings: Wordings | None = None) -> Dialect:
         hosts=frozenset(host for host in hosts if host),
         credentials=tuple(_credentials(document, generating[0])),
         operations=operations,
-        wording=_wording(document, own, wordings or Wordings()),
+        wording=_wording(document, own, wordings),
         document=document,
         findings=tuple(document.findings),
     )
@@ -173,6 +182,8 @@ def _models(document: Document, found: FoundOperation) -> Models:
     """The rules for each model of an operation, by the discriminator of its request schema."""
     pointer = [*found.pointer, "requestBody", "content", "application/json", "schema"]
     body = document.resolve(found.node.get("requestBody") or {}, found.pointer)
+    if isinstance(target := (found.node.get("requestBody") or {}).get("$ref"), str):
+        pointer = [*target[2:].split("/"), *pointer[-3:]]
     schema = ((body.get("content") or {}).get("application/json") or {}).get("schema")
     if not isinstance(schema, Mapping):
         message = f"{found.method} {found.path} has no JSON request schema, so no live rule"
@@ -188,9 +199,15 @@ def _models(document: Document, found: FoundOperation) -> Models:
     known = ("default", "when_present", "otherwise", "source")
     document.source.known_keys([*pointer, "x-emulator-models"], choice, known)
     mapping = discriminator.get("mapping") or {
-        part["$ref"].rsplit("/", 1)[-1]: part["$ref"] for key in ("oneOf", "anyOf") for part in schema.get(key, ())
+        part["$ref"].rsplit("/", 1)[-1]: part["$ref"]
+        for key in ("oneOf", "anyOf")
+        for part in schema.get(key, ())
+        if "$ref" in part
     }
-    listed = {str(name): _rules(document, target, pointer) for name, target in mapping.items()}
+    listed = {
+        str(name): _rules(document, target if "/" in target else f"#/components/schemas/{target}", pointer)
+        for name, target in mapping.items()
+    }
     otherwise = choice.get("otherwise", "unknown")
     for name in (choice.get("default"), *(choice.get("when_present") or {}).values()):
         if name is not None and name not in listed:
@@ -215,6 +232,11 @@ def _rules(document: Document, ref: str, pointer: Pointer) -> ModelRules:
             allowed = ", ".join(_REPLY_WORDS[key])
             message = f"x-emulator-reply.{key} is {files.describe(value)}; expected {allowed}"
             raise document.source.fault(pointer, message)
+    strange = set(said.get("fields", ())) - {"created", "data", *(["usage"] if "usage" in said else [])}
+    if strange:
+        names = ", ".join(sorted(strange))
+        message = f"x-emulator-reply.fields names {names}; known are created, data, and usage where it has a table"
+        raise document.source.fault(pointer, message)
     shape: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     sources = document.annotation(schema, "x-emulator-source")
     source = sources.get("unevaluatedProperties") if isinstance(sources, Mapping) else sources

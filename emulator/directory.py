@@ -39,9 +39,10 @@ class Destination:
             return self.operations[method]
         facts = {"method": method[:20], "path": self.path[:500]}
         if not self.operations:
-            raise Problem("not_found", facts=facts)
+            raise Problem("not_found", facts=facts, rule="paths", source="documented")
         allowed = ", ".join((*self.operations, "OPTIONS"))
-        raise Problem("wrong_method", facts=facts, headers=(("Allow", allowed),))
+        headers = (("Allow", allowed),)
+        raise Problem("wrong_method", facts=facts, rule=f"paths: {allowed}", source="documented", headers=headers)
 
 
 class Directory:

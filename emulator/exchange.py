@@ -17,8 +17,9 @@ OperationName = Literal["generate", "models"]
 OPERATIONS: Final[tuple[OperationName, ...]] = get_args(OperationName)
 
 Kind = Literal[
-    "missing_key", "invalid_key", "unknown_model", "invalid_request", "not_found", "wrong_method", "too_large",
-    "server_error",
+    "missing_key", "invalid_key", "forbidden", "unknown_model", "retired_model", "invalid_request", "moderation",
+    "not_found", "wrong_method", "too_large", "rate_limit", "quota", "billing", "server_error", "upstream_error",
+    "overloaded", "upstream_timeout",
 ]  # fmt: skip
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -26,12 +27,13 @@ Breach = Literal[
     "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "bad_session",
     "missing", "unknown_parameter", "type", "enum_type", "enum", "empty_string", "too_short", "too_long",
     "below_minimum", "above_maximum", "too_few_items", "other", "stream_true", "transparent_jpeg", "compressed_png",
+    "scenario_exhausted",
 ]  # fmt: skip
 BREACHES: Final[tuple[Breach, ...]] = get_args(Breach)
 
 FACTS: Final = (
     "param", "value", "supported", "expected", "actual", "limit", "length", "model", "key", "method", "path",
-    "content_type", "request_id",
+    "content_type", "request_id", "wait",
 )  # fmt: skip
 """What a message's template may name."""
 
@@ -66,7 +68,8 @@ class Call:
     """A request that keeps its gateway's contract.
 
     `given` is the body as it came, `params` the same with defaults filled in and aliases resolved, `heeded` those of
-    them that have an effect; `count` pictures are asked for, `pixels` is the width and height in which they are drawn.
+    them that have an effect; `count` pictures are asked for, `pixels` is the width and height in which they are drawn;
+    `listing` is the body of a list of models.
     """
 
     operation: OperationName
@@ -78,6 +81,7 @@ class Call:
     pixels: tuple[int, int]
     reply: ReplyShape
     findings: tuple[Finding, ...]
+    listing: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +99,43 @@ class ReplyShape:
     usage_fields: tuple[str, ...] = ("input_tokens", "input_tokens_details", "output_tokens", "total_tokens")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draw:
-    """The plan to draw what was asked for."""
+    """The plan to draw what was asked for, with what a script wants otherwise: None leaves it as it would be.
+
+    `revised_prompt` may name {prompt}, {model} and {size}; `usage` and `metadata` are members to set; `images` is how
+    many pictures come of those asked for; `omit` and `changes` take members of the reply away and set them, `changes`
+    by JSON pointer.
+    """
+
+    revised_prompt: str | None = None
+    usage: Mapping[str, Any] | None = None
+    images: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    created: int | None = None
+    omit: tuple[str, ...] = ()
+    changes: tuple[tuple[str, Any], ...] = ()
 
 
-Plan = Draw
-"""What to do with a call. Other plans (refuse, canned, forward) come with the scenarios."""
+@dataclass(frozen=True)
+class Refuse:
+    """The plan to refuse in the gateway's own words for `kind`; `words` are parts of the refusal to be otherwise."""
+
+    kind: Kind
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Canned:
+    """The plan to answer with just this."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+Plan = Draw | Refuse | Canned
+"""What to do with a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +153,9 @@ class Problem(Exception):
     """Why a call is refused. The dialect turns it into status and words; nothing else is raised for a bad call.
 
     `breach` is the finer word for an `invalid_request`, `facts` are what the message may name, `rule` and `source` say
-    which line of the schema was broken and where that line comes from (for the journal, never for the client).
+    which line of the schema was broken and where that line comes from (for the journal, never for the client), `words`
+    (status, type, code, param, message) are what a script wants to be told otherwise, `model` the one whose
+    rules were broken.
     """
 
     kind: Kind
@@ -131,6 +167,8 @@ class Problem(Exception):
     value: Any = None
     headers: tuple[tuple[str, str], ...] = ()
     findings: tuple[Finding, ...] = ()
+    words: Mapping[str, Any] = field(default_factory=dict)
+    model: str | None = None
 
     def __str__(self) -> str:
         return f"{self.breach or self.kind} {self.param or ''}".rstrip()

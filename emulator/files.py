@@ -48,21 +48,24 @@ class Source:
         return mapping
 
 
-def read(path: Path) -> Source:
-    """The file at `path`, parsed as YAML 1.2's core (true and false are the only booleans, dates stay strings)."""
+def read(path: Path, aliases: bool = False) -> Source:
+    """The file at `path`, parsed as YAML 1.2's core (true and false are the only booleans, dates stay strings).
+
+    `aliases` lets *names of collections by, which other people's files use; raises BadFile.
+    """
     try:
         text = path.read_text("utf-8")
     except OSError as error:
         raise BadFile(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise BadFile(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    return parse(text, path)
+    return parse(text, path, aliases)
 
 
-def parse(text: str, path: Path) -> Source:
+def parse(text: str, path: Path, aliases: bool = False) -> Source:
     """`text`, which stands in the file at `path`."""
     try:
-        return Source(path, text, yaml.load(text, _Loader))  # noqa: S506 - _Loader is a SafeLoader
+        root = yaml.load(text, _LoaderWithAliases if aliases else _Loader)  # noqa: S506 - both are SafeLoaders
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         last = len(text.splitlines()) or 1  # an unclosed bracket is noticed behind the end
@@ -72,6 +75,19 @@ def parse(text: str, path: Path) -> Source:
         raise BadFile(f"{path}: {' '.join(str(error).split())}") from None
     except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:  # explicit tags on odd values
         raise BadFile(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
+    if aliases and not _is_bounded(root):
+        raise BadFile(f"{path}: more than {_MOST_NODES} parts, or one that contains itself through an alias")
+    return Source(path, text, root)
+
+
+def _is_bounded(root: Any) -> bool:
+    """Whether a walk over all of `root`, aliases followed, comes to an end soon enough."""
+    waiting, seen = [root], 0
+    while waiting and seen <= _MOST_NODES:
+        node = waiting.pop()
+        seen += 1
+        waiting.extend(node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ())
+    return not waiting
 
 
 def schemas() -> Path:
@@ -79,6 +95,13 @@ def schemas() -> Path:
     package = Path(__file__).parent
     inside = package / "schemas"
     return inside if inside.is_dir() else package.parent / "schemas"
+
+
+def scenarios() -> Path:
+    """The folder of ready-made scenarios that ships: inside the installed package, else beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "scenarios"
+    return inside if inside.is_dir() else package.parent / "scenarios"
 
 
 def describe(value: Any) -> str:
@@ -115,6 +138,13 @@ class _Loader(SafeLoader):
         return super().construct_object(node, deep=deep)
 
 
+class _LoaderWithAliases(_Loader):
+    """The same, with aliases of collections let by."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        return SafeLoader.construct_object(self, node, deep)
+
+
 def _line(text: str, pointer: Pointer) -> int:
     """The line, from 1, of the place that `pointer` leads to, or of the nearest place above it."""
     node = yaml.compose(text, SafeLoader)
@@ -133,6 +163,7 @@ def _line(text: str, pointer: Pointer) -> int:
     return line
 
 
+_MOST_NODES: Final = 500_000  # ten times the largest OpenAPI files there are
 _CORE: Final = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", "~nN"),

@@ -6,7 +6,7 @@ An entry leaves this room only through `view`, which blanks every key: keys appe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from emulator.exchange import Call, Problem, RawCall, Reply
 from emulator.findings import Finding
 from emulator.memory import Memory
 from emulator.recipe import FORMATS
+from emulator.scenario import Choice
 from emulator.wording import quoted
 
 BLANK: Final = "***"
@@ -25,7 +26,8 @@ BLANK: Final = "***"
 class Entry:
     """One call while it is answered, and after: what is not known yet is None.
 
-    `duration` is seconds, `weight` about the bytes that it holds in memory once it is in the journal.
+    `began` and `duration` are seconds on the emulator's clock, `weight` is about the bytes that the entry holds once it
+    is in the journal.
     """
 
     number: int
@@ -35,8 +37,11 @@ class Entry:
     key: str | None
     began: float
     dialect: Dialect
+    operation: str | None = None
     call: Call | None = None
     problem: Problem | None = None
+    choice: Choice | None = None
+    latency: float | None = None
     reply: Reply | None = None
     duration: float | None = None
     sent: bool = False
@@ -48,27 +53,23 @@ class Entry:
         return self.call.findings if self.call else self.problem.findings if self.problem else ()
 
     @property
-    def operation(self) -> str | None:
-        """What was asked for, None where nothing that the gateway has."""
-        return self.call.operation if self.call else None
-
-    @property
     def model(self) -> str | None:
         """The model that answers, or that was asked for."""
         if self.call:
             return self.call.model
+        if self.problem and self.problem.model:
+            return self.problem.model
         named = self.raw.json.get("model") if isinstance(self.raw.json, Mapping) else None
         return named if isinstance(named, str) else None
 
-    @property
-    def shown_model(self) -> str | None:
-        """The model with every key blanked, for a line on the console."""
-        return str(self._blanker()(self.model)) if self.model is not None else None
+    def blanked(self, text: str | None) -> str | None:
+        """A text of this call with every key blanked, for a line on the console."""
+        return None if text is None else str(self._blanker()(text))
 
     def view(self) -> dict[str, Any]:
         """The entry as JSON, with every key blanked."""
         blank = self._blanker()
-        raw, call, reply = self.raw, self.call, self.reply
+        raw, call, choice, reply = self.raw, self.call, self.choice, self.reply
         headers = {
             name: BLANK if name.lower() in self._credential_headers else blank(value)
             for name, value in raw.headers.items()
@@ -89,6 +90,14 @@ class Entry:
             "params": blank(dict(call.params)) if call else None,
             "unreadable": self._unreadable(blank),
             "refused": self._refused(blank),
+            "turn": choice.turn if choice else None,
+            "rule": choice.rule if choice else None,
+            "step": choice.step if choice else None,
+            "misses": [
+                {"rule": miss.rule, "why": [blank(str(difference)) for difference in miss.why]}
+                for miss in (choice.misses if choice else ())
+            ],
+            "latency": self.latency,
             "status": reply.status if reply else None,
             "sent": self.sent,
             "duration": None if self.duration is None else round(self.duration, 6),
@@ -114,10 +123,14 @@ class Entry:
 
     def _unreadable(self, blank: _Blanker) -> dict[str, Any] | None:
         """What is known of a body that is no JSON: why, how long, and its beginning."""
-        if self.raw.trouble is None and (self.raw.json is not None or not self.raw.body):
+        raw = self.raw
+        if raw.trouble is None and (raw.json is not None or not raw.body):
             return None
-        beginning = self.raw.body[:_SHOWN].decode("utf-8", "backslashreplace")
-        return {"why": self.raw.trouble, "length": len(self.raw.body), "beginning": blank.text(beginning)}
+        beginning = raw.body[:_SHOWN].decode("utf-8", "backslashreplace")
+        why = raw.trouble or (self.problem.breach if self.problem else None)
+        declared = raw.headers.get("Content-Length", "")
+        length = len(raw.body) if raw.body else int(declared) if declared.isdecimal() else None
+        return {"why": why, "length": length, "beginning": blank.text(beginning)}
 
     def _refused(self, blank: _Blanker) -> dict[str, Any] | None:
         problem = self.problem
@@ -156,13 +169,9 @@ class Journal:
         if entry.reply is not None:
             entry.reply = replace(entry.reply, body=())
         raw = entry.raw
-        heads = sum(len(name) + len(value) for name, value in raw.headers.items())
+        heads = len(raw.path) + len(raw.query) + sum(len(name) + len(value) for name, value in raw.headers.items())
         entry.weight = _OWN_WEIGHT + heads + _PARSED * len(raw.body)
         await self._memory.keep(self._session, entry)
-
-    async def calls(self) -> Sequence[Entry]:
-        """The calls still remembered, the oldest first."""
-        return await self._memory.entries(self._session) or ()
 
 
 class _Blanker:
@@ -171,7 +180,7 @@ class _Blanker:
     def __init__(self, key: str | None, headers: Mapping[str, str], credential_headers: frozenset[str]) -> None:
         values = [value for name, value in headers.items() if name.lower() in credential_headers]
         words = {word for value in values for word in re.split(r"[\s=;,]+", value)} | {key or ""}
-        self._own = sorted((word for word in words if len(word) >= _LONG_ENOUGH), key=len, reverse=True)
+        self._own = sorted(filter(is_secret, words), key=len, reverse=True)
 
     def __call__(self, value: Any) -> Any:
         match value:
@@ -191,6 +200,11 @@ class _Blanker:
         return str(self(re.sub(_NAMED_KEY, rf"\1{BLANK}", text)))
 
 
+def is_secret(word: str) -> bool:
+    """Whether a word that stands where keys stand is worth blanking: long, with a digit, or like a key at once."""
+    return len(word) >= _LONG_ENOUGH and (re.search("[0-9]", word) is not None or word.startswith("sk-"))
+
+
 def _names_a_key(name: Any) -> bool:
     return isinstance(name, str) and name.lower().replace("-", "").replace("_", "") in _CREDENTIAL_NAMES
 
@@ -200,7 +214,7 @@ CREDENTIAL_HEADERS: Final = frozenset({
     "ocp-apim-subscription-key",
 })  # fmt: skip
 # Patterns as texts: `re` compiles them when they are first needed, which is after the start.
-LIKE_A_KEY: Final = r"(?<![A-Za-z0-9])(?:sk|pk|rk|key)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
+LIKE_A_KEY: Final = r"(?<![A-Za-z0-9])(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"
 _CREDENTIAL_NAMES: Final = frozenset({
     "apikey", "accesstoken", "authorization", "password", "secret", "token",
 })  # fmt: skip
@@ -209,7 +223,7 @@ _NAMED_KEY: Final = r"""(?ix)
      (?: \s* [:=] \s* ["']? | ["']? \s* (?:\r\n)+ ))  # between a name and its value
     [^&"'\s]+
     """
-_LONG_ENOUGH: Final = 8  # characters; a shorter key is a common word, and blanking it would spoil what was said
+_LONG_ENOUGH: Final = 10  # characters; a shorter key may be a common word, and blanking it would spoil what was said
 _OWN_WEIGHT: Final = 4000  # bytes of an entry with its call and recipes
 _PARSED: Final = 6  # bytes in memory for a byte of body: the text itself, and Python's own objects for it
 _SHOWN: Final = 2000  # bytes of an unreadable body

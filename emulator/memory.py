@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 
 class Weighed(Protocol):
@@ -44,7 +44,15 @@ class Summary:
     used: float
 
 
-class Memory(Protocol[Kept]):
+class Counter(Protocol):
+    """The part of memory that counts."""
+
+    async def count(self, session: str, what: str) -> int:
+        """Count one more of `what` in `session`; how many there are now, from 1. Two callers never get the same."""
+        ...
+
+
+class Memory(Counter, Protocol[Kept]):
     """The promise that every kind of memory keeps."""
 
     async def begin(self, session: str, now: float) -> int:
@@ -59,6 +67,22 @@ class Memory(Protocol[Kept]):
         """What is remembered of `session`, the oldest first; None if it is unknown."""
         ...
 
+    async def note(self, session: str, what: str, value: Any, now: float) -> None:
+        """Remember `value` under the name `what` for `session`, which begins if it is new; None forgets it."""
+        ...
+
+    async def noted(self, session: str, what: str) -> Any:
+        """What was noted last under the name `what`, or None."""
+        ...
+
+    async def restart(self, session: str) -> None:
+        """Forget the counts of `session`."""
+        ...
+
+    async def reset(self, session: str) -> None:
+        """Forget the entries and counts of `session`, and begin its numbers anew; notes stay."""
+        ...
+
     async def sessions(self) -> Sequence[Summary]:
         """All sessions, the longest unused first."""
         ...
@@ -70,6 +94,8 @@ class _Shelf(Generic[Kept]):
     used: float
     calls: int = 0
     entries: deque[Kept] = field(default_factory=deque)
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class ProcessMemory(Memory[Kept]):
@@ -82,15 +108,50 @@ class ProcessMemory(Memory[Kept]):
 
     async def begin(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; its number, from 1."""
+        shelf = self._shelf(session, now)
+        shelf.used = now
+        shelf.calls += 1
+        return shelf.calls
+
+    async def count(self, session: str, what: str) -> int:
+        """Count one more of `what` in `session`; how many there are now, from 1. Two callers never get the same."""
+        shelf = self._shelves.get(session)
+        if shelf is None:
+            return 1
+        shelf.counts[what] = shelf.counts.get(what, 0) + 1
+        return shelf.counts[what]
+
+    async def note(self, session: str, what: str, value: Any, now: float) -> None:
+        """Remember `value` under the name `what` for `session`, which begins if it is new; None forgets it."""
+        self._shelf(session, now).notes[what] = value
+
+    async def noted(self, session: str, what: str) -> Any:
+        """What was noted last under the name `what`, or None."""
+        shelf = self._shelves.get(session)
+        return None if shelf is None else shelf.notes.get(what)
+
+    async def restart(self, session: str) -> None:
+        """Forget the counts of `session`."""
+        if (shelf := self._shelves.get(session)) is not None:
+            shelf.counts.clear()
+
+    async def reset(self, session: str) -> None:
+        """Forget the entries and counts of `session`, and begin its numbers anew; notes stay."""
+        if (shelf := self._shelves.get(session)) is not None:
+            self._bytes -= sum(entry.weight for entry in shelf.entries)
+            shelf.entries.clear()
+            shelf.counts.clear()
+            shelf.calls = 0
+
+    def _shelf(self, session: str, now: float) -> _Shelf[Kept]:
+        """The session's own place, made where it is new."""
         shelf = self._shelves.get(session)
         if shelf is None:
             self._make_room(now)
             shelf = self._shelves[session] = _Shelf(began=now, used=now)
         else:
             self._shelves.move_to_end(session)
-        shelf.used = now
-        shelf.calls += 1
-        return shelf.calls
+        return shelf
 
     async def keep(self, session: str, entry: Kept) -> None:
         """Remember `entry`; older ones make room. A session dropped meanwhile is not begun again."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from emulator import files, translation
-from emulator.exchange import OPERATIONS, OperationName
+from emulator.exchange import BREACHES, OPERATIONS, SOURCES, OperationName
 from emulator.files import Pointer
 from emulator.findings import Finding
 
@@ -125,7 +125,7 @@ class Document:
         return merged
 
     @cached_property
-    def _base(self) -> str:
+    def base(self) -> str:
         """The path that `servers` puts in front of every operation's."""
         server = next(iter(self.servers), "")
         return urlsplit(server).path.rstrip("/")
@@ -151,7 +151,7 @@ class Document:
                 if isinstance(item, Mapping) and isinstance(node := item.get(method), Mapping):
                     pointer = ["paths", path, method]
                     if name := self._operation_name(node, method, path, pointer):
-                        found.append(FoundOperation(name, method.upper(), self._base + path, pointer, node))
+                        found.append(FoundOperation(name, method.upper(), self.base + path, pointer, node))
                     else:
                         left_out.append(f"{method.upper()} {path}")
         if left_out:
@@ -174,7 +174,7 @@ class Document:
 
 def read(path: Path) -> Document:
     """The OpenAPI document at `path`; raises BadFile where it is none, or uses a vendor key of ours that is unknown."""
-    source = files.read(path)
+    source = files.read(path, aliases=True)
     root = source.root
     if not isinstance(root, Mapping):
         raise source.fault([], f"{files.describe(root)} is no OpenAPI document")
@@ -198,6 +198,7 @@ def _refuse_unknown_vendor_keys(source: files.Source) -> None:
     while waiting:
         pointer, node = waiting.pop()
         if isinstance(node, Mapping):
+            _refuse_unknown_vendor_words(source, pointer, node)
             for key, value in node.items():
                 if isinstance(key, str) and key.startswith("x-emulator-") and key not in VENDOR_KEYS:
                     known = ", ".join(VENDOR_KEYS)
@@ -205,6 +206,16 @@ def _refuse_unknown_vendor_keys(source: files.Source) -> None:
                 waiting.append(([*pointer, key], value))
         elif isinstance(node, list):
             waiting.extend(([*pointer, index], item) for index, item in enumerate(node))
+
+
+def _refuse_unknown_vendor_words(source: files.Source, pointer: Pointer, node: Mapping[str, Any]) -> None:
+    """Refuse a source or a breach that does not exist."""
+    for key, words in (("x-emulator-source", SOURCES), ("x-emulator-breach", BREACHES)):
+        said = node.get(key)
+        for word in said.values() if isinstance(said, Mapping) else [] if said is None else [said]:
+            if word not in words:
+                message = f"unknown word {files.describe(word)} in {key}; known are {', '.join(words)}"
+                raise source.fault([*pointer, key], message)
 
 
 def _look_over(document: Document) -> None:

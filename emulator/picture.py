@@ -78,7 +78,7 @@ def _caption(recipe: ImageRecipe) -> tuple[int, list[tuple[glyphs.Line, int]]]:
     width, height = recipe.width, recipe.height
     if min(width, height) < _SMALLEST_WITH_CAPTION:
         return 1, []
-    scale = max(1, (min(width, height * 3 // 2) + 256) // 512)
+    scale = max(1, (min(width, height * 3 // 2) + 304) // 512)
     room = (width - 2 * _MARGIN * scale) // scale
     fitting = max(1, min(4, int(height * _LARGEST_BAND / scale - 2 * _PADDING) // _PITCH))
     text = glyphs.set_lines(recipe.caption, room, min(3, fitting))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
@@ -15,8 +16,8 @@ from typing import Any, Final, assert_never
 from emulator import jsontext, usage
 from emulator import recipe as recipes
 from emulator.clock import Clock
-from emulator.dialect import Dialect, Operation
-from emulator.exchange import Call, Draw, Plan, Reply
+from emulator.dialect import Dialect
+from emulator.exchange import Call, Canned, Draw, Plan, Problem, Refuse, Reply
 from emulator.gallery import Gallery, Picture
 from emulator.recipe import CAPTION_LENGTH, FORMATS, ImageRecipe, PictureLink
 
@@ -36,25 +37,35 @@ class Composer:
         """The reply that `plan` makes of `call`."""
         match plan:
             case Draw():
-                return await self._drawn(call, dialect, place)
+                return await self._drawn(call, plan, dialect, place)
+            case Refuse():
+                raise Problem(plan.kind, facts=_refusal_facts(call, place), words=plan.words)
+            case Canned():
+                return Reply(plan.status, (("Content-Type", plan.content_type),), (plan.body,))
             case _:
                 assert_never(plan)
 
-    async def _drawn(self, call: Call, dialect: Dialect, place: Place) -> Reply:
+    async def _drawn(self, call: Call, draw: Draw, dialect: Dialect, place: Place) -> Reply:
+        if call.operation == "models":
+            return Reply(200, _JSON, (jsontext.compact(call.listing).encode(),))
+        count = call.count if draw.images is None else min(draw.images, call.count)
         asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
-        created = int(self.clock.now())
-        rewritten = _revised(call, asked[0].seed)
+        created = int(self.clock.now(place.session)) if draw.created is None else draw.created
+        rewritten = _revised(call, draw, asked[0].seed)
+        asked = asked[:count]
         pictures: list[Picture] = []
         if _delivery(call) == "b64_json":
             pictures = await asyncio.gather(*map(self.gallery.picture, asked))
-            items = [{"b64_json": "", **rewritten}] * len(asked)
+            items = [{"b64_json": "", **rewritten} for _ in asked]
         else:
             items = [{"url": self._url(one, created, place), **rewritten} for one in asked]
-        members = {"created": created, "data": items}
+        members: dict[str, Any] = {"created": created, "data": items}
         if call.reply.usage is not None:
             members["usage"] = _usage(call, call.reply.usage)
-        body = jsontext.compact({name: members[name] for name in call.reply.fields}).encode()
-        return Reply(200, _JSON, _with_base64(body, pictures), tuple(asked))
+        body = {name: members[name] for name in call.reply.fields}
+        if draw != _AS_ASKED:
+            pictures = _otherwise(body, draw, pictures)
+        return Reply(200, _JSON, _with_base64(jsontext.compact(body).encode(), pictures), tuple(asked))
 
     def _url(self, one: ImageRecipe, created: int, place: Place) -> str:
         token = recipes.spell(PictureLink(one, place.session, created + LIFETIME), self.secret)
@@ -67,6 +78,7 @@ class Place:
 
     session: str
     origin: str
+    request_id: str = ""
 
 
 def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
@@ -81,7 +93,7 @@ def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     return ImageRecipe(
         gateway=gateway,
         model=(call.model or "")[:_NAME_LENGTH],
-        caption=prompt[:CAPTION_LENGTH],
+        caption=prompt if len(prompt) <= CAPTION_LENGTH else prompt[: CAPTION_LENGTH - 1] + "…",
         prompt_hash=hashlib.sha256(prompt.encode()).hexdigest()[:16],
         width=width,
         height=height,
@@ -90,14 +102,8 @@ def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
         format=kind if kind in FORMATS else "png",
         compression=compression if _is_percent(compression) and kind != "png" else None,
         index=index,
-        seed=recipes.seed_of(seed, *look, index),
+        seed=recipes.seed_of(seed, *look, index) & _EXACT,
     )
-
-
-def listed(operation: Operation) -> Reply:
-    """The reply to `GET models`: the example in the gateway's file, else an empty list."""
-    body = operation.example if operation.example is not None else {"object": "list", "data": []}
-    return Reply(200, _JSON, (jsontext.compact(body).encode(),))
 
 
 def _delivery(call: Call) -> str:
@@ -124,9 +130,53 @@ def _usage(call: Call, table: str) -> Mapping[str, Any]:
     return {name: spent[name] for name in call.reply.usage_fields}
 
 
-def _revised(call: Call, seed: int) -> Mapping[str, str]:
-    """The `revised_prompt` member, if the model has one."""
+def _otherwise(body: dict[str, Any], draw: Draw, pictures: Sequence[Picture]) -> list[Picture]:
+    """Make `body` what a script wants it to be; the pictures are in it then, and none is left to be put in."""
+    for item, picture in zip(body["data"], pictures, strict=False):
+        item["b64_json"] = picture.base64.decode()
+    if draw.usage is not None:
+        body["usage"] = {**body.get("usage", {}), **draw.usage}
+    if draw.metadata is not None:
+        body["metadata"] = draw.metadata
+    for part in (body, *body["data"]):
+        for name in draw.omit:
+            part.pop(name, None)
+    for pointer, value in draw.changes:
+        _set(body, [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")], value)
+    return []
+
+
+def _set(node: Any, steps: Sequence[str], value: Any) -> None:
+    """Set what the steps of a JSON pointer lead to; mappings on the way are made, a place behind a list is its end."""
+    step, *rest = steps
+    if isinstance(node, list):
+        index = int(step) if step.isdecimal() else len(node)
+        if index >= len(node):
+            node.append({} if rest else value)
+            index = len(node) - 1
+        if rest:
+            _set(node[index], rest, value)
+        else:
+            node[index] = value
+    elif isinstance(node, dict):
+        if rest:
+            _set(node.setdefault(step, {}), rest, value)
+        else:
+            node[step] = value
+
+
+def _refusal_facts(call: Call, place: Place) -> Mapping[str, str]:
+    """What a scripted refusal's words may name."""
+    return {"model": call.model or "", "request_id": place.request_id, "limit": "5", "wait": "12s", "key": "***"}
+
+
+def _revised(call: Call, draw: Draw, seed: int) -> Mapping[str, str]:
+    """The `revised_prompt` member, if the model has one, or the script wants one."""
     prompt = _text(call.heeded.get("prompt"))
+    if draw.revised_prompt is not None:
+        size = f"{call.pixels[0]}x{call.pixels[1]}"
+        names = {"{prompt}": prompt, "{model}": call.model or "", "{size}": size}
+        return {"revised_prompt": re.sub(r"\{[a-z]+\}", lambda found: names[found[0]], draw.revised_prompt)}
     match call.reply.revised_prompt:
         case "rewritten":
             opening = _OPENINGS[seed % len(_OPENINGS)]
@@ -150,7 +200,9 @@ def _is_percent(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
 
 
+_AS_ASKED: Final = Draw()
 _JSON: Final = (("Content-Type", "application/json"),)
+_EXACT: Final = 2**53 - 1  # a larger whole number is not exact in JavaScript, and labels are read there too
 _NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short
 _OPENINGS: Final = (
     "A detailed picture of", "An inviting scene that shows", "A carefully composed view of", "A vivid depiction of",

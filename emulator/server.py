@@ -10,23 +10,25 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from emulator import admin, clock, directory, files, reply, session, storage, wire
+from emulator import admin, clock, directory, files, scenario, script, session, storage, wire
 from emulator.admin import Admin
 from emulator.contract import Contract
 from emulator.dialect import GENERATE_LIMIT
 from emulator.directory import Destination, Directory
-from emulator.exchange import Draw, Problem, RawCall, Reply
+from emulator.exchange import Problem, RawCall, Reply
 from emulator.gallery import Gallery
 from emulator.journal import Entry
 from emulator.memory import Limits, ProcessMemory
 from emulator.reply import Composer, Place
+from emulator.scenario import Choice
 from emulator.session import Sessions
 from emulator.settings import Settings
 from emulator.storage import Storage
@@ -51,22 +53,30 @@ class Hall:
         self.directory = Directory(contracts, settings.gateway)
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: ProcessMemory[Entry] = ProcessMemory(limits)
-        self.sessions = Sessions(memory, self.clock)
+        default = script.named(settings.scenario) if settings.scenario else scenario.HAPPY
+        self.sessions = Sessions(memory, self.clock, default)
         self.gallery = Gallery(settings.picture_cache)
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.composer = Composer(settings.seed, secret, self.clock, self.gallery)
         self.storage = Storage(self.gallery, self.clock, secret)
-        dialects = {name: contract.dialect for name, contract in self.directory.contracts.items()}
-        self.admin = Admin(memory, dialects, settings.allow_host)
+        about = {"seed": settings.seed, "clock": settings.clock, "gateways": sorted(self.directory.contracts)}
+        self.admin = Admin(self.sessions, self.clock, about, settings.allow_host)
         self._bounds = wire.Bounds(settings.body_timeout, settings.public_url)
         self._tell = tell
         self._dated = (0, "")
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
+        try:
+            return await self._lead(request)
+        except Exception:  # a bug where not even the gateway's words can be had: the plainest envelope
+            log.exception("%s %s failed", request.method, wire.path_of(request))
+            return web.Response(status=500, body=_FAILED, headers={**_CORS, "Content-Type": "application/json"})
+
+    async def _lead(self, request: web.BaseRequest) -> web.StreamResponse:
         prefix, path = session.split(wire.path_of(request))
-        if path.startswith(admin.PREFIX):
-            return await self._aside(request, self.admin.answer(request.method, path, request.headers), {})
+        if path == admin.PREFIX or path.startswith(admin.PREFIX + "/"):
+            return await self._aside(request, self._administer(request, path), {})
         if request.method == "OPTIONS":
             return await self._aside(request, _preflight(request), _CORS)
         if path.startswith(storage.PREFIX):
@@ -74,25 +84,29 @@ class Hall:
             return await self._aside(request, answering, _CORS)
         return await self._call(request, prefix, self.directory.find(request.host, path))
 
+    async def _administer(self, request: web.BaseRequest, path: str) -> Reply:
+        raw = await wire.read(request, path, GENERATE_LIMIT, self._bounds, self.clock.now())
+        return await self.admin.answer(raw)
+
     async def _call(self, request: web.BaseRequest, prefix: str | None, destination: Destination) -> web.StreamResponse:
         """Answer a call to a gateway: read, session, contract, reply, journal."""
-        started = clock.stopwatch()
         dialect = destination.dialect
         raw = await wire.read(request, wire.path_of(request), GENERATE_LIMIT, self._bounds, self.clock.now())
         key = dialect.key(raw.headers)
         name, misnamed = _session_name(raw, prefix, key)
         opened = await self.sessions.open(name)
         request_id = self._request_id(name, opened.number)
-        entry = Entry(opened.number, name, request_id, raw, key, started, dialect)
+        entry = Entry(opened.number, name, request_id, raw, key, self.clock.now(name), dialect)
         try:
             if misnamed is not None:
                 raise misnamed
             operation = destination.operation(raw.method)
+            entry.operation = operation.name
             entry.call = destination.contract.accept(raw, operation, key)
-            if entry.call.operation == "models":
-                entry.reply = reply.listed(operation)
-            else:
-                entry.reply = await self.composer.compose(entry.call, Draw(), dialect, Place(name, raw.origin))
+            entry.choice = await self.sessions.choose(name, entry.call, raw, dialect.name, self.settings.seed)
+            entry.latency = await self._wait(entry.choice, name)
+            place = Place(name, raw.origin, request_id)
+            entry.reply = await self.composer.compose(entry.call, entry.choice.answer.plan, dialect, place)
         except Problem as problem:
             # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
             entry.problem, entry.reply = problem.with_traceback(None), dialect.render(problem)
@@ -101,27 +115,34 @@ class Hall:
             entry.problem = Problem("server_error", facts={"request_id": request_id})
             entry.reply = dialect.render(entry.problem)
         codes = {finding.code: None for finding in entry.findings}
+        answer = entry.choice.answer if entry.choice else scenario.DRAWN
         headers = {**self._usual(), **_CORS, "X-Request-Id": request_id}
         if codes:
             headers["X-Emulator-Finding"] = ", ".join(codes)
+        outgoing = replace(entry.reply, headers=entry.reply.headers + answer.headers)
         broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
-        response, entry.sent = await wire.send(request, entry.reply, headers, close=broken_off)
-        entry.duration = clock.stopwatch() - started
+        sleep = partial(self.clock.sleep, session=name)
+        response, entry.sent = await wire.send(request, outgoing, headers, broken_off, answer.faults, sleep)
+        entry.duration = self.clock.now(name) - entry.began
         await opened.journal.end(entry)
         if self._tell is not None:
             self._tell(entry)
         return response
 
+    async def _wait(self, choice: Choice, name: str) -> float | None:
+        """Let the answer's latency pass, and say how long it is; None where it has none."""
+        if choice.answer.latency is None:
+            return None
+        seconds = choice.answer.latency.draw(self.settings.seed, name, choice.rule or "", choice.turn)
+        await self.clock.sleep(seconds, name)
+        return seconds
+
     async def _aside(
         self, request: web.BaseRequest, answering: Awaitable[Reply], headers: Mapping[str, str]
     ) -> web.StreamResponse:
         """Answer what is no call to a gateway; such requests are not journalled."""
-        try:
-            answer = await answering
-        except Exception:
-            log.exception("%s %s failed", request.method, request.path)
-            answer = Reply(500, (("Content-Type", "text/plain"),), (b"the emulator failed; its log says why\n",))
-        response, _ = await wire.send(request, answer, {**self._usual(), **headers}, close=request.body_exists)
+        answer = await answering
+        response, _ = await wire.send(request, answer, {**self._usual(), **headers}, close=not request.content.is_eof())
         return response
 
     def _usual(self) -> dict[str, str]:
@@ -177,7 +198,7 @@ async def start(hall: Hall) -> Running:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
     shown = f"[{host}]" if ":" in host else host
     examined = asyncio.create_task(_examine(hall))
-    return Running(hall, runner, settings.public_url or f"http://{shown}:{port}", port, examined)
+    return Running(hall, runner, f"http://{shown}:{port}", port, examined)
 
 
 async def _examine(hall: Hall) -> None:
@@ -226,11 +247,17 @@ def _good_keys(path: str | None) -> frozenset[str] | None:
         lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise files.BadFile(f"--keys {path!r}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
-    return frozenset(line for line in lines if line and not line.startswith("#"))
+    keys = frozenset(line for line in lines if line and not line.startswith("#"))
+    if not keys:
+        raise files.BadFile(f"--keys {path!r}: no key is listed, so no call could pass")
+    return keys
 
 
 _SHUTDOWN: Final = 3.5  # seconds; aiohttp waits twice, for answers and for readers, and Docker kills after ten
 _SETTLED: Final = 0.5  # seconds; the first calls are answered before
+_FAILED: Final = (
+    b'{"error":{"message":"The emulator failed; its log says why.","type":"server_error","param":null,"code":null}}'
+)
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from emulator.clock import Clock
-from emulator.exchange import Problem, RawCall
+from emulator.exchange import Call, Problem, RawCall
 from emulator.journal import LIKE_A_KEY, Entry, Journal
-from emulator.memory import Memory
+from emulator.memory import Memory, Summary
+from emulator.scenario import UNSCRIPTED, Choice, Scenario, choose, fields
 
 HEADER: Final = "X-Emulator-Session"
 LATEST: Final = "latest"
@@ -32,19 +34,44 @@ class Session:
 class Sessions:
     """All sessions of one server."""
 
-    def __init__(self, memory: Memory[Entry], clock: Clock) -> None:
+    def __init__(self, memory: Memory[Entry], clock: Clock, default: Scenario) -> None:
+        """`default` is what a session plays that was told nothing else."""
         self._memory = memory
         self._clock = clock
+        self._default = default
 
     async def open(self, name: str) -> Session:
         """The session `name` for one more call; it begins with its first."""
         number = await self._memory.begin(name, self._clock.now())
         return Session(name, number, Journal(self._memory, name))
 
-    async def latest(self) -> str | None:
-        """The name of the session used last."""
-        known = await self._memory.sessions()
-        return known[-1].name if known else None
+    async def playing(self, name: str) -> Scenario:
+        """The scenario of the session `name`."""
+        return await self._memory.noted(name, _SCENARIO) or self._default
+
+    async def play(self, name: str, scenario: Scenario | None) -> None:
+        """Let the session `name` play `scenario` from its beginning; None: the server's default again."""
+        await self._memory.note(name, _SCENARIO, scenario, self._clock.now())
+        await self._memory.restart(name)
+
+    async def choose(self, name: str, call: Call, raw: RawCall, gateway: str, seed: int) -> Choice:
+        """The answer that the scenario of the session `name` has for `call`; raises Problem where it is exhausted."""
+        playing = await self.playing(name)
+        if not playing.rules:
+            return UNSCRIPTED
+        return await choose(playing, fields(call, raw, gateway), self._memory, name, seed)
+
+    async def reset(self, name: str) -> None:
+        """Forget the calls of the session `name`, and begin its numbers and its scenario anew."""
+        await self._memory.reset(name)
+
+    async def calls(self, name: str) -> Sequence[Entry] | None:
+        """The calls of the session `name` that are still remembered; None if there is no such session."""
+        return await self._memory.entries(name)
+
+    async def known(self) -> Sequence[Summary]:
+        """All sessions, the longest unused first."""
+        return await self._memory.sessions()
 
 
 def split(path: str) -> tuple[str | None, str]:
@@ -60,9 +87,14 @@ def name_of(raw: RawCall, prefix: str | None, key: str | None) -> str:
     name = prefix if prefix is not None else raw.headers.get(HEADER)
     if name is None:
         return NOBODYS if key is None else digest(key)
-    if not _NAME.fullmatch(name) or name == LATEST or re.fullmatch(LIKE_A_KEY, name):
+    if not can_name(name) or name == key:
         raise Problem("invalid_request", None, "bad_session", {"value": repr(name[:80])})
     return name
+
+
+def can_name(name: str) -> bool:
+    """Whether a session can be called `name`: short, plain, not `latest`, and nothing that looks like a key."""
+    return bool(_NAME.fullmatch(name)) and name != LATEST and not re.fullmatch(LIKE_A_KEY, name)
 
 
 def digest(key: str) -> str:
@@ -70,4 +102,5 @@ def digest(key: str) -> str:
     return "key-" + hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 
 
+_SCENARIO: Final = "scenario"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

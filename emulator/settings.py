@@ -80,8 +80,11 @@ class Settings:
     schema: tuple[str, ...] = _setting(
         (), "an OpenAPI file that describes one more gateway (repeatable)", metavar="FILE", many=True
     )
+    scenario: str | None = _setting(
+        None, "script that sessions play unless told otherwise: a file, or a ready-made one's name", metavar="NAME|FILE"
+    )
     seed: int = _setting(0, "decides pictures, ids and rewritten prompts; random draws one and prints it", _seed, "N")
-    clock: str = _setting("real", "real, or frozen:TIME as in frozen:2026-01-01T00:00:00Z", _clock, "CLOCK")
+    clock: str = _setting("real", "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z", _clock, "CLOCK")
     keys: str | None = _setting(
         None, "file with the good API keys, one a line (else any key but sk-invalid… is good)", metavar="FILE"
     )
@@ -101,8 +104,9 @@ class Settings:
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
     """What flags, environment and the file in `folder` (default: the current one) say; raises BadSetting."""
     chosen: dict[str, Any] = {}
-    for key, value in _from_file(folder or Path.cwd()).items():
-        chosen[key] = _read(FIELDS[key], value, f"{key} in the settings file")
+    path, said = _from_file(folder or Path.cwd())
+    for key, value in said.items():
+        chosen[key] = _read(FIELDS[key], value, f"{path}: {key}")
     for name, setting in FIELDS.items():
         variable = f"EMULATOR_{name.upper()}"
         if variable in environ:
@@ -120,7 +124,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     for name, setting in FIELDS.items():
         meta = setting.metadata
         flag = f"--{name.replace('_', '-')}"
-        default = "" if setting.default in (None, (), False) else f" ({setting.default})"
+        shown = isinstance(setting.default, str | int) and not isinstance(setting.default, bool)
+        default = f" ({setting.default})" if shown else ""
         text = (meta["help"] + default).replace("%", "%%")
         if meta["read"] is _switch:
             parser.add_argument(flag, action="store_const", const=True, default=None, help=text)
@@ -149,8 +154,8 @@ def _read_one(setting: Field[Any], value: Any, where: str) -> Any:
         raise BadSetting(f"{where}: {value!r}: {reason}") from None
 
 
-def _from_file(folder: Path) -> Mapping[str, Any]:
-    """What emulator.yaml says, else [tool.image-api-emulator] in pyproject.toml; a dash is an underscore."""
+def _from_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
+    """The file of settings, and what emulator.yaml, else [tool.image-api-emulator] in pyproject.toml, says in it."""
     try:
         if (path := folder / "emulator.yaml").is_file():
             root = files.read(path).root
@@ -160,7 +165,7 @@ def _from_file(folder: Path) -> Mapping[str, Any]:
 
             table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
         else:
-            return {}
+            return folder, {}
     except files.BadFile as error:
         raise BadSetting(str(error)) from None
     except (OSError, ValueError, AttributeError) as error:
@@ -171,7 +176,7 @@ def _from_file(folder: Path) -> Mapping[str, Any]:
     for key in settings:
         if key not in FIELDS:
             raise BadSetting(f"{path}: unknown setting {key!r}; known are {', '.join(FIELDS)}")
-    return settings
+    return path, settings
 
 
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}

@@ -39,7 +39,7 @@ class Storage:
             return self._failure(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
         if ending != FORMATS[link.recipe.format]:
             return self._failure(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
-        now = self._clock.now()
+        now = self._clock.now(link.session)
         if now >= link.expires:
             return self._expired(link.expires, now, request_id)
         tag = f'"{link.recipe.digest}"'

@@ -18,6 +18,8 @@ def modernised(root: Mapping[str, Any], methods: Sequence[str]) -> tuple[Mapping
         for name, schema in (components.get("schemas") or {}).items()
     }
     paths = {path: _modern_path(item, path, methods, odd) for path, item in (root.get("paths") or {}).items()}
+    if isinstance(bodies := components.get("requestBodies"), Mapping):
+        components["requestBodies"] = {name: _modern_body(body, name, odd) for name, body in bodies.items()}
     return {**root, "components": components, "paths": paths}, odd
 
 
@@ -28,13 +30,20 @@ def _modern_path(item: Any, path: str, methods: Sequence[str], odd: list[str]) -
     modern = dict(item)
     for method in methods:
         body = modern[method].get("requestBody") if isinstance(modern.get(method), Mapping) else None
-        if isinstance(body, Mapping) and isinstance(body.get("content"), Mapping):
-            content = {
-                kind: {**media, "schema": _modern(media.get("schema", {}), f"{method} {path}", odd)}
-                for kind, media in body["content"].items()
-            }
-            modern[method] = {**modern[method], "requestBody": {**body, "content": content}}
+        if body is not None:
+            modern[method] = {**modern[method], "requestBody": _modern_body(body, f"{method} {path}", odd)}
     return modern
+
+
+def _modern_body(body: Any, where: str, odd: list[str]) -> Any:
+    """A request body with its schemas modernised."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("content"), Mapping):
+        return body
+    content = {
+        kind: {**media, "schema": _modern(media.get("schema", {}), where, odd)}
+        for kind, media in body["content"].items()
+    }
+    return {**body, "content": content}
 
 
 def _modern(schema: Any, where: str, odd: list[str]) -> Any:

@@ -56,9 +56,9 @@ class Judge:
                 anatomy.compile_part(place, part)
             list(self._validator.iter_errors({}))
             self._order = {name: index for index, name in enumerate(document.parameters(parts[ref]))}
+            self._by_name = anatomy.by_name(document, ref)
         except (Unresolvable, RecursionError, TypeError, AttributeError) as error:
             raise BadSchema(f"{ref}: {type(error).__name__}: {error}") from None
-        self._by_name = not any(anatomy.judges_names(part) for part in parts.values())
         self._closed = anatomy.closing(parts[ref])
         self._measured = anatomy.measured_by_length(parts) if self._by_name else frozenset()
         self._kept: dict[Any, tuple[Broken, ...]] = {}

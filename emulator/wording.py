@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Formatter
 from typing import Any, Final
@@ -26,6 +27,7 @@ class Words:
     code: str | None
     message: str
     param: str | bool | None = False
+    models: tuple[tuple[str, Words], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,16 @@ class Wording:
     breaches: Mapping[Breach, Words]
 
     def words(self, problem: Problem) -> Words:
-        """The line for `problem`."""
-        return self.breaches[problem.breach] if problem.breach else self.kinds[problem.kind]
+        """The line for `problem`: its breach's, else its kind's, the model's own where there is one."""
+        words = self.breaches[problem.breach] if problem.breach else self.kinds[problem.kind]
+        for pattern, own in words.models:
+            if fnmatchcase(problem.facts.get("model", ""), pattern):
+                words = own
+        if not problem.words:
+            return words
+        own_message = problem.words.get("message")
+        literal = {"message": own_message.replace("{", "{{").replace("}", "}}")} if own_message is not None else {}
+        return replace(words, **{**problem.words, **literal})
 
     def message(self, problem: Problem) -> str:
         """What a client is told of `problem`."""
@@ -76,6 +86,7 @@ def _read(path: Path) -> Wording:
     """The wording in the file at `path`, checked to have words for everything that can go wrong."""
     source = files.read(path)
     source.known_keys([], source.root, ("envelope", "kinds", "breaches"))
+    source.known_keys(["envelope"], source.root.get("envelope"), source.root.get("envelope") or ("error",))
     for section, names in (("kinds", KINDS), ("breaches", BREACHES)):
         source.known_keys([section], source.root.get(section), names)
         for missing in set(names) - set(source.root[section]):
@@ -87,17 +98,30 @@ def _read(path: Path) -> Wording:
 
 
 def _words(source: files.Source, pointer: Sequence[str], usual: Mapping[str, Any]) -> Words:
-    said = source.root[pointer[0]][pointer[1]]
-    known = ("status", "type", "code", "message", "param")
-    merged = {**usual, **source.known_keys(pointer, said, known)}
+    said = source.known_keys(pointer, source.root[pointer[0]][pointer[1]], (*_WORDS, "models"))
+    merged = {**usual, **said}
+    own = source.known_keys([*pointer, "models"], said.get("models", {}), said.get("models", {}))
+    models = tuple(
+        (pattern, _made(source, [*pointer, "models", pattern], {**merged, **words})) for pattern, words in own.items()
+    )
+    return replace(_made(source, pointer, merged), models=models)
+
+
+def _made(source: files.Source, pointer: Sequence[str], said: Mapping[str, Any]) -> Words:
+    source.known_keys(pointer, said, (*_WORDS, "models"))
     for key, kind in (("status", int), ("message", str)):
-        if not isinstance(merged.get(key), kind):
-            raise source.fault(pointer, f"{'.'.join(pointer)} has no usable {key}: {files.describe(merged.get(key))}")
-    for _, name, _, _ in Formatter().parse(merged["message"]):
-        if name is not None and name not in FACTS:
-            raise source.fault(pointer, f"the message names {{{name}}}; known are {', '.join(FACTS)}")
-    param = merged.get("param", False)
-    return Words(merged["status"], merged.get("type"), merged.get("code"), merged["message"], param)
+        if not isinstance(said.get(key), kind):
+            raise source.fault(pointer, f"{'.'.join(pointer)} has no usable {key}: {files.describe(said.get(key))}")
+    if isinstance(said["status"], bool) or not 400 <= said["status"] <= 599:
+        raise source.fault(pointer, f"{'.'.join(pointer)} has the status {said['status']}; expected 400 to 599")
+    try:
+        parts = list(Formatter().parse(said["message"]))
+    except ValueError as error:
+        raise source.fault(pointer, f"the message cannot be filled in: {error}") from None
+    for _, name, form, conversion in parts:
+        if name is not None and (name not in FACTS or form or conversion):
+            raise source.fault(pointer, f"the message names {{{name}}}; known are {', '.join(FACTS)}, as they are")
+    return Words(said["status"], said.get("type"), said.get("code"), said["message"], said.get("param", False))
 
 
 def _filled(template: Any, values: Mapping[str, Any]) -> Any:
@@ -152,4 +176,5 @@ def kind_of(value: Any) -> str:
             return "an object"
 
 
+_WORDS: Final = ("status", "type", "code", "message", "param")
 _NO_FACTS: Final = dict.fromkeys(FACTS, "")

@@ -56,7 +56,7 @@ def test_render_draws_what_a_server_draws(
     flags = ["--gateway", "aiai", "--model", "dall-e-2", "--size", "256x256", "--n", "2", "--index", "1", "--seed", "5"]
     code, out, err = _main(capsys, "render", "A cat", *flags, "-o", str(target))
     assert (0, "") == (code, err)
-    assert "256x256 png, recipe " in out
+    assert "256x256 png, seed 5, recipe " in out
     body = {"prompt": "A cat", "model": "dall-e-2", "size": "256x256", "n": 2}
     served = serve(seed=5).generate("aiai", body)
     assert target.read_bytes() == httpx.get(served.json()["data"][1]["url"]).content

@@ -260,7 +260,8 @@ def _journalled(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
     yield from _compared(exchange.gateway, entry.get("gateway"), "journal's gateway")
     refused = entry.get("refused") or {}
     if exchange.reply["status"] >= 400:
-        yield from _compared(exchange.rule, refused.get("source", "not refused"), "source of the broken rule")
+        if exchange.rule is not None:
+            yield from _compared(exchange.rule, refused.get("source", "not refused"), "source of the broken rule")
         return
     params = {"model": entry.get("model"), **(entry.get("params") or {})}  # a model that was not given is shown too
     for name, expected in exchange.params.items():

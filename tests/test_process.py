@@ -124,7 +124,7 @@ def test_a_line_for_each_call(command: Callable[..., Command]) -> None:
     code, out, err = begun.end()
     assert (0, "") == (code, err)
     lines = [line.split() for line in out.splitlines() if "key-" in line]
-    assert [["ezmodel", "dall-e-2", "200", "draw"], ["ezmodel", "dall-e-2", "400", "above_maximum"]] == [
+    assert [["ezmodel", "dall-e-2", "200", "generate"], ["ezmodel", "dall-e-2", "400", "above_maximum"]] == [
         [*line[2:3], "dall-e-2", *line[4:6]] for line in lines
     ]
 

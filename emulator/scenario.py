@@ -1,0 +1,131 @@
+"""Decides which answer a call gets: rules tried top down, each with its sequence of answers.
+
+A script never hides a breach of the contract: only a call that keeps it comes here. Progress is counted in Memory, one
+step a call, so that calls at the same time never take the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from emulator import dice
+from emulator.dice import Latency
+from emulator.exchange import Call, Draw, Plan, Problem, RawCall
+from emulator.faults import Fault
+from emulator.matching import Difference, When
+from emulator.memory import Counter
+
+Then = Literal["repeat", "cycle", "next", "refuse"]
+THENS: Final[tuple[Then, ...]] = get_args(Then)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call gets: a plan, and beside it how long it takes, what goes wrong, which headers, and how often."""
+
+    plan: Plan = field(default_factory=Draw)
+    latency: Latency | None = None
+    faults: tuple[Fault, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Calls of one kind and their answers; `chance` is the share of calls (0 to 1) that it does not sit out."""
+
+    name: str
+    when: When
+    answers: tuple[Answer, ...]
+    then: Then = "repeat"
+    chance: float = 1.0
+
+    def answer(self, step: int) -> Answer | None:
+        """The answer to the call that is number `step`, from 1, of this rule; None when there is none left."""
+        if step > self.length:
+            if self.then == "repeat":
+                return self.answers[-1]
+            if self.then != "cycle":
+                return None
+            step = (step - 1) % self.length + 1
+        for answer in self.answers:
+            step -= answer.times
+            if step <= 0:
+                return answer
+        raise AssertionError("a step within the length has its answer")
+
+    @property
+    def length(self) -> int:
+        """How many calls the answers are enough for."""
+        return sum(answer.times for answer in self.answers)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A script: rules in their order."""
+
+    name: str
+    about: str = ""
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A rule that did not answer, and why."""
+
+    rule: str
+    why: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The answer to a call: from which rule (None: no rule, so drawn), at which step, and the rules that missed."""
+
+    answer: Answer
+    turn: int
+    rule: str | None = None
+    step: int | None = None
+    misses: tuple[Miss, ...] = ()
+
+
+async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int) -> Choice:
+    """The answer that `scenario` has for a call with `fields`; raises Problem when a rule says that it is exhausted."""
+    turn = await counter.count(session, "turn")
+    fields = {**fields, "turn": turn}
+    misses = []
+    for number, rule in enumerate(scenario.rules):
+        if differences := rule.when.differences(fields):
+            misses.append(Miss(rule.name, tuple(differences)))
+            continue
+        if rule.chance < 1 and not dice.chance(rule.chance, seed, session, number, turn):
+            misses.append(Miss(rule.name, (Difference("chance", f"{rule.chance} of all calls", "sat out"),)))
+            continue
+        step = await counter.count(session, f"rule {number}")
+        if (answer := rule.answer(step)) is not None:
+            return Choice(answer, turn, rule.name, step, tuple(misses))
+        if rule.then == "refuse":
+            facts = {"value": f"'{rule.name}'", "limit": str(rule.length)}
+            raise Problem("invalid_request", None, "scenario_exhausted", facts)
+        misses.append(Miss(rule.name, (Difference("answers", f"at most {rule.length}", f"call {step}"),)))
+    return Choice(DRAWN, turn, misses=tuple(misses))
+
+
+def fields(call: Call, raw: RawCall, gateway: str) -> Mapping[str, Any]:
+    """What `when` can name of a call: its parameters, and operation, gateway, model, headers."""
+    named = {"operation": call.operation, "gateway": gateway, "model": call.model, "headers": _Headers(raw.headers)}
+    return {**call.params, **named}
+
+
+class _Headers(dict[str, str]):
+    """A call's headers by lower-case name."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__((name.lower(), value) for name, value in headers.items())
+
+
+DRAWN: Final = Answer()
+UNSCRIPTED: Final = Choice(DRAWN, 0)
+HAPPY: Final = Scenario("happy", "Every call is answered.")
+"""What is played where nothing else is asked for."""
