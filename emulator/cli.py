@@ -118,6 +118,8 @@ async def _serving(chosen: Settings) -> int:
 
 def _announce(running: Running) -> None:
     """Say that calls are answered: to a person, or with --ready-json to a program; what is odd goes to stderr."""
+    from emulator.console import say
+
     chosen = running.hall.settings
     for contract in running.hall.directory.contracts.values():
         path = contract.dialect.document.source.path
@@ -126,9 +128,9 @@ def _announce(running: Running) -> None:
     if chosen.ready_json:
         if chosen.seed:  # `random` may have drawn it, and the run may have to be repeated
             print(f"{NAME}: seed {chosen.seed}", file=sys.stderr)
-        print(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}), flush=True)
+        say(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}))
     else:
-        print(_welcome(running), flush=True)
+        say(_welcome(running))
 
 
 def _welcome(running: Running) -> str:

@@ -5,8 +5,11 @@ A reader that sleeps, or has gone, stops no call: what does not fit is dropped, 
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
+from contextlib import suppress
 from typing import Final
 
 from emulator import clock
@@ -44,10 +47,19 @@ class Console:
             if self._dropped and self._lines.empty():
                 text += f"\n({self._dropped} lines were dropped: nobody read them)"
                 self._dropped = 0
-            try:
-                print(text, flush=True)
-            except (OSError, ValueError):  # nobody reads the console any more; calls go on
+            if not say(text):
                 return
+
+
+def say(text: str) -> bool:
+    """Print `text` at once, and tell whether anybody could read it; a server goes on when nobody can."""
+    try:
+        print(text, flush=True)
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # what is left in the buffer must not fail once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def line(entry: Entry) -> str:
