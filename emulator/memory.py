@@ -108,6 +108,7 @@ class ProcessMemory(Memory[Kept]):
 
     async def begin(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; its number, from 1."""
+        self._expire(now)
         shelf = self._shelf(session, now)
         shelf.used = now
         shelf.calls += 1
@@ -147,7 +148,7 @@ class ProcessMemory(Memory[Kept]):
         """The session's own place, made where it is new."""
         shelf = self._shelves.get(session)
         if shelf is None:
-            self._make_room(now)
+            self._expire(now, self._limits.sessions - 1)
             shelf = self._shelves[session] = _Shelf(began=now, used=now)
         else:
             self._shelves.move_to_end(session)
@@ -179,10 +180,12 @@ class ProcessMemory(Memory[Kept]):
             for name, shelf in self._shelves.items()
         ]
 
-    def _make_room(self, now: float) -> None:
+    def _expire(self, now: float, most: int | None = None) -> None:
+        """Drop the sessions that were unused for too long, and of the others the longest unused above `most`."""
+        most = self._limits.sessions if most is None else most
         while self._shelves:
             name, shelf = next(iter(self._shelves.items()))
-            if len(self._shelves) < self._limits.sessions and shelf.used >= now - self._limits.age:
+            if len(self._shelves) <= most and shelf.used >= now - self._limits.age:
                 return
             self._bytes -= sum(entry.weight for entry in shelf.entries)
             del self._shelves[name]

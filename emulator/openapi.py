@@ -92,30 +92,30 @@ class Document:
     def required(self, schema: Any) -> frozenset[str]:
         """The names of the parameters that `schema` insists on."""
         return frozenset(
-            name for part in self._parts(schema) for name in part.get("required", ()) if isinstance(name, str)
+            name for part in self.parts(schema) for name in part.get("required", ()) if isinstance(name, str)
         )
 
     def parameters(self, schema: Any) -> Mapping[str, Parameter]:
         """The parameters that `schema` knows, in the order in which the file gives them."""
         found: dict[str, dict[str, Keyword]] = {}
-        for part in self._parts(schema):
+        for part in self.parts(schema):
             for name, body in part.get("properties", {}).items():
                 found.setdefault(name, {}).update(self._keywords(body))
         return found
 
-    def _parts(self, schema: Any) -> Iterator[Mapping[str, Any]]:
+    def parts(self, schema: Any) -> Iterator[Mapping[str, Any]]:
         """`schema` and what it unconditionally includes, the included first."""
         if isinstance(schema, Mapping):
             if "$ref" in schema:
-                yield from self._parts(self.at(schema["$ref"]))
+                yield from self.parts(self.at(schema["$ref"]))
             for part in schema.get("allOf", ()):
-                yield from self._parts(part)
+                yield from self.parts(part)
             yield schema
 
     def _keywords(self, schema: Any) -> Mapping[str, Keyword]:
         merged: dict[str, Keyword] = {}
         inherited = None
-        for part in self._parts(schema):
+        for part in self.parts(schema):
             source = part.get("x-emulator-source", inherited)
             inherited = source if isinstance(source, str) else inherited
             for key, value in part.items():

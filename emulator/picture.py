@@ -98,7 +98,7 @@ def _details(recipe: ImageRecipe, room: int) -> tuple[glyphs.Line, ...]:
         (size, number),
         (size,),
     ):
-        text = " · ".join(parts)
+        text = " · ".join(filter(None, parts))
         if len(text) * 8 <= room:
             return glyphs.set_lines(text, room, 1)
     return ()

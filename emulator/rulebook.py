@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from emulator.dialect import Dialect, ModelRules
 from emulator.exchange import SOURCES
+from emulator.openapi import Document
+
+Row = tuple[str, str, str, str]
 
 
-def rows(dialect: Dialect) -> Iterator[tuple[str, str, str, str]]:
+def rows(dialect: Dialect) -> Iterator[Row]:
     """The gateway's rules as rows of (model, parameter, rule, source), for people."""
     for credential in dialect.credentials:
         how = f"{credential.scheme.title()} KEY" if credential.scheme else "KEY alone"
@@ -29,21 +32,42 @@ def rows(dialect: Dialect) -> Iterator[tuple[str, str, str, str]]:
         if models.otherwise is None:
             yield "(other)", "model", "refused as unknown", source
         for model, rules in (*models.listed.items(), *([("(other)", models.otherwise)] if models.otherwise else [])):
-            yield from _model_rows(model, rules)
+            yield from _model_rows(dialect.document, model, rules)
 
 
-def _model_rows(model: str, rules: ModelRules) -> Iterator[tuple[str, str, str, str]]:
+def _model_rows(document: Document, model: str, rules: ModelRules) -> Iterator[Row]:
+    schema = document.at(rules.ref)
+    said = document.annotation(schema, "x-emulator-source")
+    required = said.get("required") if isinstance(said, Mapping) else said
     for name, parameter in rules.parameters.items():
         by_source: dict[str, list[str]] = {}
         for key, keyword in parameter.items():
             if key in _SAID:
                 by_source.setdefault(keyword.source or "unmarked", []).append(_SAID[key](keyword.value))
         if name in rules.required:
-            by_source.setdefault(next(iter(by_source), "unmarked"), []).insert(0, "required")
+            by_source.setdefault(required or "unmarked", []).insert(0, "required")
         for source in sorted(by_source, key=lambda word: SOURCES.index(word) if word in SOURCES else len(SOURCES)):
             yield model, name, "; ".join(by_source[source]), source
+    for part in document.parts(schema):
+        if "if" in part and isinstance(then := part.get("then"), Mapping):
+            for name, body in then.get("properties", {}).items():
+                texts = [_SAID[key](value) for key, value in body.items() if key in _SAID]
+                rule = f"{'; '.join(texts)}, {_condition(part['if'])}"
+                yield model, name, rule, body.get("x-emulator-source", "unmarked")
     verdict = "refused" if rules.closed.value else "accepted, with a finding"
     yield model, "(unknown)", verdict, rules.closed.source or "unmarked"
+
+
+def _condition(schema: Mapping[str, Any]) -> str:
+    """When a conditional rule holds."""
+    word, inner = ("unless", schema["not"]) if isinstance(schema.get("not"), Mapping) else ("when", schema)
+    texts = [
+        f"{name} {_SAID[key](value)}".replace(" one of ", " is one of ")
+        for name, body in inner.get("properties", {}).items()
+        for key, value in body.items()
+        if key in _SAID
+    ]
+    return f"{word} {' and '.join(texts) or 'another rule says so'}"
 
 
 def _plain(value: Any) -> str:

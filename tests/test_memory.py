@@ -76,6 +76,34 @@ async def test_sessions_are_bounded_by_count_and_age(make: Make) -> None:
     assert ["d"] == [one.name for one in await memory.sessions()]
 
 
+async def test_a_session_that_was_too_long_unused_begins_anew(make: Make) -> None:
+    """Its own next call finds it dropped, with all that it remembered."""
+    memory = make(age=60)
+    assert [1, 2, 1] == [await memory.begin("a", now) for now in (0, 60, 121)]
+
+
+async def test_counts_notes_and_reset(make: Make) -> None:
+    """Counting is by session and name; a restart forgets counts, a reset entries and numbers too, notes stay."""
+    memory = make()
+    await memory.begin("a", 0)
+    await memory.keep("a", Note("one"))
+    assert [1, 2, 1] == [await memory.count("a", what) for what in ("x", "x", "y")]
+    await memory.note("a", "scenario", "happy", 0)
+    await memory.restart("a")
+    assert (1, ["one"], "happy") == (
+        await memory.count("a", "x"),
+        await _texts(memory, "a"),
+        await memory.noted("a", "scenario"),
+    )
+    await memory.reset("a")
+    assert ([], 1, "happy") == (
+        await _texts(memory, "a"),
+        await memory.begin("a", 0),
+        await memory.noted("a", "scenario"),
+    )
+    assert await memory.noted("b", "scenario") is None
+
+
 async def test_a_dropped_session_is_not_begun_by_a_late_entry(make: Make) -> None:
     """A call that ends after its session was dropped is forgotten with it."""
     memory = make(sessions=1)
