@@ -46,6 +46,10 @@ FINDINGS: Final[dict[str, str]] = {
         "The request asks for a stream. The emulator does not stream pictures yet, so it refuses rather than answer "
         "with something that is no stream."
     ),
+    "unusable_file": (
+        "A scenario or a gateway's file cannot be used: a server that is given it does not start. The message has the "
+        "line, what stands there and what was expected."
+    ),
     "operation_left_out": (
         "The OpenAPI file describes operations that are not about images. They are not served and answer 404."
     ),

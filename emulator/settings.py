@@ -15,8 +15,12 @@ from typing import Any, Final
 from emulator import clock, files
 
 
-class BadSetting(Exception):
-    """A setting that cannot be used; its text is one line."""
+class BadUse(Exception):
+    """A command that cannot be carried out; its text is one line."""
+
+
+class BadSetting(BadUse):
+    """A setting that cannot be used."""
 
 
 def _host(text: str) -> str:
@@ -182,4 +186,4 @@ def _from_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
 """The settings by name, in the order that --help shows them."""
 
-__all__: Sequence[str] = ("FIELDS", "BadSetting", "Settings", "add_flags", "load")
+__all__: Sequence[str] = ("FIELDS", "BadSetting", "BadUse", "Settings", "add_flags", "load")

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from emulator import cli, files
+from emulator.findings import FINDINGS
 from tests.conftest import Served
 
 
@@ -27,8 +28,8 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """--help is the reference."""
     code, out, _ = _main(capsys, "--help")
     assert 0 == code
-    for command in ("serve", "gateways", "rules", "render", "inspect"):
-        assert f"\n    {command} " in out
+    for command in ("serve", "gateways", "rules", "scenarios", "check", "explain", "render", "inspect"):
+        assert f"\n    {command}" in out
 
 
 def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +75,28 @@ def test_inspect_what_is_no_picture(capsys: pytest.CaptureFixture[str], tmp_path
     assert "not a PNG" in json.loads(out)["error"]
 
 
+@pytest.mark.parametrize("code", FINDINGS)
+def test_every_finding_is_explained(capsys: pytest.CaptureFixture[str], code: str) -> None:
+    """`explain` has a text for each code there is."""
+    exit_code, out, _ = _main(capsys, "explain", code)
+    assert (0, True) == (exit_code, len(out) > 60)
+
+
+def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A good file has one line and exit code 0; a flawed one its findings, with codes, and 1; --json says the same."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("rules:\n  - answers: {refuse: rate_limit}\n")
+    bad.write_text("rules:\n  - answers:\n      - refuse: boredom\n")
+    odd = Path(__file__).parent / "data" / "odd-gateway.yaml"
+    assert (0, f"{good}: good\n") == _main(capsys, "check", str(good))[:2]
+    code, out, _ = _main(capsys, "check", str(good), str(bad), str(odd))
+    assert 1 == code
+    assert f"{bad}: unusable_file: {bad}:3: refuse is 'boredom'; expected one of missing_key" in out
+    assert "unknown_security_type" in out
+    code, out, _ = _main(capsys, "check", "--json", str(bad))
+    assert (1, ["unusable_file"]) == (code, [one["code"] for one in json.loads(out)["findings"]])
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -84,6 +107,7 @@ def test_inspect_what_is_no_picture(capsys: pytest.CaptureFixture[str], tmp_path
         (["render", "x", "--index", "1"], "--index 1: the request makes 1 picture(s), counted from 0"),
         (["render", "x", "--seed", "many"], "--seed: 'many': expected a whole number"),
         (["render", "x", "-o", "/nonexistent/x.png"], "--output '/nonexistent/x.png': No such file"),
+        (["explain", "boredom"], "unknown code 'boredom'; known are unknown_parameter"),
         (["inspect", "absent.png"], "absent.png: No such file"),
     ],
 )

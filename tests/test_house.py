@@ -33,7 +33,7 @@ ROWS: Final[list[set[str]]] = [
     },
     {"wire", "storage", "admin"},
     {"server"},
-    {"cli", "headstart", "console", "__init__", "__main__"},
+    {"cli", "serving", "tools", "headstart", "console", "__init__", "__main__"},
 ]
 """Each row may import its own row and those above it."""
 
@@ -46,7 +46,7 @@ DOORS: Final[dict[str, set[str]]] = {
     "datetime": {"clock"},
     "random": {"dice"},
     "aiohttp": {"wire", "server"},
-    "argparse": {"settings", "cli"},
+    "argparse": {"settings", "cli", "tools"},
     "pytest": set(),
 }
 """The only rooms that may import a library."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import subprocess
@@ -10,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
+from PIL import Image
 
 from emulator import dialect, files
 from emulator.exchange import BREACHES, KINDS
@@ -40,7 +44,8 @@ def _run(command: list[str], folder: Path, **environ: str) -> subprocess.Complet
 def folder(tmp_path: Path) -> Path:
     """A folder such as the README's reader stands in: with the pictures, and the gateway's file of its own example."""
     (tmp_path / "tests").symlink_to(Path(__file__).parent, target_is_directory=True)
-    (tmp_path / "my-gateway.yaml").write_text(_blocks("yaml")[0])
+    for text in _blocks("yaml"):
+        (tmp_path / text.split("\n")[0].removeprefix("# ")).write_text(text)
     return tmp_path
 
 
@@ -65,6 +70,20 @@ def test_python_runs(server: Served, folder: Path, text: str) -> None:
     assert 0 == done.returncode, done.stderr
     for printed in re.findall(r"print\(.*\)  # (.*)", text):
         assert printed in done.stdout
+
+
+def test_the_picture_shown_is_the_one_that_is_made(server: Served) -> None:
+    """The README's first call makes the picture that stands below it."""
+    body = re.search(r"-d '(\{.*?\})'", README)
+    assert body is not None
+    made = httpx.get(server.generate("ezmodel", json.loads(body[1])).json()["data"][0]["url"]).content
+    shown = (Path(__file__).parent / "pictures" / "first.png").read_bytes()
+    assert _pixels(shown) == _pixels(made)
+
+
+def _pixels(data: bytes) -> tuple[tuple[int, int], bytes]:
+    image = Image.open(io.BytesIO(data))
+    return image.size, image.convert("RGB").tobytes()
 
 
 def test_the_added_gateway_answers(serve: Callable[..., Served], folder: Path) -> None:
