@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from emulator import clock, dice, files, jsontext, script
+from emulator import clock, dice, files, jsontext
 from emulator.clock import Clock
 from emulator.exchange import RawCall, Reply
 from emulator.journal import Entry
@@ -159,6 +159,8 @@ def _mapping(raw: RawCall, known: Sequence[str]) -> Mapping[str, Any]:
 
 def _scenario(raw: RawCall) -> Scenario:
     """The scenario in a request's body, as YAML or JSON; a `scenario` without rules is a ready-made one's name."""
+    from emulator import script  # loaded with the first script
+
     if raw.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
         raise _BadRequest(f"a scenario comes as {' or '.join(_SCENARIO_TYPES)}")
     try:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator import dice
 from emulator.dice import Latency
 from emulator.exchange import Call, Draw, Plan, Problem, RawCall
-from emulator.faults import Fault
 from emulator.matching import Difference, When
 from emulator.memory import Counter
+
+if TYPE_CHECKING:
+    from emulator.faults import Fault
 
 Then = Literal["repeat", "cycle", "next", "refuse"]
 THENS: Final[tuple[Then, ...]] = get_args(Then)

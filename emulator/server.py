@@ -18,7 +18,7 @@ from typing import Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from emulator import admin, clock, directory, files, scenario, script, session, storage, wire
+from emulator import admin, clock, directory, files, scenario, session, storage, wire
 from emulator.admin import Admin
 from emulator.contract import Contract
 from emulator.dialect import GENERATE_LIMIT
@@ -28,7 +28,7 @@ from emulator.gallery import Gallery
 from emulator.journal import Entry
 from emulator.memory import Limits, ProcessMemory
 from emulator.reply import Composer, Place
-from emulator.scenario import Choice
+from emulator.scenario import Choice, Scenario
 from emulator.session import Sessions
 from emulator.settings import Settings
 from emulator.storage import Storage
@@ -53,8 +53,7 @@ class Hall:
         self.directory = Directory(contracts, settings.gateway)
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: ProcessMemory[Entry] = ProcessMemory(limits)
-        default = script.named(settings.scenario) if settings.scenario else scenario.HAPPY
-        self.sessions = Sessions(memory, self.clock, default)
+        self.sessions = Sessions(memory, self.clock, _default_scenario(settings.scenario))
         self.gallery = Gallery(settings.picture_cache)
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.composer = Composer(settings.seed, secret, self.clock, self.gallery)
@@ -121,8 +120,13 @@ class Hall:
             headers["X-Emulator-Finding"] = ", ".join(codes)
         outgoing = replace(entry.reply, headers=entry.reply.headers + answer.headers)
         broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
-        sleep = partial(self.clock.sleep, session=name)
-        response, entry.sent = await wire.send(request, outgoing, headers, broken_off, answer.faults, sleep)
+        if answer.faults:
+            from emulator import spoil
+
+            sleep = partial(self.clock.sleep, session=name)
+            response, entry.sent = await spoil.send(request, outgoing, headers, broken_off, answer.faults, sleep)
+        else:
+            response, entry.sent = await wire.send(request, outgoing, headers, broken_off)
         entry.duration = self.clock.now(name) - entry.began
         await opened.journal.end(entry)
         if self._tell is not None:
@@ -237,6 +241,14 @@ def _session_name(raw: RawCall, prefix: str | None, key: str | None) -> tuple[st
         return session.name_of(raw, prefix, key), None
     except Problem as problem:
         return session.NOBODYS, problem
+
+
+def _default_scenario(name: str | None) -> Scenario:
+    if name is None:
+        return scenario.HAPPY
+    from emulator import script  # a server without a script need not load what reads one
+
+    return script.named(name)
 
 
 def _good_keys(path: str | None) -> frozenset[str] | None:

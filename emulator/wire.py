@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
-import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -20,7 +17,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator import jsontext
 from emulator.exchange import Breach, RawCall, Reply
-from emulator.faults import Chunks, Fault, HangUp, Head, Sleep, chain
 
 Trouble = Breach | Literal["too_large"]
 
@@ -60,19 +56,9 @@ async def read(request: web.BaseRequest, path: str, limit: int, bounds: Bounds, 
 
 
 async def send(
-    request: web.BaseRequest,
-    reply: Reply,
-    headers: Mapping[str, str],
-    close: bool,
-    faults: Sequence[Fault] = (),
-    sleep: Sleep = asyncio.sleep,
+    request: web.BaseRequest, reply: Reply, headers: Mapping[str, str], close: bool
 ) -> tuple[web.StreamResponse, bool]:
-    """Send `reply` with `headers` beside its own; the response, and whether the client took all that was meant for it.
-
-    `faults` may spoil it; what waits in them waits through `sleep`.
-    """
-    if faults:
-        return await _send_spoiled(request, *_spoiled(reply, headers, faults, sleep), close)
+    """Send `reply` with `headers` beside its own; the response, and whether the client took all of it."""
     body = reply.body[0] if len(reply.body) == 1 else b"".join(reply.body)
     response = web.Response(status=reply.status, headers={**headers, **dict(reply.headers)}, body=body)
     if close:
@@ -91,106 +77,6 @@ def path_of(request: web.BaseRequest) -> str:
     if target[:1] != "/":  # a proxy's absolute form, or the * of OPTIONS
         target = "/" + target.partition("://")[2].partition("/")[2]
     return target.partition("?")[0]
-
-
-def _spoiled(reply: Reply, headers: Mapping[str, str], faults: Sequence[Fault], sleep: Sleep) -> tuple[Head, Chunks]:
-    """Head and chunks of `reply`, after all `faults`."""
-    head = Head(reply.status, tuple({**headers, **dict(reply.headers)}.items()))
-    if head.length is None:
-        head = head.put("Content-Length", str(sum(map(len, reply.body))))
-    return chain(faults)(head, _each(reply.body), sleep)
-
-
-async def _each(pieces: Sequence[bytes]) -> Chunks:
-    for piece in pieces:
-        if piece:
-            yield piece
-
-
-async def _send_spoiled(
-    request: web.BaseRequest, head: Head, chunks: Chunks, close: bool
-) -> tuple[web.StreamResponse, bool]:
-    """Send `head` and `chunks` until they end or the client leaves, for a fault may wait for ever."""
-    response = web.StreamResponse(status=head.status, headers=head.headers)
-    if close:
-        response.force_close()
-    writing = asyncio.ensure_future(_write(request, response, chunks))
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return response, writing.done() and writing.result()
-    finally:
-        writing.cancel()
-        leaving.cancel()
-
-
-async def _write(request: web.BaseRequest, response: web.StreamResponse, chunks: Chunks) -> bool:
-    """Send what is meant for the client; False where it does not take it."""
-    try:
-        await _pass_on(request, response, chunks)
-    except HangUp:
-        return await _hang_up(request)
-    except ConnectionError:
-        return False
-    return True
-
-
-async def _pass_on(request: web.BaseRequest, response: web.StreamResponse, chunks: Chunks) -> None:
-    """Send the chunks as they come; the head waits for the first, so that a hang-up before it eats the head too."""
-    promised, sent = response.content_length, 0
-    chunk = await anext(chunks, None)
-    await response.prepare(request)
-    if request.method != "HEAD":
-        while chunk is not None:
-            await response.write(chunk)
-            sent += len(chunk)
-            chunk = await anext(chunks, None)
-        if promised is not None and sent < promised:
-            response.force_close()  # the client would wait for the rest
-    await response.write_eof()
-
-
-async def _hang_up(request: web.BaseRequest) -> bool:
-    """Reset the connection, once what has been written is on its way; False where the client was faster."""
-    transport = request.transport
-    if transport is None:
-        return False
-    transport.set_write_buffer_limits(0)
-    try:
-        await request.writer.drain()
-    except ConnectionError:
-        return False
-    line: socket.socket = transport.get_extra_info("socket")
-    while not transport.is_closing() and _queued(line):  # noqa: ASYNC110 - nobody sets an event
-        await asyncio.sleep(_BLINK)
-    if transport.is_closing():
-        return False
-    # Without this the client would see an end, not a reset: as after a body that is cut.
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()
-    return True
-
-
-def _queued(line: socket.socket) -> int:
-    """The bytes that have not reached the client yet, of which a reset would take an uncertain part.
-
-    Only Linux is asked; elsewhere a body of more than some 100 kB may be cut earlier than it was told to be.
-    """
-    if sys.platform != "linux":
-        return 0
-    import fcntl
-    import termios
-
-    return int.from_bytes(fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-
-
-async def _left(request: web.BaseRequest) -> None:
-    """Wait until the client has left.
-
-    aiohttp tells a handler so only by cancelling it, and then all that are ever left: so this looks from time to time.
-    """
-    while request.transport is not None:  # noqa: ASYNC110 - nobody sets an event
-        await asyncio.sleep(_GLANCE)
 
 
 def _query(request: web.BaseRequest) -> str:
@@ -270,6 +156,3 @@ def _inflated(body: bytes, window: int, limit: int) -> tuple[bytes, Trouble | No
 
 _WINDOWS: Final[Mapping[str, int | None]] = {"identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-_GLANCE: Final = 0.1  # seconds between two looks whether a client is still there
-_BLINK: Final = 0.001  # seconds between two looks whether all has reached it
-_NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # close at once, with a reset

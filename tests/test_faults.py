@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from PIL import Image, UnidentifiedImageError
 
-from emulator import faults, wire
+from emulator import faults, spoil
 from emulator.exchange import Reply
 from emulator.faults import FAULTS, Chunks, Head
 
@@ -74,7 +74,7 @@ class Stage:
         reply = Reply(200, (("Content-Type", kind),), (body[:middle], body[middle:]))
         self.begun.put_nowait(None)
         try:
-            response, took = await wire.send(request, reply, USUAL, close=False, faults=chain, sleep=self.sleep)
+            response, took = await spoil.send(request, reply, USUAL, close=False, faults=chain, sleep=self.sleep)
         except BaseException as error:
             self.ended.put_nowait(error)
             raise
@@ -290,7 +290,7 @@ async def _never(seconds: float) -> None:
 @pytest.mark.parametrize("entry", ["stall", {"stall": {"after": "50%"}}, {"slow_body": {"chunk": 1}}], ids=str)
 async def test_a_client_may_leave(stage: Stage, entry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that leaves while a fault waits ends the waiting; nothing is raised, and the journal can say so."""
-    monkeypatch.setattr(wire, "_GLANCE", 0)
+    monkeypatch.setattr(spoil, "_GLANCE", 0)
     stage.spoiling, stage.sleep = [entry], _never
     line = await stage.connect()
     await line.ask("/json")

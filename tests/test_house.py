@@ -31,7 +31,7 @@ ROWS: Final[list[set[str]]] = [
         "journal",
         "session",
     },
-    {"wire", "storage", "admin"},
+    {"wire", "spoil", "storage", "admin"},
     {"server"},
     {"cli", "serving", "tools", "headstart", "console", "__init__", "__main__"},
 ]
@@ -45,7 +45,7 @@ DOORS: Final[dict[str, set[str]]] = {
     "time": {"clock"},
     "datetime": {"clock"},
     "random": {"dice"},
-    "aiohttp": {"wire", "server"},
+    "aiohttp": {"wire", "spoil", "server"},
     "argparse": {"settings", "cli", "tools"},
     "pytest": set(),
 }
