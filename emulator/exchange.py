@@ -27,7 +27,7 @@ Breach = Literal[
     "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "bad_session",
     "missing", "unknown_parameter", "type", "enum_type", "enum", "empty_string", "too_short", "too_long",
     "below_minimum", "above_maximum", "too_few_items", "other", "stream_true", "transparent_jpeg", "compressed_png",
-    "scenario_exhausted",
+    "scenario_exhausted", "bad_reserved_value",
 ]  # fmt: skip
 BREACHES: Final[tuple[Breach, ...]] = get_args(Breach)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from emulator import clock
 from emulator.dialect import Dialect
@@ -17,6 +17,9 @@ from emulator.findings import Finding
 from emulator.memory import Memory
 from emulator.recipe import FORMATS
 from emulator.scenario import Choice
+
+if TYPE_CHECKING:
+    from emulator.reserved import Reserved
 from emulator.wording import quoted
 
 BLANK: Final = "***"
@@ -40,6 +43,7 @@ class Entry:
     operation: str | None = None
     call: Call | None = None
     problem: Problem | None = None
+    reserved: Reserved | None = None
     choice: Choice | None = None
     latency: float | None = None
     reply: Reply | None = None
@@ -90,6 +94,7 @@ class Entry:
             "params": blank(dict(call.params)) if call else None,
             "unreadable": self._unreadable(blank),
             "refused": self._refused(blank),
+            "reserved": {"door": self.reserved.door, "value": self.reserved.value} if self.reserved else None,
             "turn": choice.turn if choice else None,
             "rule": choice.rule if choice else None,
             "step": choice.step if choice else None,

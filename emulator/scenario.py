@@ -104,7 +104,7 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
         if rule.chance < 1 and not dice.chance(rule.chance, seed, session, number, turn):
             misses.append(Miss(rule.name, (Difference("chance", f"{rule.chance} of all calls", "sat out"),)))
             continue
-        step = await counter.count(session, f"rule {number}")
+        step = await counter.count(session, f"{scenario.name} {number}")
         if (answer := rule.answer(step)) is not None:
             return Choice(answer, turn, rule.name, step, tuple(misses))
         if rule.then == "refuse":
@@ -120,6 +120,18 @@ def fields(call: Call, raw: RawCall, gateway: str) -> Mapping[str, Any]:
     return {**call.params, **named}
 
 
+def may_be_marked(raw: RawCall, key: str | None) -> bool:
+    """Whether a call may carry a reserved value; cheap, for most do not."""
+    body = raw.json if isinstance(raw.json, Mapping) else {}
+    prompt, model = body.get("prompt"), body.get("model")
+    return (
+        MARKED_HEADER in raw.headers
+        or (isinstance(prompt, str) and "[[" in prompt)
+        or (isinstance(model, str) and ":" in model)
+        or (key is not None and key.startswith(MARKED_KEY))
+    )
+
+
 class _Headers(dict[str, str]):
     """A call's headers by lower-case name."""
 
@@ -127,6 +139,8 @@ class _Headers(dict[str, str]):
         super().__init__((name.lower(), value) for name, value in headers.items())
 
 
+MARKED_HEADER: Final = "X-Emulator"
+MARKED_KEY: Final = "sk-emulator."
 DRAWN: Final = Answer()
 UNSCRIPTED: Final = Choice(DRAWN, 0)
 HAPPY: Final = Scenario("happy", "Every call is answered.")

@@ -99,10 +99,17 @@ class Hall:
         try:
             if misnamed is not None:
                 raise misnamed
+            if not self.settings.no_reserved_values and scenario.may_be_marked(raw, key):
+                from emulator import reserved
+
+                raw, entry.reserved = reserved.take(raw, key)
+                entry.raw = raw
             operation = destination.operation(raw.method)
             entry.operation = operation.name
             entry.call = destination.contract.accept(raw, operation, key)
-            entry.choice = await self.sessions.choose(name, entry.call, raw, dialect.name, self.settings.seed)
+            playing = entry.reserved.scenario if entry.reserved else await self.sessions.playing(name)
+            seed = self.settings.seed
+            entry.choice = await self.sessions.choose(playing, name, entry.call, raw, dialect.name, seed)
             entry.latency = await self._wait(entry.choice, name)
             place = Place(name, raw.origin, request_id)
             entry.reply = await self.composer.compose(entry.call, entry.choice.answer.plan, dialect, place)

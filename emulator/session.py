@@ -15,7 +15,7 @@ from emulator.clock import Clock
 from emulator.exchange import Call, Problem, RawCall
 from emulator.journal import LIKE_A_KEY, Entry, Journal
 from emulator.memory import Memory, Summary
-from emulator.scenario import UNSCRIPTED, Choice, Scenario, choose, fields
+from emulator.scenario import MARKED_KEY, UNSCRIPTED, Choice, Scenario, choose, fields
 
 HEADER: Final = "X-Emulator-Session"
 LATEST: Final = "latest"
@@ -54,9 +54,8 @@ class Sessions:
         await self._memory.note(name, _SCENARIO, scenario, self._clock.now())
         await self._memory.restart(name)
 
-    async def choose(self, name: str, call: Call, raw: RawCall, gateway: str, seed: int) -> Choice:
-        """The answer that the scenario of the session `name` has for `call`; raises Problem where it is exhausted."""
-        playing = await self.playing(name)
+    async def choose(self, playing: Scenario, name: str, call: Call, raw: RawCall, gateway: str, seed: int) -> Choice:
+        """The answer that `playing` has for `call` in the session `name`; raises Problem where it is exhausted."""
         if not playing.rules:
             return UNSCRIPTED
         return await choose(playing, fields(call, raw, gateway), self._memory, name, seed)
@@ -85,6 +84,8 @@ def split(path: str) -> tuple[str | None, str]:
 def name_of(raw: RawCall, prefix: str | None, key: str | None) -> str:
     """The name of the session that a call belongs to; raises Problem where the caller's own name cannot be one."""
     name = prefix if prefix is not None else raw.headers.get(HEADER)
+    if name is None and key is not None and key.startswith(MARKED_KEY):
+        name = key[len(MARKED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:
         return NOBODYS if key is None else digest(key)
     if not can_name(name) or name == key:

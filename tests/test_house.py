@@ -28,6 +28,7 @@ ROWS: Final[list[set[str]]] = [
         "reply",
         "scenario",
         "script",
+        "reserved",
         "journal",
         "session",
     },

@@ -24,7 +24,7 @@ from emulator.wording import Words
 from tests.conftest import Served
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-BLOCKS: Final = re.findall(r"(?:<!-- (.*?) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
+BLOCKS: Final = re.findall(r"(?:<!-- ([a-z ]+) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
 ADDRESS: Final = "http://127.0.0.1:4010"
 
 
@@ -52,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("text", _blocks("sh"), ids=lambda text: text.split("\n")[0][:50])
 def test_commands_run(server: Served, folder: Path, text: str) -> None:
     """Each shell example succeeds, and what it gets is no refusal."""
+    server.generate("ezmodel", {"prompt": "A call to look at"})
     done = _run(["bash", "-euo", "pipefail", "-c", text.replace(ADDRESS, server.url)], folder)
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout

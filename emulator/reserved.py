@@ -1,0 +1,114 @@
+"""Reserved values: what goes wrong, asked for in the call itself, by four doors and without a script.
+
+Header beats prompt, prompt beats model, model beats key. The mark is taken off before the contract sees the call, so a
+call with a mark is judged as the same call without it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from emulator import dice, faults, script
+from emulator.exchange import KINDS, Problem, RawCall, Refuse
+from emulator.faults import FAULTS
+from emulator.matching import When
+from emulator.scenario import MARKED_HEADER, MARKED_KEY, Answer, Rule, Scenario
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A reserved value: which door it came in by, as it was written, and what is played for this call."""
+
+    door: str
+    value: str
+    scenario: Scenario
+
+
+def take(raw: RawCall, key: str | None) -> tuple[RawCall, Reserved | None]:
+    """`raw` without its marks, and the reserved value that counts; raises Problem for a header that means nothing."""
+    found: list[Reserved] = []
+    if (said := raw.headers.get(MARKED_HEADER)) is not None:
+        found.append(Reserved("header", said[:200], _from_header(said)))
+    body = dict(raw.json) if isinstance(raw.json, Mapping) else None
+    if body is not None:
+        found += _from_prompt(body) + _from_model(body)
+        raw = replace(raw, json=body)
+    if key is not None and key.startswith(MARKED_KEY):
+        word = key[len(MARKED_KEY) :].partition(".")[0]
+        if (scenario := meaning(word)) is not None:
+            found.append(Reserved("key", word, scenario))
+    return raw, found[0] if found else None
+
+
+def values() -> Mapping[str, str]:
+    """Every reserved value, and what it does."""
+    kinds = {kind.replace("_", "-"): f"refused as `{kind}`" for kind in KINDS if kind not in _NOT_BY_A_WORD}
+    spoiled = {word.replace("_", "-"): f"answered, with the fault `{word}`" for word in FAULTS}
+    played = {name: f"the scenario `{name}` is played" for name in script.shelf()}
+    return {**played, **spoiled, **kinds}
+
+
+def meaning(word: str) -> Scenario | None:
+    """What a reserved word plays; dash and underscore are the same. None: the word is not reserved."""
+    name = word.strip().lower().replace("_", "-")
+    kind = name.replace("-", "_")
+    if kind in KINDS and kind not in _NOT_BY_A_WORD:
+        return _always(name, Answer(Refuse(kind)))
+    if kind in FAULTS:
+        return _always(name, Answer(faults=(faults.read(kind),)))
+    return script.named(name) if name in script.shelf() else None
+
+
+def _always(name: str, answer: Answer) -> Scenario:
+    return Scenario(name, rules=(Rule(name, When(), (answer,)),))
+
+
+def _from_prompt(body: dict[str, Any]) -> list[Reserved]:
+    """The marks in the prompt, which loses them."""
+    prompt = body.get("prompt")
+    if not isinstance(prompt, str):
+        return []
+    found = []
+    for word in re.findall(r"\[\[([A-Za-z0-9_-]{1,40})\]\]", prompt):
+        if (scenario := meaning(word)) is not None:
+            found.append(Reserved("prompt", word, scenario))
+            prompt = re.sub(rf"\s?\[\[{re.escape(word)}\]\]", "", prompt)
+    body["prompt"] = prompt.strip() if found else prompt
+    return found
+
+
+def _from_model(body: dict[str, Any]) -> list[Reserved]:
+    """The mark behind the model's name, which loses it."""
+    model = body.get("model")
+    name, colon, word = model.rpartition(":") if isinstance(model, str) else ("", "", "")
+    if not colon or len(word) > 40 or (scenario := meaning(word)) is None:
+        return []
+    body["model"] = name
+    return [Reserved("model", word, scenario)]
+
+
+def _from_header(said: str) -> Scenario:
+    """What `refuse=rate_limit; latency=2s` asks for."""
+    answer, played = Answer(), None
+    for part in filter(None, (part.strip() for part in said.split(";"))):
+        key, _, value = (word.strip() for word in part.partition("="))
+        try:
+            if key == "refuse" and (kind := value.replace("-", "_")) in KINDS:
+                answer = replace(answer, plan=Refuse(kind))
+            elif key == "fault":
+                answer = replace(answer, faults=(*answer.faults, faults.read(value.replace("-", "_"))))
+            elif key == "latency":
+                answer = replace(answer, latency=dice.read(value))
+            elif key == "scenario" and value in script.shelf():
+                played = script.named(value)
+            else:
+                raise ValueError(part)
+        except ValueError:
+            raise Problem("invalid_request", None, "bad_reserved_value", {"value": repr(part[:80])}) from None
+    return played or _always("header", answer)
+
+
+_NOT_BY_A_WORD: Final = ("invalid_request",)  # it needs to be said what is invalid: break the contract instead
