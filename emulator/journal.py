@@ -45,7 +45,6 @@ class Entry:
     problem: Problem | None = None
     reserved: Reserved | None = None
     choice: Choice | None = None
-    latency: float | None = None
     reply: Reply | None = None
     duration: float | None = None
     sent: bool = False
@@ -102,7 +101,10 @@ class Entry:
                 {"rule": miss.rule, "why": [blank(str(difference)) for difference in miss.why]}
                 for miss in (choice.misses if choice else ())
             ],
-            "latency": self.latency,
+            "latency": choice.latency if choice else None,
+            "tries": [
+                {"rule": one.rule, "step": one.step, "latency": one.latency} for one in (choice.tries if choice else ())
+            ],
             "status": reply.status if reply else None,
             "sent": self.sent,
             "duration": None if self.duration is None else round(self.duration, 6),

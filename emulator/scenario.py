@@ -83,13 +83,18 @@ class Miss:
 
 @dataclass(frozen=True)
 class Choice:
-    """The answer to a call: from which rule (None: no rule, so drawn), at which step, and the rules that missed."""
+    """The answer to a call: from which rule (None: no rule, so drawn), at which step, and the rules that missed.
+
+    `latency` is how long it took, in seconds, and `tries` are the failures before it that the gateway took itself.
+    """
 
     answer: Answer
     turn: int
     rule: str | None = None
     step: int | None = None
     misses: tuple[Miss, ...] = ()
+    latency: float | None = None
+    tries: tuple[Choice, ...] = ()
 
 
 async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int) -> Choice:

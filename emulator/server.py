@@ -27,8 +27,9 @@ from emulator.exchange import Problem, RawCall, Reply
 from emulator.gallery import Gallery
 from emulator.journal import Entry
 from emulator.memory import Limits, ProcessMemory
+from emulator.player import Player
 from emulator.reply import Composer, Place
-from emulator.scenario import Choice, Scenario
+from emulator.scenario import Scenario
 from emulator.session import Sessions
 from emulator.settings import Settings
 from emulator.storage import Storage
@@ -54,6 +55,7 @@ class Hall:
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: ProcessMemory[Entry] = ProcessMemory(limits)
         self.sessions = Sessions(memory, self.clock, _default_scenario(settings.scenario))
+        self.player = Player(memory, self.clock, settings.seed)
         self.gallery = Gallery(settings.picture_cache)
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.composer = Composer(settings.seed, secret, self.clock, self.gallery)
@@ -108,9 +110,7 @@ class Hall:
             entry.operation = operation.name
             entry.call = destination.contract.accept(raw, operation, key)
             playing = entry.reserved.scenario if entry.reserved else await self.sessions.playing(name)
-            seed = self.settings.seed
-            entry.choice = await self.sessions.choose(playing, name, entry.call, raw, dialect.name, seed)
-            entry.latency = await self._wait(entry.choice, name)
+            entry.choice = await self.player.play(playing, entry.call, raw, dialect, name)
             place = Place(name, raw.origin, request_id)
             entry.reply = await self.composer.compose(entry.call, entry.choice.answer.plan, dialect, place)
         except Problem as problem:
@@ -139,14 +139,6 @@ class Hall:
         if self._tell is not None:
             self._tell(entry)
         return response
-
-    async def _wait(self, choice: Choice, name: str) -> float | None:
-        """Let the answer's latency pass, and say how long it is; None where it has none."""
-        if choice.answer.latency is None:
-            return None
-        seconds = choice.answer.latency.draw(self.settings.seed, name, choice.rule or "", choice.turn)
-        await self.clock.sleep(seconds, name)
-        return seconds
 
     async def _aside(
         self, request: web.BaseRequest, answering: Awaitable[Reply], headers: Mapping[str, str]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from emulator.clock import Clock
-from emulator.exchange import Call, Problem, RawCall
+from emulator.exchange import Problem, RawCall
 from emulator.journal import LIKE_A_KEY, Entry, Journal
 from emulator.memory import Memory, Summary
-from emulator.scenario import MARKED_KEY, UNSCRIPTED, Choice, Scenario, choose, fields
+from emulator.scenario import MARKED_KEY, Scenario
 
 HEADER: Final = "X-Emulator-Session"
 LATEST: Final = "latest"
@@ -53,12 +53,6 @@ class Sessions:
         """Let the session `name` play `scenario` from its beginning; None: the server's default again."""
         await self._memory.note(name, _SCENARIO, scenario, self._clock.now())
         await self._memory.restart(name)
-
-    async def choose(self, playing: Scenario, name: str, call: Call, raw: RawCall, gateway: str, seed: int) -> Choice:
-        """The answer that `playing` has for `call` in the session `name`; raises Problem where it is exhausted."""
-        if not playing.rules:
-            return UNSCRIPTED
-        return await choose(playing, fields(call, raw, gateway), self._memory, name, seed)
 
     async def reset(self, name: str) -> None:
         """Forget the calls of the session `name`, and begin its numbers and its scenario anew."""

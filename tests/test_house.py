@@ -17,21 +17,8 @@ ROOMS: Final = {path.stem: path for path in sorted(HOUSE.glob("*.py"))}
 ROWS: Final[list[set[str]]] = [
     {"exchange", "recipe", "settings", "files", "findings", "clock", "dice", "jsontext"},
     {"translation", "openapi", "wording", "dialect", "glyphs", "landscape", "easel", "picture", "memory", "matching"},
-    {
-        "usage",
-        "anatomy",
-        "verdict",
-        "contract",
-        "rulebook",
-        "directory",
-        "gallery",
-        "reply",
-        "scenario",
-        "script",
-        "reserved",
-        "journal",
-        "session",
-    },
+    {"usage", "anatomy", "verdict", "contract", "rulebook", "directory", "gallery", "reply", "scenario", "script"}
+    | {"reserved", "player", "journal", "session"},
     {"wire", "spoil", "storage", "admin"},
     {"server"},
     {"cli", "serving", "tools", "headstart", "console", "__init__", "__main__"},

@@ -109,3 +109,28 @@ def test_the_readme_lists_them_all() -> None:
     assert table is not None
     rows = [f"| `{value}` | {what} |" for value, what in reserved.values().items()]
     assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")
+
+
+def test_a_gateway_that_retries_takes_failures_itself(serve: Callable[..., Served]) -> None:
+    """GeekAI's `retries` takes further answers from the script while the upstream fails; the journal shows each try."""
+    served = serve(clock="scale:0")
+    script = {"rules": [{"name": "down", "then": "next", "answers": [
+        {"refuse": "upstream_error", "latency": "1s"}, {"canned": {"status": 503}}, {"refuse": "rate_limit"},
+    ]}]}  # fmt: skip
+    url = f"{served.url}/_emulator/sessions/retrying/scenario"
+    assert 200 == httpx.put(url, json=script).status_code
+    headers = {"x-emulator-session": "retrying"}
+    body = {"prompt": "A cat", "model": "cogview-4"}
+    assert 429 == served.generate("geekai", {**body, "retries": 5}, **headers).status_code
+    assert [1, 2] == [one["step"] for one in served.calls("retrying")[-1]["tries"]]
+    httpx.post(f"{served.url}/_emulator/sessions/retrying/reset")
+    assert 502 == served.generate("geekai", body, **headers).status_code
+    assert 503 == served.generate("ezmodel", {"prompt": "x", "retries": 5}, **headers).status_code
+
+
+def test_retries_come_to_an_end(serve: Callable[..., Served]) -> None:
+    """A script that fails for ever is tried a bounded number of times, however many are asked for."""
+    served = serve()
+    body = {"prompt": "A cat [[server-error]]", "model": "cogview-4", "retries": 10**30}
+    assert 500 == served.generate("geekai", body).status_code
+    assert 20 == len(served.calls()[-1]["tries"])
