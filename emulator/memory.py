@@ -47,8 +47,8 @@ class Summary:
 class Counter(Protocol):
     """The part of memory that counts."""
 
-    async def count(self, session: str, what: str) -> int:
-        """Count one more of `what` in `session`; how many there are now, from 1. Two callers never get the same."""
+    async def count(self, session: str, what: str, more: int = 1) -> int:
+        """Count `more` of `what` in `session`; how many there are now. Two who count up never get the same."""
         ...
 
 
@@ -114,12 +114,12 @@ class ProcessMemory(Memory[Kept]):
         shelf.calls += 1
         return shelf.calls
 
-    async def count(self, session: str, what: str) -> int:
-        """Count one more of `what` in `session`; how many there are now, from 1. Two callers never get the same."""
+    async def count(self, session: str, what: str, more: int = 1) -> int:
+        """Count `more` of `what` in `session`; how many there are now. Two who count up never get the same."""
         shelf = self._shelves.get(session)
-        if shelf is None:
-            return 1
-        shelf.counts[what] = shelf.counts.get(what, 0) + 1
+        if shelf is None:  # dropped while its call was under way
+            return more
+        shelf.counts[what] = shelf.counts.get(what, 0) + more
         return shelf.counts[what]
 
     async def note(self, session: str, what: str, value: Any, now: float) -> None:

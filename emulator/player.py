@@ -11,6 +11,7 @@ from typing import Final
 from emulator.clock import Clock
 from emulator.dialect import Dialect
 from emulator.exchange import Call, Canned, Plan, RawCall, Refuse
+from emulator.limits import spend
 from emulator.memory import Counter
 from emulator.scenario import UNSCRIPTED, Choice, Scenario, choose, fields
 
@@ -27,6 +28,8 @@ class Player:
 
     async def play(self, scenario: Scenario, call: Call, raw: RawCall, dialect: Dialect, session: str) -> Choice:
         """The answer to `call`, its latency passed; raises Problem where the scenario is exhausted."""
+        if scenario.limits.any:
+            await spend(scenario.limits, call, self.counter, session, self.clock.now(session))
         if not scenario.rules:
             return UNSCRIPTED
         named = fields(call, raw, dialect.name)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 from emulator import dice
 from emulator.dice import Latency
 from emulator.exchange import Call, Draw, Plan, Problem, RawCall
+from emulator.limits import Limits
 from emulator.matching import Difference, When
 from emulator.memory import Counter
 
@@ -66,11 +67,12 @@ class Rule:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A script: rules in their order."""
+    """A script: rules in their order, and what a session may spend."""
 
     name: str
     about: str = ""
     rules: tuple[Rule, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)

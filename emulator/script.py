@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from emulator import dice, faults, files, matching
 from emulator.exchange import KINDS, Canned, Draw, Plan, Refuse
 from emulator.files import Source
+from emulator.limits import Limits
 from emulator.matching import When
 from emulator.scenario import THENS, Answer, Rule, Scenario
 
@@ -47,7 +48,7 @@ def shelf() -> list[str]:
 
 
 def _scenario(source: Source) -> Scenario:
-    root = source.known_keys([], source.root, ("scenario", "about", "rules"))
+    root = source.known_keys([], source.root, ("scenario", "about", "limits", "rules"))
     name, about = root.get("scenario", source.path.stem), root.get("about", "")
     for key, value in (("scenario", name), ("about", about)):
         if not isinstance(value, str):
@@ -61,7 +62,15 @@ def _scenario(source: Source) -> Scenario:
         rule = _rule(_Reader(source), pointer, value, f"rule-{index + 1}")
         _reachable(source, pointer, rule, found)
         found.append(rule)
-    return Scenario(name, about, tuple(found))
+    return Scenario(name, about, tuple(found), _limits(source, root.get("limits", {})))
+
+
+def _limits(source: Source, value: Any) -> Limits:
+    known = tuple(one.name for one in fields(Limits))
+    for key, most in source.known_keys(["limits"], value, known).items():
+        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+            raise source.fault(["limits", key], f"{key} is {files.describe(most)}; expected a whole number from 0")
+    return Limits(**value)
 
 
 def _reachable(source: Source, pointer: Pointer, rule: Rule, before: list[Rule]) -> None:

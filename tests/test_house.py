@@ -17,7 +17,19 @@ ROOMS: Final = {path.stem: path for path in sorted(HOUSE.glob("*.py"))}
 ROWS: Final[list[set[str]]] = [
     {"exchange", "recipe", "settings", "files", "findings", "clock", "dice", "jsontext"},
     {"translation", "openapi", "wording", "dialect", "glyphs", "landscape", "easel", "picture", "memory", "matching"},
-    {"usage", "anatomy", "verdict", "contract", "rulebook", "directory", "gallery", "reply", "scenario", "script"}
+    {
+        "usage",
+        "anatomy",
+        "verdict",
+        "contract",
+        "rulebook",
+        "directory",
+        "gallery",
+        "reply",
+        "limits",
+        "scenario",
+        "script",
+    }
     | {"reserved", "player", "journal", "session"},
     {"wire", "spoil", "storage", "admin"},
     {"server"},
