@@ -83,7 +83,7 @@ class Admin:
                 await self._sessions.reset(name)
                 return _json(200, {"session": name, "calls": 0})
             case "POST", "clock":
-                return self._advance(_mapping(raw, ("advance", "session")))
+                return await self._advance(_mapping(raw, ("advance", "session")))
         return None
 
     async def _real(self, name: str) -> str:
@@ -118,7 +118,7 @@ class Admin:
         rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in playing.rules]
         return _json(200, {"session": name, "scenario": playing.name, "about": playing.about, "rules": rules})
 
-    def _advance(self, wanted: Mapping[str, Any]) -> Reply:
+    async def _advance(self, wanted: Mapping[str, Any]) -> Reply:
         """Move the clock on, of one session or of all."""
         session = wanted.get("session")
         try:
@@ -127,6 +127,7 @@ class Admin:
             raise _BadRequest(f"advance: {error}") from None
         if not isinstance(session, str | None):
             raise _BadRequest(f"session is {files.describe(session)}; expected a name")
+        session = session if session is None else await self._target(session)
         self._clock.advance(length, session)
         return _json(200, {"now": clock.iso(self._clock.now(session or "")), "session": session})
 

@@ -34,6 +34,10 @@ class Clock:
         """Seconds since 1970-01-01 UTC, as `session` has them."""
         return self._base() + self._moved + self._own.get(session, 0.0)
 
+    def base(self) -> float:
+        """Seconds since 1970-01-01 UTC without what was moved on: the age of what is kept goes by it."""
+        return self._base()
+
     async def sleep(self, seconds: float, session: str) -> None:
         """Let `seconds` pass for `session`."""
         await asyncio.sleep(seconds * self._scale)

@@ -134,7 +134,15 @@ class Canned:
     body: bytes
 
 
-Plan = Draw | Refuse | Canned
+@dataclass(frozen=True)
+class Exhausted:
+    """The plan to say loudly that `rule`, which has answers for `calls` calls, has none left."""
+
+    rule: str
+    calls: int
+
+
+Plan = Draw | Refuse | Canned | Exhausted
 """What to do with a call."""
 
 

@@ -79,7 +79,7 @@ class Entry:
         }
         return {
             "number": self.number,
-            "time": clock.iso(raw.received),
+            "time": clock.iso(self.began),
             "session": self.session,
             "request_id": self.request_id,
             "gateway": self.dialect.name,

@@ -48,6 +48,12 @@ class Equal:
 
     value: Any
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Equal) and self.misses(other.value) is None
+
+    def __hash__(self) -> int:
+        return hash(repr(self.value))
+
     def misses(self, value: Any) -> str | None:
         """The expected value, unless it came."""
         same = value.__class__ is self.value.__class__ and value == self.value
@@ -172,7 +178,8 @@ def read(value: Any) -> When:
 def _conditions(value: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Matcher]]:
     for key, expected in value.items():
         path = f"{prefix}{key}"
-        if path == "headers" or (isinstance(expected, Mapping) and not set(expected) & set(MATCHERS)):
+        plain = prefix == "" and key in _PLAIN
+        if path == "headers" or (isinstance(expected, Mapping) and not plain and not set(expected) & set(MATCHERS)):
             if not isinstance(expected, Mapping) or not expected:
                 raise ValueError(f"when {path} is {expected!r}; expected a mapping of names to values")
             yield from _conditions(
@@ -190,6 +197,8 @@ def _matcher(value: Any, path: str) -> Matcher:
         return AnyOf(tuple(_matcher(one, path) for one in value))
     if not isinstance(value, Mapping):
         return Equal(value)
+    if not value:
+        raise ValueError(f"when {path} is {{}}; expected a mapping of matchers: {', '.join(MATCHERS)}")
     for word in value:
         if word not in MATCHERS:
             raise ValueError(f"when {path}: unknown matcher {word!r}; known are {', '.join(MATCHERS)}")
@@ -231,6 +240,7 @@ def _spelled(value: Any) -> str:
     return text if len(text) <= 100 else text[:97] + "..."
 
 
+_PLAIN: Final = ("operation", "gateway", "model", "prompt", "n", "size", "turn")  # fields that have no fields inside
 MATCHERS: Final[Mapping[str, Any]] = {
     "contains": lambda given, path: Contains(given),
     "matches": lambda given, path: Matches(re.compile(given)),

@@ -27,7 +27,7 @@ class Player:
     seed: int
 
     async def play(self, scenario: Scenario, call: Call, raw: RawCall, dialect: Dialect, session: str) -> Choice:
-        """The answer to `call`, its latency passed; raises Problem where the scenario is exhausted."""
+        """The answer to `call`, its latency passed; raises Problem where it spends more than the limits."""
         if scenario.limits.any:
             await spend(scenario.limits, call, self.counter, session, self.clock.now(session))
         if not scenario.rules:

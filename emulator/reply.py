@@ -17,7 +17,7 @@ from emulator import jsontext, usage
 from emulator import recipe as recipes
 from emulator.clock import Clock
 from emulator.dialect import Dialect
-from emulator.exchange import Call, Canned, Draw, Plan, Problem, Refuse, Reply
+from emulator.exchange import Call, Canned, Draw, Exhausted, Plan, Problem, Refuse, Reply
 from emulator.gallery import Gallery, Picture
 from emulator.recipe import CAPTION_LENGTH, FORMATS, ImageRecipe, PictureLink
 
@@ -42,6 +42,9 @@ class Composer:
                 raise Problem(plan.kind, facts=_refusal_facts(call, place), words=plan.words)
             case Canned():
                 return Reply(plan.status, (("Content-Type", plan.content_type),), (plan.body,))
+            case Exhausted():
+                facts = {"value": f"'{plan.rule}'", "limit": str(plan.calls)}
+                raise Problem("invalid_request", None, "scenario_exhausted", facts)
             case _:
                 assert_never(plan)
 
@@ -50,7 +53,7 @@ class Composer:
             return Reply(200, _JSON, (jsontext.compact(call.listing).encode(),))
         count = call.count if draw.images is None else min(draw.images, call.count)
         asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
-        created = int(self.clock.now(place.session)) if draw.created is None else draw.created
+        now = int(self.clock.now(place.session))
         rewritten = _revised(call, draw, asked[0].seed)
         asked = asked[:count]
         pictures: list[Picture] = []
@@ -58,8 +61,8 @@ class Composer:
             pictures = await asyncio.gather(*map(self.gallery.picture, asked))
             items = [{"b64_json": "", **rewritten} for _ in asked]
         else:
-            items = [{"url": self._url(one, created, place), **rewritten} for one in asked]
-        members: dict[str, Any] = {"created": created, "data": items}
+            items = [{"url": self._url(one, now, place), **rewritten} for one in asked]
+        members: dict[str, Any] = {"created": now if draw.created is None else draw.created, "data": items}
         if call.reply.usage is not None:
             members["usage"] = _usage(call, call.reply.usage)
         body = {name: members[name] for name in call.reply.fields}
@@ -67,8 +70,8 @@ class Composer:
             pictures = _otherwise(body, draw, pictures)
         return Reply(200, _JSON, _with_base64(jsontext.compact(body).encode(), pictures), tuple(asked))
 
-    def _url(self, one: ImageRecipe, created: int, place: Place) -> str:
-        token = recipes.spell(PictureLink(one, place.session, created + LIFETIME), self.secret)
+    def _url(self, one: ImageRecipe, now: int, place: Place) -> str:
+        token = recipes.spell(PictureLink(one, place.session, now + LIFETIME), self.secret)
         return f"{place.origin}/pictures/{token}.{FORMATS[one.format]}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator import dice
 from emulator.dice import Latency
-from emulator.exchange import Call, Draw, Plan, Problem, RawCall
+from emulator.exchange import Call, Draw, Exhausted, Plan, RawCall
 from emulator.limits import Limits
 from emulator.matching import Difference, When
 from emulator.memory import Counter
@@ -100,7 +100,7 @@ class Choice:
 
 
 async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int) -> Choice:
-    """The answer that `scenario` has for a call with `fields`; raises Problem when a rule says that it is exhausted."""
+    """The answer that `scenario` has for a call with `fields`."""
     turn = await counter.count(session, "turn")
     fields = {**fields, "turn": turn}
     misses = []
@@ -115,8 +115,7 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
         if (answer := rule.answer(step)) is not None:
             return Choice(answer, turn, rule.name, step, tuple(misses))
         if rule.then == "refuse":
-            facts = {"value": f"'{rule.name}'", "limit": str(rule.length)}
-            raise Problem("invalid_request", None, "scenario_exhausted", facts)
+            return Choice(Answer(Exhausted(rule.name, rule.length)), turn, rule.name, step, tuple(misses))
         misses.append(Miss(rule.name, (Difference("answers", f"at most {rule.length}", f"call {step}"),)))
     return Choice(DRAWN, turn, misses=tuple(misses))
 

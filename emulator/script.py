@@ -79,8 +79,8 @@ def _reachable(source: Source, pointer: Pointer, rule: Rule, before: list[Rule])
         if earlier.name == rule.name:
             raise source.fault(pointer, f"two rules are named {rule.name!r}")
         endless = earlier.then != "next" and earlier.chance == 1
-        if endless and (not earlier.when.conditions or earlier.when == rule.when):
-            why = "takes every call" if not earlier.when.conditions else "takes the same calls"
+        if endless and all(condition in rule.when.conditions for condition in earlier.when.conditions):
+            why = "takes the same calls" if earlier.when.conditions else "takes every call"
             raise source.fault(pointer, f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends")
 
 
@@ -106,11 +106,13 @@ def _rule(reader: _Reader, pointer: Pointer, value: Any, usual: str) -> Rule:
         raise source.fault([*pointer, "name"], f"name is {files.describe(name)}; expected a text")
     when = reader.told([*pointer, "when"], matching.read, value["when"]) if "when" in value else When()
     answers = value.get("answers")
-    if isinstance(answers, Mapping | str):
+    single = isinstance(answers, Mapping | str)
+    if single:
         answers = [answers]
     if not isinstance(answers, list) or not answers:
         raise source.fault([*pointer, "answers"], f"answers is {files.describe(answers)}; expected an answer or a list")
-    read = tuple(_answer(reader, [*pointer, "answers", index], one) for index, one in enumerate(answers))
+    places: list[Pointer] = [[*pointer, "answers", *(() if single else (index,))] for index in range(len(answers))]
+    read = tuple(_answer(reader, place, one) for place, one in zip(places, answers, strict=True))
     then = value.get("then", "repeat")
     if then not in THENS:
         raise source.fault([*pointer, "then"], f"then is {files.describe(then)}; expected {', '.join(THENS)}")
@@ -156,7 +158,9 @@ def _headers(source: Source, pointer: Pointer, value: Any) -> Iterator[tuple[str
     for name, text in value.items():
         if not isinstance(name, str) or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise source.fault([*pointer, name], f"{name!r} cannot name a header")
-        if isinstance(text, bool) or not isinstance(text, str | int | float) or re.search("[\r\n\0]", str(text)):
+        if name.lower() in _FRAMING:
+            raise source.fault([*pointer, name], f"{name} says how the answer is framed; a fault can break that")
+        if isinstance(text, bool) or not isinstance(text, str | int | float) or re.search(_CONTROL, str(text)):
             raise source.fault([*pointer, name], f"header {name} is {files.describe(text)}; expected one line of text")
         yield name, str(text)
 
@@ -170,6 +174,8 @@ def _draw(reader: _Reader, pointer: Pointer, value: Any) -> Plan:
             raise source.fault([*pointer, key], f"{key} is {files.describe(value[key])}; expected {_SAID[key]}")
     if value.get("images", 0) < 0:
         raise source.fault([*pointer, "images"], f"images is {value['images']}; expected 0 or more")
+    for key in ("usage", "metadata", "set"):
+        _speakable(source, [*pointer, key], value.get(key))
     for at in value.get("set", {}):
         if not isinstance(at, str) or not at.startswith("/"):
             raise source.fault([*pointer, "set"], f"{at!r} is no JSON pointer such as /data/0/url")
@@ -188,6 +194,14 @@ def _draw(reader: _Reader, pointer: Pointer, value: Any) -> Plan:
     )
 
 
+def _speakable(source: Source, pointer: Pointer, value: Any) -> None:
+    """Refuse what JSON cannot say, such as bytes and .nan."""
+    try:
+        json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise source.fault(pointer, f"{pointer[-1]} cannot be said in JSON: {error}") from None
+
+
 def _refuse(reader: _Reader, pointer: Pointer, value: Any) -> Plan:
     source = reader.source
     words: Mapping[str, Any] = {}
@@ -200,7 +214,7 @@ def _refuse(reader: _Reader, pointer: Pointer, value: Any) -> Plan:
     if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
         raise source.fault([*pointer, "status"], f"status is {files.describe(status)}; expected 400 to 599")
     for key in ("type", "code", "param", "message"):
-        if not isinstance(words.get(key), str | None):
+        if not isinstance(words.get(key), str if key == "message" and key in words else str | None):
             raise source.fault([*pointer, key], f"{key} is {files.describe(words[key])}; expected a text")
     return Refuse(value, {key: text for key, text in words.items() if key != "kind"})
 
@@ -214,14 +228,18 @@ def _canned(reader: _Reader, pointer: Pointer, value: Any) -> Plan:
     if "text" in value and "json" in value:
         raise source.fault(pointer, "canned has both text and json; expected one of them")
     kind = value.get("content_type", "application/json" if "json" in value else "text/plain; charset=utf-8")
-    if not isinstance(kind, str) or re.search("[\r\n\0]", kind):
+    if not isinstance(kind, str) or re.search(_CONTROL, kind):
         raise source.fault([*pointer, "content_type"], f"content_type is {files.describe(kind)}; expected a text")
+    if "json" in value:
+        _speakable(source, [*pointer, "json"], value["json"])
     body = json.dumps(value["json"], ensure_ascii=False) if "json" in value else value.get("text", "")
     if not isinstance(body, str):
         raise source.fault([*pointer, "text"], f"text is {files.describe(body)}; expected a text")
     return Canned(status, kind, body.encode("utf-8", "replace"))
 
 
+_FRAMING: Final = ("connection", "content-length", "transfer-encoding")
+_CONTROL: Final = r"[\x00-\x08\x0a-\x1f\x7f]"
 TEMPLATE_NAMES: Final = ("prompt", "model", "size")
 """What a revised_prompt may name in braces."""
 

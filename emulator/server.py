@@ -122,10 +122,10 @@ class Hall:
             entry.reply = dialect.render(entry.problem)
         codes = {finding.code: None for finding in entry.findings}
         answer = entry.choice.answer if entry.choice else scenario.DRAWN
-        headers = {**self._usual(), **_CORS, "X-Request-Id": request_id}
+        headers = {**self._usual(name), **_CORS, "X-Request-Id": request_id}
         if codes:
             headers["X-Emulator-Finding"] = ", ".join(codes)
-        outgoing = replace(entry.reply, headers=entry.reply.headers + answer.headers)
+        outgoing = _with_headers(entry.reply, headers, answer.headers)
         broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
         if answer.faults:
             from emulator import spoil
@@ -148,9 +148,9 @@ class Hall:
         response, _ = await wire.send(request, answer, {**self._usual(), **headers}, close=not request.content.is_eof())
         return response
 
-    def _usual(self) -> dict[str, str]:
-        """The headers that every answer has; the date comes from the emulator's clock."""
-        second = int(self.clock.now())
+    def _usual(self, name: str = "") -> dict[str, str]:
+        """The headers that every answer has; the date is the session's own."""
+        second = int(self.clock.now(name))
         if second != self._dated[0]:
             self._dated = (second, clock.http_date(second))
         return {"Date": self._dated[1], "Server": "image-api-emulator"}
@@ -240,6 +240,17 @@ def _session_name(raw: RawCall, prefix: str | None, key: str | None) -> tuple[st
         return session.name_of(raw, prefix, key), None
     except Problem as problem:
         return session.NOBODYS, problem
+
+
+def _with_headers(answer: Reply, usual: dict[str, str], scripted: tuple[tuple[str, str], ...]) -> Reply:
+    """`answer` with the scripted headers, which take the place of others of the same name, however that is written."""
+    if not scripted:
+        return answer
+    taken = {name.lower() for name, _ in scripted}
+    for name in [name for name in usual if name.lower() in taken]:
+        del usual[name]
+    kept = tuple(header for header in answer.headers if header[0].lower() not in taken)
+    return replace(answer, headers=kept + scripted)
 
 
 def _default_scenario(name: str | None) -> Scenario:

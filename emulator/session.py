@@ -42,7 +42,7 @@ class Sessions:
 
     async def open(self, name: str) -> Session:
         """The session `name` for one more call; it begins with its first."""
-        number = await self._memory.begin(name, self._clock.now())
+        number = await self._memory.begin(name, self._clock.base())
         return Session(name, number, Journal(self._memory, name))
 
     async def playing(self, name: str) -> Scenario:
@@ -51,7 +51,7 @@ class Sessions:
 
     async def play(self, name: str, scenario: Scenario | None) -> None:
         """Let the session `name` play `scenario` from its beginning; None: the server's default again."""
-        await self._memory.note(name, _SCENARIO, scenario, self._clock.now())
+        await self._memory.note(name, _SCENARIO, scenario, self._clock.base())
         await self._memory.restart(name)
 
     async def reset(self, name: str) -> None:

@@ -19,7 +19,7 @@ import openai
 import pytest
 
 from emulator import script
-from emulator.exchange import Canned, Draw, Problem, Refuse
+from emulator.exchange import Canned, Draw, Exhausted, Problem, Refuse
 from emulator.memory import Limits, ProcessMemory
 from emulator.scenario import Answer, Choice, Scenario, choose
 from tests.conftest import Served
@@ -61,6 +61,8 @@ def _word(answer: Answer) -> str:
             return "R"
         case Draw():
             return "D"
+        case Exhausted():
+            return "!"
 
 
 def _canned(*texts: str) -> str:
@@ -503,10 +505,6 @@ def test_a_refusal_can_be_worded_otherwise(player: Begin, gateway: str) -> None:
     assert (429, "mine", None) == (second.status_code, *(second.json()["error"][key] for key in ("type", "code")))
 
 
-not_yet = pytest.mark.xfail(reason="not so yet; the mark goes with the fix", strict=False)
-
-
-@not_yet
 def test_a_scripted_header_takes_the_place_of_the_usual_one(player: Begin) -> None:
     """In whatever case it is written, a header is sent once; `duplicate_header` is for sending two."""
     one = player()
@@ -515,7 +513,6 @@ def test_a_scripted_header_takes_the_place_of_the_usual_one(player: Begin) -> No
     assert [["text/plain"], ["mine"]] == [headers.get_list(name) for name in ("content-type", "x-request-id")]
 
 
-@not_yet
 def test_moving_the_clock_forgets_no_session(player: Begin) -> None:
     """A session's age is how long nobody used it, not how far a test has moved the clock."""
     one = player(clock=FROZEN)
@@ -525,21 +522,18 @@ def test_moving_the_clock_forgets_no_session(player: Begin) -> None:
     assert 2 == len(one.calls)
 
 
-@not_yet
 @pytest.mark.parametrize("session", ["no such/name", ""])
 def test_the_clock_of_a_session_that_cannot_be(player: Begin, session: str) -> None:
     """A name that no session can have is refused."""
     assert 400 == player(clock=FROZEN).advance("1h", session=session).status_code
 
 
-@not_yet
 def test_the_clock_of_the_latest_session(player: Begin) -> None:
     """`latest` is the session used last, here as everywhere."""
     one = player(clock=FROZEN)
     assert one.named() == one.advance("1h", session="latest").json()["session"]
 
 
-@not_yet
 def test_a_scripted_created_expires_no_link(player: Begin) -> None:
     """`created` is a member of the reply; a picture's URL is good for an hour from the call."""
     one = player()
@@ -547,7 +541,6 @@ def test_a_scripted_created_expires_no_link(player: Begin) -> None:
     assert 200 == one.http.get(one.call().json()["data"][0]["url"]).status_code
 
 
-@not_yet
 def test_the_journal_names_the_exhausted_rule(player: Begin) -> None:
     """A call that came too often has turn, rule, step and misses, as any other."""
     one = player()
@@ -559,7 +552,6 @@ def test_the_journal_names_the_exhausted_rule(player: Begin) -> None:
     )  # fmt: skip
 
 
-@not_yet
 def test_the_journal_has_the_time_of_its_session(player: Begin) -> None:
     """A latency moves the time of the calls behind it."""
     one = player(clock=FROZEN)
