@@ -336,7 +336,7 @@ async def test_faults_are_chained(
     if change is None:
         await line.ask(f"/{body}")
         await stage.runner.cleanup()
-        assert Seen(end="closed") == await line.answer()
+        assert await line.answer() in (Seen(end="closed"), Seen(end="reset"))  # as Python's version ends connections
     else:
         assert change(_healthy(body)) == await line.get(f"/{body}")
     line.leave()
