@@ -171,11 +171,11 @@ def _filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
 
 def _heeded(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Mapping[str, Any]:
     """The parameters that have an effect: of a plain file, which says little, also those that it does not know."""
-    return {
-        name: value
-        for name, value in params.items()
-        if name not in rules.ignored and (name in rules.parameters or not models.listed)
-    }
+    if rules.heard.issuperset(params):
+        return params
+    if not models.listed:
+        return {name: value for name, value in params.items() if name not in rules.ignored}
+    return {name: value for name, value in params.items() if name in rules.heard}
 
 
 def _count(params: Mapping[str, Any]) -> int:

@@ -54,6 +54,11 @@ class ModelRules:
         return {name: line[_MEANS].value for name, line in self.parameters.items() if _MEANS in line}
 
     @cached_property
+    def heard(self) -> frozenset[str]:
+        """The parameters that are known and have an effect."""
+        return frozenset(self.parameters) - self.ignored
+
+    @cached_property
     def ignored(self) -> frozenset[str]:
         """The parameters that are allowed but have no effect."""
         return frozenset(n for n, line in self.parameters.items() if _IGNORED in line and line[_IGNORED].value is True)

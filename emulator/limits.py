@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 from emulator.exchange import Call, Problem
 from emulator.memory import Counter
@@ -20,7 +21,7 @@ class Limits:
     images_per_minute: int | None = None
     images: int | None = None
 
-    @property
+    @cached_property
     def any(self) -> bool:
         """Whether anything is limited."""
         return any(getattr(self, one.name) is not None for one in fields(self))
