@@ -27,11 +27,12 @@ MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenA
 class Contract:
     """One gateway's contract; `keys` are the good API keys, None where any will do.
 
-    Schemas compile when they are first needed; `examine` compiles them all.
+    `marks` tells whether reserved keys are good beside them. Schemas compile when first needed; `examine` compiles all.
     """
 
-    def __init__(self, dialect: Dialect, keys: frozenset[str] | None = None) -> None:
+    def __init__(self, dialect: Dialect, keys: frozenset[str] | None = None, marks: bool = True) -> None:
         self.dialect = dialect
+        self._marks = marks
         self._keys = keys
         self._judges: dict[str, Judge] = {}
 
@@ -84,7 +85,7 @@ class Contract:
         source = self.dialect.credentials[0].source
         if key is None:
             raise Problem("missing_key", rule="security: a key is required", source=source)
-        if key.startswith(MARKED_KEY):  # a reserved key is good wherever keys are listed
+        if self._marks and key.startswith(MARKED_KEY):  # a reserved key is good wherever keys are listed
             return
         if key.startswith("sk-invalid") or (self._keys is not None and key not in self._keys):
             rule = "security: --keys" if self._keys is not None else "security: no key starts with sk-invalid"
@@ -154,8 +155,8 @@ def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> 
     if not rules.closed.value:
         for name in [name for name in body if name not in rules.parameters][:_MOST_FINDINGS]:
             yield Finding("unknown_parameter", f"{name!r} is not on the gateway's page", name)
-    for name in rules.ignored:
-        if name in body:
+    for name in body:  # in the body's order, so that a run repeats
+        if name in rules.ignored:
             yield Finding("parameter_ignored", f"{name!r} has no effect with {model or 'this model'}", name)
 
 

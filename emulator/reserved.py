@@ -28,7 +28,7 @@ class Reserved:
 
 
 def take(raw: RawCall, key: str | None) -> tuple[RawCall, Reserved | None]:
-    """`raw` without its marks, and the reserved value that counts; raises Problem for a header that means nothing."""
+    """`raw` without its marks, and the reserved value that counts; raises Problem where header or key mean nothing."""
     found: list[Reserved] = []
     if (said := raw.headers.get(MARKED_HEADER)) is not None:
         found.append(Reserved("header", said[:200], _from_header(said)))
@@ -38,8 +38,9 @@ def take(raw: RawCall, key: str | None) -> tuple[RawCall, Reserved | None]:
         raw = replace(raw, json=body)
     if key is not None and key.startswith(MARKED_KEY):
         word = key[len(MARKED_KEY) :].partition(".")[0]
-        if (scenario := meaning(word)) is not None:
-            found.append(Reserved("key", word, scenario))
+        if (scenario := meaning(word)) is None:  # the whole key is ours, so a slip in it must not pass for a good key
+            raise Problem("invalid_request", None, "bad_reserved_value", {"value": repr(word[:80])})
+        found.append(Reserved("key", word, scenario))
     return raw, found[0] if found else None
 
 

@@ -47,7 +47,8 @@ class Hall:
         self.settings = settings
         self.clock = clock.parse(settings.clock)
         keys = _good_keys(settings.keys)
-        contracts = [Contract(one, keys) for one in directory.read(settings.schema)]
+        self._marks = not settings.no_reserved_values
+        contracts = [Contract(one, keys, self._marks) for one in directory.read(settings.schema)]
         for contract in contracts:
             if contract.dialect.document.source.path.parent != files.schemas():
                 sum(contract.examine())  # a file of the user's own is checked before anything is answered
@@ -94,14 +95,14 @@ class Hall:
         dialect = destination.dialect
         raw = await wire.read(request, wire.path_of(request), GENERATE_LIMIT, self._bounds, self.clock.now())
         key = dialect.key(raw.headers)
-        name, misnamed = _session_name(raw, prefix, key)
+        name, misnamed = _session_name(raw, prefix, key, self._marks)
         opened = await self.sessions.open(name)
         request_id = self._request_id(name, opened.number)
         entry = Entry(opened.number, name, request_id, raw, key, self.clock.now(name), dialect)
         try:
             if misnamed is not None:
                 raise misnamed
-            if not self.settings.no_reserved_values and scenario.may_be_marked(raw, key):
+            if self._marks and scenario.may_be_marked(raw, key):
                 from emulator import reserved
 
                 raw, entry.reserved = reserved.take(raw, key)
@@ -234,10 +235,10 @@ async def _preflight(request: web.BaseRequest) -> Reply:
     return Reply(204, headers, (b"",))
 
 
-def _session_name(raw: RawCall, prefix: str | None, key: str | None) -> tuple[str, Problem | None]:
+def _session_name(raw: RawCall, prefix: str | None, key: str | None, marks: bool) -> tuple[str, Problem | None]:
     """The session of a call; one whose own name for it cannot be used is refused in nobody's session."""
     try:
-        return session.name_of(raw, prefix, key), None
+        return session.name_of(raw, prefix, key, marks), None
     except Problem as problem:
         return session.NOBODYS, problem
 

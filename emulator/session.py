@@ -75,10 +75,13 @@ def split(path: str) -> tuple[str | None, str]:
     return name, "/" + rest
 
 
-def name_of(raw: RawCall, prefix: str | None, key: str | None) -> str:
-    """The name of the session that a call belongs to; raises Problem where the caller's own name cannot be one."""
+def name_of(raw: RawCall, prefix: str | None, key: str | None, marks: bool) -> str:
+    """The name of the session that a call belongs to; raises Problem where the caller's own name cannot be one.
+
+    With `marks` a reserved key names its session behind its value.
+    """
     name = prefix if prefix is not None else raw.headers.get(HEADER)
-    if name is None and key is not None and key.startswith(MARKED_KEY):
+    if marks and name is None and key is not None and key.startswith(MARKED_KEY):
         name = key[len(MARKED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:
         return NOBODYS if key is None else digest(key)

@@ -145,3 +145,12 @@ def test_picture_tokens(quality: str, square: int, portrait: int, landscape: int
         assert (30, 3 * expected, 30 + 3 * expected) == (
             spent["input_tokens"], spent["output_tokens"], spent["total_tokens"],
         )  # fmt: skip
+
+
+def test_findings_come_in_the_bodys_order(contracts: dict[str, Contract]) -> None:
+    """Not in that of a set, which differs from process to process: a run repeats."""
+    ignored = ["watermark", "background", "style"]
+    for names in (ignored, ignored[::-1]):
+        values = {name: False if name == "watermark" else "x" for name in names}
+        call = _accept(contracts["geeknow"], {"model": "dall-e-2", "prompt": "x", **values})
+        assert names == [finding.param for finding in call.findings]

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from emulator import reserved
+from emulator.session import digest
 from tests.conftest import Served
 from tests.test_readme import README
 
@@ -89,10 +90,19 @@ def test_what_is_no_mark_stays(server: Served, prompt: str) -> None:
     assert {"prompt": prompt, "model": "a:b"} == server.calls()[-1]["given"]
 
 
-def test_they_can_be_switched_off(serve: Callable[..., Served]) -> None:
-    """With --no-reserved-values a mark is an ordinary part of the call."""
-    served = serve(no_reserved_values=True)
-    assert 200 == served.generate("ezmodel", {"prompt": "A cat [[rate-limit]]"}).status_code
+def test_they_can_be_switched_off(serve: Callable[..., Served], tmp_path: Any) -> None:
+    """With --no-reserved-values a mark is an ordinary part of the call, and a key passes only if it is listed."""
+    (tmp_path / "keys").write_text("sk-good\n")
+    served = serve(no_reserved_values=True, keys=str(tmp_path / "keys"))
+    assert 200 == served.generate("ezmodel", {"prompt": "A cat [[rate-limit]]"}, key="sk-good").status_code
+    assert 401 == served.generate("ezmodel", BODY, key="sk-emulator.happy.case-7").status_code
+    assert [digest("sk-emulator.happy.case-7")] == [served.calls()[-1]["session"]]
+
+
+def test_a_key_with_a_slip_is_no_good_key(server: Served) -> None:
+    """A reserved key whose value nobody knows is refused rather than taken for an ordinary one."""
+    reply = server.generate("ezmodel", BODY, key="sk-emulator.rate-limt")
+    assert (400, "bad_reserved_value") == (reply.status_code, reply.json()["error"]["code"])
 
 
 def test_the_sdk_meets_them(server: Served) -> None:
