@@ -50,8 +50,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("text", _blocks("sh"), ids=lambda text: text.split("\n")[0][:50])
-def test_commands_run(server: Served, folder: Path, text: str) -> None:
-    """Each shell example succeeds, and what it gets is no refusal."""
+def test_commands_run(serve: Callable[..., Served], folder: Path, text: str) -> None:
+    """Each shell example succeeds, and what it gets is no refusal; one moves the clock, so each has its own server."""
+    server = serve()
     server.generate("ezmodel", {"prompt": "A call to look at"})
     done = _run(["bash", "-euo", "pipefail", "-c", text.replace(ADDRESS, server.url)], folder)
     assert (0, "") == (done.returncode, done.stderr)
