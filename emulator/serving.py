@@ -14,7 +14,7 @@ from emulator.headstart import headstart
 from emulator.settings import BadUse, Settings
 
 if TYPE_CHECKING:
-    from emulator.server import Running
+    from emulator.listening import Running
 
 NAME: Final = "image-api-emulator"
 
@@ -24,7 +24,7 @@ def serve(chosen: Settings) -> int:
     with headstart():
         import asyncio
 
-        from emulator import server  # noqa: F401 - it is what takes the time
+        from emulator import listening  # noqa: F401 - it is what takes the time
     return asyncio.run(_serve(chosen))
 
 
@@ -33,13 +33,14 @@ async def _serve(chosen: Settings) -> int:
     import asyncio
     import signal
 
-    from emulator import server
+    from emulator import listening
     from emulator.console import Console
+    from emulator.server import Hall
 
     lines = None if chosen.quiet or chosen.ready_json else Console()
     try:
-        hall = server.Hall(chosen, lines.tell if lines else None)
-        running = await server.start(hall)
+        hall = Hall(chosen, lines.tell if lines else None)
+        running = await listening.start(hall)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadUse(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.server import Hall, Running, start
+from emulator.listening import Running, start
+from emulator.server import Hall
 from emulator.settings import Settings
 
 

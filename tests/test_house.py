@@ -29,10 +29,11 @@ ROWS: Final[list[set[str]]] = [
         "limits",
         "scenario",
         "script",
+        "answers",
     }
     | {"reserved", "player", "journal", "session"},
     {"wire", "spoil", "storage", "admin"},
-    {"server"},
+    {"server", "listening"},
     {"cli", "serving", "tools", "headstart", "console", "__init__", "__main__"},
 ]
 """Each row may import its own row and those above it."""
@@ -45,7 +46,7 @@ DOORS: Final[dict[str, set[str]]] = {
     "time": {"clock"},
     "datetime": {"clock"},
     "random": {"dice"},
-    "aiohttp": {"wire", "spoil", "server"},
+    "aiohttp": {"wire", "spoil", "server", "listening"},
     "argparse": {"settings", "cli", "tools"},
     "pytest": set(),
 }
