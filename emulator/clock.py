@@ -53,6 +53,10 @@ class Clock:
             del self._own[next(iter(self._own))]
         self._own[session] = self._own.get(session, 0.0) + seconds
 
+    def forget(self, session: str) -> None:
+        """Let `session` have the time that all have."""
+        self._own.pop(session, None)
+
 
 def parse(text: str) -> Clock:
     """The clock that `real`, `frozen:2026-01-01T00:00:00Z` or `scale:0.01` names; raises ValueError.

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from emulator.anatomy import BadSchema, live_rules
-from emulator.dialect import Dialect, ModelRules, Models, Operation
+from emulator.comparison import Comparison
+from emulator.dialect import Dialect, Operation
 from emulator.exchange import Breach, Call, Problem, RawCall, ReplyShape
 from emulator.files import BadFile
 from emulator.findings import Finding
+from emulator.models import ModelRules, Models
 from emulator.recipe import LARGEST_SIDE
 from emulator.scenario import MARKED_KEY
 from emulator.usage import TABLES
@@ -27,11 +29,19 @@ MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenA
 class Contract:
     """One gateway's contract; `keys` are the good API keys, None where any will do.
 
-    `marks` tells whether reserved keys are good beside them. Schemas compile when first needed; `examine` compiles all.
+    `marks` tells whether reserved keys are good beside them, `comparison` knows the other gateways. Schemas compile
+    when first needed; `examine` compiles all.
     """
 
-    def __init__(self, dialect: Dialect, keys: frozenset[str] | None = None, marks: bool = True) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        keys: frozenset[str] | None = None,
+        marks: bool = True,
+        comparison: Comparison | None = None,
+    ) -> None:
         self.dialect = dialect
+        self._comparison = comparison or Comparison()
         self._marks = marks
         self._keys = keys
         self._judges: dict[str, Judge] = {}
@@ -56,22 +66,50 @@ class Contract:
                     raise BadFile(f"{path}: {operation.method} {operation.path} has no live rule in {rules.ref}")
                 yield live
 
-    def accept(self, raw: RawCall, operation: Operation, key: str | None) -> Call:
-        """`raw` understood as `operation`; raises Problem."""
+    def accept(self, raw: RawCall, operation: Operation, key: str | None, report_only: bool = False) -> Call:
+        """`raw` understood as `operation`; raises Problem.
+
+        With `report_only` a breach that leaves something to answer is a finding, and the parameters in question count
+        as not given.
+        """
         self._authenticate(key)
         if operation.models is None:
             listing = operation.example if operation.example is not None else {"object": "list", "data": []}
             return Call(operation.name, None, {}, {}, {}, 0, (0, 0), ReplyShape(), (), listing)
         body = _body(raw, operation.limit)
-        model, rules = _choose(operation.models, body)
-        findings = [*_duplicates(raw), *_findings(body, rules, model)]
-        if broken := self._judge(rules.ref).verdict(body):
-            raise _problem(broken[0], findings, model)
-        params = _filled(body, rules)
+        findings = list(_duplicates(raw))
+        try:
+            model, rules = _choose(operation.models, body)
+        except Problem as problem:
+            self._breached(problem, findings, report_only)
+            model, rules = _nearest(operation.models, body)
+        findings += _findings(body, rules, model)
+        broken = self._judge(rules.ref).verdict(body)
+        for one in broken:
+            self._breached(_problem(one, findings, model), findings, report_only)
+        params = _filled(_without(body, broken) if broken else body, rules)
         heeded = _heeded(params, rules, operation.models)
         pixels = _pixels(heeded.get("size"), findings)
-        count = _count(heeded)
+        try:
+            count = _count(heeded)
+        except Problem as problem:
+            self._breached(problem, findings, report_only)
+            count = 1
+        findings += self._defaults(body, rules, model)
         return Call(operation.name, model, body, params, heeded, count, pixels, rules.reply, tuple(findings))
+
+    def _breached(self, problem: Problem, findings: list[Finding], report_only: bool) -> None:
+        """Raise `problem`, or with `report_only` note what the answer would have been."""
+        if not report_only:
+            raise problem
+        status, message = self.dialect.render(problem).status, self.dialect.wording.message(problem)
+        findings.append(Finding("would_be_refused", f"refused but for report-only: {status} {message}", problem.param))
+
+    def _defaults(self, body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
+        """What is worth knowing about parameters that could have been given."""
+        for name, others in self._comparison.differing(self.dialect.name, model, rules).items():
+            if name in rules.parameters and name not in body:
+                yield Finding("default_differs", f"{name!r} is not given: {others}", name)
 
     def _judge(self, ref: str) -> Judge:
         judge = self._judges.get(ref)
@@ -150,14 +188,32 @@ def _duplicates(raw: RawCall) -> Iterator[Finding]:
         yield Finding("duplicate_key", f"the body gives {key!r} twice; the last one counts", key)
 
 
+def _nearest(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
+    """The model and the rules that stand in for those of a model that cannot be told."""
+    rules = models.otherwise or models.listed.get(models.default or "") or next(iter(models.listed.values()))
+    named = body.get("model")
+    return named if isinstance(named, str) else models.default, rules
+
+
+def _without(body: Mapping[str, Any], broken: Sequence[Broken]) -> Mapping[str, Any]:
+    """`body` without the parameters that break a rule; a number of pictures that can be drawn stays."""
+    names = {re.split(r"[.\[]", one.param)[0] for one in broken}
+    wanted = body.get("n")
+    if wanted.__class__ is int and 1 <= wanted <= MOST_PICTURES:
+        names.discard("n")
+    return {name: value for name, value in body.items() if name not in names}
+
+
 def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
-    """What is worth knowing about parameters that are allowed."""
+    """What is worth knowing about parameters that are allowed, in the body's order, so that a run repeats."""
     if not rules.closed.value:
         for name in [name for name in body if name not in rules.parameters][:_MOST_FINDINGS]:
             yield Finding("unknown_parameter", f"{name!r} is not on the gateway's page", name)
-    for name in body:  # in the body's order, so that a run repeats
+    for name in body:
         if name in rules.ignored:
             yield Finding("parameter_ignored", f"{name!r} has no effect with {model or 'this model'}", name)
+        if name in rules.deprecated:
+            yield Finding("deprecated_parameter", f"{name!r} is deprecated", name)
 
 
 def _filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:

@@ -34,6 +34,18 @@ FINDINGS: Final[dict[str, str]] = {
         "The parameter is allowed but has no effect with this model, so the client does not get what it asks for. "
         "Leave it out for this model."
     ),
+    "deprecated_parameter": (
+        "The parameter is marked as deprecated: it works today, and the gateway means to take it away. Look for what "
+        "its page names in its place."
+    ),
+    "default_differs": (
+        "A parameter that was left out counts for one thing at this gateway and for another elsewhere. Send it, if it "
+        "matters where the client may move to."
+    ),
+    "would_be_refused": (
+        "The call breaks the gateway's contract, and was answered only because of report-only. The real gateway "
+        "refuses it; the message says how."
+    ),
     "duplicate_key": (
         "The JSON body gives a key twice. The last value wins here and in most gateways, but the JSON standard "
         "promises nothing. Send each key once."

@@ -83,6 +83,10 @@ class Memory(Counter, Protocol[Kept]):
         """Forget the entries and counts of `session`, and begin its numbers anew; notes stay."""
         ...
 
+    async def forget(self, session: str) -> None:
+        """Forget everything about `session`, as if it had never been."""
+        ...
+
     async def sessions(self) -> Sequence[Summary]:
         """All sessions, the longest unused first."""
         ...
@@ -143,6 +147,11 @@ class ProcessMemory(Memory[Kept]):
             shelf.entries.clear()
             shelf.counts.clear()
             shelf.calls = 0
+
+    async def forget(self, session: str) -> None:
+        """Forget everything about `session`, as if it had never been."""
+        if (shelf := self._shelves.pop(session, None)) is not None:
+            self._bytes -= sum(entry.weight for entry in shelf.entries)
 
     def _shelf(self, session: str, now: float) -> _Shelf[Kept]:
         """The session's own place, made where it is new."""

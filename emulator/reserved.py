@@ -7,7 +7,7 @@ call with a mark is judged as the same call without it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,33 +15,46 @@ from emulator import dice, faults, script
 from emulator.exchange import KINDS, Problem, RawCall, Refuse
 from emulator.faults import FAULTS
 from emulator.matching import When
-from emulator.scenario import MARKED_HEADER, MARKED_KEY, Answer, Rule, Scenario
+from emulator.scenario import DRAWN, MARKED_HEADER, MARKED_KEY, NEUTRAL, Answer, Rule, Scenario
 
 
 @dataclass(frozen=True)
 class Reserved:
-    """A reserved value: which door it came in by, as it was written, and what is played for this call."""
+    """A reserved value: which door it came in by, as it was written, and what is played for this call.
+
+    `scenario` is None where the session's own is played; `report_only` is None where the session's own wish counts.
+    """
 
     door: str
     value: str
-    scenario: Scenario
+    scenario: Scenario | None
+    report_only: bool | None = None
 
 
 def take(raw: RawCall, key: str | None) -> tuple[RawCall, Reserved | None]:
     """`raw` without its marks, and the reserved value that counts; raises Problem where header or key mean nothing."""
     found: list[Reserved] = []
     if (said := raw.headers.get(MARKED_HEADER)) is not None:
-        found.append(Reserved("header", said[:200], _from_header(said)))
+        found.append(_from_header(said))
     body = dict(raw.json) if isinstance(raw.json, Mapping) else None
     if body is not None:
         found += _from_prompt(body) + _from_model(body)
         raw = replace(raw, json=body)
     if key is not None and key.startswith(MARKED_KEY):
         word = key[len(MARKED_KEY) :].partition(".")[0]
+        if word == NEUTRAL:
+            return raw, _counting(found)
         if (scenario := meaning(word)) is None:  # the whole key is ours, so a slip in it must not pass for a good key
             raise Problem("invalid_request", None, "bad_reserved_value", {"value": repr(word[:80])})
         found.append(Reserved("key", word, scenario))
-    return raw, found[0] if found else None
+    return raw, _counting(found)
+
+
+def _counting(found: Sequence[Reserved]) -> Reserved | None:
+    """The first of `found`, which plays what the next plays where it only says how to judge."""
+    if len(found) > 1 and found[0].scenario is None:
+        return replace(found[0], scenario=found[1].scenario)
+    return found[0] if found else None
 
 
 def values() -> Mapping[str, str]:
@@ -91,9 +104,9 @@ def _from_model(body: dict[str, Any]) -> list[Reserved]:
     return [Reserved("model", word, scenario)]
 
 
-def _from_header(said: str) -> Scenario:
+def _from_header(said: str) -> Reserved:
     """What `refuse=rate_limit; latency=2s` asks for."""
-    answer, played = Answer(), None
+    answer, played, report_only = Answer(), None, None
     for part in filter(None, (part.strip() for part in said.split(";"))):
         key, _, value = (word.strip() for word in part.partition("="))
         try:
@@ -105,11 +118,16 @@ def _from_header(said: str) -> Scenario:
                 answer = replace(answer, latency=dice.read(value))
             elif key == "scenario" and value in script.shelf():
                 played = script.named(value)
+            elif key.replace("_", "-") == "report-only" and value in _SWITCH:
+                report_only = _SWITCH[value]
             else:
                 raise ValueError(part)
         except ValueError:
             raise Problem("invalid_request", None, "bad_reserved_value", {"value": repr(part[:80])}) from None
-    return played or _always("header", answer)
+    if played is None and answer != DRAWN:
+        played = _always("header", answer)
+    return Reserved("header", said[:200], played, report_only)
 
 
+_SWITCH: Final = {"": True, "true": True, "false": False}
 _NOT_BY_A_WORD: Final = ("invalid_request",)  # it needs to be said what is invalid: break the contract instead

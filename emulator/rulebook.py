@@ -9,8 +9,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from emulator.dialect import Dialect, ModelRules
+from emulator.dialect import Dialect
 from emulator.exchange import SOURCES
+from emulator.models import ModelRules
 from emulator.openapi import Document
 
 Row = tuple[str, str, str, str]

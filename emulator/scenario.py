@@ -134,7 +134,7 @@ def may_be_marked(raw: RawCall, key: str | None) -> bool:
         MARKED_HEADER in raw.headers
         or (isinstance(prompt, str) and "[[" in prompt)
         or (isinstance(model, str) and ":" in model)
-        or (key is not None and key.startswith(MARKED_KEY))
+        or (key is not None and key.startswith(MARKED_KEY) and not key.startswith(_NEUTRAL_KEY))
     )
 
 
@@ -147,6 +147,8 @@ class _Headers(dict[str, str]):
 
 MARKED_HEADER: Final = "X-Emulator"
 MARKED_KEY: Final = "sk-emulator."
+NEUTRAL: Final = "session"  # sk-emulator.session.case-7 names its session, and nothing goes wrong
+_NEUTRAL_KEY: Final = f"{MARKED_KEY}{NEUTRAL}."
 DRAWN: Final = Answer()
 UNSCRIPTED: Final = Choice(DRAWN, 0)
 HAPPY: Final = Scenario("happy", "Every call is answered.")

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from emulator import admin, clock, directory, files, scenario, session, storage, wire
 from emulator.admin import Admin
+from emulator.comparison import Comparison
 from emulator.contract import Contract
 from emulator.dialect import GENERATE_LIMIT
 from emulator.directory import Destination, Directory
@@ -46,7 +47,9 @@ class Hall:
         self.clock = clock.parse(settings.clock)
         keys = _good_keys(settings.keys)
         self._marks = not settings.no_reserved_values
-        contracts = [Contract(one, keys, self._marks) for one in directory.read(settings.schema)]
+        dialects = directory.read(settings.schema)
+        comparison = Comparison(dialects)
+        contracts = [Contract(one, keys, self._marks, comparison) for one in dialects]
         for contract in contracts:
             if contract.dialect.document.source.path.parent != files.schemas():
                 sum(contract.examine())  # a file of the user's own is checked before anything is answered
@@ -107,8 +110,9 @@ class Hall:
                 entry.raw = raw
             operation = destination.operation(raw.method)
             entry.operation = operation.name
-            entry.call = destination.contract.accept(raw, operation, key)
-            playing = entry.reserved.scenario if entry.reserved else await self.sessions.playing(name)
+            report_only = await self._reports_only(entry)
+            entry.call = destination.contract.accept(raw, operation, key, report_only)
+            playing = (entry.reserved and entry.reserved.scenario) or await self.sessions.playing(name)
             entry.choice = await self.player.play(playing, entry.call, raw, dialect, name)
             place = Place(name, raw.origin, request_id)
             entry.reply = await self.composer.compose(entry.call, entry.choice.answer.plan, dialect, place)
@@ -138,6 +142,13 @@ class Hall:
         if self._tell is not None:
             self._tell(entry)
         return response
+
+    async def _reports_only(self, entry: Entry) -> bool:
+        """Whether a breach of the contract is only reported: as the call says, else its session, else the server."""
+        said = entry.reserved.report_only if entry.reserved else None
+        if said is None:
+            said = (await self.sessions.settings(entry.session)).report_only
+        return self.settings.report_only if said is None else said
 
     async def _aside(
         self, request: web.BaseRequest, answering: Awaitable[Reply], headers: Mapping[str, str]

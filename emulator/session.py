@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from emulator.clock import Clock
 from emulator.exchange import Problem, RawCall
@@ -29,6 +29,13 @@ class Session:
     name: str
     number: int
     journal: Journal
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """What a session wants otherwise than its server; None: as the server."""
+
+    report_only: bool | None = None
 
 
 class Sessions:
@@ -53,6 +60,21 @@ class Sessions:
         """Let the session `name` play `scenario` from its beginning; None: the server's default again."""
         await self._memory.note(name, _SCENARIO, scenario, self._clock.base())
         await self._memory.restart(name)
+
+    async def settings(self, name: str) -> SessionSettings:
+        """What the session `name` wants otherwise than the server."""
+        return await self._memory.noted(name, _SETTINGS) or AS_THE_SERVER
+
+    async def set(self, name: str, **changes: Any) -> SessionSettings:
+        """Let the session `name` have `changes`, fields of SessionSettings; what it wants then."""
+        settings = replace(await self.settings(name), **changes)
+        await self._memory.note(name, _SETTINGS, settings, self._clock.base())
+        return settings
+
+    async def forget(self, name: str) -> None:
+        """Forget everything about the session `name`, as if it had never been."""
+        await self._memory.forget(name)
+        self._clock.forget(name)
 
     async def reset(self, name: str) -> None:
         """Forget the calls of the session `name`, and begin its numbers and its scenario anew."""
@@ -101,4 +123,6 @@ def digest(key: str) -> str:
 
 
 _SCENARIO: Final = "scenario"
+_SETTINGS: Final = "settings"
+AS_THE_SERVER: Final = SessionSettings()
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -88,6 +88,9 @@ class Settings:
         None, "script that sessions play unless told otherwise: a file, or a ready-made one's name", metavar="NAME|FILE"
     )
     no_reserved_values: bool = _setting(False, "take marks such as [[rate-limit]] in calls for what they are", _switch)
+    report_only: bool = _setting(
+        False, "answer what the contract would refuse, and record the refusal as a finding", _switch
+    )
     seed: int = _setting(0, "decides pictures, ids and rewritten prompts; random draws one and prints it", _seed, "N")
     clock: str = _setting("real", "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z", _clock, "CLOCK")
     keys: str | None = _setting(

@@ -16,12 +16,25 @@ ROOMS: Final = {path.stem: path for path in sorted(HOUSE.glob("*.py"))}
 
 ROWS: Final[list[set[str]]] = [
     {"exchange", "recipe", "settings", "files", "findings", "clock", "dice", "jsontext"},
-    {"translation", "openapi", "wording", "dialect", "glyphs", "landscape", "easel", "picture", "memory", "matching"},
+    {
+        "translation",
+        "openapi",
+        "wording",
+        "models",
+        "dialect",
+        "glyphs",
+        "landscape",
+        "easel",
+        "picture",
+        "memory",
+        "matching",
+    },
     {
         "usage",
         "anatomy",
         "verdict",
         "contract",
+        "comparison",
         "rulebook",
         "directory",
         "gallery",

@@ -11,8 +11,8 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from emulator import dialect, files
-from emulator.dialect import ModelRules, Models
 from emulator.exchange import SOURCES
+from emulator.models import ModelRules, Models
 
 SHIPPED: Final = sorted(files.schemas().glob("*.yaml"))
 WORDS_ONLY: Final = frozenset({"description", "title", "examples", "x-emulator-breach", "x-emulator-source"})
