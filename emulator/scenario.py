@@ -67,12 +67,20 @@ class Rule:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A script: rules in their order, and what a session may spend."""
+    """A script: rules in their order, and what a session may spend.
+
+    `edition` counts how often its file was read anew: each edition is played from its beginning.
+    """
 
     name: str
     about: str = ""
     rules: tuple[Rule, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    edition: int = 0
+
+    def counter(self, number: int) -> str:
+        """The name under which a session's progress through the rule `number`, from 0, is counted."""
+        return f"{self.name} {self.edition} {number}"
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
         if rule.chance < 1 and not dice.chance(rule.chance, seed, session, number, turn):
             misses.append(Miss(rule.name, (Difference("chance", f"{rule.chance} of all calls", "sat out"),)))
             continue
-        step = await counter.count(session, f"{scenario.name} {number}")
+        step = await counter.count(session, scenario.counter(number))
         if (answer := rule.answer(step)) is not None:
             return Choice(answer, turn, rule.name, step, tuple(misses))
         if rule.then == "refuse":

@@ -5,9 +5,10 @@ Every complaint is one line with file and line, what was read, and what was expe
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from emulator.files import Source
 from emulator.limits import Limits
 from emulator.matching import When
 from emulator.scenario import THENS, Rule, Scenario
+
+log = logging.getLogger("emulator")
 
 
 def read(path: Path) -> Scenario:
@@ -31,17 +34,56 @@ def parse(text: str, path: Path) -> Scenario:
 
 def named(name: str) -> Scenario:
     """The ready-made scenario `name`, else the one in the file of that name; raises BadFile."""
-    shipped = files.scenarios() / f"{name}.yaml"
-    if re.fullmatch(r"[a-z0-9-]+", name) and shipped.is_file():
+    if (shipped := _shipped(name)) is not None:
         return read(shipped)
     if not Path(name).exists() and not name.endswith((".yaml", ".yml")):
         raise files.BadFile(f"{name!r} is neither a file nor a ready-made scenario; those are {', '.join(shelf())}")
     return read(Path(name))
 
 
+class Watched:
+    """A scenario that is read anew when its file has changed; a file that became bad leaves the last good one."""
+
+    def __init__(self, name: str) -> None:
+        """Read the scenario `name` as `named` does; raises BadFile."""
+        self._scenario = named(name)
+        self._path = None if _shipped(name) else Path(name)
+        self._stamp = self._stamped()
+
+    def current(self) -> Scenario:
+        """The scenario as its file has it now; a bad file is told once, in the log."""
+        if (stamp := self._stamped()) != self._stamp:
+            self._stamp = stamp
+            try:
+                assert self._path is not None
+                found = replace(read(self._path), edition=self._scenario.edition)
+                if found != self._scenario:
+                    self._scenario = replace(found, edition=found.edition + 1)
+                    log.warning("%s has changed and is played from its beginning", self._path)
+            except files.BadFile as error:
+                log.warning("%s; the last good edition goes on", error)
+        return self._scenario
+
+    def _stamped(self) -> tuple[int, ...]:
+        """What changes with the file; a ready-made scenario does not change."""
+        if self._path is None:
+            return ()
+        try:
+            found = self._path.stat()
+        except OSError:
+            return (0,)
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def shelf() -> list[str]:
     """The names of the ready-made scenarios."""
     return sorted(path.stem for path in files.scenarios().glob("*.yaml"))
+
+
+def _shipped(name: str) -> Path | None:
+    """The file of the ready-made scenario `name`."""
+    path = files.scenarios() / f"{name}.yaml"
+    return path if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file() else None
 
 
 def _scenario(source: Source) -> Scenario:

@@ -204,12 +204,12 @@ def _with_headers(answer: Reply, usual: dict[str, str], scripted: tuple[tuple[st
     return replace(answer, headers=kept + scripted)
 
 
-def _default_scenario(name: str | None) -> Scenario:
+def _default_scenario(name: str | None) -> Callable[[], Scenario]:
     if name is None:
-        return scenario.HAPPY
+        return lambda: scenario.HAPPY
     from emulator import script  # a server without a script need not load what reads one
 
-    return script.named(name)
+    return script.Watched(name).current
 
 
 def _good_keys(path: str | None) -> frozenset[str] | None:

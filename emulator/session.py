@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -41,8 +41,8 @@ class SessionSettings:
 class Sessions:
     """All sessions of one server."""
 
-    def __init__(self, memory: Memory[Entry], clock: Clock, default: Scenario) -> None:
-        """`default` is what a session plays that was told nothing else."""
+    def __init__(self, memory: Memory[Entry], clock: Clock, default: Callable[[], Scenario]) -> None:
+        """`default` tells what a session plays that was told nothing else; it may be another from call to call."""
         self._memory = memory
         self._clock = clock
         self._default = default
@@ -54,7 +54,7 @@ class Sessions:
 
     async def playing(self, name: str) -> Scenario:
         """The scenario of the session `name`."""
-        return await self._memory.noted(name, _SCENARIO) or self._default
+        return await self._memory.noted(name, _SCENARIO) or self._default()
 
     async def play(self, name: str, scenario: Scenario | None) -> None:
         """Let the session `name` play `scenario` from its beginning; None: the server's default again."""

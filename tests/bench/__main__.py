@@ -20,7 +20,7 @@ from typing import Final
 
 from tests.bench.figures import Aim, Figure, table
 from tests.bench.load import NUMBER, Result
-from tests.bench.servers import CONNECTIONS, Failed, Server, Shot, drawn, first_answer, load, serving
+from tests.bench.servers import CONNECTIONS, Failed, Server, Shot, drawn, first_answer, load, play, serving
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,18 @@ class Scale:
 
 @dataclass(frozen=True)
 class Load:
-    """A row of calls: the ratio is to the bare handler, or to our own answers to `beside`."""
+    """A row of calls: the ratio is to the bare handler, or to our own answers to `beside`.
+
+    `script` is what the session of `shot` plays.
+    """
 
     title: str
     shot: Shot
     beside: Shot | None = None
     pace: Aim | None = None
     slowest: Aim | None = None
+    cost: Aim | None = None
+    script: str | None = None
 
 
 class Track:
@@ -55,6 +60,8 @@ class Track:
         """Three figures of `row`: calls a second, the slowest hundredth, and CPU."""
         ours, ref = self._servers
         beside, against = (ref, GENERATE) if row.beside is None else (ours, row.beside)
+        if row.script is not None:
+            play(ours, _SESSION, row.script)
         for server, shot in ((beside, against), (ours, row.shot)):
             self._round(server, shot, _WARM_UP)
         pairs = [
@@ -71,7 +78,7 @@ class Track:
         return [
             figure("calls/s", lambda one: one[0].calls / one[0].seconds, row.pace, size),
             figure("p99 ms", lambda one: 1000 * one[0].slowest, row.slowest, ""),
-            figure("CPU µs a call", lambda one: one[1], None, ""),
+            figure("CPU µs a call", lambda one: one[1], row.cost, ""),
         ]
 
     def _round(self, server: Server, shot: Shot, seconds: float) -> tuple[Result, float]:
@@ -195,8 +202,18 @@ _OWN: Final = f"{_PROMPT}, {NUMBER}"
 _BODY: Final = {"model": "dall-e-3", "prompt": _PROMPT, "n": 1, "size": "1024x1024", "quality": "standard"}
 _B64: Final = {**_BODY, "response_format": "b64_json"}
 _SMALL: Final = {"model": "dall-e-2", "prompt": _PROMPT, "size": "512x512", "response_format": "b64_json"}
+_FIVE_RULES: Final = """\
+rules:
+  - {when: {prompt: {contains: weapon}}, answers: {refuse: moderation}}
+  - {when: {model: [gpt-image-1, dall-e-2]}, answers: {refuse: overloaded}}
+  - {when: {n: {at_least: 2}, size: {not: 1024x1024}}, answers: {refuse: rate_limit}}
+  - {when: {headers: {x-team: blue}}, answers: {refuse: forbidden}}
+  - answers: [draw]
+"""
+_SESSION: Final = "scripted"
 GENERATE: Final = Shot("POST", _PATH, {**_BODY, "response_format": "url"})
 UNIQUE: Final = Shot("POST", _PATH, {**_BODY, "prompt": _OWN, "response_format": "url"})
+SCRIPTED: Final = Shot("POST", f"/s/{_SESSION}{_PATH}", {**_BODY, "response_format": "url"})
 REFUSED: Final = Shot("POST", _PATH, {**_BODY, "size": "1024x1025"}, 400)
 HEALTH: Final = Shot("GET", "/_emulator/health")
 LOADS: Final = {
@@ -207,6 +224,9 @@ LOADS: Final = {
     "cached-large": Load("b64_json, cached, 1024²", Shot("POST", _PATH, _B64), GENERATE),
     "new-small": Load("b64_json, new each time, 512²", Shot("POST", _PATH, {**_SMALL, "prompt": _OWN})),
     "new": Load("b64_json, new each time, 1024²", Shot("POST", _PATH, {**_B64, "prompt": _OWN})),
+    "scripted": Load(
+        "call under a five-rule scenario", SCRIPTED, GENERATE, cost=Aim("≤", 1.25), script=_FIVE_RULES
+    ),
     "models": Load("GET models", Shot("GET", "/v1/models")),
 }  # fmt: skip
 OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory}

@@ -91,6 +91,17 @@ def serving(who: Who) -> Iterator[Server]:
         yield Server(who, process.pid, json.loads(line)["port"])
 
 
+def play(server: Server, session: str, script: str) -> None:
+    """Let `session` of `server` play `script`, a scenario in YAML."""
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_PATIENCE)
+    headers = {"Content-Type": "application/yaml"}
+    line.request("PUT", f"/_emulator/sessions/{session}/scenario", script.encode(), headers)
+    answer = line.getresponse()
+    if answer.status != 200:
+        raise Failed(f"{server.who}: the script was answered with {answer.status}: {answer.read()[:200]!r}")
+    line.close()
+
+
 def load(server: Server, shot: Shot, **how: Any) -> tuple[Result, float]:
     """Load `server` with `shot` as the fields `how` of a Job say; the result, and its CPU microseconds a call."""
     job = Job(server.port, CONNECTIONS, shot.text(server.port), **how)
