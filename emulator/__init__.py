@@ -1,16 +1,20 @@
 """Image API Emulator: a local stand-in for OpenAI-compatible image-generation gateways.
 
-`inspect(data)` reads back what a picture of the emulator says of itself. Nothing heavy is loaded by importing this.
+`Emulator` runs one in this process, `ImageApi` is a session on one that runs elsewhere, `inspect` reads back what a
+picture says of itself, and what goes wrong is an `EmulatorError`. Nothing heavy is loaded by importing this.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emulator.client import ImageApi
+    from emulator.connection import EmulatorError
+    from emulator.embedded import Emulator
     from emulator.picture import Inspection
 
-__all__ = ["inspect"]
+__all__ = ["Emulator", "EmulatorError", "ImageApi", "inspect"]
 
 
 def inspect(data: bytes) -> Inspection:
@@ -24,3 +28,26 @@ def inspect(data: bytes) -> Inspection:
     from emulator import picture
 
     return picture.inspect(data)
+
+
+if not TYPE_CHECKING:  # who checks types knows the names from above, and so finds a slip in one
+
+    def __getattr__(name: str) -> Any:
+        """The classes named above, each loaded when it is first asked for."""
+        if name == "Emulator":
+            from emulator import embedded
+
+            return embedded.Emulator
+        if name == "EmulatorError":
+            from emulator import connection
+
+            return connection.EmulatorError
+        if name == "ImageApi":
+            from emulator import client
+
+            return client.ImageApi
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,240 +1,165 @@
-"""The emulator's own paths, /_emulator/…: health, sessions with their calls and scenarios, and the clock.
+"""The emulator's own paths, /_emulator/…: who may ask, which way is meant, and whether it is asked rightly.
 
-They show what clients sent, so they answer only to this machine's own tools: a foreign Host or Origin is refused, which
-keeps web pages out even when they rebind a name to this address.
+They show what clients sent, so the guard stands before every one of them. What is done is in *admin_server* and
+*admin_sessions*; admin.yaml describes it to people, and to *manual*, which holds requests against it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import unquote
 
-from emulator import clock, dice, files, jsontext
-from emulator.clock import Clock
+from emulator import admin_server as server
+from emulator import admin_sessions as sessions
+from emulator import jsontext
+from emulator.admin_request import PREFIX, Asked, Function, Rooms, Stream, Wrong, refused
 from emulator.exchange import RawCall, Reply
-from emulator.journal import Entry
-from emulator.scenario import Scenario
-from emulator.session import LATEST, Sessions, can_name
+from emulator.guard import Stranger
+from emulator.jsontext import BadJson
 
-PREFIX: Final = "/_emulator"
+log = logging.getLogger("emulator")
+Body = Literal["none", "json", "own"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way that can be gone: its function, and whether it takes a JSON body or one that it reads on its own."""
+
+    method: str
+    path: str
+    function: Function
+    body: Body = "none"
 
 
 class Admin:
-    """The emulator's own paths of one server; `hosts` are names beside loopback under which it may be asked."""
+    """The emulator's own paths of one server."""
 
-    def __init__(self, sessions: Sessions, clock: Clock, about: Mapping[str, Any], hosts: Sequence[str]) -> None:
-        """`about` is what /health tells beside its status."""
-        self._sessions = sessions
-        self._clock = clock
-        self._about = about
-        self._hosts = _LOOPBACK | {host.lower() for host in hosts}
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
 
-    async def answer(self, raw: RawCall) -> Reply:
+    async def answer(self, raw: RawCall) -> Reply | Stream:
         """The reply to a request for a path that starts with PREFIX."""
-        if stranger := self._stranger(raw.headers):
-            return _error(403, stranger)
-        path = raw.path.removeprefix(PREFIX).strip("/")
-        method = "GET" if raw.method == "HEAD" else raw.method
+        path = "/" + raw.path.removeprefix(PREFIX).strip("/")
         try:
-            answer = await (self._read(path) if method == "GET" else self._change(method, path, raw))
-        except _BadRequest as error:
-            return _error(400, str(error))
-        if answer is not None:
-            return answer
-        possible = [way.split()[0] for way in WAYS if _leads(way, path)]
-        if possible:
-            words = ", ".join(possible)
-            return _error(405, f"{raw.method} is not possible here; {words} is", (("Allow", words),))
-        return _error(404, f"{raw.path[:200]} is not here; known are {'; '.join(WAYS)}")
+            self._rooms.guard.examine(raw.headers, public=path == "/health")
+            way, names = _way(raw, path)
+            return await way.function(self._rooms, await self._asked(raw, way, names))
+        except Stranger as stranger:
+            known = (("WWW-Authenticate", 'Bearer realm="emulator"'),) if stranger.status == 401 else ()
+            return refused(stranger.status, str(stranger), known)
+        except Wrong as wrong:
+            return refused(wrong.status, str(wrong), (("Allow", wrong.allow),) if wrong.allow else (), wrong.param)
+        except Exception:  # a bug of ours: said here, for what answers the others' bugs is open to web pages
+            log.exception("%s %s failed", raw.method, path[:200])
+            return refused(500, "the emulator failed; its log says why")
 
-    async def _read(self, path: str) -> Reply | None:
-        """What a GET of `path` shows; None if there is nothing to GET."""
-        match path.split("/"):
-            case ["health"]:
-                return _json(200, {"status": "ok", "version": _version(), **self._about})
-            case ["sessions"]:
-                return await self._list()
-            case ["sessions", name, "calls"]:
-                return await self._calls(await self._real(name), whole=True)
-            case ["sessions", name, "calls", "latest"]:
-                return await self._calls(await self._real(name), whole=False)
-            case ["sessions", name, "scenario"]:
-                return await self._playing(await self._real(name))
-        return None
+    async def _asked(self, raw: RawCall, way: Way, names: Mapping[str, str]) -> Asked:
+        """What is asked, held against the description; raises Wrong."""
+        if raw.trouble is not None:
+            raise Wrong(*_trouble(raw))
+        if raw.duplicates:
+            raise Wrong(400, f"{raw.duplicates[0][:100]!r} is given twice in the body", raw.duplicates[0][:100])
+        if way.body == "none" and raw.body not in (b"", b"{}"):
+            raise Wrong(400, f"{way.method} {PREFIX}{way.path} takes no body")
+        if not raw.query and way.body != "json":
+            return Asked(raw, names, {}, {})
+        return await asyncio.to_thread(self._held, raw, way, names)  # the first one reads the description
 
-    async def _change(self, method: str, path: str, raw: RawCall) -> Reply | None:
-        """What another method does to `path`; None if it can do nothing."""
-        match method, *path.split("/"):
-            case "PUT", "sessions", name, "scenario":
-                name = await self._target(name)
-                await self._sessions.play(name, _scenario(raw))
-                return await self._playing(name)
-            case "DELETE", "sessions", name, "scenario":
-                name = await self._target(name)
-                await self._sessions.play(name, None)
-                return await self._playing(name)
-            case "POST", "sessions", name, "reset":
-                name = await self._target(name)
-                await self._sessions.reset(name)
-                return _json(200, {"session": name, "calls": 0})
-            case "POST", "clock":
-                return await self._advance(_mapping(raw, ("advance", "session")))
-        return None
+    def _held(self, raw: RawCall, way: Way, names: Mapping[str, str]) -> Asked:
+        from emulator.manual import Unfit
 
-    async def _real(self, name: str) -> str:
-        """`name`, or for `latest` the name of the session used last."""
-        known = await self._sessions.known() if name == LATEST else ()
-        return known[-1].name if known else name
-
-    async def _target(self, name: str) -> str:
-        """The session that a change is about; raises _BadRequest where none can be called so."""
-        name = await self._real(name)
-        if not can_name(name):
-            raise _BadRequest(f"{name[:80]!r} cannot name a session")
-        return name
-
-    async def _list(self) -> Reply:
-        known = await self._sessions.known()
-        shown = [asdict(one) | {"began": clock.iso(one.began), "used": clock.iso(one.used)} for one in reversed(known)]
-        return _json(200, {"sessions": shown})
-
-    async def _calls(self, name: str, whole: bool) -> Reply:
-        entries = await self._sessions.calls(name)
-        if entries is None:
-            return _error(404, f"no session {name[:80]!r}; GET {PREFIX}/sessions lists them", param="session")
-        if whole:
-            return await asyncio.to_thread(_listed, name, entries)  # a large journal takes its time
-        if not entries:
-            return _error(404, f"session {name!r} has no finished call", param="session")
-        return await asyncio.to_thread(_shown, entries[-1])
-
-    async def _playing(self, name: str) -> Reply:
-        playing = await self._sessions.playing(name)
-        rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in playing.rules]
-        return _json(200, {"session": name, "scenario": playing.name, "about": playing.about, "rules": rules})
-
-    async def _advance(self, wanted: Mapping[str, Any]) -> Reply:
-        """Move the clock on, of one session or of all."""
-        session = wanted.get("session")
+        manual, path = self._rooms.manual, PREFIX + way.path
         try:
-            length = dice.seconds(wanted.get("advance"))
-        except ValueError as error:
-            raise _BadRequest(f"advance: {error}") from None
-        if not isinstance(session, str | None):
-            raise _BadRequest(f"session is {files.describe(session)}; expected a name")
-        session = session if session is None else await self._target(session)
-        self._clock.advance(length, session)
-        return _json(200, {"now": clock.iso(self._clock.now(session or "")), "session": session})
+            query = manual.query(way.method, path, raw.query)
+            body = manual.body(way.method, path, _json(raw)) if way.body == "json" else {}
+        except Unfit as error:
+            raise Wrong(400, str(error), error.param) from None
+        return Asked(raw, names, query, body)
 
-    def _stranger(self, headers: Mapping[str, str]) -> str | None:
-        """Why a request is not from this machine's own tools, or None."""
-        host = _host_name("//" + headers.get("Host", ""))
-        if host not in self._hosts:
-            return f"Host {host!r} is not allowed here; --allow-host NAME allows it"
-        origin = headers.get("Origin")
-        if origin is not None and _netloc(origin) != headers.get("Host", "").lower():
-            return "a web page of another origin may not ask here"
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            return "a web page of another site may not ask here"
+
+def _way(raw: RawCall, path: str) -> tuple[Way, Mapping[str, str]]:
+    """The way that `raw` means, and the names in its path; raises Wrong where there is none."""
+    method = "GET" if raw.method == "HEAD" else raw.method
+    leading = [(way, names) for way in WAYS if (names := _names(way.path, path)) is not None]
+    for way, names in leading:
+        if way.method == method:
+            return way, names
+    if not leading:
+        raise Wrong(404, f"{raw.path[:200]} is not here; GET {PREFIX}/openapi.json describes what is")
+    methods = {way.method: None for way, _ in leading}
+    allow = ", ".join(word for one in methods for word in (("GET", "HEAD") if one == "GET" else (one,)))
+    raise Wrong(405, f"{raw.method[:20]} is not possible here; expected one of {allow}", allow=allow)
+
+
+def _names(pattern: str, path: str) -> Mapping[str, str] | None:
+    """What stands in `path` for the {names} of `pattern`; None where it is no such path."""
+    wanted, given = pattern.split("/"), path.split("/")
+    if len(wanted) != len(given):
         return None
+    found = {}
+    for want, part in zip(wanted, given, strict=True):
+        if want[:1] == "{":
+            found[want[1:-1]] = unquote(part)
+        elif want != part:
+            return None
+    return found
 
 
-class _BadRequest(Exception):
-    """A request that cannot be carried out; its text is one line."""
-
-
-def _mapping(raw: RawCall, known: Sequence[str]) -> Mapping[str, Any]:
-    """The JSON object of a request, with no other members than `known`."""
-    if not isinstance(raw.json, Mapping):
-        raise _BadRequest("the body is no JSON object, or its Content-Type is not application/json")
-    for key in raw.json:
-        if key not in known:
-            raise _BadRequest(f"unknown key {key!r}; known are {', '.join(known)}")
+def _json(raw: RawCall) -> Any:
+    """The JSON in a request's body; an empty body is an empty object."""
+    if not raw.body:
+        return {}
+    kind = raw.headers.get("Content-Type", "")
+    if kind.split(";")[0].strip().lower() != "application/json":
+        raise Wrong(400, f"Content-Type is {kind[:100]!r}; expected application/json")
     return raw.json
 
 
-def _scenario(raw: RawCall) -> Scenario:
-    """The scenario in a request's body, as YAML or JSON; a `scenario` without rules is a ready-made one's name."""
-    from emulator import script  # loaded with the first script
-
-    if raw.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
-        raise _BadRequest(f"a scenario comes as {' or '.join(_SCENARIO_TYPES)}")
-    try:
-        if isinstance(raw.json, Mapping) and set(raw.json) == {"scenario"} and isinstance(raw.json["scenario"], str):
-            name, shelf = raw.json["scenario"], script.shelf()
-            if name not in shelf:  # a file's name is not taken from the network
-                raise _BadRequest(f"no ready-made scenario {name!r}; those are {', '.join(shelf)}")
-            return script.named(name)
-        return script.parse(raw.body.decode("utf-8"), Path("scenario"))
-    except (files.BadFile, UnicodeDecodeError) as error:
-        raise _BadRequest(str(error)) from None
+def _trouble(raw: RawCall) -> tuple[int, str]:
+    """Status and message for a body that could not be read."""
+    if raw.trouble == "bad_json":
+        try:
+            jsontext.parse(raw.body)
+        except BadJson as error:
+            return 400, f"the body is no JSON: {error}"
+    return _TROUBLES.get(raw.trouble or "", (400, f"the body cannot be read ({raw.trouble})"))
 
 
-def _leads(way: str, path: str) -> bool:
-    """Whether a line of WAYS is about `path`."""
-    pattern = way.split(PREFIX + "/")[1].replace("{id}", "[^/]+")
-    return re.fullmatch(pattern, path) is not None
-
-
-def _listed(name: str, entries: Sequence[Entry]) -> Reply:
-    return _json(200, {"session": name, "calls": [entry.view() for entry in entries]})
-
-
-def _shown(entry: Entry) -> Reply:
-    return _json(200, entry.view())
-
-
-def _netloc(origin: str) -> str:
-    """Host and port of an Origin header, "" where it has none (as the opaque origin `null`)."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _host_name(address: str) -> str:
-    try:
-        return (urlsplit(address).hostname or "").lower()
-    except ValueError:
-        return ""
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("image-api-emulator")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"
-
-
-def _json(status: int, body: Any, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    kept = ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")
-    text = jsontext.compact(body).encode("utf-8", "backslashreplace")
-    return Reply(status, (("Content-Type", "application/json"), *kept, *headers), (text,))
-
-
-def _error(status: int, message: str, headers: tuple[tuple[str, str], ...] = (), param: str | None = None) -> Reply:
-    error = {"message": message, "type": "emulator_error", "param": param, "code": None}
-    return _json(status, {"error": error}, headers)
-
-
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_SCENARIO_TYPES: Final = ("application/json", "application/yaml")
+_TROUBLES: Final[Mapping[str, tuple[int, str]]] = {
+    "too_large": (413, "the body is larger than 1 MiB"),
+    "slow_body": (408, "the body was not complete in time"),
+    "cut_body": (400, "the body breaks off, or is not compressed as its Content-Encoding says"),
+    "content_encoding": (400, "unknown Content-Encoding; expected gzip, deflate or none"),
+}
 WAYS: Final = (
-    f"GET {PREFIX}/health",
-    f"GET {PREFIX}/sessions",
-    f"GET {PREFIX}/sessions/{{id}}/calls",
-    f"GET {PREFIX}/sessions/{{id}}/calls/latest",
-    f"GET {PREFIX}/sessions/{{id}}/scenario",
-    f"PUT {PREFIX}/sessions/{{id}}/scenario",
-    f"DELETE {PREFIX}/sessions/{{id}}/scenario",
-    f"POST {PREFIX}/sessions/{{id}}/reset",
-    f"POST {PREFIX}/clock",
+    Way("GET", "/health", server.health),
+    Way("GET", "/gateways", server.gateways),
+    Way("GET", "/scenarios", server.scenarios),
+    Way("GET", "/findings", server.findings),
+    Way("GET", "/findings/{code}", server.finding),
+    Way("GET", "/sessions", sessions.sessions),
+    Way("GET", "/sessions/{id}", sessions.session),
+    Way("DELETE", "/sessions/{id}", sessions.forget),
+    Way("POST", "/sessions/{id}/reset", sessions.reset),
+    Way("GET", "/sessions/{id}/settings", sessions.show_settings),
+    Way("PUT", "/sessions/{id}/settings", sessions.change_settings, "json"),
+    Way("GET", "/sessions/{id}/scenario", sessions.show_scenario),
+    Way("PUT", "/sessions/{id}/scenario", sessions.play_scenario, "own"),
+    Way("DELETE", "/sessions/{id}/scenario", sessions.drop_scenario),
+    Way("GET", "/sessions/{id}/calls", sessions.calls),
+    Way("GET", "/sessions/{id}/calls/{number}", sessions.call),
+    Way("GET", "/sessions/{id}/calls/{number}/pictures/{index}", sessions.picture),
+    Way("GET", "/sessions/{id}/uploads/{digest}", sessions.upload),
+    Way("POST", "/sessions/{id}/verify", sessions.verify, "json"),
+    Way("POST", "/portability", sessions.hold, "json"),
+    Way("GET", "/clock", server.show_clock),
+    Way("POST", "/clock", server.move_clock, "json"),
+    Way("GET", "/events", server.listen),
+    Way("GET", "/metrics", server.show_metrics),
+    Way("GET", "/openapi.json", server.openapi),
 )
-"""What can be asked."""
+"""What can be asked; admin.yaml describes each."""

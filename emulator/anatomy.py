@@ -12,8 +12,9 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from emulator import size
 from emulator.openapi import Document
-from emulator.wording import path
+from emulator.telling import path
 
 
 class BadSchema(ValueError):
@@ -60,9 +61,14 @@ def compile_part(place: str, schema: Any) -> None:
         waiting = [schema]
         while waiting:
             node = waiting.pop()
-            if isinstance(node, Mapping) and isinstance(pattern := node.get("pattern"), str):
-                re.compile(pattern)
-            waiting.extend(node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ())
+            if isinstance(node, list):
+                waiting.extend(node)
+            elif isinstance(node, Mapping):
+                if isinstance(pattern := node.get("pattern"), str):
+                    re.compile(pattern)
+                if "x-emulator-size" in node and (flaw := size.flaw(node["x-emulator-size"])):
+                    raise BadSchema(f"{place}: {flaw}")
+                waiting.extend(value for key, value in node.items() if key not in _ABOUT_KEYWORDS)
     except SchemaError as error:
         raise BadSchema(f"{path([place, *error.absolute_path])}: {error.message}") from None
     except re.error as error:
@@ -123,6 +129,8 @@ def measured_by_length(parts: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name, keywords in judged.items() if keywords <= _ABOUT_LENGTH)
 
 
+_ABOUT_KEYWORDS: Final = ("x-emulator-source", "x-emulator-breach")
+"""What says something of keywords by their names, and has none itself."""
 _ABOUT_LENGTH: Final = frozenset({
     "type", "minLength", "maxLength", "$ref", "description", "title", "default", "deprecated", "examples",
     "x-emulator-source", "x-emulator-breach", "x-emulator-ignored", "x-emulator-means",
@@ -134,6 +142,6 @@ _FAR_REACHING: Final = frozenset({
 _CONSTRAINTS: Final = frozenset({
     "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
     "maxLength", "pattern", "minItems", "maxItems", "uniqueItems", "dependentRequired", "minProperties",
-    "maxProperties", "propertyNames", "contains",
+    "maxProperties", "propertyNames", "contains", "x-emulator-size",
 })  # fmt: skip
 CLOSING: Final = ("unevaluatedProperties", "additionalProperties")

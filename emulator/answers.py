@@ -8,29 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 
-from emulator import dice, faults, files
-from emulator.exchange import KINDS, Canned, Draw, Plan, Refuse
+from emulator import alteration, dice, faults, files
+from emulator.exchange import CASES, CHANNELS, KINDS, Canned, ChannelName, Draw, Plan, Refuse
 from emulator.files import Source
+from emulator.reading import Pointer, Reader
+from emulator.recipe import HostManners
 from emulator.scenario import Answer
-
-Pointer = list[str | int]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Reads the parts of a rule; what other rooms refuse becomes a complaint with its line."""
-
-    source: Source
-
-    def told(self, pointer: Pointer, read: Callable[[Any], Any], value: Any) -> Any:
-        """What `read` makes of `value`."""
-        try:
-            return read(value)
-        except (ValueError, TypeError) as error:
-            raise self.source.fault(pointer, str(error)) from None
 
 
 def read(reader: Reader, pointer: Pointer, value: Any) -> Answer:
@@ -53,11 +39,13 @@ def read(reader: Reader, pointer: Pointer, value: Any) -> Answer:
     entries = value.get("faults", [])
     if not isinstance(entries, list):
         raise source.fault([*pointer, "faults"], f"faults is {files.describe(entries)}; expected a list")
+    plan = _PLANS[word](reader, [*pointer, word], value.get(word))
+    headers = tuple(_headers(source, [*pointer, "headers"], value.get("headers", {})))
     return Answer(
-        plan=_PLANS[word](reader, [*pointer, word], value.get(word)),
+        plan=_told_to_wait(plan, headers),
         latency=reader.told([*pointer, "latency"], dice.read, value["latency"]) if "latency" in value else None,
         faults=tuple(reader.told([*pointer, "faults", i], faults.read, one) for i, one in enumerate(entries)),
-        headers=tuple(_headers(source, [*pointer, "headers"], value.get("headers", {}))),
+        headers=headers,
         times=times,
     )
 
@@ -75,15 +63,35 @@ def _headers(source: Source, pointer: Pointer, value: Any) -> Iterator[tuple[str
         yield name, str(text)
 
 
+def _told_to_wait(plan: Plan, headers: tuple[tuple[str, str], ...]) -> Plan:
+    """`plan`, where what it refuses with tells to wait as long as `headers` say."""
+    match plan:
+        case Refuse():
+            return _waiting(plan, headers)
+        case Draw(error=Refuse() as error):
+            return replace(plan, error=_waiting(error, headers))
+        case _:
+            return plan
+
+
+def _waiting(plan: Refuse, headers: tuple[tuple[str, str], ...]) -> Refuse:
+    """`plan`, told to wait as long as `headers` say; as SDKs read them, milliseconds come first, and dates are none."""
+    said = {name.lower(): text for name, text in headers}
+    for name, unit in (("retry-after-ms", "ms"), ("retry-after", "s")):
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", said.get(name, "")):
+            return replace(plan, wait=said[name] + unit)
+    return plan
+
+
 def _draw(reader: Reader, pointer: Pointer, value: Any) -> Plan:
     source = reader.source
-    known = ("revised_prompt", "usage", "images", "metadata", "created", "omit", "set")
-    value = source.known_keys(pointer, {} if value in (None, True) else value, known)
+    value = source.known_keys(pointer, {} if value in (None, True) else value, tuple(_DRAW_KINDS))
     for key, kinds in _DRAW_KINDS.items():
         if key in value and (not isinstance(value[key], kinds) or isinstance(value[key], bool)):
             raise source.fault([*pointer, key], f"{key} is {files.describe(value[key])}; expected {_SAID[key]}")
-    if value.get("images", 0) < 0:
-        raise source.fault([*pointer, "images"], f"images is {value['images']}; expected 0 or more")
+    for key in ("images", "partials"):
+        if value.get(key, 0) < 0:
+            raise source.fault([*pointer, key], f"{key} is {value[key]}; expected 0 or more")
     for key in ("usage", "metadata", "set"):
         _speakable(source, [*pointer, key], value.get(key))
     for at in value.get("set", {}):
@@ -91,8 +99,8 @@ def _draw(reader: Reader, pointer: Pointer, value: Any) -> Plan:
             raise source.fault([*pointer, "set"], f"{at!r} is no JSON pointer such as /data/0/url")
     for name in re.findall(r"\{([^{}]*)\}", value.get("revised_prompt", "")):
         if name not in TEMPLATE_NAMES:
-            known_names = ", ".join(TEMPLATE_NAMES)
-            raise source.fault([*pointer, "revised_prompt"], f"{{{name}}} is no name; known are {known_names}")
+            known = f"known are {', '.join(TEMPLATE_NAMES)}"
+            raise source.fault([*pointer, "revised_prompt"], f"{{{name}}} is no name; {known}")
     return Draw(
         revised_prompt=value.get("revised_prompt"),
         usage=value.get("usage"),
@@ -101,7 +109,38 @@ def _draw(reader: Reader, pointer: Pointer, value: Any) -> Plan:
         created=value.get("created"),
         omit=tuple(map(str, value.get("omit", ()))),
         changes=tuple(value.get("set", {}).items()),
+        picture=alteration.read(reader, [*pointer, "picture"], value["picture"]) if "picture" in value else None,
+        expires_in=_told_seconds(reader, [*pointer, "expires_in"], value.get("expires_in")),
+        host=_host(source, [*pointer, "host"], value["host"]) if "host" in value else None,
+        partials=value.get("partials"),
+        error=_refuse(reader, [*pointer, "error"], value["error"]) if "error" in value else None,
+        channel=reader.told([*pointer, "channel"], _channel, value["channel"]) if "channel" in value else None,
     )
+
+
+def _told_seconds(reader: Reader, pointer: Pointer, value: Any) -> int | None:
+    return None if value is None else int(reader.told(pointer, dice.seconds, value))
+
+
+def _host(source: Source, pointer: Pointer, value: Any) -> HostManners | None:
+    value = source.known_keys(pointer, value, ("user_agent", "cors"))
+    if not value:
+        raise source.fault(pointer, "host says nothing; expected some of user_agent, cors")
+    manners = HostManners(0)
+    if "user_agent" in value:
+        if (said := value["user_agent"]) != "browser":
+            raise source.fault([*pointer, "user_agent"], f"user_agent is {files.describe(said)}; expected browser")
+        manners |= HostManners.BROWSERS_ONLY
+    if not isinstance(said := value.get("cors", True), bool):
+        raise source.fault([*pointer, "cors"], f"cors is {files.describe(said)}; expected true or false")
+    return (manners if said else manners | HostManners.NO_CORS) or None
+
+
+def _channel(name: str) -> ChannelName:
+    for channel in CHANNELS:
+        if channel == name:
+            return channel
+    raise ValueError(f"channel is {name!r}; expected {_SAID['channel']}")
 
 
 def _speakable(source: Source, pointer: Pointer, value: Any) -> None:
@@ -112,19 +151,22 @@ def _speakable(source: Source, pointer: Pointer, value: Any) -> None:
         raise source.fault(pointer, f"{pointer[-1]} cannot be said in JSON: {error}") from None
 
 
-def _refuse(reader: Reader, pointer: Pointer, value: Any) -> Plan:
+def _refuse(reader: Reader, pointer: Pointer, value: Any) -> Refuse:
     source = reader.source
     words: Mapping[str, Any] = {}
     if isinstance(value, Mapping):
-        words = source.known_keys(pointer, value, ("kind", "status", "type", "code", "param", "message"))
+        words = source.known_keys(pointer, value, ("kind", "case", "status", *_TEXTS))
         value = words.get("kind")
     if value not in KINDS:
-        raise source.fault(pointer, f"refuse is {files.describe(value)}; expected one of {', '.join(KINDS)}")
+        raise source.fault(pointer, f"{pointer[-1]} is {files.describe(value)}; expected one of {', '.join(KINDS)}")
+    if "case" in words and words["case"] not in (cases := CASES.get(value, ())):
+        expected = f"one of {', '.join(cases)}" if cases else f"none, as {value} has no cases"
+        raise source.fault([*pointer, "case"], f"case is {files.describe(words['case'])}; expected {expected}")
     status = words.get("status", 400)
     if isinstance(status, bool) or not isinstance(status, int) or not 400 <= status <= 599:
         raise source.fault([*pointer, "status"], f"status is {files.describe(status)}; expected 400 to 599")
-    for key in ("type", "code", "param", "message"):
-        if not isinstance(words.get(key), str if key == "message" and key in words else str | None):
+    for key in _TEXTS:
+        if not isinstance(words.get(key), str if key in ("message", "envelope") and key in words else str | None):
             raise source.fault([*pointer, key], f"{key} is {files.describe(words[key])}; expected a text")
     return Refuse(value, {key: text for key, text in words.items() if key != "kind"})
 
@@ -148,6 +190,7 @@ def _canned(reader: Reader, pointer: Pointer, value: Any) -> Plan:
     return Canned(status, kind, body.encode("utf-8", "replace"))
 
 
+_TEXTS: Final = ("envelope", "type", "code", "param", "message")
 _FRAMING: Final = ("connection", "content-length", "transfer-encoding")
 _CONTROL: Final = r"[\x00-\x08\x0a-\x1f\x7f]"
 TEMPLATE_NAMES: Final = ("prompt", "model", "size")
@@ -160,10 +203,13 @@ _PLANS: Final[Mapping[str, Callable[[Reader, Pointer, Any], Plan]]] = {
 }
 _DRAW_KINDS: Final[Mapping[str, Any]] = {
     "revised_prompt": str, "usage": Mapping, "images": int, "metadata": Mapping, "created": int, "omit": list,
-    "set": Mapping,
+    "set": Mapping, "picture": Mapping, "expires_in": (str, int, float), "host": Mapping, "partials": int,
+    "error": (str, Mapping), "channel": str,
 }  # fmt: skip
 _SAID: Final = {
     "revised_prompt": "a text", "usage": "a mapping", "images": "a whole number", "metadata": "a mapping",
     "created": "a whole number (Unix seconds)", "omit": "a list of names",
-    "set": "a mapping of JSON pointers to values",
+    "set": "a mapping of JSON pointers to values", "picture": "a mapping of what is otherwise about each picture",
+    "expires_in": "a duration such as 1h", "host": "a mapping of what the pictures' host does not do",
+    "partials": "a whole number", "error": "a kind of refusal", "channel": f"one of {', '.join(CHANNELS)}",
 }  # fmt: skip

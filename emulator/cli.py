@@ -82,6 +82,9 @@ def _schema_flag(command: argparse.ArgumentParser) -> None:
 
 def _rules_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", metavar="GATEWAY", help="a gateway's name; `gateways` lists them")
+    command.add_argument("--manners", metavar="WORD", help="documented or observed (documented)")
+    about = "where page and server disagree: what either answers in the situations that clients get into"
+    command.add_argument("--differences", action="store_true", help=about)
     _schema_flag(command)
 
 
@@ -96,6 +99,17 @@ def _explain_flags(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "code", metavar="CODE", help="as in the header X-Emulator-Finding, the journal, or check's output"
     )
+
+
+def _portability_flags(command: argparse.ArgumentParser) -> None:
+    about = "a body, a list of bodies, or a journal, as JSON or YAML"
+    command.add_argument("file", nargs="?", metavar="FILE", help=about)
+    command.add_argument("--url", metavar="URL", help="take the calls of a running server, as http://127.0.0.1:4010")
+    command.add_argument("--session", metavar="ID", help="the session whose calls they are (latest)")
+    command.add_argument("--admin-token", metavar="TOKEN", help="the token, where that server asks for one")
+    command.add_argument("--json", action="store_true", help="one line of JSON")
+    command.add_argument("--strict", action="store_true", help="exit code 1 if a gateway refuses a call")
+    _schema_flag(command)
 
 
 def _render_flags(command: argparse.ArgumentParser) -> None:
@@ -126,6 +140,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "scenarios": (_tool("scenarios"), "list the ready-made scenarios", lambda command: None),
     "check": (_tool("check"), "check scenarios and gateways' files; exit code 1 if one has a flaw", _check_flags),
     "explain": (_tool("explain"), "explain the code of a finding", _explain_flags),
+    "portability": (_tool("portability"), "hold calls against every gateway: who takes them?", _portability_flags),
     "render": (_tool("render"), "draw the picture of a request into a file, without a server", _render_flags),
     "inspect": (_tool("inspect"), "read what picture files say of themselves, one line of JSON each", _inspect_flags),
 }

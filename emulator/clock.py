@@ -6,12 +6,14 @@ Everything that asks for the time asks here, so that a frozen clock freezes all 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Final
+from typing import Any, Final
 
+_DAY: Final = 86_400  # seconds
 _MOST_SESSIONS: Final = 100_000  # whose time was moved; the first of them loses its own time then
 LATEST: Final = 32_503_680_000  # the year 3000 in Unix seconds; dates beyond it break half the world's clients
 
@@ -29,14 +31,32 @@ class Clock:
         self._scale = scale
         self._moved = 0.0
         self._own: dict[str, float] = {}
+        self._ahead = 0
+        self._today = (-1, "")
 
     def now(self, session: str = "") -> float:
         """Seconds since 1970-01-01 UTC, as `session` has them."""
         return self._base() + self._moved + self._own.get(session, 0.0)
 
+    def today(self, session: str = "") -> str:
+        """The day (ISO, in UTC) of the calendar of models, as `session` has it."""
+        number = int((self.now(session) + self._ahead) // _DAY)
+        if number != self._today[0]:
+            self._today = (number, iso(number * _DAY)[:10])
+        return self._today[1]
+
+    def begin(self, calendar: str) -> None:
+        """Let the calendar of models begin with the day `calendar`, now."""
+        self._ahead = math.ceil(day(calendar) - self.now())  # up: what is a moment before a day would be the day before
+
     def base(self) -> float:
         """Seconds since 1970-01-01 UTC without what was moved on: the age of what is kept goes by it."""
         return self._base()
+
+    @property
+    def scale(self) -> float:
+        """The share of a wait that is waited, 0 to 1."""
+        return self._scale
 
     async def sleep(self, seconds: float, session: str) -> None:
         """Let `seconds` pass for `session`."""
@@ -58,11 +78,19 @@ class Clock:
         self._own.pop(session, None)
 
 
-def parse(text: str) -> Clock:
+def parse(text: str, as_of: str | None = None) -> Clock:
     """The clock that `real`, `frozen:2026-01-01T00:00:00Z` or `scale:0.01` names; raises ValueError.
 
-    A time without a zone is UTC; `scale:0` does not wait at all.
+    A time without a zone is UTC; `scale:0` does not wait at all. The calendar of models begins with the day `as_of`
+    (None: the clock's own), and goes on with the clock.
     """
+    found = _parse(text)
+    if as_of is not None:
+        found.begin(as_of)
+    return found
+
+
+def _parse(text: str) -> Clock:
     word, _, rest = text.partition(":")
     if text == "real":
         return Clock(time.time, 1)
@@ -94,6 +122,22 @@ def http_date(seconds: float) -> str:
 def iso(seconds: float) -> str:
     """`seconds` as ISO 8601 in UTC, to the second."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def compact(seconds: float) -> str:
+    """`seconds` as yyyymmddHHMMSS in UTC."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y%m%d%H%M%S")
+
+
+def day(text: Any) -> float:
+    """Unix seconds at which the day `text` (2026-01-31) begins in UTC; raises ValueError."""
+    try:
+        begin = datetime.fromisoformat(text)
+        if begin.date().isoformat() != text:  # fromisoformat takes other spellings as well
+            raise ValueError(text)
+    except (ValueError, TypeError):
+        raise ValueError(f"{text!r} is no day, as in 2026-01-31") from None
+    return begin.replace(tzinfo=UTC).timestamp()
 
 
 def wall(seconds: float) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from emulator.dialect import Dialect
+from emulator.exchange import OperationName
 from emulator.models import ModelRules
 
 
@@ -19,7 +20,9 @@ class Comparison:
         self._dialects = tuple(dialects)
         self._known: dict[tuple[str, str], Mapping[str, str]] = {}
 
-    def differing(self, gateway: str, model: str | None, rules: ModelRules) -> Mapping[str, str]:
+    def differing(
+        self, gateway: str, model: str | None, rules: ModelRules, operation: OperationName = "generate"
+    ) -> Mapping[str, str]:
         """For each parameter with another default elsewhere, what it is here and there, as a person reads it.
 
         Only gateways that list `model` by name are compared: at the others it may be another model.
@@ -30,11 +33,14 @@ class Comparison:
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[gateway, rules.ref + model] = dict(self._compared(gateway, model, rules))
+            known = self._known[gateway, rules.ref + model] = dict(self._compared(gateway, model, rules, operation))
         return known
 
-    def _compared(self, gateway: str, model: str, rules: ModelRules) -> Iterator[tuple[str, str]]:
-        elsewhere = {one.name: _defaults(found) for one in self._dialects if (found := _listed(one, model)) is not None}
+    def _compared(
+        self, gateway: str, model: str, rules: ModelRules, operation: OperationName
+    ) -> Iterator[tuple[str, str]]:
+        there = ((one.name, _listed(one, model, operation)) for one in self._dialects)
+        elsewhere = {name: _defaults(found) for name, found in there if found is not None}
         elsewhere.pop(gateway, None)
         for name, value in _defaults(rules).items():
             others = {at: said[name] for at, said in elsewhere.items() if said.get(name, value) != value}
@@ -42,10 +48,10 @@ class Comparison:
                 yield name, f"{value} here, " + ", ".join(f"{said} at {at}" for at, said in others.items())
 
 
-def _listed(dialect: Dialect, model: str) -> ModelRules | None:
-    for operation in dialect.generating():
-        if operation.models is not None and model in operation.models.listed:
-            return operation.models.listed[model]
+def _listed(dialect: Dialect, model: str, operation: OperationName) -> ModelRules | None:
+    for one, models in dialect.judging():
+        if one.name == operation and model in models.listed:
+            return models.listed[model]
     return None
 
 

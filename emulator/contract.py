@@ -5,25 +5,41 @@ The one room that refuses. The order is the real one: key, body, model, unknown 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from emulator import body as body_room
+from emulator import forms, inputs, meaning
+from emulator.almanac import Today
 from emulator.anatomy import BadSchema, live_rules
 from emulator.comparison import Comparison
-from emulator.dialect import Dialect, Operation
-from emulator.exchange import Breach, Call, Problem, RawCall, ReplyShape
+from emulator.dialect import Dialect
+from emulator.exchange import Call, Problem, RawCall, ReplyShape
 from emulator.files import BadFile
 from emulator.findings import Finding
 from emulator.models import ModelRules, Models
-from emulator.recipe import LARGEST_SIDE
+from emulator.operation import Operation
 from emulator.scenario import MARKED_KEY
 from emulator.usage import TABLES
 from emulator.verdict import Broken, Judge
-from emulator.wording import kind_of, quoted
 
-MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenAI's own
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms a call is judged: whether breaches are only reported, and which models have channels besides.
+
+    `variables` are those of the call's path, `today` is the day for gateways that go by the calendar of models.
+    """
+
+    report_only: bool = False
+    channels: frozenset[str] = frozenset()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    today: Today | None = None
+
+
+USUAL_TERMS: Final = Terms()
 
 
 class Contract:
@@ -52,13 +68,14 @@ class Contract:
         Raises BadFile where one does not compile or checks nothing.
         """
         path = self.dialect.document.source.path
-        for operation in self.dialect.generating():
-            assert operation.models is not None
-            for rules in _all_rules(operation.models):
+        for operation, models in self.dialect.judging():
+            for rules in _all_rules(models):
                 if rules.reply.usage not in (None, *TABLES):
                     raise BadFile(f"{path}: usage {rules.reply.usage!r} is no table; known are {', '.join(TABLES)}")
                 try:
-                    self._judge(rules.ref)
+                    self._judge(rules.ref, rules.types_first)
+                    if rules.upstream is not None:
+                        self._judge(rules.upstream)
                 except BadSchema as error:
                     raise BadFile(f"{path}: a schema does not compile: {error}") from None
                 live = live_rules(self.dialect.document, rules.ref)
@@ -66,55 +83,130 @@ class Contract:
                     raise BadFile(f"{path}: {operation.method} {operation.path} has no live rule in {rules.ref}")
                 yield live
 
-    def accept(self, raw: RawCall, operation: Operation, key: str | None, report_only: bool = False) -> Call:
+    def accept(self, raw: RawCall, operation: Operation, key: str | None, terms: Terms = USUAL_TERMS) -> Call:
         """`raw` understood as `operation`; raises Problem.
 
-        With `report_only` a breach that leaves something to answer is a finding, and the parameters in question count
-        as not given.
+        Where a breach is only reported, it becomes a finding, and the parameters in question count as not given.
         """
+        if terms.today is not None and operation.ended is not None and terms.today.is_past(operation.ended):
+            raise _ended(raw, operation)
         self._authenticate(key)
-        if operation.models is None:
-            listing = operation.example if operation.example is not None else {"object": "list", "data": []}
-            return Call(operation.name, None, {}, {}, {}, 0, (0, 0), ReplyShape(), (), listing)
-        body = _body(raw, operation.limit)
+        if operation.models is None and operation.form is None:
+            return self._without_body(raw, operation, terms)
+        given, models = body_room.given(raw, operation, self.dialect)
+        if not operation.bodies:
+            raise self._unheard(raw, models, given, terms)
         findings = list(_duplicates(raw))
-        try:
-            model, rules = _choose(operation.models, body)
-        except Problem as problem:
-            self._breached(problem, findings, report_only)
-            model, rules = _nearest(operation.models, body)
+        model, rules = self._chosen(models, given, findings, terms)
+        form = forms.body(raw, rules) if models is operation.form else forms.none(given)
+        body = meaning.given(form.body, rules)
         findings += _findings(body, rules, model)
-        broken = self._judge(rules.ref).verdict(body)
-        for one in broken:
-            self._breached(_problem(one, findings, model), findings, report_only)
-        params = _filled(_without(body, broken) if broken else body, rules)
-        heeded = _heeded(params, rules, operation.models)
-        pixels = _pixels(heeded.get("size"), findings)
+        broken = form.among([*self._broken(body, rules)], rules)
+        for one, upstream in broken:
+            self._breached(_problem(one, findings, model, upstream), findings, terms)
+        for unfit, notes in inputs.unfit(raw.uploads, body, rules.pictures):
+            findings += notes
+            self._breached(_problem(unfit, findings, model, False), findings, terms)
+        body = form.plain(body)
+        params = meaning.filled(meaning.without(body, [one.param for one, _ in broken]) if broken else body, rules)
+        heeded = meaning.heeded(params, rules, models)
+        pixels = meaning.pixels(heeded.get("size"), findings)
         try:
-            count = _count(heeded)
+            count = meaning.count(heeded, rules)
         except Problem as problem:
-            self._breached(problem, findings, report_only)
+            self._breached(problem, findings, terms)
             count = 1
-        findings += self._defaults(body, rules, model)
-        return Call(operation.name, model, body, params, heeded, count, pixels, rules.reply, tuple(findings))
+        findings += self._defaults(body, rules, model, operation)
+        uploads = inputs.usable(raw.uploads, rules.pictures)
+        deferred = operation.defers(heeded)
+        shape = replace(rules.reply, stream=None) if deferred else rules.reply
+        said = (operation.name, model, given, params, heeded, count, pixels, shape, tuple(findings))
+        return Call(*said, uploads=uploads, deferred=deferred)
 
-    def _breached(self, problem: Problem, findings: list[Finding], report_only: bool) -> None:
-        """Raise `problem`, or with `report_only` note what the answer would have been."""
-        if not report_only:
+    def _chosen(
+        self, models: Models, given: Mapping[str, Any], findings: list[Finding], terms: Terms
+    ) -> tuple[str | None, ModelRules]:
+        """The model that is meant, and its rules, if it is there today."""
+        try:
+            model, rules = meaning.choose(models, given, terms.channels)
+        except Problem as problem:
+            self._breached(problem, findings, terms)
+            model, rules = meaning.nearest(models, given)
+        if terms.today is not None and model is not None:
+            if self.dialect.calendar:
+                self._dated(model, findings, terms.today, terms)
+            elif model not in models.listed and (ending := terms.today.ending(model, listed=False)):
+                findings.append(ending)
+        return model, rules
+
+    def _dated(self, model: str, findings: list[Finding], today: Today, terms: Terms) -> None:
+        """Refuse a model that is not there today, and note the end of one that is."""
+        if (absence := today.absence(model)) is not None:
+            self._breached(absence, findings, terms)
+        elif (ending := today.ending(model)) is not None:
+            findings.append(ending)
+
+    def _unheard(self, raw: RawCall, models: Models | None, body: Mapping[str, Any], terms: Terms) -> Problem:
+        """The problem of a call to an operation that nobody carries out; its model is looked up first."""
+        if models is not None:
+            if body.get("model") in (None, ""):
+                return meaning.refusal("unnamed_model", {}, "model", models.source)
+            meaning.named(models, body["model"], terms.channels)
+        facts = {"method": raw.method, "path": raw.path}
+        return Problem("invalid_request", None, "not_implemented", facts, "paths", "observed")
+
+    def _without_body(self, raw: RawCall, operation: Operation, terms: Terms) -> Call:
+        """A call that is all said by its path."""
+        if operation.name == "vary":
+            raise self._unheard(raw, None, {}, terms)
+        if operation.name == "task":
+            return Call("task", None, {}, dict(terms.variables), {}, 0, (0, 0), ReplyShape(), ())
+        every = (one.models for one in self.dialect.generating())
+        model, listing = terms.variables.get("model"), meaning.listing(self.dialect.listing, every, terms.channels)
+        if self.dialect.calendar and terms.today is not None:
+            listing = terms.today.listed(listing)
+        if operation.name == "model":
+            if operation.method == "DELETE" and re.fullmatch(operation.pattern or ".+", str(model)):
+                listing = {"id": model, "object": "model", "deleted": True}
+            else:
+                there = listing["data"] if operation.method == "GET" else ()
+                listing = next((one for one in there if one["id"] == model), None)
+            if listing is None:
+                known = "one of those that GET models lists"
+                raise Problem(
+                    "invalid_request", "model", "no_such_model", {"model": str(model)[:200]}, known, "observed"
+                )
+        return Call(operation.name, model, {}, {}, {}, 0, (0, 0), ReplyShape(), (), listing)
+
+    def _broken(self, body: Mapping[str, Any], rules: ModelRules) -> Iterator[tuple[Broken, bool]]:
+        """The lines that `body` breaks, and whether they are an upstream's: it sees what the gateway lets by."""
+        broken = self._judge(rules.ref, rules.types_first).verdict(body)
+        for one in broken:
+            yield one, False
+        if rules.upstream is not None and not broken:
+            passed_on = {name: value for name, value in meaning.filled(body, rules).items() if name in rules.parameters}
+            for one in self._judge(rules.upstream).verdict(passed_on):
+                yield one, True
+
+    def _breached(self, problem: Problem, findings: list[Finding], terms: Terms) -> None:
+        """Raise `problem`, or where it is only reported note what the answer would have been."""
+        if not terms.report_only:
             raise problem
         status, message = self.dialect.render(problem).status, self.dialect.wording.message(problem)
         findings.append(Finding("would_be_refused", f"refused but for report-only: {status} {message}", problem.param))
 
-    def _defaults(self, body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
+    def _defaults(
+        self, body: Mapping[str, Any], rules: ModelRules, model: str | None, operation: Operation
+    ) -> Iterator[Finding]:
         """What is worth knowing about parameters that could have been given."""
-        for name, others in self._comparison.differing(self.dialect.name, model, rules).items():
+        for name, others in self._comparison.differing(self.dialect.name, model, rules, operation.name).items():
             if name in rules.parameters and name not in body:
                 yield Finding("default_differs", f"{name!r} is not given: {others}", name)
 
-    def _judge(self, ref: str) -> Judge:
+    def _judge(self, ref: str, types_first: bool = False) -> Judge:
         judge = self._judges.get(ref)
         if judge is None:
-            judge = self._judges[ref] = Judge(self.dialect.document, ref)
+            judge = self._judges[ref] = Judge(self.dialect.document, ref, types_first)
         return judge
 
     def _authenticate(self, key: str | None) -> None:
@@ -125,9 +217,20 @@ class Contract:
             raise Problem("missing_key", rule="security: a key is required", source=source)
         if self._marks and key.startswith(MARKED_KEY):  # a reserved key is good wherever keys are listed
             return
-        if key.startswith("sk-invalid") or (self._keys is not None and key not in self._keys):
+        if key.startswith("sk-invalid") or (self._keys is not None and not self._listed(key, self._keys)):
             rule = "security: --keys" if self._keys is not None else "security: no key starts with sk-invalid"
             raise Problem("invalid_key", facts={"key": masked(key)}, rule=rule, source=source)
+        if self.dialect.plain_keys and "-" in key.removeprefix("sk-"):
+            note = Finding("key_in_parts", "a dash inside a key names a channel, which only an administrator may do")
+            facts, rule = {"key": masked(key)}, "security: a key has no second part behind a dash"
+            raise Problem("forbidden", None, "key_in_parts", facts, rule, "observed", findings=(note,))
+
+    def _listed(self, key: str, keys: frozenset[str]) -> bool:
+        """Whether `key` is a good one; where a second part of it is refused, the first one tells."""
+        if key in keys or not self.dialect.plain_keys:
+            return key in keys
+        first = key.removeprefix("sk-").partition("-")[0]
+        return any(first == one.removeprefix("sk-").partition("-")[0] for one in keys)
 
 
 def masked(key: str) -> str:
@@ -139,69 +242,9 @@ def _all_rules(models: Models) -> Iterator[ModelRules]:
     yield from {rules.ref: rules for rules in (*models.listed.values(), models.otherwise) if rules}.values()
 
 
-def _body(raw: RawCall, limit: int) -> Mapping[str, Any]:
-    """The JSON object that `raw` carries; raises Problem for every other body."""
-    if raw.trouble == "too_large":
-        length = raw.headers.get("Content-Length", "")
-        read = length if length.isdecimal() and int(length) > limit else str(limit + 1)
-        facts = {"limit": str(limit), "length": read[:20]}
-        raise Problem("too_large", facts=facts, rule=f"a body of at most {limit} bytes", source="assumed")
-    kind = raw.headers.get("Content-Type", "")
-    if kind != "application/json" and not _is_json(kind):
-        raise _refusal("content_type", {"content_type": kind[:100]}, rule="requestBody: application/json in UTF-8")
-    if raw.trouble is not None:
-        facts = {"value": quoted(raw.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
-        raise _refusal(raw.trouble, facts, rule="requestBody: readable JSON")
-    if not isinstance(raw.json, Mapping):
-        raise _refusal("not_an_object", {"actual": kind_of(raw.json)}, rule="requestBody: an object")
-    return raw.json
-
-
-def _is_json(kind: str) -> bool:
-    """Whether a Content-Type means JSON in UTF-8."""
-    name, *options = (part.strip().lower() for part in kind.split(";"))
-    charsets = [option.partition("=")[2].strip(' "') for option in options if option.startswith("charset")]
-    return name == "application/json" and all(charset in ("utf-8", "utf8") for charset in charsets)
-
-
-def _choose(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
-    """The model that is meant, and its rules."""
-    if "model" in body:
-        model = body["model"]
-        if not isinstance(model, str):
-            facts = {"expected": "a string", "actual": kind_of(model)}
-            raise _refusal("type", facts, "model", models.source, model)
-        rules = models.listed.get(model, models.otherwise)
-        if rules is None:
-            facts, rule = {"model": model[:200]}, f"one of {', '.join(models.listed)}"
-            raise Problem("unknown_model", "model", None, facts, rule, models.source, model)
-        return model, rules
-    model = next((name for param, name in models.when_present.items() if param in body), models.default)
-    rules = models.otherwise if model is None else models.listed.get(model, models.otherwise)
-    if rules is None or (model is None and "model" in rules.required):
-        raise _refusal("missing", {}, "model", models.source)
-    return model, rules
-
-
 def _duplicates(raw: RawCall) -> Iterator[Finding]:
     for key in raw.duplicates[:_MOST_FINDINGS]:
         yield Finding("duplicate_key", f"the body gives {key!r} twice; the last one counts", key)
-
-
-def _nearest(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
-    """The model and the rules that stand in for those of a model that cannot be told."""
-    rules = models.otherwise or models.listed.get(models.default or "") or next(iter(models.listed.values()))
-    named = body.get("model")
-    return named if isinstance(named, str) else models.default, rules
-
-
-def _without(body: Mapping[str, Any], broken: Sequence[Broken]) -> Mapping[str, Any]:
-    """`body` without the parameters that break a rule; a number of pictures that can be drawn stays."""
-    names = {re.split(r"[.\[]", one.param)[0] for one in broken}
-    wanted = body.get("n")
-    if wanted.__class__ is int and 1 <= wanted <= MOST_PICTURES:
-        names.discard("n")
-    return {name: value for name, value in body.items() if name not in names}
 
 
 def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
@@ -216,72 +259,19 @@ def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> 
             yield Finding("deprecated_parameter", f"{name!r} is deprecated", name)
 
 
-def _filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
-    """The parameters that count: defaults for what is absent, aliases resolved."""
-    params = {**rules.defaults, **body}
-    for name, means in rules.means.items():
-        if name in params:
-            value = params[name]
-            params[name] = means.get(value if isinstance(value, str) else json.dumps(value), value)
-    return params
+def _ended(raw: RawCall, operation: Operation) -> Problem:
+    """The problem of a call to an operation that is not there any more."""
+    facts, rule = {"method": raw.method[:20], "path": raw.path[:500]}, f"calendar: ended on {operation.ended}"
+    return Problem("not_found", facts=facts, rule=rule, source=operation.source)
 
 
-def _heeded(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Mapping[str, Any]:
-    """The parameters that have an effect: of a plain file, which says little, also those that it does not know."""
-    if rules.heard.issuperset(params):
-        return params
-    if not models.listed:
-        return {name: value for name, value in params.items() if name not in rules.ignored}
-    return {name: value for name, value in params.items() if name in rules.heard}
-
-
-def _count(params: Mapping[str, Any]) -> int:
-    """How many pictures; where a file sets no bounds for `n`, OpenAI's hold."""
-    count = params.get("n", 1)
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise _refusal("type", {"expected": "an integer", "actual": kind_of(count)}, "n", "assumed", count)
-    if count < 1:
-        raise _refusal("below_minimum", {"limit": "1", "value": quoted(count)}, "n", "assumed", count)
-    if count > MOST_PICTURES:
-        raise _refusal("above_maximum", {"limit": str(MOST_PICTURES), "value": quoted(count)}, "n", "assumed", count)
-    return count
-
-
-def _pixels(size: Any, findings: list[Finding]) -> tuple[int, int]:
-    """Width and height to draw; notes a finding where they are not what was asked for."""
-    if size is None or size == "auto":
-        return _USUAL_PIXELS
-    if isinstance(size, str) and (match := _SIZE.fullmatch(size)):
-        width, height = int(match[1]), int(match[2])
-        if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
-            return width, height
-    findings.append(Finding("size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", "size"))
-    return _USUAL_PIXELS
-
-
-def _problem(broken: Broken, findings: list[Finding], model: str | None) -> Problem:
-    if code := _TOLD.get(broken.breach):
-        findings.append(Finding(code, f"{broken.param} is {broken.value!r}", broken.param))
+def _problem(broken: Broken, findings: list[Finding], model: str | None, upstream: bool) -> Problem:
+    if broken.breach == "unsupported_parameter":  # its words name the model, and no value
+        broken = replace(broken, facts={**broken.facts, "model": model or ""}, value=None)
     return Problem(
         "invalid_request", broken.param, broken.breach, broken.facts, broken.rule, broken.source, broken.value,
-        findings=tuple(findings), model=model,
+        findings=tuple(findings), model=model, upstream=upstream,
     )  # fmt: skip
 
 
-def _refusal(
-    breach: Breach,
-    facts: Mapping[str, str],
-    param: str | None = None,
-    source: str | None = "assumed",
-    value: Any = None,
-    rule: str | None = None,
-) -> Problem:
-    rule = rule or f"{_KEYWORDS.get(breach, breach)}: {facts.get('limit') or facts.get('expected') or param}"
-    return Problem("invalid_request", param, breach, facts, rule, source, value)
-
-
-_KEYWORDS: Final = {"below_minimum": "minimum", "above_maximum": "maximum", "missing": "required"}
-_SIZE: Final = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
-_USUAL_PIXELS: Final = (1024, 1024)
 _MOST_FINDINGS: Final = 10  # of one code in one call; a person reads no more
-_TOLD: Final[Mapping[Breach, str]] = {"stream_true": "streaming_not_emulated"}

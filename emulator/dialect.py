@@ -8,53 +8,65 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from emulator import files, models, openapi
-from emulator.exchange import OperationName, Problem, Reply
+from emulator import channel, files, identity, openapi, operation, spelling, ticket
+from emulator.channel import Channel
+from emulator.exchange import Call, Manners, Problem, Reply
 from emulator.findings import Finding
+from emulator.identity import Identity
 from emulator.models import Models
 from emulator.openapi import Document, FoundOperation
+from emulator.operation import Operation
+from emulator.spelling import Spelling
+from emulator.ticket import TaskShape
 from emulator.wording import Wording, Wordings
-
-GENERATE_LIMIT: Final = 2**20  # bytes of body; the longest prompt is 32,000 characters, so 1 MiB is ample
 
 
 @dataclass(frozen=True)
 class Credential:
-    """Where a key stands: in `header`, behind `scheme` ("bearer") or alone (None)."""
+    """Where a key stands: in `header`, behind `scheme` ("bearer") or alone (None).
+
+    `spelled` are the spellings of the scheme that are understood; without any, every case is.
+    """
 
     header: str
     scheme: str | None
     source: str | None
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation under its full path; `models` is None where no body is taken, `example` a canned body, or None."""
-
-    name: OperationName
-    method: str
-    path: str
-    models: Models | None
-    example: Any
-    limit: int = GENERATE_LIMIT
+    spelled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """One gateway. `base` is the path that a client's base URL ends with; `credentials` say how a key is sent."""
+    """One gateway in its `manners`.
+
+    `base` is the path that a client's base URL ends with, `credentials` say how a key is sent. With `plain_keys` a key
+    must not have a second part behind a dash; with `any_type` a body that does not call itself JSON is read as none.
+    With `calendar` a model is there from its release to its end. `spelling` is how replies are written; refusals have
+    their own, and so has what comes by one of the `channels`, of which "" is the usual one. `tasks` is how calls are
+    answered that do not wait for their pictures, None where every call does.
+    """
 
     name: str
+    manners: Manners
     title: str
     base: str
     hosts: frozenset[str]
     credentials: tuple[Credential, ...]
     operations: Mapping[str, Mapping[str, Operation]]
     wording: Wording
+    identity: Identity
+    languages: tuple[str, ...]
+    plain_keys: bool
+    any_type: bool
+    calendar: bool
+    spelling: Spelling
+    channels: Mapping[str, Channel]
+    tasks: TaskShape | None
     document: Document
     findings: tuple[Finding, ...]
 
@@ -65,43 +77,86 @@ class Dialect:
             scheme, _, rest = value.partition(" ")
             if credential.scheme is None:
                 key = "" if scheme.lower() in _SCHEMES else value
+            elif credential.spelled and scheme not in credential.spelled:
+                key = ""
             else:
                 key = rest.strip() if scheme.lower() == credential.scheme else ""
             if key:
                 return key
         return None
 
+    def at(self, path: str) -> tuple[Mapping[str, Operation], Mapping[str, str]]:
+        """What can be done at `path`, by method, and the values of the path's own variables."""
+        if (known := self.operations.get(path)) is not None:
+            return known, {}
+        for template, operations in self.operations.items():
+            if "{" in template and (match := re.fullmatch(_pattern(template), path)):
+                return operations, {name: unquote(value) for name, value in match.groupdict().items()}
+        return {}, {}
+
+    @cached_property
+    def dated(self) -> bool:
+        """Whether the day matters: by the calendar, or because models may be named that the page does not list."""
+        every = (one.models for one in self.generating())
+        return self.calendar or any(one is not None and one.listed and one.otherwise is not None for one in every)
+
+    @property
+    def listing(self) -> Any:
+        """The body of the list of models; an empty list where the file has none."""
+        every = (one for by_method in self.operations.values() for one in by_method.values())
+        known = next((one.example for one in every if one.name == "models"), None)
+        return {"object": "list", "data": []} if known is None else known
+
     def render(self, problem: Problem) -> Reply:
         """`problem` as this gateway answers it."""
         return self.wording.render(problem)
 
+    def language(self, headers: Mapping[str, str]) -> str:
+        """The language in which a caller is told what is wrong: the first known one of its own, else the usual."""
+        if len(self.languages) < 2:
+            return self.languages[0] if self.languages else ""
+        for part in headers.get("Accept-Language", "").split(","):
+            if (wanted := part.partition(";")[0].strip().lower()[:2]) in self.languages:
+                return wanted
+        return self.languages[0]
+
+    def through(self, name: str | None, call: Call) -> tuple[Call, Dialect]:
+        """`call` and the gateway as they look where the reply comes by the channel `name`, None for the usual one."""
+        kind = self.channels.get(name or "", self.channels[""])
+        return replace(call, reply=kind.through(call.reply)), replace(self, spelling=kind.spelling)
+
     def generating(self) -> Iterator[Operation]:
-        """The operations that take a body, one path of each."""
+        """The operations that make pictures from nothing but words, one path of each."""
+        yield from (one for one, _ in self.judging() if one.name == "generate")
+
+    def judging(self) -> Iterator[tuple[Operation, Models]]:
+        """The operations whose bodies are judged, one path of each, and the models of each kind of body."""
         seen: set[int] = set()
         for by_method in self.operations.values():
-            for operation in by_method.values():
-                if operation.models is not None and id(operation.models) not in seen:
-                    seen.add(id(operation.models))
-                    yield operation
+            for one in by_method.values():
+                for found in one.bodies:
+                    if id(found) not in seen:
+                        seen.add(id(found))
+                        yield one, found
 
 
-def read(path: Path, wordings: Wordings | None = None) -> Dialect:
+def read(path: Path, wordings: Wordings | None = None, manners: Manners = "documented") -> Dialect:
     """The gateway that the file at `path` describes; `wordings` are those read before. Raises BadFile."""
     try:
-        return _read(path, wordings or Wordings())
+        return _read(path, wordings or Wordings(), manners)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         # The file's shape is not OpenAPI's somewhere that we look: what Python makes of it is the best hint there is.
         raise files.BadFile(f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}") from None
 
 
-def _read(path: Path, wordings: Wordings) -> Dialect:
+def _read(path: Path, wordings: Wordings, manners: Manners) -> Dialect:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise files.BadFile(f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores")
     document = openapi.read(path)
     root, source = document.root, document.source
-    own = source.known_keys(["x-emulator-gateway"], root.get("x-emulator-gateway", {}), ("hosts", "wording"))
+    own = source.known_keys(["x-emulator-gateway"], root.get("x-emulator-gateway", {}), _OWN)
     found = document.operations
-    generating = [operation for operation in found if operation.name == "generate"]
+    generating = [one for one in found if one.name == "generate"]
     if not generating:
         raise source.fault(["paths"], "no operation about images: no POST path ends with /images/generations")
     ending = re.search(r"/images/generations/?$", generating[0].path)
@@ -109,35 +164,29 @@ def _read(path: Path, wordings: Wordings) -> Dialect:
     hosts = {urlsplit(url).hostname for url in document.servers} | set(own.get("hosts", ()))
     operations: dict[str, dict[str, Operation]] = {}
     shared: dict[int, Models] = {}
-    for operation in found:
-        operations.setdefault(operation.path, {})[operation.method] = _operation(document, operation, shared)
+    for one in found:
+        operations.setdefault(one.path, {})[one.method] = operation.read(document, one, shared)
     info = root.get("info") or {}
     return Dialect(
         name=document.name,
+        manners=manners,
         title=info.get("title") or document.name,
         base=base,
         hosts=frozenset(host for host in hosts if host),
         credentials=tuple(_credentials(document, generating[0])),
         operations=operations,
         wording=_wording(document, own, wordings),
+        identity=identity.read(source, own.get("request_id", {})),
+        languages=tuple(own.get("languages", ())),
+        plain_keys=own.get("keys") == "plain",
+        any_type=own.get("bodies") == "any type",
+        calendar=own.get("calendar") is True,
+        spelling=spelling.read(source, ["x-emulator-gateway", "spelling"], own.get("spelling", {})),
+        channels=channel.read(source, root.get("x-emulator-channels", {})),
+        tasks=ticket.read(source, root.get("x-emulator-tasks")),
         document=document,
         findings=tuple(document.findings),
     )
-
-
-def _operation(document: Document, found: FoundOperation, shared: dict[int, Models]) -> Operation:
-    """One operation; two paths that lead to the same node share their models, so that these compile once."""
-    if found.name == "models":
-        return Operation(found.name, found.method, found.path, None, _example(document, found))
-    if id(found.node) not in shared:
-        shared[id(found.node)] = models.read(document, found)
-    return Operation(found.name, found.method, found.path, shared[id(found.node)], None)
-
-
-def _example(document: Document, found: FoundOperation) -> Any:
-    answer = document.resolve((found.node.get("responses") or {}).get("200") or {})
-    media = (answer.get("content") or {}).get("application/json") or {}
-    return media.get("example")
 
 
 def _credentials(document: Document, operation: FoundOperation) -> Iterator[Credential]:
@@ -155,7 +204,7 @@ def _credentials(document: Document, operation: FoundOperation) -> Iterator[Cred
             if scheme.get("type") == "apiKey" and scheme.get("in") == "header":
                 yield Credential(str(scheme.get("name", "Authorization")).lower(), None, source)
             else:
-                yield Credential("authorization", "bearer", source)
+                yield Credential("authorization", "bearer", source, tuple(scheme.get("x-emulator-spelled", ())))
     if not found:
         yield Credential("authorization", "bearer", "assumed")
 
@@ -163,13 +212,32 @@ def _credentials(document: Document, operation: FoundOperation) -> Iterator[Cred
 def _wording(document: Document, own: Mapping[str, Any], wordings: Wordings) -> Wording:
     """The wording that the gateway's file refers to, or OpenAI's."""
     if "wording" not in own:
-        return wordings.at(files.schemas() / "wordings/openai.yaml")
+        return _shaped(document, own, wordings.at(files.schemas() / "wordings/openai.yaml"))
     pointer = ["x-emulator-gateway", "wording"]
     name = document.source.known_keys(pointer, own["wording"], ("$ref",)).get("$ref")
     folder = document.source.path.parent
-    if not isinstance(name, str) or not (folder / name).resolve().is_relative_to(folder.resolve()):
+    path = (folder / str(name)).resolve()
+    if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, files.schemas())):
         raise document.source.fault(pointer, f"{files.describe(name)} is no file inside the gateway's own folder")
-    return wordings.at(folder / name)
+    return _shaped(document, own, wordings.at(path))
+
+
+def _shaped(document: Document, own: Mapping[str, Any], wording: Wording) -> Wording:
+    """`wording`, with the envelope as the usual one that the gateway's file names."""
+    if (usual := own.get("envelope")) is None:
+        return wording
+    if usual not in wording.envelopes:
+        known, said = ", ".join(wording.envelopes), files.describe(usual)
+        raise document.source.fault(["x-emulator-gateway", "envelope"], f"envelope is {said}; known are {known}")
+    return replace(wording, envelopes={usual: wording.envelopes[usual], **wording.envelopes})
+
+
+_OWN: Final = ("hosts", "wording", "envelope", "request_id", "languages", "keys", "bodies", "calendar", "spelling")
+
+
+def _pattern(template: str) -> str:
+    """A path with {variables} as a regular expression with groups."""
+    return re.sub(r"\\\{([A-Za-z_]+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
 
 
 _SCHEMES: Final = ("bearer", "basic")

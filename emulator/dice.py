@@ -37,7 +37,10 @@ def seconds(text: Any) -> float:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long an answer takes; `kind` is a key of DISTRIBUTIONS, `numbers` are seconds."""
+    """How long an answer takes; `kind` is a key of DISTRIBUTIONS, `numbers` are seconds.
+
+    REALISTIC alone has another kind and no numbers: whoever knows the model puts a `lognormal` in its place.
+    """
 
     kind: str
     numbers: tuple[float, ...]
@@ -48,10 +51,14 @@ class Latency:
 
 
 def read(value: Any) -> Latency:
-    """The latency that a scenario writes as 2s or as {lognormal: {…}}. Raises ValueError.
+    """The latency that a scenario writes as 2s, as {lognormal: {…}} or as realistic. Raises ValueError.
 
     {uniform: [1s, 3s]}, {normal: {mean: 2s, deviation: 500ms}}, {lognormal: {median: 8s, p95: 20s, at_most: 60s}}.
     """
+    if value == REALISTIC.kind:
+        return REALISTIC
+    if isinstance(value, str) and not _DURATION.fullmatch(value.strip()):
+        raise ValueError(f"latency is {value!r}; expected a duration such as 500ms, 2s or 1m, or {REALISTIC.kind}")
     if not isinstance(value, Mapping):
         return Latency("fixed", (seconds(value),))
     kind = str(next(iter(value), ""))
@@ -73,6 +80,11 @@ def read(value: Any) -> Latency:
     return Latency(kind, tuple(numbers))
 
 
+def lognormal(median: float, p95: float) -> Latency:
+    """Mostly about `median` seconds, and for one in twenty more than `p95`."""
+    return Latency("lognormal", (median, p95, LONGEST))
+
+
 def _normal(dice: random.Random, mean: float, deviation: float, at_most: float) -> float:
     return min(at_most, dice.gauss(mean, deviation))
 
@@ -82,6 +94,8 @@ def _lognormal(dice: random.Random, median: float, p95: float, at_most: float) -
     return min(at_most, dice.lognormvariate(math.log(median), sigma))
 
 
+REALISTIC: Final = Latency("realistic", ())
+"""As long as the model of the call takes in life."""
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _P95: Final = 1.6448536269514722  # standard deviations below which 95 % of a normal distribution lie

@@ -5,16 +5,19 @@ Three ways lead to a gateway: its name as the first part of the path, its real h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from emulator import dialect, files
 from emulator.contract import Contract
-from emulator.dialect import Dialect, Operation
-from emulator.exchange import Problem
+from emulator.dialect import Dialect
+from emulator.exchange import Manners, Problem
+from emulator.operation import GENERATE_LIMIT, Operation
 from emulator.wording import Wordings
+
+Others = Callable[[str, Manners], Contract | None]
 
 RESERVED: Final = ("_emulator", "pictures", "s")
 """Names that no gateway can have: the emulator's own first parts of a path."""
@@ -22,16 +25,24 @@ RESERVED: Final = ("_emulator", "pictures", "s")
 
 @dataclass(frozen=True)
 class Destination:
-    """Where a call goes: `path` is the gateway's own, `operations` what can be done there, by method."""
+    """Where a call goes: `path` is the gateway's own, `operations` what can be done there, by method.
+
+    `variables` are the values of those that the path has, such as a model's name.
+    """
 
     contract: Contract
     path: str
     operations: Mapping[str, Operation]
+    variables: Mapping[str, str]
 
     @property
     def dialect(self) -> Dialect:
         """The gateway's manners."""
         return self.contract.dialect
+
+    def limit(self, method: str) -> int:
+        """How many bytes of body are read before somebody says how many may come."""
+        return self.operations[method].limit if method in self.operations else GENERATE_LIMIT
 
     def operation(self, method: str) -> Operation:
         """The operation that `method` means; raises Problem where there is none."""
@@ -48,8 +59,13 @@ class Destination:
 class Directory:
     """All gateways of one server."""
 
-    def __init__(self, contracts: Iterable[Contract], default: str) -> None:
-        """`default` names the gateway that answers where neither path nor host say which; raises BadFile."""
+    def __init__(self, contracts: Iterable[Contract], default: str, others: Others) -> None:
+        """`default` names the gateway that answers where neither path nor host say which; raises BadFile.
+
+        `others` makes the contract of a gateway in other manners than the documented ones, None where it has none.
+        """
+        self._others = others
+        self._in_manners: dict[tuple[str, Manners], Contract] = {}
         self.contracts = {contract.dialect.name: contract for contract in contracts}
         if default not in self.contracts:
             raise files.BadFile(f"--gateway {default!r} is unknown; known are {', '.join(self.contracts)}")
@@ -70,6 +86,30 @@ class Directory:
             path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
         return _destination(self.default, path)
 
+    def contract(self, name: str, manners: Manners) -> Contract:
+        """The contract of the gateway `name` in `manners`; a gateway that has no other manners keeps the documented.
+
+        Raises BadFile where a file of our own is at fault, which the tests rule out.
+        """
+        if manners == "documented":
+            return self.contracts[name]
+        known = self._in_manners.get((name, manners))
+        if known is None:  # read with the first call that wants it
+            known = self._in_manners[name, manners] = self._others(name, manners) or self.contracts[name]
+        return known
+
+    def in_manners(self, destination: Destination, manners: Manners) -> Destination:
+        """The same place of the gateway in `manners`."""
+        if manners == destination.dialect.manners:
+            return destination
+        return _destination(self.contract(destination.dialect.name, manners), destination.path)
+
+
+def other(name: str, manners: Manners, wordings: Wordings | None = None) -> Dialect | None:
+    """The gateway `name` in `manners` that are not the documented ones, None where we know none; raises BadFile."""
+    path = files.schemas() / manners / f"{name}.yaml"
+    return dialect.read(path, wordings, manners) if path.is_file() else None
+
 
 def read(extra: Iterable[str]) -> list[Dialect]:
     """The gateways that ship, and those that the files `extra` describe; raises BadFile."""
@@ -86,4 +126,4 @@ def read(extra: Iterable[str]) -> list[Dialect]:
 
 
 def _destination(contract: Contract, path: str) -> Destination:
-    return Destination(contract, path, contract.dialect.operations.get(path, {}))
+    return Destination(contract, path, *contract.dialect.at(path))

@@ -5,15 +5,16 @@ Everything here is frozen and knows nothing of the network; a room that wants a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 if TYPE_CHECKING:
+    from emulator.enclosure import Upload
     from emulator.findings import Finding
-    from emulator.recipe import ImageRecipe
+    from emulator.recipe import Alteration, HostManners, ImageRecipe
 
-OperationName = Literal["generate", "models"]
+OperationName = Literal["generate", "edit", "vary", "models", "model", "task"]
 OPERATIONS: Final[tuple[OperationName, ...]] = get_args(OperationName)
 
 Kind = Literal[
@@ -23,32 +24,62 @@ Kind = Literal[
 ]  # fmt: skip
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
+CASES: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "invalid_key": ("exhausted", "expired", "disabled"),
+    "forbidden": ("ip", "banned", "group", "model"),
+    "rate_limit": ("total", "in_memory"),
+    "quota": ("key", "estimate"),
+    "billing": ("price",),
+    "upstream_error": ("html", "not_json", "error", "no_channel", "no_key", "not_implemented"),
+    "overloaded": ("cpu", "memory"),
+}
+"""What a script can have of a kind more finely; a gateway that does not tell a case apart has the kind's own words."""
+
 Breach = Literal[
     "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "bad_session",
     "missing", "unknown_parameter", "type", "enum_type", "enum", "empty_string", "too_short", "too_long",
     "below_minimum", "above_maximum", "too_few_items", "other", "stream_true", "transparent_jpeg", "compressed_png",
-    "scenario_exhausted", "bad_reserved_value",
+    "scenario_exhausted", "bad_reserved_value", "key_in_parts", "multiplication_sign", "sensitive_words",
+    "no_such_model", "no_such_task", "not_implemented", "unnamed_model",
+    "size_shape", "size_step", "size_edge", "size_below_budget", "size_above_budget", "size_ratio", "size_unlisted",
+    "bad_form", "unconvertible", "not_a_file", "image_in_json", "images_in_form", "unsupported_parameter",
+    "too_many_items", "picture_type", "picture_kind", "picture_bytes", "picture_data", "damaged_picture",
+    "picture_not_square", "picture_mode", "mask_without_alpha", "mask_size", "unknown_file", "unreachable_picture",
 ]  # fmt: skip
 BREACHES: Final[tuple[Breach, ...]] = get_args(Breach)
 
 FACTS: Final = (
     "param", "value", "supported", "expected", "actual", "limit", "length", "model", "key", "method", "path",
-    "content_type", "request_id", "wait",
+    "content_type", "request_id", "wait", "decoded", "decoded_value", "choices",
+    "unreadable",
 )  # fmt: skip
 """What a message's template may name."""
 
 Source = Literal["documented", "observed", "assumed"]
 SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
+Manners = Literal["documented", "observed"]
+MANNERS: Final[tuple[Manners, ...]] = get_args(Manners)
+"""What a gateway's page promises, and what the server behind it does."""
+
 Delivery = Literal["url", "b64_json"]
+
+ChannelName = Literal["openai", "converted", "zhipu"]
+CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
+"""The kinds of channel by which a gateway reaches an upstream."""
+
+Spelling = Literal["broken", "wrapped", "url_safe", "data_url", "null"]
+SPELLINGS: Final[tuple[Spelling, ...]] = get_args(Spelling)
+"""How Base64 may be written otherwise than plain and padded."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawCall:
     """A request as it came. Reading never refuses: what is wrong with the body is said in `trouble`.
 
-    `headers` ignores case; `json` is None where there is no readable JSON body; `duplicates` are keys that the body
-    gives twice; `origin` is scheme, host and port as the client wrote them; `received` is Unix seconds.
+    `headers` ignores case; `json` is None where there is no readable JSON body, and has the texts of a form; its files
+    are the `uploads`. `duplicates` are keys that the body gives twice, `why` tells more of the trouble with a form;
+    `origin` is scheme, host and port as the client wrote them; `received` is Unix seconds.
     """
 
     method: str
@@ -61,6 +92,8 @@ class RawCall:
     duplicates: tuple[str, ...]
     origin: str
     received: float
+    uploads: tuple[Upload, ...] = ()
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +102,8 @@ class Call:
 
     `given` is the body as it came, `params` the same with defaults filled in and aliases resolved, `heeded` those of
     them that have an effect; `count` pictures are asked for, `pixels` is the width and height in which they are drawn;
-    `listing` is the body of a list of models.
+    `listing` is the body of a list of models, `uploads` are the pictures that are edited, and the mask. A `deferred`
+    call gets a task, which tells later what became of it.
     """
 
     operation: OperationName
@@ -82,6 +116,31 @@ class Call:
     reply: ReplyShape
     findings: tuple[Finding, ...]
     listing: Any = None
+    uploads: tuple[Upload, ...] = ()
+    deferred: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is to come as a stream of events."""
+        shape = self.reply.stream
+        return shape is not None and self.operation in shape.names and self.heeded.get("stream") is True
+
+
+@dataclass(frozen=True, slots=True)
+class StreamShape:
+    """What the events of a model's stream are like: `stream` of its reply's shape.
+
+    `names` is how the events' names begin, by operation; `done` tells whether `data: [DONE]` stands at the end. Without
+    `partials` the stream is made of a whole answer: one event for each picture, each with the usage of all of them.
+    `completed` are the fields of a finished picture's event, in their order.
+    """
+
+    names: Mapping[str, str]
+    done: bool = False
+    partials: bool = True
+    completed: tuple[str, ...] = (
+        "type", "b64_json", "created_at", "usage", "size", "quality", "background", "output_format",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +148,10 @@ class ReplyShape:
     """Which fields a model's reply has, in their order: `x-emulator-reply` of its request schema.
 
     `revised_prompt` says how the model treats a prompt; `delivery` is set where the client has no choice; `usage` names
-    the published table, None where the reply has no usage.
+    the published table, None where the reply has no usage, `usage_fields` and `usage_details` are the order in it.
+    `data_fields` is the order of each picture's fields, empty for the usual one; with `newline` the body ends with one,
+    with `blank` each picture has all of its `data_fields`, those without a value as an empty text.
+    `stream` is None where the model does not stream.
     """
 
     fields: tuple[str, ...] = ("created", "data")
@@ -97,6 +159,25 @@ class ReplyShape:
     delivery: Delivery | None = None
     usage: str | None = None
     usage_fields: tuple[str, ...] = ("input_tokens", "input_tokens_details", "output_tokens", "total_tokens")
+    usage_details: tuple[str, ...] = ("text_tokens", "image_tokens")
+    data_fields: tuple[str, ...] = ()
+    newline: bool = False
+    blank: bool = False
+    stream: StreamShape | None = None
+
+
+@dataclass(frozen=True)
+class Retouch:
+    """What a script wants otherwise about each picture: None leaves it as it would be.
+
+    `alteration` is about the picture's file, `own` are the bytes of the tester's picture that it names, `base64` is how
+    Base64 is spelled (null: not at all, beside a link), and `said` is all of it in the script's own words.
+    """
+
+    alteration: Alteration | None = None
+    own: bytes | None = field(default=None, repr=False)
+    base64: Spelling | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,8 +185,11 @@ class Draw:
     """The plan to draw what was asked for, with what a script wants otherwise: None leaves it as it would be.
 
     `revised_prompt` may name {prompt}, {model} and {size}; `usage` and `metadata` are members to set; `images` is how
-    many pictures come of those asked for; `omit` and `changes` take members of the reply away and set them, `changes`
-    by JSON pointer.
+    many pictures come of those asked for, `picture` what they are like, `expires_in` for how many seconds links to them
+    are good, and `host` what the host that these lead to does not do; `omit` and `changes` take members of the reply
+    away and set them, `changes` by JSON pointer. `partials` is how many unfinished pictures a stream shows of those
+    asked for; `error` is what it breaks off with then, in the place of the finished ones. `channel` is the kind of
+    channel that the reply comes by, where a gateway has several.
     """
 
     revised_prompt: str | None = None
@@ -115,14 +199,24 @@ class Draw:
     created: int | None = None
     omit: tuple[str, ...] = ()
     changes: tuple[tuple[str, Any], ...] = ()
+    picture: Retouch | None = None
+    expires_in: int | None = None
+    host: HostManners | None = None
+    partials: int | None = None
+    error: Refuse | None = None
+    channel: ChannelName | None = None
 
 
 @dataclass(frozen=True)
 class Refuse:
-    """The plan to refuse in the gateway's own words for `kind`; `words` are parts of the refusal to be otherwise."""
+    """The plan to refuse in the gateway's own words for `kind`; `words` are parts of the refusal to be otherwise.
+
+    `wait` is how long the message may tell the client to wait, as in 12s.
+    """
 
     kind: Kind
     words: Mapping[str, Any] = field(default_factory=dict)
+    wait: str = "12s"
 
 
 @dataclass(frozen=True)
@@ -148,12 +242,21 @@ Plan = Draw | Refuse | Canned | Exhausted
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is sent: status, headers and body; `body` is in pieces so that a large picture is not copied."""
+    """What is sent: status, headers and body; `body` is in pieces so that a large picture is not copied.
+
+    `altered` is what a script had otherwise about all of `pictures`, in its own words. A `bare` one goes without the
+    headers that mark its gateway's answers. Where there are `frames`, they are sent in the place of `body`, each as
+    soon as it is made; whoever takes them closes them. `task` is what a journal says of the task that it tells of.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: tuple[bytes, ...]
     pictures: tuple[ImageRecipe, ...] = ()
+    altered: Mapping[str, Any] | None = None
+    bare: bool = False
+    frames: AsyncGenerator[bytes] | None = None
+    task: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -163,7 +266,8 @@ class Problem(Exception):
     `breach` is the finer word for an `invalid_request`, `facts` are what the message may name, `rule` and `source` say
     which line of the schema was broken and where that line comes from (for the journal, never for the client), `words`
     (status, type, code, param, message) are what a script wants to be told otherwise, `model` the one whose
-    rules were broken.
+    rules were broken, `language` the one in which the caller wants to be told; `upstream` says that it is not the
+    gateway itself that refuses.
     """
 
     kind: Kind
@@ -177,6 +281,8 @@ class Problem(Exception):
     findings: tuple[Finding, ...] = ()
     words: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
+    language: str = ""
+    upstream: bool = False
 
     def __str__(self) -> str:
         return f"{self.breach or self.kind} {self.param or ''}".rstrip()

@@ -46,6 +46,10 @@ FINDINGS: Final[dict[str, str]] = {
         "The call breaks the gateway's contract, and was answered only because of report-only. The real gateway "
         "refuses it; the message says how."
     ),
+    "key_in_parts": (
+        "The server behind the gateway reads what follows a second dash in a key as the name of a channel, and refuses "
+        "that to all but administrators. Use a key without further dashes, or the documented manners."
+    ),
     "duplicate_key": (
         "The JSON body gives a key twice. The last value wins here and in most gateways, but the JSON standard "
         "promises nothing. Send each key once."
@@ -54,9 +58,17 @@ FINDINGS: Final[dict[str, str]] = {
         "The gateway passes any size on, but the emulator draws only WIDTHxHEIGHT from 1x1 to 4096x4096. The picture "
         "is 1024x1024 instead."
     ),
-    "streaming_not_emulated": (
-        "The request asks for a stream. The emulator does not stream pictures yet, so it refuses rather than answer "
-        "with something that is no stream."
+    "cost_unknown": (
+        "The session has a ceiling on what it may cost, and nobody has published a price for this model: the call "
+        "passed, and nothing was counted. Limit `images` as well, or take a model with a price."
+    ),
+    "nothing_fetched": (
+        "The call has a link where a picture is wanted, and the emulator fetches nothing from anywhere, so the link is "
+        "refused as one that leads nowhere. Send the picture itself: as an upload, or as a data: URL."
+    ),
+    "model_ending": (
+        "The model's maker has retired it or announced its end, so it may be gone from one day to the next: that day "
+        "where the gateway goes by its maker's calendar, on any where its page does not list it. Move to a newer model."
     ),
     "unusable_file": (
         "A scenario or a gateway's file cannot be used: a server that is given it does not start. The message has the "

@@ -6,7 +6,8 @@ An entry leaves this room only through `view`, which blanks every key: keys appe
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from emulator.scenario import Choice
 
 if TYPE_CHECKING:
     from emulator.reserved import Reserved
-from emulator.wording import quoted
+from emulator.telling import quoted
 
 BLANK: Final = "***"
 
@@ -29,8 +30,8 @@ BLANK: Final = "***"
 class Entry:
     """One call while it is answered, and after: what is not known yet is None.
 
-    `began` and `duration` are seconds on the emulator's clock, `weight` is about the bytes that the entry holds once it
-    is in the journal.
+    `began` and `duration` are seconds on the emulator's clock, `events` is how many of a stream's were made, `weight`
+    is about the bytes that the entry holds once it is in the journal.
     """
 
     number: int
@@ -48,12 +49,14 @@ class Entry:
     reply: Reply | None = None
     duration: float | None = None
     sent: bool = False
+    events: int | None = None
     weight: int = 0
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed, whether the call was answered or refused."""
-        return self.call.findings if self.call else self.problem.findings if self.problem else ()
+        noticed = self.call.findings if self.call else self.problem.findings if self.problem else ()
+        return (*noticed, *self.choice.findings) if self.choice else noticed
 
     @property
     def model(self) -> str | None:
@@ -68,6 +71,17 @@ class Entry:
     def blanked(self, text: str | None) -> str | None:
         """A text of this call with every key blanked, for a line on the console."""
         return None if text is None else str(self._blanker()(text))
+
+    def counted(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """`frames`, each counted when it is made; whoever closes what comes back closes them too."""
+        self.events = 0
+        return self._counted(frames)
+
+    async def _counted(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async with aclosing(frames):
+            async for frame in frames:
+                self.events = (self.events or 0) + 1
+                yield frame
 
     def view(self) -> dict[str, Any]:
         """The entry as JSON, with every key blanked."""
@@ -91,6 +105,7 @@ class Entry:
             "headers": headers,
             "given": blank(raw.json),
             "params": blank(dict(call.params)) if call else None,
+            "uploads": [{name: blank(told) for name, told in one.told().items()} for one in self.raw.uploads],
             "unreadable": self._unreadable(blank),
             "refused": self._refused(blank),
             "reserved": {"door": self.reserved.door, "value": self.reserved.value} if self.reserved else None,
@@ -107,19 +122,15 @@ class Entry:
             ],
             "status": reply.status if reply else None,
             "sent": self.sent,
+            "events": self.events,
+            "task": reply.task if reply else None,
             "duration": None if self.duration is None else round(self.duration, 6),
-            "pictures": [
-                {
-                    "recipe": one.digest, "width": one.width, "height": one.height, "format": one.format,
-                    "file": f"{one.digest}.{FORMATS[one.format]}", "index": one.index, "prompt_hash": one.prompt_hash,
-                }
-                for one in (reply.pictures if reply else ())
-            ],
+            "pictures": self._pictures(),
             "findings": [
                 {"code": finding.code, "message": blank(finding.message), "param": blank(finding.param)}
                 for finding in self.findings
             ],
-        }  # fmt: skip
+        }
 
     def _blanker(self) -> _Blanker:
         return _Blanker(self.key, self.raw.headers, self._credential_headers)
@@ -136,8 +147,21 @@ class Entry:
         beginning = raw.body[:_SHOWN].decode("utf-8", "backslashreplace")
         why = raw.trouble or (self.problem.breach if self.problem else None)
         declared = raw.headers.get("Content-Length", "")
-        length = len(raw.body) if raw.body else int(declared) if declared.isdecimal() else None
+        # Of a form that is none only the beginning is kept; of a compressed body more than was sent.
+        length = max(len(raw.body), int(declared)) if declared.isdecimal() else len(raw.body) or None
         return {"why": why, "length": length, "beginning": blank.text(beginning)}
+
+    def _pictures(self) -> list[dict[str, Any]]:
+        """What was asked for of each picture, and what a script had otherwise about it."""
+        reply = self.reply
+        return [
+            {
+                "recipe": one.digest, "width": one.width, "height": one.height, "format": one.format,
+                "file": f"{one.digest}.{FORMATS[one.served_as]}", "index": one.index, "prompt_hash": one.prompt_hash,
+                "altered": reply.altered,
+            }
+            for one in reply.pictures
+        ] if reply else []  # fmt: skip
 
     def _refused(self, blank: _Blanker) -> dict[str, Any] | None:
         problem = self.problem
@@ -172,13 +196,24 @@ class Journal:
         self._session = session
 
     async def end(self, entry: Entry) -> None:
-        """Write `entry` down, without the reply's body, which may be many pictures."""
+        """Write `entry` down, without the reply's body, which may be many pictures, and without the uploads' bytes."""
         if entry.reply is not None:
-            entry.reply = replace(entry.reply, body=())
+            entry.reply = replace(entry.reply, body=(), frames=None)
+        if entry.raw.uploads:  # their bytes are kept apart, or not at all
+            entry.raw = replace(entry.raw, uploads=tuple(one.without_bytes() for one in entry.raw.uploads))
+            if entry.call is not None:
+                entry.call = replace(entry.call, uploads=tuple(one.without_bytes() for one in entry.call.uploads))
         raw = entry.raw
         heads = len(raw.path) + len(raw.query) + sum(len(name) + len(value) for name, value in raw.headers.items())
-        entry.weight = _OWN_WEIGHT + heads + _PARSED * len(raw.body)
+        entry.weight = _OWN_WEIGHT + heads + _PARSED * _size(raw)
         await self._memory.keep(self._session, entry)
+
+
+def _size(raw: RawCall) -> int:
+    """About the bytes of a body; that of a form is kept as its texts alone."""
+    if raw.body or not isinstance(raw.json, Mapping):
+        return len(raw.body)
+    return sum(len(str(value)) for value in raw.json.values())
 
 
 class _Blanker:
@@ -218,7 +253,7 @@ def _names_a_key(name: Any) -> bool:
 
 CREDENTIAL_HEADERS: Final = frozenset({
     "authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "x-auth-token",
-    "ocp-apim-subscription-key",
+    "ocp-apim-subscription-key", "x-emulator-token",
 })  # fmt: skip
 # Patterns as texts: `re` compiles them when they are first needed, which is after the start.
 LIKE_A_KEY: Final = r"(?<![A-Za-z0-9])(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}|(?i:bearer)\s+[A-Za-z0-9._~+/-]{16,}"

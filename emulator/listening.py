@@ -26,6 +26,7 @@ class Running:
     async def stop(self) -> None:
         """Finish the calls under way (7 s at most), then close everything."""
         self.examined.cancel()
+        self.hall.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
         self.hall.gallery.close()
 

@@ -8,8 +8,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from emulator.fitting import Fitting
 
 
 class _Absent:
@@ -57,7 +61,11 @@ class Equal:
     def misses(self, value: Any) -> str | None:
         """The expected value, unless it came."""
         same = value.__class__ is self.value.__class__ and value == self.value
-        return None if same else _spelled(self.value)
+        return None if same else self._wanted
+
+    @cached_property
+    def _wanted(self) -> str:
+        return _spelled(self.value)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,11 @@ class Contains:
     def misses(self, value: Any) -> str | None:
         """The part, unless it is there."""
         there = str(self.part) in value if isinstance(value, str) else isinstance(value, list) and self.part in value
-        return None if there else f"something that contains {_spelled(self.part)}"
+        return None if there else self._wanted
+
+    @cached_property
+    def _wanted(self) -> str:
+        return f"something that contains {_spelled(self.part)}"
 
 
 @dataclass(frozen=True)
@@ -153,10 +165,26 @@ class IsAbsent:
 
 
 @dataclass(frozen=True)
+class Fits:
+    """A value that keeps a JSON Schema; two are equal where their schemas are `spelled` alike."""
+
+    spelled: str
+    fitting: Fitting = field(compare=False, repr=False)
+
+    def misses(self, value: Any) -> str | None:
+        """The lines of the schema that are missed."""
+        return "a value that keeps its schema" if value is ABSENT else self.fitting.misses(value)
+
+
+@dataclass(frozen=True)
 class When:
     """What a call must be like: conditions on its fields, each by its dotted path. Without any, every call matches."""
 
     conditions: tuple[tuple[str, Matcher], ...] = ()
+
+    def takes(self, fields: Mapping[str, Any]) -> bool:
+        """Whether a call with `fields` does not differ; quicker than to say how."""
+        return all(matcher.misses(_at(fields, path)) is None for path, matcher in self.conditions)
 
     def differences(self, fields: Mapping[str, Any]) -> list[Difference]:
         """How a call with `fields` differs; none is a match."""
@@ -213,15 +241,21 @@ def _made(word: str, given: Any, path: str) -> Matcher:
         if word == "absent" and not isinstance(given, bool):
             raise ValueError(f"{given!r} is neither true nor false")
         matcher: Matcher = MATCHERS[word](given, path)
-    except (ValueError, TypeError, re.error) as error:
+    except (ValueError, TypeError, OverflowError, re.error) as error:
         raise ValueError(f"when {path}: {word}: {error}") from None
     return matcher
 
 
+def _fits(schema: Any) -> Matcher:
+    from emulator.fitting import Fitting  # few scripts have a schema
+
+    return Fits(json.dumps(schema, sort_keys=True, default=str), Fitting(schema))
+
+
 def _at(fields: Mapping[str, Any], path: str) -> Any:
     """The value at a dotted path; a field whose own name has dots is found first."""
-    if path in fields:
-        return fields[path]
+    if (found := fields.get(path, ABSENT)) is not ABSENT:
+        return found
     head, dot, rest = path.partition(".")
     inner = fields.get(head, ABSENT)
     if not dot:
@@ -248,4 +282,5 @@ MATCHERS: Final[Mapping[str, Any]] = {
     "at_most": lambda given, path: AtMost(given),
     "not": lambda given, path: Not(_matcher(given, path)),
     "absent": lambda given, path: IsAbsent(given),
+    "schema": lambda given, path: _fits(given),
 }

@@ -35,13 +35,26 @@ class Limits:
 
 @dataclass(frozen=True)
 class Summary:
-    """A session in a list: `used` is Unix seconds, `calls` counts also those no longer kept."""
+    """A session in a list: `used` is Unix seconds, `calls` counts also those no longer kept.
+
+    `dropped` are the entries that made room for others; what is neither kept nor dropped is still under way.
+    """
 
     name: str
     calls: int
     kept: int
     began: float
     used: float
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Held:
+    """How much is remembered in all: sessions, entries, and about the bytes of the entries."""
+
+    sessions: int
+    entries: int
+    bytes: int
 
 
 class Counter(Protocol):
@@ -91,12 +104,17 @@ class Memory(Counter, Protocol[Kept]):
         """All sessions, the longest unused first."""
         ...
 
+    async def held(self) -> Held:
+        """How much is remembered in all."""
+        ...
+
 
 @dataclass
 class _Shelf(Generic[Kept]):
     began: float
     used: float
     calls: int = 0
+    dropped: int = 0
     entries: deque[Kept] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -146,7 +164,7 @@ class ProcessMemory(Memory[Kept]):
             self._bytes -= sum(entry.weight for entry in shelf.entries)
             shelf.entries.clear()
             shelf.counts.clear()
-            shelf.calls = 0
+            shelf.calls = shelf.dropped = 0
 
     async def forget(self, session: str) -> None:
         """Forget everything about `session`, as if it had never been."""
@@ -171,11 +189,15 @@ class ProcessMemory(Memory[Kept]):
         shelf.entries.append(entry)
         self._bytes += entry.weight
         if len(shelf.entries) > self._limits.entries:
-            self._bytes -= shelf.entries.popleft().weight
+            self._drop(shelf)
         while self._bytes > self._limits.bytes:
             # The oldest call of the longest unused session goes first.
-            oldest = next(shelf for shelf in self._shelves.values() if shelf.entries)
-            self._bytes -= oldest.entries.popleft().weight
+            self._drop(next(shelf for shelf in self._shelves.values() if shelf.entries))
+
+    def _drop(self, shelf: _Shelf[Kept]) -> None:
+        """Forget the oldest entry of a session."""
+        self._bytes -= shelf.entries.popleft().weight
+        shelf.dropped += 1
 
     async def entries(self, session: str) -> Sequence[Kept] | None:
         """What is remembered of `session`, the oldest first; None if it is unknown."""
@@ -185,9 +207,13 @@ class ProcessMemory(Memory[Kept]):
     async def sessions(self) -> Sequence[Summary]:
         """All sessions, the longest unused first."""
         return [
-            Summary(name, shelf.calls, len(shelf.entries), shelf.began, shelf.used)
+            Summary(name, shelf.calls, len(shelf.entries), shelf.began, shelf.used, shelf.dropped)
             for name, shelf in self._shelves.items()
         ]
+
+    async def held(self) -> Held:
+        """How much is remembered in all."""
+        return Held(len(self._shelves), sum(len(shelf.entries) for shelf in self._shelves.values()), self._bytes)
 
     def _expire(self, now: float, most: int | None = None) -> None:
         """Drop the sessions that were unused for too long, and of the others the longest unused above `most`."""

@@ -79,6 +79,12 @@ class Document:
                 raise self.source.fault(pointer, f"$ref {ref!r} leads nowhere ({step!r} is not there)")
         return node
 
+    def request_schema(self, node: Mapping[str, Any], media_type: str) -> Any:
+        """The schema of the bodies of `media_type` that the operation `node` takes; None where it takes none."""
+        body = self.resolve(node.get("requestBody") or {})
+        said = (body.get("content") or {}).get(media_type) if isinstance(body, Mapping) else None
+        return said.get("schema") if isinstance(said, Mapping) else None
+
     def annotation(self, schema: Any, key: str) -> Any:
         """What `schema`, or what it refers to, says under the vendor key `key`; the nearest one counts."""
         while isinstance(schema, Mapping):
@@ -169,7 +175,11 @@ class Document:
             name: OperationName = said
             return name
         ending = path.rstrip("/")
-        return next((name for name, verb, end in _KNOWN_ENDINGS if method == verb and ending.endswith(end)), None)
+        for known, verb, end in _KNOWN_ENDINGS:
+            if method == verb and ending.endswith(end):
+                # Pictures are edited in a form; whoever describes none has something else in mind.
+                return known if known in _WITHOUT_FORMS or self.request_schema(node, _FORM) is not None else None
+        return None
 
 
 def read(path: Path) -> Document:
@@ -239,18 +249,32 @@ def _look_over(document: Document) -> None:
 
 
 VENDOR_KEYS: Final = {
-    "x-emulator-gateway": "at the root: more hosts, and the file of wording",
-    "x-emulator-operation": "in an operation: generate or models",
+    "x-emulator-gateway": "at the root: hosts, wording, spelling, calendar, ids, and how keys and bodies are read",
+    "x-emulator-channels": "at the root: what becomes of replies, by the kind of channel, and which kind is the usual",
+    "x-emulator-tasks": "at the root: the ids of tasks, and what is told of one while it waits, runs and has ended",
+    "x-emulator-operation": "in an operation: generate, edit, vary, models, model or task",
+    "x-emulator-task": "in an operation that makes pictures: always, or the parameter that asks for a task",
+    "x-emulator-ended": "in an operation: the day from which its path is unknown, where a calendar counts",
+    "x-emulator-redirect": "in an operation: the status that sends a client to the same path without its last slash",
+    "x-emulator-spelled": "in a security scheme: the spellings of its name that are understood, else any case",
     "x-emulator-models": "beside a discriminator: which model is meant when none, or an unlisted one, is named",
     "x-emulator-reply": "in a model's request schema: the shape of the reply",
+    "x-emulator-judging": "in a model's request schema: `types: first`, and the schema of the `upstream` behind it",
     "x-emulator-source": "where a rule comes from: documented, observed or assumed; or a mapping of keyword to that",
     "x-emulator-breach": "a mapping of keyword to the word for its breach, where the usual one does not fit",
     "x-emulator-ignored": "in a parameter: true where it is allowed but has no effect",
+    "x-emulator-size": "in a parameter: the arithmetic of sizes, where a model has no list: step, edge, pixels, ratio",
+    "x-emulator-picture": "in a parameter of an edit: what its file has to be; formats, bytes, alpha, fits and others",
     "x-emulator-means": "in a parameter: a mapping of a value, as JSON text, to the value that it stands for",
+    "x-emulator-absent": "in a parameter: a list of values that count as not given",
 }
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _SECURITY_TYPES: Final = ("apiKey", "http", "mutualTLS", "oauth2", "openIdConnect")
 _KNOWN_ENDINGS: Final[tuple[tuple[OperationName, str, str], ...]] = (
     ("generate", "post", "/images/generations"),
+    ("edit", "post", "/images/edits"),
+    ("vary", "post", "/images/variations"),
     ("models", "get", "/models"),
 )
+_WITHOUT_FORMS: Final = ("generate", "models")
+_FORM: Final = "multipart/form-data"

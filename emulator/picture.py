@@ -1,7 +1,8 @@
 """A recipe becomes a picture, and a picture is read back: drawing, captions, encoding, labels.
 
 Pure: the same recipe gives the same pixels everywhere and the same bytes with the same Pillow; it runs in many threads.
-The only rooms that may import PIL are this one, and *landscape* and *easel*, which paint what is above the caption.
+The only rooms that may import PIL are this one, *landscape*, *easel*, *sketch* and *repaint*, which paint what is above
+the caption, *retouch*, and *uploads*.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, Final
 # The three plugins by name: else Pillow loads all of its forty when it first meets a WebP.
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from emulator import glyphs, landscape
+from emulator import glyphs, landscape, repaint, sketch
 from emulator.easel import Place
-from emulator.recipe import LARGEST_SIDE, ImageRecipe
+from emulator.recipe import LARGEST_SIDE, ImageRecipe, Stage
+from emulator.repaint import Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Inspection:
     `format` is png, jpeg or webp; `width`, `height` are pixels; `mode` is Pillow's name for the kind of pixels;
     `alpha_share` is the share of fully transparent pixels (0 to 1; None where there is no transparency, or the picture
     does not decode); `whole` tells whether all of it decodes; `label` has gateway, model, prompt_hash, seed, index and
-    recipe (its digest) if we drew it, else None.
+    recipe (its digest) if we drew it, and the stage (such as 1 of 3) of one in the making, else None.
     """
 
     format: str
@@ -40,15 +42,28 @@ class Inspection:
     label: dict[str, Any] | None
 
 
-def draw(recipe: ImageRecipe) -> bytes:
-    """The file that `recipe` describes: a landscape, a caption, and a label for programs."""
+def draw(recipe: ImageRecipe, asked: ImageRecipe | None = None, inputs: Inputs | None = None) -> bytes:
+    """The file that `recipe` describes: a landscape, a caption, and a label for programs.
+
+    The label names the recipe `asked` where that was asked for and another one is drawn. `inputs` are the files that
+    an edited picture is made of; without them it is made of its thumbnail.
+    """
     clear = recipe.background == "transparent" and recipe.format != "jpeg"
     scale, lines = _caption(recipe)
     band = _band_height(scale, len(lines))
-    image = landscape.paint(recipe, recipe.height - band, _RICHNESS.get(recipe.quality, 1), clear)
+    hidden = clear if recipe.source is None else not repaint.shows_sky(recipe, inputs)
+    image = landscape.paint(recipe, recipe.height - band, _RICHNESS.get(recipe.quality, 1), hidden)
+    if recipe.stage is not None:
+        lines = _progress(recipe.stage, lines, (recipe.width - 2 * _MARGIN * scale) // scale)
     if lines:
         _write(image, lines, scale, band)
-    return _encode(image, recipe, clear)
+        if recipe.stage is not None:
+            sketch.tell(image, recipe.stage, Place.INK, recipe.height - band, 2 * scale)
+    if recipe.source is not None:
+        image = repaint.over(image, recipe, recipe.height - band, inputs)
+    if recipe.stage is not None:
+        sketch.coarsen(image, recipe.height - band, recipe.stage)
+    return _encode(image, recipe, clear, _label(asked or recipe))
 
 
 def inspect(data: bytes) -> Inspection:
@@ -88,6 +103,12 @@ def _caption(recipe: ImageRecipe) -> tuple[int, list[tuple[glyphs.Line, int]]]:
     return scale, lines
 
 
+def _progress(stage: Stage, lines: list[tuple[glyphs.Line, int]], room: int) -> list[tuple[glyphs.Line, int]]:
+    """The caption of a picture in the making: `lines` without the prompt, and how far it is."""
+    told = [(line, Place.INK) for line in glyphs.set_lines(str(stage), room, 1)]
+    return [line for line in lines[: len(lines) - 1] if line[1] == Place.QUIET] + told if lines else []
+
+
 def _details(recipe: ImageRecipe, room: int) -> tuple[glyphs.Line, ...]:
     """One line on where the picture comes from; what matters least is left out first."""
     size, number = f"{recipe.width}x{recipe.height}", f"#{recipe.index + 1}"
@@ -119,23 +140,23 @@ def _write(image: Image.Image, lines: list[tuple[glyphs.Line, int]], scale: int,
         image.paste(colour, (x, top + (_PADDING + 1 + number * _PITCH) * scale), bits)
 
 
-def _encode(image: Image.Image, recipe: ImageRecipe, clear: bool) -> bytes:
+def _encode(image: Image.Image, recipe: ImageRecipe, clear: bool, label: str) -> bytes:
     file = io.BytesIO()
-    label = _label(recipe)
     match recipe.format:
         case "png":
             text = PngImagePlugin.PngInfo()
             text.add_text(_LABEL, label)
-            options = {"transparency": Place.CLEAR} if clear else {}
+            options = {"transparency": Place.CLEAR} if clear and image.mode == "P" else {}
             # Flat colours are runs: the RLE strategy is the fastest of zlib's and the smallest at level 1.
-            image.save(file, "PNG", pnginfo=text, compress_level=1, compress_type=3, **options)
+            strategy = _RUNS if image.mode == "P" else _USUAL_STRATEGY
+            image.save(file, "PNG", pnginfo=text, compress_level=1, compress_type=strategy, **options)
         case "jpeg":
             exif = Image.Exif()
             exif[_IMAGE_DESCRIPTION] = label
             quality = 85 if recipe.compression is None else recipe.compression
             image.convert("RGB").save(file, "JPEG", quality=quality, exif=exif)
         case "webp":
-            if clear:
+            if clear and image.mode == "P":
                 image.info["transparency"] = Place.CLEAR
             quality = 80 if recipe.compression is None else recipe.compression
             xmp = _XMP.replace("LABEL", html.escape(label)).encode()
@@ -144,7 +165,7 @@ def _encode(image: Image.Image, recipe: ImageRecipe, clear: bool) -> bytes:
 
 
 def _label(recipe: ImageRecipe) -> str:
-    fields = {
+    fields: dict[str, Any] = {
         "gateway": recipe.gateway,
         "model": recipe.model,
         "prompt_hash": recipe.prompt_hash,
@@ -152,6 +173,8 @@ def _label(recipe: ImageRecipe) -> str:
         "index": recipe.index,
         "recipe": recipe.digest,
     }
+    if recipe.stage is not None:
+        fields["stage"] = str(recipe.stage)
     return json.dumps(fields, separators=(",", ":"))  # ASCII, as all three formats can hold it
 
 
@@ -167,9 +190,10 @@ def _read_label(image: Image.Image) -> dict[str, Any] | None:
         label = json.loads(text or "null")
     except Exception:  # noqa: BLE001  foreign metadata can be damaged in any way; it is not our label then
         return None
-    if not isinstance(label, dict) or label.keys() != _LABEL_FIELDS.keys():
+    if not isinstance(label, dict) or label.keys() - {"stage"} != _LABEL_FIELDS.keys():
         return None
-    return label if all(type(label[name]) is kind for name, kind in _LABEL_FIELDS.items()) else None
+    kinds = {"stage": str, **_LABEL_FIELDS}
+    return label if all(type(value) is kinds[name] for name, value in label.items()) else None
 
 
 def _alpha_share(image: Image.Image) -> float | None:
@@ -179,6 +203,8 @@ def _alpha_share(image: Image.Image) -> float | None:
     return alpha.histogram()[0] / (image.width * image.height)
 
 
+_USUAL_STRATEGY: Final = 0  # of zlib, by its own numbers
+_RUNS: Final = 3
 _LABEL: Final = "image-api-emulator"
 _LABEL_FIELDS: Final = {"gateway": str, "model": str, "prompt_hash": str, "seed": int, "index": int, "recipe": str}
 _FORMATS: Final = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}  # MPO: a JPEG that holds more than one

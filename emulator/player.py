@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from emulator import dice, limits
 from emulator.clock import Clock
 from emulator.dialect import Dialect
-from emulator.exchange import Call, Canned, Plan, RawCall, Refuse
-from emulator.limits import spend
+from emulator.dice import Latency
+from emulator.exchange import Call, Canned, Draw, Plan, Problem, RawCall, Refuse
 from emulator.memory import Counter
 from emulator.scenario import UNSCRIPTED, Choice, Scenario, choose, fields
 
@@ -27,30 +28,88 @@ class Player:
     seed: int
 
     async def play(self, scenario: Scenario, call: Call, raw: RawCall, dialect: Dialect, session: str) -> Choice:
-        """The answer to `call`, its latency passed; raises Problem where it spends more than the limits."""
+        """The answer to `call`, its latency passed; raises Problem where it spends more than the limits.
+
+        The latency of a stream passes while it is sent, and that of a task while its client asks for it. Who asks is
+        answered by rules that are about that alone.
+        """
+        charge = limits.FREE
         if scenario.limits.any:
-            await spend(scenario.limits, call, self.counter, session, self.clock.now(session))
-        if not scenario.rules:
-            return UNSCRIPTED
+            charge = await limits.spend(scenario.limits, call, self.counter, session, self.clock.now(session))
+        if not scenario.rules or (call.operation == "task" and not scenario.about_tasks):
+            return replace(UNSCRIPTED, findings=charge.findings) if charge.findings else UNSCRIPTED
         named = fields(call, raw, dialect.name)
         wanted = call.heeded.get("retries", 0)
         left = min(wanted, MOST_TRIES) if isinstance(wanted, int) else 0
         tries: list[Choice] = []
         while True:
-            choice = await choose(scenario, named, self.counter, session, self.seed)
-            choice = replace(choice, latency=await self._wait(choice, session), tries=tuple(tries))
+            choice = _meant(await choose(scenario, named, self.counter, session, self.seed), call)
+            if choice.answer.latency is not None or tries:
+                choice = replace(choice, latency=await self._wait(choice, call, session), tries=tuple(tries))
             if left <= 0 or not _fails(choice.answer.plan, dialect):
-                return choice
+                await limits.settle(charge, call, _made(choice.answer.plan, call), self.counter, session)
+                return replace(choice, findings=charge.findings) if charge.findings else choice
             left -= 1
             tries.append(choice)
 
-    async def _wait(self, choice: Choice, session: str) -> float | None:
-        """Let the answer's latency pass, and say how long it is; None where it has none."""
-        if choice.answer.latency is None:
+    async def _wait(self, choice: Choice, call: Call, session: str) -> float | None:
+        """Let the answer's latency pass, unless it is a stream's, and say how long it is; None where it has none."""
+        latency = choice.answer.latency
+        if latency is None:
             return None
-        seconds = choice.answer.latency.draw(self.seed, session, choice.rule or "", choice.turn)
-        await self.clock.sleep(seconds, session)
+        if latency == dice.REALISTIC:
+            latency = _realistic(call)
+        seconds = latency.draw(self.seed, session, choice.rule or "", choice.turn)
+        plan = choice.answer.plan
+        if not (call.streams and isinstance(plan, Draw)) and not postponed(call, plan):
+            await self.clock.sleep(seconds, session)
         return seconds
+
+
+def postponed(call: Call, plan: Plan) -> bool:
+    """Whether what `plan` makes of `call` shows later, in its task: pictures, and how the work on them fails.
+
+    What a gateway knows before it begins with the work, such as a bad key, it says at once, task or no task.
+    """
+    match plan:
+        case Draw():
+            return call.deferred
+        case Refuse():
+            return call.deferred and plan.kind in _FAILURES
+        case Canned():
+            return call.deferred and plan.status >= 500
+        case _:
+            return False
+
+
+def _meant(choice: Choice, call: Call) -> Choice:
+    """`choice`, where what would break off a stream refuses a call that asks for none."""
+    plan = choice.answer.plan
+    if call.streams or not isinstance(plan, Draw) or plan.error is None:
+        return choice
+    return replace(choice, answer=replace(choice.answer, plan=plan.error))
+
+
+def _realistic(call: Call) -> Latency:
+    """How long the model of `call` takes in life; a call that asks for no picture takes no time."""
+    if not call.count:
+        return Latency("fixed", (0.0,))
+    from emulator import catalogue  # few scripts are about models as they are
+
+    return dice.lognormal(*catalogue.pace(call.model, str(call.heeded.get("quality")), call.pixels))
+
+
+def _made(plan: Plan, call: Call) -> int:
+    """How many pictures are made, and billed: those that are sent, and those that a canned answer keeps back."""
+    match plan:
+        case Draw(error=Refuse()):
+            return 0
+        case Draw(images=None) | Canned():
+            return call.count
+        case Draw():
+            return min(plan.images or 0, call.count)
+        case _:
+            return 0
 
 
 def _fails(plan: Plan, dialect: Dialect) -> bool:
@@ -59,6 +118,10 @@ def _fails(plan: Plan, dialect: Dialect) -> bool:
         case Canned():
             return plan.status >= 500
         case Refuse():
-            return int(plan.words.get("status", dialect.wording.kinds[plan.kind].status)) >= 500
+            return dialect.wording.words(Problem(plan.kind, words=plan.words)).status >= 500
         case _:
             return False
+
+
+_FAILURES: Final = ("moderation", "server_error", "upstream_error", "overloaded", "upstream_timeout")
+"""The refusals that come of work on pictures, or in the place of it."""

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, assert_never
 
-from emulator import jsontext, usage
+from emulator import amendment, usage
 from emulator import recipe as recipes
 from emulator.clock import Clock
 from emulator.dialect import Dialect
-from emulator.exchange import Call, Canned, Draw, Exhausted, Plan, Problem, Refuse, Reply
+from emulator.exchange import Call, Canned, Delivery, Draw, Exhausted, Plan, Problem, Refuse, Reply, Retouch
 from emulator.gallery import Gallery, Picture
-from emulator.recipe import CAPTION_LENGTH, FORMATS, ImageRecipe, PictureLink
+from emulator.recipe import CAPTION_LENGTH, DIGEST, FORMATS, ImageRecipe, PictureLink, Source
+from emulator.revision import revised, text
 
 LIFETIME: Final = 3600  # seconds for which a picture's URL is good, as at OpenAI
 
@@ -37,9 +37,11 @@ class Composer:
         """The reply that `plan` makes of `call`."""
         match plan:
             case Draw():
+                if dialect.channels and call.listing is None:
+                    call, dialect = dialect.through(plan.channel, call)
                 return await self._drawn(call, plan, dialect, place)
             case Refuse():
-                raise Problem(plan.kind, facts=_refusal_facts(call, place), words=plan.words)
+                raise Problem(plan.kind, facts=_refusal_facts(call, place, plan.wait), words=plan.words)
             case Canned():
                 return Reply(plan.status, (("Content-Type", plan.content_type),), (plan.body,))
             case Exhausted():
@@ -49,49 +51,115 @@ class Composer:
                 assert_never(plan)
 
     async def _drawn(self, call: Call, draw: Draw, dialect: Dialect, place: Place) -> Reply:
-        if call.operation == "models":
-            return Reply(200, _JSON, (jsontext.compact(call.listing).encode(),))
+        if call.listing is not None:
+            return Reply(200, _type(dialect), (dialect.spelling.spell(call.listing),))
         count = call.count if draw.images is None else min(draw.images, call.count)
         asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
-        now = int(self.clock.now(place.session))
-        rewritten = _revised(call, draw, asked[0].seed)
+        now = int(self.clock.now(place.session) if place.made is None else place.made)
+        first, rewritten = asked[0], revised(call, draw, asked[0].seed)
         asked = asked[:count]
-        pictures: list[Picture] = []
-        if _delivery(call) == "b64_json":
-            pictures = await asyncio.gather(*map(self.gallery.picture, asked))
+        if draw.picture is not None:
+            asked = self._retouched(asked, draw.picture)
+        if (delivery := _delivery(call, draw)) == "b64_json":
             items = [{"b64_json": "", **rewritten} for _ in asked]
         else:
-            items = [{"url": self._url(one, now, place), **rewritten} for one in asked]
-        members: dict[str, Any] = {"created": now if draw.created is None else draw.created, "data": items}
-        if call.reply.usage is not None:
-            members["usage"] = _usage(call, call.reply.usage)
-        body = {name: members[name] for name in call.reply.fields}
+            end = now + (LIFETIME if draw.expires_in is None else draw.expires_in)
+            links = (PictureLink(one, place.session, end, draw.host) for one in asked)
+            items = [{"url": self._url(link, place), **rewritten} for link in links]
+        altered = None if draw.picture is None else _altered(draw.picture, delivery)
+        created = now if draw.created is None else draw.created
+        if call.streams:
+            asked_for = _Drawing(call, draw, tuple(asked), tuple(items), created, first)
+            return replace(self._streamed(asked_for, dialect, place), altered=altered)
+        pictures = await asyncio.gather(*map(self.gallery.picture, asked)) if delivery == "b64_json" else []
+        body = _body(call, created, items, first)
+        if place.lay is not None:
+            body = place.lay(body)
+        end_of_body = b"\n" if call.reply.newline else b""
         if draw != _AS_ASKED:
-            pictures = _otherwise(body, draw, pictures)
-        return Reply(200, _JSON, _with_base64(jsontext.compact(body).encode(), pictures), tuple(asked))
+            amendment.body(draw, body, asked, pictures)
+            return Reply(200, _type(dialect), (dialect.spelling.spell(body) + end_of_body,), tuple(asked), altered)
+        spelled = _with_base64(dialect.spelling.spell(body) + end_of_body, dialect.spelling.colon, pictures)
+        return Reply(200, _type(dialect), spelled, tuple(asked))
 
-    def _url(self, one: ImageRecipe, now: int, place: Place) -> str:
-        token = recipes.spell(PictureLink(one, place.session, now + LIFETIME), self.secret)
-        return f"{place.origin}/pictures/{token}.{FORMATS[one.format]}"
+    def _streamed(self, drawing: _Drawing, dialect: Dialect, place: Place) -> Reply:
+        """The pictures of `drawing` as a stream of events, none of which is made yet."""
+        from emulator import stream  # few ask for one
+
+        def words(refusal: Refuse) -> Mapping[str, Any]:
+            facts = _refusal_facts(call, place, refusal.wait)
+            return dialect.wording.error(Problem(refusal.kind, facts=facts, words={"case": "stream", **refusal.words}))
+
+        call, draw, shape = drawing.call, drawing.draw, drawing.call.reply.stream
+        assert shape is not None
+        stages = stream.stages(call.heeded.get("partial_images"), draw.partials) if shape.partials else ()
+        order = stream.Order(
+            name=shape.names[call.operation],
+            shape=shape,
+            recipes=drawing.recipes,
+            items=drawing.items,
+            common=_common(drawing, len(stages)),
+            stages=stages,
+            error=None if draw.error is None else words(draw.error),
+            failure=words(Refuse("server_error")),
+            seconds=place.seconds,
+            session=place.session,
+            amend=None if draw == _AS_ASKED else partial(amendment.event, draw),
+        )
+        pictures = drawing.recipes if draw.error is None else ()
+        return Reply(200, stream.HEADERS, (), pictures, frames=stream.frames(order, self.gallery, self.clock))
+
+    def _retouched(self, asked: Sequence[ImageRecipe], retouch: Retouch) -> list[ImageRecipe]:
+        """The recipes of pictures whose files are otherwise than asked; the gallery learns what they name."""
+        if retouch.alteration is None:
+            return list(asked)
+        if retouch.alteration.file is not None and retouch.own is not None:
+            self.gallery.hang(retouch.alteration.file, retouch.own)
+        return [replace(one, altered=retouch.alteration) for one in asked]
+
+    def _url(self, link: PictureLink, place: Place) -> str:
+        token = recipes.spell(link, self.secret)
+        return f"{place.origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a call came in: the session that it belongs to, and scheme, host and port for links back to the server."""
+    """Where a call came in: the session that it belongs to, and scheme, host and port for links back to the server.
+
+    `seconds` is how long a stream has to take. Pictures that were made before the call have been `made` at a moment in
+    Unix seconds; `lay` makes of a reply's body another one.
+    """
 
     session: str
     origin: str
     request_id: str = ""
+    seconds: float = 0.0
+    made: float | None = None
+    lay: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What is to be told of a call's pictures: `items` is each one's own part, `first` the first one as asked for."""
+
+    call: Call
+    draw: Draw
+    recipes: tuple[ImageRecipe, ...]
+    items: tuple[Mapping[str, Any], ...]
+    created: int
+    first: ImageRecipe
 
 
 def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     """What a server with `seed` draws for the picture `index` of `call`."""
     params = call.heeded
-    prompt, quality = _text(params.get("prompt")), _text(params.get("quality"))
+    prompt, quality = text(params.get("prompt")), text(params.get("quality"))
     width, height = call.pixels
     shown = "transparent" if params.get("background") == "transparent" else "opaque"
-    kind = {"jpg": "jpeg"}.get(name := _text(params.get("output_format")), name)
-    look = (call.model or "", prompt, f"{width}x{height}", quality, _text(params.get("style")), shown)
+    kind = {"jpg": "jpeg"}.get(name := text(params.get("output_format")), name)
+    look: tuple[str, ...] = (call.model or "", prompt, f"{width}x{height}", quality, text(params.get("style")), shown)
+    if call.uploads:
+        look = (*look, call.operation, *(one.look.sha256 for one in call.uploads if one.look is not None))
     compression = params.get("output_compression")
     return ImageRecipe(
         gateway=gateway,
@@ -106,113 +174,114 @@ def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
         compression=compression if _is_percent(compression) and kind != "png" else None,
         index=index,
         seed=recipes.seed_of(seed, *look, index) & _EXACT,
+        source=_source(call),
     )
 
 
-def _delivery(call: Call) -> str:
+def _source(call: Call) -> Source | None:
+    """What the pictures of `call` are made of; of several that it brings the first is worked on, as by its model."""
+    image, mask = (
+        next((one.look for one in call.uploads if one.role == role and one.look is not None), None)
+        for role in ("image", "mask")
+    )
+    if image is None:
+        return None
+    act = "vary" if call.operation == "vary" else "edit"
+    digest = None if mask is None else mask.sha256[:DIGEST]
+    return Source(act, image.sha256[:DIGEST], digest, image.palette, mask is not None or bool(image.alpha_share))
+
+
+def _type(dialect: Dialect) -> tuple[tuple[str, str], ...]:
+    return (("Content-Type", dialect.spelling.content_type),)
+
+
+def _altered(retouch: Retouch, delivery: Delivery) -> Mapping[str, Any] | None:
+    """What of `retouch` has an effect: how Base64 is spelled shows only where there is Base64."""
+    hidden = () if delivery == "b64_json" or retouch.base64 == "null" else ("base64",)
+    return {word: value for word, value in retouch.said.items() if word not in hidden} or None
+
+
+def _delivery(call: Call, draw: Draw) -> Delivery:
+    if draw.picture is not None and draw.picture.base64 == "null":
+        return "url"
     if call.reply.delivery is not None:
         return call.reply.delivery
     return "b64_json" if call.heeded.get("response_format") == "b64_json" else "url"
 
 
-def _with_base64(body: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
+def _body(call: Call, created: int, items: list[dict[str, str]], first: ImageRecipe) -> dict[str, Any]:
+    """The reply's members in their order; `first` is the recipe of the first picture as it was asked for."""
+    shape = call.reply
+    if shape.data_fields:
+        names = shape.data_fields
+        items = [{name: item.get(name, "") for name in names if shape.blank or name in item} for item in items]
+    members: dict[str, Any] = {"created": created, "data": items}
+    if shape.usage is not None:
+        members["usage"] = _usage(call, shape.usage)
+    if any(name not in members for name in shape.fields):
+        members |= _understood(call, first)
+    return {name: members[name] for name in shape.fields if name in members}
+
+
+def _understood(call: Call, first: ImageRecipe) -> dict[str, Any]:
+    """What a reply may say of a call as it was understood, nothing of it `auto`."""
+    named = call.heeded.get("safety_identifier") or call.heeded.get("user")
+    return {
+        "background": first.background,
+        "output_format": first.format,
+        "quality": first.quality,
+        "size": f"{first.width}x{first.height}",
+        **({"safety_identifier": named} if named else {}),
+    }
+
+
+def _common(drawing: _Drawing, partials: int) -> dict[str, Any]:
+    """What the events of a stream tell of all pictures; each has the usage of its own picture, and of `partials`."""
+    call, table = drawing.call, drawing.call.reply.usage
+    told = {"created_at": drawing.created, **_understood(call, drawing.first)}
+    if table is not None and call.reply.stream is not None:
+        whole = not call.reply.stream.partials
+        spent = usage.with_partials(_usage(call if whole else replace(call, count=1), table), partials)
+        told["usage"] = spent if whole else {name: spent[name] for name in _STREAMED_USAGE if name in spent}
+    return told
+
+
+def _with_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
     """`body` with the pictures put where their text is still empty: Base64 needs no escaping, and may be large.
 
     No other text can be mistaken for such a place: inside a JSON text a quote has a backslash before it.
     """
-    first, *rest = body.split(b'"b64_json":""')
+    if not pictures:
+        return (body,)
+    place = b'"b64_json"' + colon + b'"'
+    first, *rest = body.split(place + b'"')
     pieces = [first]
     for picture, after in zip(pictures, rest, strict=True):
-        pieces += [b'"b64_json":"', picture.base64, b'"', after]
+        pieces += [place, picture.base64, b'"', after]
     return tuple(pieces)
 
 
 def _usage(call: Call, table: str) -> Mapping[str, Any]:
-    prompt, quality = _text(call.heeded.get("prompt")), str(call.heeded.get("quality"))
-    spent = usage.tokens(table, prompt, quality, call.pixels, call.count)
-    return {name: spent[name] for name in call.reply.usage_fields}
+    prompt, quality = text(call.heeded.get("prompt")), str(call.heeded.get("quality"))
+    given = usage.given(call, table) if call.uploads else (0, 0)
+    spent = usage.tokens(table, prompt, quality, call.pixels, call.count, given)
+    order = call.reply.usage_details
+    return {
+        name: {detail: spent[name][detail] for detail in order} if name.endswith("_details") else spent[name]
+        for name in call.reply.usage_fields
+    }
 
 
-def _otherwise(body: dict[str, Any], draw: Draw, pictures: Sequence[Picture]) -> list[Picture]:
-    """Make `body` what a script wants it to be; the pictures are in it then, and none is left to be put in."""
-    for item, picture in zip(body["data"], pictures, strict=False):
-        item["b64_json"] = picture.base64.decode()
-    if draw.usage is not None:
-        body["usage"] = {**body.get("usage", {}), **draw.usage}
-    if draw.metadata is not None:
-        body["metadata"] = draw.metadata
-    for part in (body, *body["data"]):
-        for name in draw.omit:
-            part.pop(name, None)
-    for pointer, value in draw.changes:
-        _set(body, [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")], value)
-    return []
-
-
-def _set(node: Any, steps: Sequence[str], value: Any) -> None:
-    """Set what the steps of a JSON pointer lead to; mappings on the way are made, a place behind a list is its end."""
-    step, *rest = steps
-    if isinstance(node, list):
-        index = int(step) if step.isdecimal() else len(node)
-        if index >= len(node):
-            node.append({} if rest else value)
-            index = len(node) - 1
-        if rest:
-            _set(node[index], rest, value)
-        else:
-            node[index] = value
-    elif isinstance(node, dict):
-        if rest:
-            _set(node.setdefault(step, {}), rest, value)
-        else:
-            node[step] = value
-
-
-def _refusal_facts(call: Call, place: Place) -> Mapping[str, str]:
+def _refusal_facts(call: Call, place: Place, wait: str) -> Mapping[str, str]:
     """What a scripted refusal's words may name."""
-    return {"model": call.model or "", "request_id": place.request_id, "limit": "5", "wait": "12s", "key": "***"}
-
-
-def _revised(call: Call, draw: Draw, seed: int) -> Mapping[str, str]:
-    """The `revised_prompt` member, if the model has one, or the script wants one."""
-    prompt = _text(call.heeded.get("prompt"))
-    if draw.revised_prompt is not None:
-        size = f"{call.pixels[0]}x{call.pixels[1]}"
-        names = {"{prompt}": prompt, "{model}": call.model or "", "{size}": size}
-        return {"revised_prompt": re.sub(r"\{[a-z]+\}", lambda found: names[found[0]], draw.revised_prompt)}
-    match call.reply.revised_prompt:
-        case "rewritten":
-            opening = _OPENINGS[seed % len(_OPENINGS)]
-            close = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]
-            subject = prompt.strip().rstrip(".。") or "an open landscape"
-            return {"revised_prompt": f"{opening} {subject}. {close}"}
-        case "echoed":
-            return {"revised_prompt": prompt}
-        case "none":
-            return {}
-
-
-def _text(value: Any) -> str:
-    """A parameter as text; gateways that let anything by get its JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return {"model": call.model or "", "request_id": place.request_id, "limit": "5", "wait": wait, "key": "***"}
 
 
 def _is_percent(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
 
 
+_STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")
 _AS_ASKED: Final = Draw()
-_JSON: Final = (("Content-Type", "application/json"),)
 _EXACT: Final = 2**53 - 1  # a larger whole number is not exact in JavaScript, and labels are read there too
 _NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short
-_OPENINGS: Final = (
-    "A detailed picture of", "An inviting scene that shows", "A carefully composed view of", "A vivid depiction of",
-    "A finely rendered image of",
-)  # fmt: skip
-_ENDINGS: Final = (
-    "The light is soft and falls from the side.", "Clear colours and a calm composition hold the scene together.",
-    "Fine textures are visible up close, and the background recedes gently.", "The mood is quiet and bright.",
-    "A shallow depth of field keeps the eye on the subject.",
-)  # fmt: skip

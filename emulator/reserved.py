@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from emulator import dice, faults, script
-from emulator.exchange import KINDS, Problem, RawCall, Refuse
+from emulator import dice, faults, matching, script
+from emulator.exchange import KINDS, MANNERS, OPERATIONS, Manners, Problem, RawCall, Refuse
 from emulator.faults import FAULTS
 from emulator.matching import When
 from emulator.scenario import DRAWN, MARKED_HEADER, MARKED_KEY, NEUTRAL, Answer, Rule, Scenario
@@ -22,13 +22,14 @@ from emulator.scenario import DRAWN, MARKED_HEADER, MARKED_KEY, NEUTRAL, Answer,
 class Reserved:
     """A reserved value: which door it came in by, as it was written, and what is played for this call.
 
-    `scenario` is None where the session's own is played; `report_only` is None where the session's own wish counts.
+    `scenario` is None where the session's own is played; of the others, None lets the session's own wish count.
     """
 
     door: str
     value: str
     scenario: Scenario | None
     report_only: bool | None = None
+    manners: Manners | None = None
 
 
 def take(raw: RawCall, key: str | None) -> tuple[RawCall, Reserved | None]:
@@ -106,7 +107,8 @@ def _from_model(body: dict[str, Any]) -> list[Reserved]:
 
 def _from_header(said: str) -> Reserved:
     """What `refuse=rate_limit; latency=2s` asks for."""
-    answer, played, report_only = Answer(), None, None
+    answer, played = Answer(), None
+    wishes: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in said.split(";"))):
         key, _, value = (word.strip() for word in part.partition("="))
         try:
@@ -119,15 +121,18 @@ def _from_header(said: str) -> Reserved:
             elif key == "scenario" and value in script.shelf():
                 played = script.named(value)
             elif key.replace("_", "-") == "report-only" and value in _SWITCH:
-                report_only = _SWITCH[value]
+                wishes["report_only"] = _SWITCH[value]
+            elif key == "manners" and value in MANNERS:
+                wishes["manners"] = value
             else:
                 raise ValueError(part)
         except ValueError:
             raise Problem("invalid_request", None, "bad_reserved_value", {"value": repr(part[:80])}) from None
     if played is None and answer != DRAWN:
-        played = _always("header", answer)
-    return Reserved("header", said[:200], played, report_only)
+        played = Scenario("header", rules=(Rule("header", _EVERY, (answer,)),))
+    return Reserved("header", said[:200], played, **wishes)
 
 
+_EVERY: Final = matching.read({"operation": list(OPERATIONS)})  # a header is about its own call, whatever that is
 _SWITCH: Final = {"": True, "true": True, "false": False}
 _NOT_BY_A_WORD: Final = ("invalid_request",)  # it needs to be said what is invalid: break the contract instead

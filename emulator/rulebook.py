@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from emulator.dialect import Dialect
 from emulator.exchange import SOURCES
-from emulator.models import ModelRules
+from emulator.models import ModelRules, Models, rules_at
 from emulator.openapi import Document
 
 Row = tuple[str, str, str, str]
@@ -20,20 +20,35 @@ Row = tuple[str, str, str, str]
 def rows(dialect: Dialect) -> Iterator[Row]:
     """The gateway's rules as rows of (model, parameter, rule, source), for people."""
     for credential in dialect.credentials:
-        how = f"{credential.scheme.title()} KEY" if credential.scheme else "KEY alone"
+        spelled = " or ".join(credential.spelled) or (credential.scheme or "").title()
+        how = f"{spelled} KEY" if credential.scheme else "KEY alone"
         yield "(all)", credential.header, f"{how}, required", credential.source or "unmarked"
+    if dialect.plain_keys:
+        yield "(all)", "authorization", "no second part behind a dash", dialect.credentials[0].source or "unmarked"
     for operation in dialect.generating():
         models = operation.models
         assert models is not None
-        source = models.source or "unmarked"
-        if models.default:
-            yield "(none)", "model", f"means {models.default}", source
-        for name, model in models.when_present.items():
-            yield "(none)", "model", f"means {model} when {name} is given", source
-        if models.otherwise is None:
-            yield "(other)", "model", "refused as unknown", source
+        yield from _models_rows(models)
         for model, rules in (*models.listed.items(), *([("(other)", models.otherwise)] if models.otherwise else [])):
             yield from _model_rows(dialect.document, model, rules)
+            if rules.upstream is not None:
+                upstream = rules_at(dialect.document, rules.upstream)
+                yield from _model_rows(dialect.document, f"{model}, upstream", upstream)
+
+
+def _models_rows(models: Models) -> Iterator[Row]:
+    """Which model is meant where none, or an unlisted one, is named."""
+    source = models.source or "unmarked"
+    if models.fallback:
+        yield "(none)", "model", f"looked up as {models.fallback}", source
+    if models.channels is not None:
+        yield "(other)", "model", "refused as unknown but for --channels", source
+    if models.default:
+        yield "(none)", "model", f"means {models.default}", source
+    for name, model in models.when_present.items():
+        yield "(none)", "model", f"means {model} when {name} is given", source
+    if models.otherwise is None:
+        yield "(other)", "model", "refused as unknown", source
 
 
 def _model_rows(document: Document, model: str, rules: ModelRules) -> Iterator[Row]:
@@ -72,20 +87,29 @@ def _condition(schema: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 _SAID: Final[Mapping[str, Callable[[Any], str]]] = {
     "type": lambda value: " or ".join(value) if isinstance(value, list) else str(value),
     "enum": lambda value: "one of " + ", ".join(_plain(item) for item in value),
     "const": lambda value: f"is {_plain(value)}",
-    "not": lambda value: "none of " + ", ".join(json.dumps(item) for item in value.get("enum", [value])),
+    "not": lambda value: (
+        f"without {value['pattern']}"
+        if "pattern" in value
+        else "none of " + ", ".join(json.dumps(item) for item in value.get("enum", [value]))
+    ),
     "minimum": lambda value: f"at least {value}",
     "maximum": lambda value: f"at most {value}",
     "minLength": lambda value: "not empty" if value == 1 else f"at least {value} characters",
     "maxLength": lambda value: f"at most {value} characters",
     "pattern": lambda value: f"matches {value}",
     "default": lambda value: f"default {_plain(value)}",
+    "x-emulator-size": lambda value: (
+        f"{''.join(word + ' or ' for word in value.get('words', ()))}WIDTHxHEIGHT in steps of {value['step']}, an edge "
+        f"of at most {value['edge']}, {value['pixels'][0]} to {value['pixels'][1]} pixels, at most {value['ratio']}:1"
+    ),
     "x-emulator-means": lambda value: ", ".join(f"{one} means {_plain(other)}" for one, other in value.items()),
+    "x-emulator-absent": lambda value: f"{' or '.join(map(json.dumps, value))} counts as not given",
     "x-emulator-ignored": lambda value: "has no effect" if value else "has an effect",
 }

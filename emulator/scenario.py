@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from emulator import dice
+from emulator import dice, enclosure
 from emulator.dice import Latency
 from emulator.exchange import Call, Draw, Exhausted, Plan, RawCall
+from emulator.findings import Finding
 from emulator.limits import Limits
 from emulator.matching import Difference, When
 from emulator.memory import Counter
@@ -45,6 +47,11 @@ class Rule:
     then: Then = "repeat"
     chance: float = 1.0
 
+    @cached_property
+    def about_tasks(self) -> bool:
+        """Whether it says that it is about calls that ask for a task, maybe among others."""
+        return any(path == "operation" and takes.misses("task") is None for path, takes in self.when.conditions)
+
     def answer(self, step: int) -> Answer | None:
         """The answer to the call that is number `step`, from 1, of this rule; None when there is none left."""
         if step > self.length:
@@ -59,7 +66,7 @@ class Rule:
                 return answer
         raise AssertionError("a step within the length has its answer")
 
-    @property
+    @cached_property
     def length(self) -> int:
         """How many calls the answers are enough for."""
         return sum(answer.times for answer in self.answers)
@@ -69,33 +76,48 @@ class Rule:
 class Scenario:
     """A script: rules in their order, and what a session may spend.
 
-    `edition` counts how often its file was read anew: each edition is played from its beginning.
+    `channels` are models that gateways in observed manners have a channel for, beside their own. `edition` counts how
+    often its file was read anew: each edition is played from its beginning.
     """
 
     name: str
     about: str = ""
     rules: tuple[Rule, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    channels: frozenset[str] = frozenset()
     edition: int = 0
+
+    @cached_property
+    def about_tasks(self) -> bool:
+        """Whether a rule is about calls that ask for a task."""
+        return any(rule.about_tasks for rule in self.rules)
 
     def counter(self, number: int) -> str:
         """The name under which a session's progress through the rule `number`, from 0, is counted."""
         return f"{self.name} {self.edition} {number}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Miss:
-    """A rule that did not answer, and why."""
+    """A rule that did not answer a call with `fields`: for `reason`, else because of how the call differs."""
 
     rule: str
-    why: tuple[Difference, ...]
+    when: When
+    fields: Mapping[str, Any]
+    reason: Difference | None = None
+
+    @property
+    def why(self) -> tuple[Difference, ...]:
+        """How the call differs from what the rule expects; worked out for who asks, which is after the answer."""
+        return tuple(self.when.differences(self.fields)) if self.reason is None else (self.reason,)
 
 
 @dataclass(frozen=True)
 class Choice:
     """The answer to a call: from which rule (None: no rule, so drawn), at which step, and the rules that missed.
 
-    `latency` is how long it took, in seconds, and `tries` are the failures before it that the gateway took itself.
+    `latency` is how long it took, in seconds, `tries` are the failures before it that the gateway took itself, and
+    `findings` are what was noticed while it was played.
     """
 
     answer: Answer
@@ -105,6 +127,7 @@ class Choice:
     misses: tuple[Miss, ...] = ()
     latency: float | None = None
     tries: tuple[Choice, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int) -> Choice:
@@ -113,24 +136,30 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
     fields = {**fields, "turn": turn}
     misses = []
     for number, rule in enumerate(scenario.rules):
-        if differences := rule.when.differences(fields):
-            misses.append(Miss(rule.name, tuple(differences)))
+        if fields.get("operation") == "task" and not rule.about_tasks:
+            continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
+        if not rule.when.takes(fields):
+            misses.append(Miss(rule.name, rule.when, fields))
             continue
         if rule.chance < 1 and not dice.chance(rule.chance, seed, session, number, turn):
-            misses.append(Miss(rule.name, (Difference("chance", f"{rule.chance} of all calls", "sat out"),)))
+            reason = Difference("chance", f"{rule.chance} of all calls", "sat out")
+            misses.append(Miss(rule.name, rule.when, fields, reason))
             continue
         step = await counter.count(session, scenario.counter(number))
         if (answer := rule.answer(step)) is not None:
             return Choice(answer, turn, rule.name, step, tuple(misses))
         if rule.then == "refuse":
             return Choice(Answer(Exhausted(rule.name, rule.length)), turn, rule.name, step, tuple(misses))
-        misses.append(Miss(rule.name, (Difference("answers", f"at most {rule.length}", f"call {step}"),)))
+        reason = Difference("answers", f"at most {rule.length}", f"call {step}")
+        misses.append(Miss(rule.name, rule.when, fields, reason))
     return Choice(DRAWN, turn, misses=tuple(misses))
 
 
 def fields(call: Call, raw: RawCall, gateway: str) -> Mapping[str, Any]:
-    """What `when` can name of a call: its parameters, and operation, gateway, model, headers."""
-    named = {"operation": call.operation, "gateway": gateway, "model": call.model, "headers": _Headers(raw.headers)}
+    """What `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads."""
+    named = {"operation": call.operation, "gateway": gateway, "model": call.model, "headers": raw.headers}
+    if raw.uploads:
+        return {**call.params, **named, "uploads": enclosure.named(raw.uploads)}
     return {**call.params, **named}
 
 
@@ -144,13 +173,6 @@ def may_be_marked(raw: RawCall, key: str | None) -> bool:
         or (isinstance(model, str) and ":" in model)
         or (key is not None and key.startswith(MARKED_KEY) and not key.startswith(_NEUTRAL_KEY))
     )
-
-
-class _Headers(dict[str, str]):
-    """A call's headers by lower-case name."""
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        super().__init__((name.lower(), value) for name, value in headers.items())
 
 
 MARKED_HEADER: Final = "X-Emulator"

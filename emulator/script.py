@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from emulator import answers, files, matching
-from emulator.answers import Pointer, Reader
+from emulator.exchange import OPERATIONS
 from emulator.files import Source
-from emulator.limits import Limits
+from emulator.limits import MOST_DOLLARS, Limits
 from emulator.matching import When
+from emulator.reading import Pointer, Reader
 from emulator.scenario import THENS, Rule, Scenario
 
 log = logging.getLogger("emulator")
@@ -24,11 +25,11 @@ log = logging.getLogger("emulator")
 
 def read(path: Path) -> Scenario:
     """The scenario in the file at `path`; raises BadFile."""
-    return _scenario(files.read(path))
+    return _scenario(files.read(path), path.parent)
 
 
 def parse(text: str, path: Path) -> Scenario:
-    """The scenario that `text` spells, as if it stood in the file at `path`; raises BadFile."""
+    """The scenario that `text` spells, as if it stood in the file at `path` of no folder; raises BadFile."""
     return _scenario(files.parse(text, path))
 
 
@@ -86,8 +87,8 @@ def _shipped(name: str) -> Path | None:
     return path if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file() else None
 
 
-def _scenario(source: Source) -> Scenario:
-    root = source.known_keys([], source.root, ("scenario", "about", "limits", "rules"))
+def _scenario(source: Source, folder: Path | None = None) -> Scenario:
+    root = source.known_keys([], source.root, ("scenario", "about", "limits", "channels", "rules"))
     name, about = root.get("scenario", source.path.stem), root.get("about", "")
     for key, value in (("scenario", name), ("about", about)):
         if not isinstance(value, str):
@@ -95,20 +96,29 @@ def _scenario(source: Source) -> Scenario:
     rules = root.get("rules", [])
     if not isinstance(rules, list):
         raise source.fault(["rules"], f"rules is {files.describe(rules)}; expected a list of rules")
+    channels = root.get("channels", [])
+    if not isinstance(channels, list) or not all(isinstance(model, str) and model for model in channels):
+        raise source.fault(["channels"], f"channels is {files.describe(channels)}; expected a list of models' names")
     found: list[Rule] = []
     for index, value in enumerate(rules):
         pointer: Pointer = ["rules", index]
-        rule = _rule(Reader(source), pointer, value, f"rule-{index + 1}")
+        rule = _rule(Reader(source, folder), pointer, value, f"rule-{index + 1}")
         _reachable(source, pointer, rule, found)
         found.append(rule)
-    return Scenario(name, about, tuple(found), _limits(source, root.get("limits", {})))
+    return Scenario(name, about, tuple(found), _limits(source, root.get("limits", {})), frozenset(channels))
 
 
 def _limits(source: Source, value: Any) -> Limits:
     known = tuple(one.name for one in fields(Limits))
     for key, most in source.known_keys(["limits"], value, known).items():
-        if isinstance(most, bool) or not isinstance(most, int) or most < 0:
-            raise source.fault(["limits", key], f"{key} is {files.describe(most)}; expected a whole number from 0")
+        expected = "a whole number from 0"
+        if key == "cost":
+            expected = f"dollars from 0 to {MOST_DOLLARS}"
+            good = isinstance(most, int | float) and 0 <= most <= MOST_DOLLARS
+        else:
+            good = isinstance(most, int) and most >= 0
+        if isinstance(most, bool) or not good:
+            raise source.fault(["limits", key], f"{key} is {files.describe(most)}; expected {expected}")
     return Limits(**value)
 
 
@@ -117,10 +127,24 @@ def _reachable(source: Source, pointer: Pointer, rule: Rule, before: list[Rule])
     for earlier in before:
         if earlier.name == rule.name:
             raise source.fault(pointer, f"two rules are named {rule.name!r}")
+        if rule.about_tasks and not earlier.about_tasks:
+            continue  # who asks for a task comes to rules that say so, and to no other
         endless = earlier.then != "next" and earlier.chance == 1
         if endless and all(condition in rule.when.conditions for condition in earlier.when.conditions):
             why = "takes the same calls" if earlier.when.conditions else "takes every call"
             raise source.fault(pointer, f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends")
+
+
+def _known_operation(source: Source, pointer: Pointer, expected: Any) -> None:
+    """Refuse an operation that there is not, wherever it stands in what a rule expects."""
+    for one in expected if isinstance(expected, list) else [expected]:
+        if isinstance(one, Mapping):
+            _known_operation(source, pointer, one.get("not", OPERATIONS[0]))
+        elif isinstance(one, list):
+            _known_operation(source, pointer, one)
+        elif one not in OPERATIONS:
+            said = f"operation is {files.describe(one)}; expected one of {', '.join(OPERATIONS)}"
+            raise source.fault(pointer, said)
 
 
 def _rule(reader: Reader, pointer: Pointer, value: Any, usual: str) -> Rule:
@@ -130,6 +154,7 @@ def _rule(reader: Reader, pointer: Pointer, value: Any, usual: str) -> Rule:
     if not isinstance(name, str):
         raise source.fault([*pointer, "name"], f"name is {files.describe(name)}; expected a text")
     when = reader.told([*pointer, "when"], matching.read, value["when"]) if "when" in value else When()
+    _known_operation(source, [*pointer, "when", "operation"], value.get("when", {}).get("operation", OPERATIONS[0]))
     given = value.get("answers")
     single = isinstance(given, Mapping | str)
     if single:
@@ -144,6 +169,6 @@ def _rule(reader: Reader, pointer: Pointer, value: Any, usual: str) -> Rule:
     if then == "cycle" and len(read) == 1:
         raise source.fault([*pointer, "then"], "then: cycle over a single answer is repeat; give more, or leave it out")
     chance = value.get("chance", 1)
-    if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0 <= chance <= 1:
-        raise source.fault([*pointer, "chance"], f"chance is {files.describe(chance)}; expected 0 to 1")
+    if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0 < chance <= 1:
+        raise source.fault([*pointer, "chance"], f"chance is {files.describe(chance)}; expected above 0, at most 1")
     return Rule(name, when, read, then, float(chance))

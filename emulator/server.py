@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,22 +16,30 @@ from typing import Final
 
 from aiohttp import web
 
-from emulator import admin, clock, directory, files, scenario, session, storage, wire
+from emulator import clock, directory, files, scenario, session, storage, wire
 from emulator.admin import Admin
+from emulator.admin_request import PREFIX, Rooms, Stream
+from emulator.almanac import Today
 from emulator.comparison import Comparison
-from emulator.contract import Contract
-from emulator.dialect import GENERATE_LIMIT
+from emulator.contract import Contract, Terms
+from emulator.dialect import Dialect
 from emulator.directory import Destination, Directory
-from emulator.exchange import Problem, RawCall, Reply
+from emulator.events import Events
+from emulator.exchange import Manners, Problem, RawCall, Reply
 from emulator.gallery import Gallery
+from emulator.guard import Guard
+from emulator.identity import OPENAIS
 from emulator.journal import Entry
 from emulator.memory import Limits, ProcessMemory
+from emulator.metrics import Metrics
+from emulator.operation import GENERATE_LIMIT
 from emulator.player import Player
 from emulator.reply import Composer, Place
 from emulator.scenario import Scenario
 from emulator.session import Sessions
 from emulator.settings import Settings
 from emulator.storage import Storage
+from emulator.tasks import Desk
 
 log = logging.getLogger("emulator")
 Teller = Callable[[Entry], None]
@@ -44,29 +52,50 @@ class Hall:
     def __init__(self, settings: Settings, tell: Teller | None = None) -> None:
         """Build every room; raises BadFile where a gateway's file or the file of keys cannot be used."""
         self.settings = settings
-        self.clock = clock.parse(settings.clock)
+        self.clock = clock.parse(settings.clock, settings.as_of)
         keys = _good_keys(settings.keys)
         self._marks = not settings.no_reserved_values
+        self._channels = frozenset(settings.channels)
+        self._terms = Terms(False, self._channels)
         dialects = directory.read(settings.schema)
         comparison = Comparison(dialects)
         contracts = [Contract(one, keys, self._marks, comparison) for one in dialects]
         for contract in contracts:
             if contract.dialect.document.source.path.parent != files.schemas():
                 sum(contract.examine())  # a file of the user's own is checked before anything is answered
-        self.directory = Directory(contracts, settings.gateway)
+        self.directory = Directory(contracts, settings.gateway, partial(self._other, keys, comparison))
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: ProcessMemory[Entry] = ProcessMemory(limits)
         self.sessions = Sessions(memory, self.clock, _default_scenario(settings.scenario))
         self.player = Player(memory, self.clock, settings.seed)
-        self.gallery = Gallery(settings.picture_cache)
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
-        self.composer = Composer(settings.seed, secret, self.clock, self.gallery)
+        self.gallery = Gallery(settings.picture_cache, settings.upload_bytes, secret)
+        self.desk = Desk(memory, Composer(settings.seed, secret, self.clock, self.gallery))
         self.storage = Storage(self.gallery, self.clock, secret)
-        about = {"seed": settings.seed, "clock": settings.clock, "gateways": sorted(self.directory.contracts)}
-        self.admin = Admin(self.sessions, self.clock, about, settings.allow_host)
-        self._bounds = wire.Bounds(settings.body_timeout, settings.public_url)
+        self.guard, self.metrics, self.events = Guard(settings), Metrics(), Events()
+        rooms = Rooms(
+            settings,
+            self.guard,
+            self.clock,
+            self.directory,
+            self.sessions,
+            memory,
+            self.gallery,
+            self.metrics,
+            self.events,
+        )
+        self.admin = Admin(rooms)
+        self._bounds, self._freight = wire.Bounds(settings.body_timeout, settings.public_url), wire.Freight()
         self._tell = tell
         self._dated = (0, "")
+        self._pictures_id = OPENAIS.make(f"{settings.seed}\npictures\n0", 0)
+
+    def _other(
+        self, keys: frozenset[str] | None, comparison: Comparison, name: str, manners: Manners
+    ) -> Contract | None:
+        """The contract of a gateway in other manners than the documented ones."""
+        found = directory.other(name, manners)
+        return None if found is None else Contract(found, keys, self._marks, comparison)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
@@ -78,59 +107,69 @@ class Hall:
 
     async def _lead(self, request: web.BaseRequest) -> web.StreamResponse:
         prefix, path = session.split(wire.path_of(request))
-        if path == admin.PREFIX or path.startswith(admin.PREFIX + "/"):
-            return await self._aside(request, self._administer(request, path), {})
-        if request.method == "OPTIONS":
-            return await self._aside(request, _preflight(request), _CORS)
+        if path == PREFIX or path.startswith(PREFIX + "/"):
+            return await self._administer(request, path)
+        if request.method == "OPTIONS" and not self.storage.is_closed(path):
+            return await self._aside(request, _preflight(request))
         if path.startswith(storage.PREFIX):
-            answering = self.storage.answer(request.method, path, request.headers, self._request_id("pictures", 0))
-            return await self._aside(request, answering, _CORS)
-        return await self._call(request, prefix, self.directory.find(request.host, path))
+            answering = self.storage.answer(request.method, path, request.headers, self._pictures_id)
+            return await self._aside(request, answering)
+        destination = self.directory.find(request.host, path)
+        async with self._freight.room(request, destination.limit(request.method)):
+            return await self._call(request, prefix, destination)
 
-    async def _administer(self, request: web.BaseRequest, path: str) -> Reply:
+    async def _administer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer what is asked of the emulator's own paths."""
         raw = await wire.read(request, path, GENERATE_LIMIT, self._bounds, self.clock.now())
-        return await self.admin.answer(raw)
+        answer = await self.admin.answer(raw)
+        if isinstance(answer, Stream):
+            return await wire.stream(request, {**self._usual(), **dict(answer.headers)}, answer.pieces)
+        response, _ = await wire.send(request, answer, self._usual(), close=not request.content.is_eof())
+        return response
 
     async def _call(self, request: web.BaseRequest, prefix: str | None, destination: Destination) -> web.StreamResponse:
-        """Answer a call to a gateway: read, session, contract, reply, journal."""
-        dialect = destination.dialect
-        raw = await wire.read(request, wire.path_of(request), GENERATE_LIMIT, self._bounds, self.clock.now())
-        key = dialect.key(raw.headers)
+        """Answer a call to a gateway: read, session, contract, scenario, reply, journal."""
+        limit = destination.limit(request.method)
+        raw = await wire.read(request, wire.path_of(request), limit, self._bounds, self.clock.now())
+        raw = await wire.unfolded(raw)
+        key = destination.dialect.key(raw.headers)
         name, misnamed = _session_name(raw, prefix, key, self._marks)
         opened = await self.sessions.open(name)
-        request_id = self._request_id(name, opened.number)
-        entry = Entry(opened.number, name, request_id, raw, key, self.clock.now(name), dialect)
+        entry = self._entry(opened.number, name, raw, destination.dialect)
         try:
             if misnamed is not None:
                 raise misnamed
-            if self._marks and scenario.may_be_marked(raw, key):
-                from emulator import reserved
-
-                raw, entry.reserved = reserved.take(raw, key)
-                entry.raw = raw
+            destination, terms, playing = await self._judging(entry, destination)
             operation = destination.operation(raw.method)
             entry.operation = operation.name
-            report_only = await self._reports_only(entry)
-            entry.call = destination.contract.accept(raw, operation, key, report_only)
-            playing = (entry.reserved and entry.reserved.scenario) or await self.sessions.playing(name)
-            entry.choice = await self.player.play(playing, entry.call, raw, dialect, name)
-            place = Place(name, raw.origin, request_id)
-            entry.reply = await self.composer.compose(entry.call, entry.choice.answer.plan, dialect, place)
+            if operation.redirect is not None:
+                entry.reply = operation.elsewhere(raw)
+            else:
+                entry.raw = await self.gallery.received(entry.raw, operation.takes_pictures)
+                entry.call = destination.contract.accept(entry.raw, operation, entry.key, terms)
+                entry.choice = await self.player.play(playing, entry.call, entry.raw, entry.dialect, name)
+                place = Place(name, raw.origin, entry.request_id, entry.choice.latency or 0.0)
+                entry.reply = await self.desk.answer(entry, place)
         except Problem as problem:
-            # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
-            entry.problem, entry.reply = problem.with_traceback(None), dialect.render(problem)
+            self._refuse(entry, problem)
         except Exception:  # a bug of ours: say so in the gateway's words, and leave its trace in the log
             log.exception("call %s of session %s failed", opened.number, name)
-            entry.problem = Problem("server_error", facts={"request_id": request_id})
-            entry.reply = dialect.render(entry.problem)
+            self._refuse(entry, Problem("server_error"))
+        assert entry.reply is not None
         codes = {finding.code: None for finding in entry.findings}
         answer = entry.choice.answer if entry.choice else scenario.DRAWN
-        headers = {**self._usual(name), **_CORS, "X-Request-Id": request_id}
+        headers = self._usual(name)
+        if not entry.reply.bare:
+            known = entry.problem is None or entry.problem.kind not in _STRANGERS
+            marks = entry.dialect.identity.headers(entry.request_id, self.clock.now(name) - entry.began, known)
+            headers |= {**_CORS, **marks}
         if codes:
             headers["X-Emulator-Finding"] = ", ".join(codes)
         outgoing = _with_headers(entry.reply, headers, answer.headers)
         broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
-        if answer.faults:
+        if outgoing.frames is not None:
+            outgoing = replace(outgoing, frames=entry.counted(outgoing.frames))
+        if answer.faults or outgoing.frames is not None:
             from emulator import spoil
 
             sleep = partial(self.clock.sleep, session=name)
@@ -139,23 +178,53 @@ class Hall:
             response, entry.sent = await wire.send(request, outgoing, headers, broken_off)
         entry.duration = self.clock.now(name) - entry.began
         await opened.journal.end(entry)
+        self.metrics.count(entry)
+        self.events.tell(entry)
         if self._tell is not None:
             self._tell(entry)
         return response
 
-    async def _reports_only(self, entry: Entry) -> bool:
-        """Whether a breach of the contract is only reported: as the call says, else its session, else the server."""
-        said = entry.reserved.report_only if entry.reserved else None
-        if said is None:
-            said = (await self.sessions.settings(entry.session)).report_only
-        return self.settings.report_only if said is None else said
+    def _entry(self, number: int, name: str, raw: RawCall, dialect: Dialect) -> Entry:
+        """The journal's entry of a call that has come in; its id depends on seed, session and number alone."""
+        now = self.clock.now(name)
+        request_id = dialect.identity.make(f"{self.settings.seed}\n{name}\n{number}", now)
+        return Entry(number, name, request_id, raw, dialect.key(raw.headers), now, dialect)
 
-    async def _aside(
-        self, request: web.BaseRequest, answering: Awaitable[Reply], headers: Mapping[str, str]
-    ) -> web.StreamResponse:
+    async def _judging(self, entry: Entry, destination: Destination) -> tuple[Destination, Terms, Scenario]:
+        """In which manners, and on what terms, a call is judged, and what is played for it.
+
+        What the call itself says counts, else its session, else the server. Marks are taken off the call.
+        """
+        if self._marks and scenario.may_be_marked(entry.raw, entry.key):
+            from emulator import reserved
+
+            entry.raw, entry.reserved = reserved.take(entry.raw, entry.key)
+        marks, own, usual = entry.reserved, await self.sessions.settings(entry.session), self.settings
+        destination = self.directory.in_manners(destination, (marks and marks.manners) or own.manners or usual.manners)
+        if destination.dialect is not entry.dialect:
+            again = self._entry(entry.number, entry.session, entry.raw, destination.dialect)
+            entry.dialect, entry.key, entry.request_id = again.dialect, again.key, again.request_id
+        wishes = (marks.report_only if marks else None, own.report_only, usual.report_only)
+        report_only = next(wish for wish in wishes if wish is not None)
+        script = await self.sessions.playing(entry.session)  # a mark plays in its place, and takes no channel away
+        playing = (marks and marks.scenario) or script
+        if report_only or destination.variables or destination.dialect.dated or script.channels:
+            today, channels = Today(self.clock.today(entry.session), usual.legacy), self._channels | script.channels
+            return destination, Terms(report_only, channels, destination.variables, today), playing
+        return destination, self._terms, playing
+
+    def _refuse(self, entry: Entry, problem: Problem) -> None:
+        """Answer `entry` with `problem`, in the gateway's words and the caller's language."""
+        problem.facts = {**problem.facts, "request_id": entry.request_id}
+        problem.language = entry.dialect.language(entry.raw.headers)
+        # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
+        entry.problem, entry.reply = problem.with_traceback(None), entry.dialect.render(problem)
+
+    async def _aside(self, request: web.BaseRequest, answering: Awaitable[Reply]) -> web.StreamResponse:
         """Answer what is no call to a gateway; such requests are not journalled."""
         answer = await answering
-        response, _ = await wire.send(request, answer, {**self._usual(), **headers}, close=not request.content.is_eof())
+        headers = self._usual() if answer.bare else {**self._usual(), **_CORS}
+        response, _ = await wire.send(request, answer, headers, close=not request.content.is_eof())
         return response
 
     def _usual(self, name: str = "") -> dict[str, str]:
@@ -164,11 +233,6 @@ class Hall:
         if second != self._dated[0]:
             self._dated = (second, clock.http_date(second))
         return {"Date": self._dated[1], "Server": "image-api-emulator"}
-
-    def _request_id(self, name: str, number: int) -> str:
-        """An id that depends on seed, session and number alone, so that a run repeats."""
-        parts = f"{self.settings.seed}\n{name}\n{number}".encode()
-        return "req_" + hashlib.blake2b(parts, digest_size=16).hexdigest()
 
 
 async def _preflight(request: web.BaseRequest) -> Reply:
@@ -226,6 +290,7 @@ def _good_keys(path: str | None) -> frozenset[str] | None:
     return keys
 
 
+_STRANGERS: Final = ("missing_key", "invalid_key")
 _FAILED: Final = (
     b'{"error":{"message":"The emulator failed; its log says why.","type":"server_error","param":null,"code":null}}'
 )

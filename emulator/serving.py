@@ -77,7 +77,9 @@ def _announce(running: Running) -> None:
     if chosen.ready_json:
         if chosen.seed:  # `random` may have drawn it, and the run may have to be repeated
             print(f"{NAME}: seed {chosen.seed}", file=sys.stderr)
-        say(json.dumps({"url": running.url, "port": running.port, "pid": os.getpid()}))
+        ready = {"url": running.url, "port": running.port, "pid": os.getpid()}
+        guard = running.hall.guard
+        say(json.dumps({**ready, "admin_token": guard.token} if guard.made_up else ready))
     else:
         say(_welcome(running))
 
@@ -94,4 +96,7 @@ def _welcome(running: Running) -> str:
     default = directory.default.dialect.name
     lines.append(f"Without a prefix, {default} answers: {running.url}/v1")
     lines.append(f"What was asked: {running.url}/_emulator/sessions")
+    guard = running.hall.guard
+    if guard.made_up:
+        lines.append(f"Other machines can ask too, so it takes the header: Authorization: Bearer {guard.token}")
     return "\n".join(lines)

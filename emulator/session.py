@@ -5,16 +5,17 @@ A key never names a session by itself: only its digest does, so that a session's
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from emulator import tasks
 from emulator.clock import Clock
-from emulator.exchange import Problem, RawCall
+from emulator.exchange import Manners, Problem, RawCall
 from emulator.journal import LIKE_A_KEY, Entry, Journal
 from emulator.memory import Memory, Summary
+from emulator.naming import digest
 from emulator.scenario import MARKED_KEY, Scenario
 
 HEADER: Final = "X-Emulator-Session"
@@ -36,6 +37,7 @@ class SessionSettings:
     """What a session wants otherwise than its server; None: as the server."""
 
     report_only: bool | None = None
+    manners: Manners | None = None
 
 
 class Sessions:
@@ -77,7 +79,8 @@ class Sessions:
         self._clock.forget(name)
 
     async def reset(self, name: str) -> None:
-        """Forget the calls of the session `name`, and begin its numbers and its scenario anew."""
+        """Forget the calls and tasks of the session `name`, and begin its numbers and its scenario anew."""
+        await tasks.forget(self._memory, name, self._clock.base())
         await self._memory.reset(name)
 
     async def calls(self, name: str) -> Sequence[Entry] | None:
@@ -115,11 +118,6 @@ def name_of(raw: RawCall, prefix: str | None, key: str | None, marks: bool) -> s
 def can_name(name: str) -> bool:
     """Whether a session can be called `name`: short, plain, not `latest`, and nothing that looks like a key."""
     return bool(_NAME.fullmatch(name)) and name != LATEST and not re.fullmatch(LIKE_A_KEY, name)
-
-
-def digest(key: str) -> str:
-    """The name of the session that belongs to an API key, such as key-3f9a2c10."""
-    return "key-" + hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
 
 
 _SCENARIO: Final = "scenario"

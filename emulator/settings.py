@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator import clock, files
+from emulator.exchange import MANNERS, Manners
 
 
 class BadUse(Exception):
@@ -45,10 +46,28 @@ def _clock(text: str) -> str:
     return text
 
 
+def _day(text: str) -> str:
+    clock.day(text)
+    return text
+
+
+def _manners(text: str) -> Manners:
+    for word in MANNERS:
+        if text == word:
+            return word
+    raise ValueError(f"expected {' or '.join(MANNERS)}")
+
+
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")) or any(c.isspace() or c in '"<>?#' for c in text):
         raise ValueError("expected a URL such as https://images.test")
     return text.rstrip("/")
+
+
+def _token(text: str) -> str:
+    if not (8 <= len(text) <= 200 and text.isascii() and text.isprintable() and " " not in text):
+        raise ValueError("expected 8 to 200 visible ASCII characters without a space")
+    return text
 
 
 def _positive(text: str) -> int:
@@ -68,7 +87,8 @@ _SWITCH: Final = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys
 
 
 def _setting(default: Any, help: str, read: Callable[[str], Any] = str, metavar: str = "", many: bool = False) -> Any:  # noqa: A002
-    return field(default=default, metadata={"help": help, "read": read, "metavar": metavar, "many": many})
+    shown = read is not _token  # a secret stands in no message and in no repr
+    return field(default=default, repr=shown, metadata={"help": help, "read": read, "metavar": metavar, "many": many})
 
 
 @dataclass(frozen=True)
@@ -80,7 +100,7 @@ class Settings:
     public_url: str | None = _setting(
         None, "where clients find the server, for the URLs of pictures (else as each client wrote it)", _url, "URL"
     )
-    gateway: str = _setting("ezmodel", "gateway that answers without a prefix, under /v1", metavar="NAME")
+    gateway: str = _setting("openai", "gateway that answers without a prefix, under /v1", metavar="NAME")
     schema: tuple[str, ...] = _setting(
         (), "an OpenAPI file that describes one more gateway (repeatable)", metavar="FILE", many=True
     )
@@ -88,16 +108,32 @@ class Settings:
         None, "script that sessions play unless told otherwise: a file, or a ready-made one's name", metavar="NAME|FILE"
     )
     no_reserved_values: bool = _setting(False, "take marks such as [[rate-limit]] in calls for what they are", _switch)
+    manners: Manners = _setting(  # noqa: RUF009 - Manners are but texts
+        "documented", "documented (what gateways' pages promise) or observed (what their servers do)", _manners, "WORD"
+    )
     report_only: bool = _setting(
         False, "answer what the contract would refuse, and record the refusal as a finding", _switch
     )
+    channels: tuple[str, ...] = _setting(
+        (),
+        "in observed manners, a model that has a channel beside those of the page (repeatable)",
+        metavar="MODEL",
+        many=True,
+    )
     seed: int = _setting(0, "decides pictures, ids and rewritten prompts; random draws one and prints it", _seed, "N")
     clock: str = _setting("real", "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z", _clock, "CLOCK")
+    as_of: str | None = _setting(
+        None, "day (2026-01-31) with which the calendar of models begins (else the clock's own day)", _day, "DAY"
+    )
+    legacy: bool = _setting(False, "keep models that have ended, at gateways that go by the calendar", _switch)
     keys: str | None = _setting(
         None, "file with the good API keys, one a line (else any key but sk-invalid… is good)", metavar="FILE"
     )
     allow_host: tuple[str, ...] = _setting(
         (), "host name under which /_emulator/ may be asked beside loopback (repeatable)", metavar="NAME", many=True
+    )
+    admin_token: str | None = _setting(
+        None, "token that /_emulator/ asks for; made up, and printed, where --host is not loopback", _token, "TOKEN"
     )
     ready_json: bool = _setting(False, "print one line of JSON (url, port, pid) once it answers, and no more", _switch)
     quiet: bool = _setting(False, "print no line for each call", _switch)
@@ -107,6 +143,7 @@ class Settings:
     sessions: int = _setting(1000, "sessions kept; the longest unused is dropped first", _positive, "N")
     session_age: int = _setting(3600, "seconds after which an unused session is dropped", _positive, "SECONDS")
     picture_cache: int = _setting(32 * 2**20, "bytes of drawn pictures kept", _positive, "BYTES")
+    upload_bytes: int = _setting(32 * 2**20, "bytes of uploaded pictures kept, beside the journals", _positive, "BYTES")
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
@@ -159,7 +196,8 @@ def _read_one(setting: Field[Any], value: Any, where: str) -> Any:
         return setting.metadata["read"](str(value))
     except ValueError as error:
         reason = "expected a whole number" if "int()" in str(error) else str(error)
-        raise BadSetting(f"{where}: {value!r}: {reason}") from None
+        shown = f"{value!r}" if setting.repr else "(not shown)"
+        raise BadSetting(f"{where}: {shown}: {reason}") from None
 
 
 def _from_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:

@@ -1,6 +1,7 @@
-"""Sends a Reply through its faults: it knows how to pass bytes on, wait, stop and hang up, and no fault by name.
+"""Sends a Reply piece by piece, through its faults: it knows how to pass bytes on, wait, stop, cut off and hang up.
 
-A body cut short of its Content-Length closes the connection, or the client would hang; a hang-up resets it.
+It knows no fault by name. A body cut short of its Content-Length closes the connection, or the client would hang; a
+hang-up resets it. Streams of events are sent here too, with or without faults: each frame leaves when it is made.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import socket
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Final
 
 from aiohttp import web
 
 from emulator.exchange import Reply
-from emulator.faults import Chunks, Fault, HangUp, Head, Sleep, chain
+from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain
 
 
 async def send(
@@ -30,12 +32,18 @@ async def send(
 
     What waits in a fault waits through `sleep`.
     """
-    return await _send(request, *_spoiled(reply, headers, faults, sleep), close)
+    head, chunks = _spoiled(reply, headers, faults, sleep)
+    if reply.frames is None:
+        return await _send(request, head, chunks, close)
+    async with aclosing(reply.frames):
+        return await _send(request, head, chunks, close)
 
 
 def _spoiled(reply: Reply, headers: Mapping[str, str], faults: Sequence[Fault], sleep: Sleep) -> tuple[Head, Chunks]:
     """Head and chunks of `reply`, after all `faults`."""
     head = Head(reply.status, tuple({**headers, **dict(reply.headers)}.items()))
+    if reply.frames is not None:
+        return chain(faults)(head, reply.frames, sleep)
     if head.length is None:
         head = head.put("Content-Length", str(sum(map(len, reply.body))))
     return chain(faults)(head, _each(reply.body), sleep)
@@ -60,6 +68,7 @@ async def _send(request: web.BaseRequest, head: Head, chunks: Chunks, close: boo
     finally:
         writing.cancel()
         leaving.cancel()
+        await asyncio.wait((writing, leaving))  # so that nobody is left who takes frames
 
 
 async def _write(request: web.BaseRequest, response: web.StreamResponse, chunks: Chunks) -> bool:
@@ -68,6 +77,8 @@ async def _write(request: web.BaseRequest, response: web.StreamResponse, chunks:
         await _pass_on(request, response, chunks)
     except HangUp:
         return await _hang_up(request)
+    except CutOff:
+        return _cut_off(request)
     except ConnectionError:
         return False
     return True
@@ -86,6 +97,15 @@ async def _pass_on(request: web.BaseRequest, response: web.StreamResponse, chunk
         if promised is not None and sent < promised:
             response.force_close()  # the client would wait for the rest
     await response.write_eof()
+
+
+def _cut_off(request: web.BaseRequest) -> bool:
+    """Close the connection behind what has been written, as if more were to come; False where the client was faster."""
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return False
+    transport.close()
+    return True
 
 
 async def _hang_up(request: web.BaseRequest) -> bool:

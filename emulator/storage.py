@@ -1,19 +1,21 @@
 """Answers for the storage service behind a gateway: GET and HEAD of a picture's URL, whole or in part, for an hour.
 
-Nothing is stored: the URL's token is the recipe. Whoever holds a good token gets the picture, with or without a key.
+Nothing is stored: the URL's token is the recipe. Whoever holds a good token gets the picture, with or without a key;
+only a script makes the host difficult, and the token says how.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from emulator import clock, recipe
 from emulator.clock import Clock
 from emulator.exchange import Reply
 from emulator.gallery import Gallery
-from emulator.recipe import FORMATS, BadToken
+from emulator.recipe import FORMATS, BadToken, HostManners, PictureLink
 from emulator.reply import LIFETIME
 
 PREFIX: Final = "/pictures/"
@@ -25,26 +27,43 @@ class Storage:
     def __init__(self, gallery: Gallery, clock: Clock, secret: bytes) -> None:
         self._gallery = gallery
         self._clock = clock
-        self._secret = secret
+        self.secret = secret
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Reply:
-        """The reply to a request for `path`, which starts with PREFIX."""
+        """The reply to a request for `path`, which starts with PREFIX; one that no page may read is bare."""
+        link = self._link(path)
+        reply = await self._answer(link, method, headers, request_id)
+        return replace(reply, bare=True) if _has(link, HostManners.NO_CORS) else reply
+
+    def is_closed(self, path: str) -> bool:
+        """Whether pages of other origins may not read what is at `path`, even if they ask before."""
+        return path.startswith(PREFIX) and _has(self._link(path), HostManners.NO_CORS)
+
+    def _link(self, path: str) -> PictureLink | None:
+        """What the token in `path` says, if that is whole and can be drawn."""
+        token, dot, ending = path[len(PREFIX) :].rpartition(".")
+        try:
+            link = recipe.read(token if dot else "", self.secret)
+        except BadToken:
+            return None
+        return link if ending == FORMATS[link.recipe.served_as] and self._gallery.can_draw(link.recipe) else None
+
+    async def _answer(
+        self, link: PictureLink | None, method: str, headers: Mapping[str, str], request_id: str
+    ) -> Reply:
         if method not in ("GET", "HEAD"):
             words = "The resource doesn't support the specified HTTP verb."
             return self._failure(405, "UnsupportedHttpVerb", words, request_id)
-        token, dot, ending = path[len(PREFIX) :].rpartition(".")
-        try:
-            link = recipe.read(token if dot else "", self._secret)
-        except BadToken:
+        if link is None:
             return self._failure(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
-        if ending != FORMATS[link.recipe.format]:
-            return self._failure(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
+        if _has(link, HostManners.BROWSERS_ONLY) and not headers.get("User-Agent", "").startswith(_BROWSERS):
+            return Reply(403, (("Content-Type", "text/html"),), (_FORBIDDEN,))
         now = self._clock.now(link.session)
         if now >= link.expires:
             return self._expired(link.expires, now, request_id)
         tag = f'"{link.recipe.digest}"'
         usual = (
-            ("Content-Type", f"image/{link.recipe.format}"),
+            ("Content-Type", f"image/{link.recipe.served_as}"),
             ("ETag", tag),
             ("Last-Modified", clock.http_date(link.expires - LIFETIME)),
             ("Accept-Ranges", "bytes"),
@@ -95,9 +114,19 @@ def _partial(data: bytes, usual: tuple[tuple[str, str], ...], headers: Mapping[s
     return Reply(206, (*usual, ("Content-Range", f"bytes {start}-{end}/{size}")), (data[start : end + 1],))
 
 
+def _has(link: PictureLink | None, manner: HostManners) -> bool:
+    """Whether a script wants the host of `link` to be difficult in this way."""
+    return link is not None and link.host is not None and manner in link.host
+
+
 def _names(tags: str, tag: str) -> bool:
     """Whether an If-None-Match names `tag`."""
     return any(one.strip().removeprefix("W/") in (tag, "*") for one in tags.split(","))
 
 
 _RANGE: Final = re.compile(r"bytes=(?=[0-9]|-[0-9])([0-9]{0,18})-([0-9]{0,18})")
+_BROWSERS: Final = "Mozilla/"  # so begins the User-Agent of every browser, and of no library
+_FORBIDDEN: Final = (
+    b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n"
+    b"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+)

@@ -13,10 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from emulator import dialect, directory, files, picture, reply, rulebook, script, settings
-from emulator.contract import Contract
+from emulator import clock, dialect, differences, directory, files, picture, reply, rulebook, script, settings
+from emulator.almanac import Today
+from emulator.contract import Contract, Terms
 from emulator.dialect import Dialect
-from emulator.exchange import Problem, RawCall
+from emulator.exchange import Manners, Problem, RawCall
 from emulator.files import BadFile
 from emulator.findings import FINDINGS, Finding
 from emulator.settings import BadUse
@@ -38,9 +39,20 @@ def gateways(options: argparse.Namespace) -> int:
 
 
 def rules(options: argparse.Namespace) -> int:
-    """Print a gateway's rules as a table."""
-    gateway = _named(_dialects(options), options.name)
-    _print_table([("MODEL", "PARAMETER", "RULE", "SOURCE"), *rulebook.rows(gateway)])
+    """Print a gateway's rules as a table, or where its page and its server disagree."""
+    gateway, manners = _named(_dialects(options), options.name), settings.load(vars(options)).manners
+    wanted: Manners = "observed" if options.differences else manners
+    other = None if wanted == gateway.manners else directory.other(gateway.name, wanted)
+    if options.differences:
+        if other is None:
+            raise BadUse(f"{gateway.name} is known in {gateway.manners} manners only, so there is nothing to compare")
+        found = differences.rows(Contract(gateway), Contract(other))
+        rows = [tuple(_shortened(cell) for cell in row) for row in found]
+        _print_table([("SITUATION", gateway.manners.upper(), other.manners.upper()), *rows])
+        return 0
+    if other is None and wanted != gateway.manners:
+        print(f"{NAME}: {gateway.name} is known in {gateway.manners} manners only; these are they", file=sys.stderr)
+    _print_table([("MODEL", "PARAMETER", "RULE", "SOURCE"), *rulebook.rows(other or gateway)])
     return 0
 
 
@@ -52,7 +64,8 @@ def render(options: argparse.Namespace) -> int:
     operation = next(gateway.generating())
     raw = RawCall("POST", operation.path, "", {"Content-Type": "application/json"}, b"", body, None, (), "", 0)
     try:
-        call = Contract(gateway).accept(raw, operation, "sk-render")
+        today = Today(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy)
+        call = Contract(gateway).accept(raw, operation, "sk-render", Terms(today=today))
     except Problem as problem:
         raise BadUse(f"{gateway.name} refuses that: {gateway.wording.message(problem)}") from None
     if not 0 <= options.index < call.count:
@@ -112,6 +125,20 @@ def check(options: argparse.Namespace) -> int:
     return 1 if flawed else 0
 
 
+def portability(options: argparse.Namespace) -> int:
+    """Hold calls against every gateway; with --strict the exit code is 1 where one of them is refused."""
+    from emulator import porting
+
+    found = porting.held(options.file, options.url, options.session, settings.load(vars(options)))
+    if options.json:
+        print(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        for place, (heading, rows) in enumerate(porting.sections(found)):
+            print(f"\n{heading}" if place else heading)
+            _print_table(rows)
+    return 1 if options.strict and any(one.refused for one in found.gateways) else 0
+
+
 def _flaws(path: Path) -> Sequence[Finding]:
     """The findings about a scenario or a gateway's file."""
     try:
@@ -137,12 +164,18 @@ def _named(known: Mapping[str, Dialect], name: str) -> Dialect:
     return known[name]
 
 
+def _shortened(cell: str) -> str:
+    return cell if len(cell) <= _CELL else cell[: _CELL - 1] + "…"
+
+
 def _print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
-        print("  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]))
+        cells = [*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]
+        print("  ".join(cells).rstrip())
 
 
+_CELL: Final = 72  # characters of what a gateway says: status, code and the beginning of the message
 _REQUEST: Final = (
     "prompt", "model", "n", "size", "quality", "style", "background", "output_format", "output_compression",
 )  # fmt: skip
@@ -152,6 +185,7 @@ TOOLS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "scenarios": scenarios,
     "check": check,
     "explain": explain,
+    "portability": portability,
     "render": render,
     "inspect": inspect,
 }

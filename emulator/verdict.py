@@ -19,11 +19,11 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from emulator import anatomy
+from emulator import anatomy, size
 from emulator.anatomy import CLOSING, BadSchema
 from emulator.exchange import Breach
 from emulator.openapi import Document
-from emulator.wording import kind_of, listed, path, quoted
+from emulator.telling import bare, decoded, kind_of, listed, path, quoted
 
 KEPT: Final = 4096  # verdicts for each model; a key is a few hundred bytes, so about 2 MB at the most
 _LONGEST_KEPT: Final = 128  # characters; bodies with longer names or values are judged afresh rather than kept
@@ -45,8 +45,12 @@ class Broken:
 class Judge:
     """A request schema, compiled."""
 
-    def __init__(self, document: Document, ref: str) -> None:
-        """Compile what `ref` (`#/…`) leads to in `document`; raises BadSchema."""
+    def __init__(self, document: Document, ref: str, types_first: bool = False) -> None:
+        """Compile what `ref` (`#/…`) leads to in `document`; raises BadSchema.
+
+        With `types_first` the types of all parameters are judged before any value.
+        """
+        self._types_first = types_first
         resource = DRAFT202012.create_resource(document.root)
         registry: Registry[Any] = Registry().with_resource(_URI, resource)
         self._validator = _Validator({"$ref": _URI + ref}, registry=registry)
@@ -87,7 +91,9 @@ class Judge:
         return broken
 
     def _judged(self, body: Mapping[str, Any]) -> tuple[Broken, ...]:
-        errors = sorted(self._validator.iter_errors(body), key=self._rank)
+        # A decoder stops at the first parameter, as the client wrote them, that has a wrong type.
+        order = {name: index for index, name in enumerate(body)} if self._types_first else self._order
+        errors = sorted(self._validator.iter_errors(body), key=lambda error: self._rank(error, order))
         return tuple(islice((found for error in errors for found in self._broken(error)), _MOST_TOLD))
 
     def _strangers(self, names: Sequence[str], body: Mapping[str, Any]) -> tuple[Broken, ...]:
@@ -114,12 +120,15 @@ class Judge:
             parts.append((name, value, value.__class__))  # the class keeps 1, 1.0 and true apart
         return tuple(parts)
 
-    def _rank(self, error: ValidationError) -> tuple[int, int, int]:
+    def _rank(self, error: ValidationError, order: Mapping[str, int]) -> tuple[int, int, int]:
         """OpenAI's order: unknown parameters, then one parameter after the other; its type before its value."""
         if error.validator in CLOSING:
             return (0, 0, 0)
-        name = _missing(error) if error.validator == "required" else next(iter(error.absolute_path), "")
-        return (1, self._order.get(str(name), len(self._order)), 0 if error.validator == "type" else 1)
+        name = str(_missing(error) if error.validator == "required" else next(iter(error.absolute_path), ""))
+        of_type = error.validator == "type" or _renamed(error).get(str(error.validator)) == "type"
+        if self._types_first and of_type:
+            return (0, order.get(name, len(order)), 0)
+        return (1, self._order.get(name, len(self._order)), 0 if of_type else 1)
 
     def _broken(self, error: ValidationError) -> Iterator[Broken]:
         """jsonschema's error in our words: mostly one, none where it only repeats another, one an unknown parameter."""
@@ -128,7 +137,6 @@ class Judge:
         source = schema.get("x-emulator-source")
         if isinstance(source, Mapping):
             source = source.get(keyword)
-        renamed: Mapping[str, Breach] = schema.get("x-emulator-breach", {})
         rule = f"{keyword}: {quoted(error.validator_value)}"
         if keyword in CLOSING:
             # A property that fails its own schema counts as unevaluated too: name only what is truly unknown.
@@ -146,7 +154,18 @@ class Judge:
         param = path(list(error.absolute_path))
         facts = {"param": param, "value": quoted(error.instance)}
         breach = _breach(keyword, error, facts)
-        yield Broken(renamed.get(keyword, breach), param, facts, rule, source, error.instance)
+        breach = _renamed(error).get(keyword, breach)
+        if breach == "type":
+            facts["decoded"], facts["decoded_value"] = decoded(error.instance)
+        yield Broken(breach, param, facts, rule, source, error.instance)
+
+
+def _renamed(error: ValidationError) -> Mapping[str, Breach]:
+    """The words for breaches of a schema's keywords, where they are not the usual ones."""
+    renamed: Mapping[str, Breach] = (
+        error.schema.get("x-emulator-breach", {}) if isinstance(error.schema, Mapping) else {}
+    )
+    return renamed
 
 
 def _breach(keyword: str, error: ValidationError, facts: dict[str, str]) -> Breach:
@@ -154,14 +173,19 @@ def _breach(keyword: str, error: ValidationError, facts: dict[str, str]) -> Brea
     limit: Any = error.validator_value
     instance = error.instance
     schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    if keyword == "x-emulator-size":
+        facts["limit"] = str(next(iter(limit.values())))
+        return error.message  # type: ignore[return-value]  # `_sized` put it there
     if keyword in ("enum", "const"):
-        facts["supported"] = listed(limit if keyword == "enum" else [limit], "and")
+        told = _named(limit if keyword == "enum" else [limit])
+        facts["supported"], facts["choices"] = listed(told, "and"), bare(told, "and")
         return "enum"
     if keyword == "type":
-        kinds = [limit] if isinstance(limit, str) else list(limit)
+        # A null that is allowed counts as not given: nobody is told to send one.
+        kinds = [limit] if isinstance(limit, str) else [kind for kind in limit if kind != "null"] or list(limit)
         facts["actual"] = kind_of(instance)
         facts["expected"] = _KINDS[kinds[0]] if len(kinds) == 1 else "one of " + " or ".join(_KINDS[k] for k in kinds)
-        facts["supported"] = listed(schema.get("enum", ()), "or")
+        facts["supported"] = listed(_named(schema.get("enum", ())), "or")
         return "enum_type" if "enum" in schema else "type"
     if keyword in _BOUNDS:
         facts["limit"] = str(limit)
@@ -169,6 +193,18 @@ def _breach(keyword: str, error: ValidationError, facts: dict[str, str]) -> Brea
             facts["length"] = str(len(instance))
         return "empty_string" if keyword == "minLength" and not instance else _BOUNDS[keyword]
     return "other"
+
+
+def _named(values: Sequence[Any]) -> Sequence[Any]:
+    """The values of a list that a client is told; null counts as not given."""
+    return [value for value in values if value is not None] or values
+
+
+def _sized(_: Any, rule: Mapping[str, Any], value: Any, __: Any) -> Iterator[ValidationError]:
+    """The keyword `x-emulator-size`, for jsonschema: an error's message is its breach."""
+    if isinstance(value, str):
+        for breach, part, limit in size.misses(rule, value):
+            yield ValidationError(breach, validator_value={part: limit})
 
 
 def _missing(error: ValidationError) -> str:
@@ -183,7 +219,9 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 _URI: Final = "urn:emulator:schema"
 _Validator: Final[type[Validator]] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    Draft202012Validator,
+    validators={"x-emulator-size": _sized},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 _PLAIN: Final = (int, float, bool, type(None))
 _BOUNDS: Final[Mapping[str, Breach]] = {
@@ -194,6 +232,7 @@ _BOUNDS: Final[Mapping[str, Breach]] = {
     "maximum": "above_maximum",
     "exclusiveMaximum": "above_maximum",
     "minItems": "too_few_items",
+    "maxItems": "too_many_items",
 }
 _KINDS: Final = {
     "string": "a string",

@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import re
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from emulator import jsontext
+from emulator import jsontext, multipart
 from emulator.exchange import Breach, RawCall, Reply
 
 Trouble = Breach | Literal["too_large"]
+PATIENCE: Final = 30.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,33 @@ class Bounds:
 
     seconds: float
     public_url: str | None
+
+
+class Freight:
+    """How many bytes of large bodies may be in the house at a time; a call that brings more waits for room."""
+
+    def __init__(self, capacity: int = 200 * 2**20) -> None:
+        """`capacity` is enough for two of the largest calls; each may hold its body three times while it is read."""
+        self._capacity = self._free = capacity
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def room(self, request: web.BaseRequest, limit: int) -> AsyncIterator[None]:
+        """Room for the body of `request`, of which at most `limit` bytes are kept."""
+        declared = request.content_length
+        wanted = min(limit if declared is None else declared, limit, self._capacity)
+        if wanted <= _SMALL or not request.body_exists:
+            yield
+            return
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= wanted)
+            self._free -= wanted
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += wanted
+                self._changed.notify_all()
 
 
 async def read(request: web.BaseRequest, path: str, limit: int, bounds: Bounds, now: float) -> RawCall:
@@ -55,6 +84,23 @@ async def read(request: web.BaseRequest, path: str, limit: int, bounds: Bounds, 
     )
 
 
+async def unfolded(raw: RawCall) -> RawCall:
+    """`raw` with the texts and files of its body, if that calls itself a form."""
+    kind = raw.headers.get("Content-Type", "")
+    if raw.trouble is not None or not multipart.is_form(kind):
+        return raw
+    return await asyncio.to_thread(_unfolded, raw, kind) if len(raw.body) > _SMALL else _unfolded(raw, kind)
+
+
+def _unfolded(raw: RawCall, kind: str) -> RawCall:
+    """The body is let go of, but for the beginning of one that is no form."""
+    try:
+        form = multipart.parse(raw.body, kind)
+    except multipart.BadForm as error:
+        return replace(raw, body=raw.body[:_SHOWN], trouble="bad_form", why=str(error))
+    return replace(raw, body=b"", json=dict(form.texts), duplicates=form.twice, uploads=form.uploads)
+
+
 async def send(
     request: web.BaseRequest, reply: Reply, headers: Mapping[str, str], close: bool
 ) -> tuple[web.StreamResponse, bool]:
@@ -69,6 +115,31 @@ async def send(
     except ConnectionError:
         return response, False
     return response, True
+
+
+async def stream(
+    request: web.BaseRequest, headers: Mapping[str, str], pieces: AsyncGenerator[bytes]
+) -> web.StreamResponse:
+    """Send `pieces` as they come, until they end or the client leaves; an empty one only looks whether it has.
+
+    A client that takes nothing for PATIENCE seconds has left, as far as we are concerned.
+    """
+    response = web.StreamResponse(headers=headers)
+    async with aclosing(pieces):
+        try:
+            piece: bytes | None = await anext(pieces, None)
+            await response.prepare(request)
+            while piece is not None and request.transport is not None:
+                if piece:
+                    async with asyncio.timeout(PATIENCE):
+                        await response.write(piece)
+                piece = await anext(pieces, None)
+            await response.write_eof()
+        except (ConnectionError, TimeoutError):
+            response.force_close()
+            if request.transport is not None:
+                request.transport.abort()
+    return response
 
 
 def path_of(request: web.BaseRequest) -> str:
@@ -154,5 +225,7 @@ def _inflated(body: bytes, window: int, limit: int) -> tuple[bytes, Trouble | No
     return (plain, None) if inflater.eof and not inflater.unused_data else (b"", "cut_body")
 
 
+_SMALL: Final = 2**20  # bytes; a body that large comes in one piece of work
+_SHOWN: Final = 4096  # bytes of a body that cannot be read
 _WINDOWS: Final[Mapping[str, int | None]] = {"identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")

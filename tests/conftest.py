@@ -43,7 +43,8 @@ class Served:
 
     def calls(self, session: str = "latest") -> list[dict[str, Any]]:
         """The journal of `session`."""
-        calls: list[dict[str, Any]] = httpx.get(f"{self.url}/_emulator/sessions/{session}/calls").json()["calls"]
+        url = f"{self.url}/_emulator/sessions/{session}/calls?limit=1000"
+        calls: list[dict[str, Any]] = httpx.get(url).json()["calls"]
         return calls
 
     def stop(self) -> None:

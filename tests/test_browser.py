@@ -10,9 +10,8 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -56,34 +55,34 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def page(server: Served) -> Iterator[str]:
-    """The address of a page at another origin than the emulator's."""
-    _Pages.page = PAGE.replace("BASE", f"{server.url}/ezmodel").encode()
-    pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
-    thread = threading.Thread(target=pages.serve_forever)
-    thread.start()
-    yield f"http://localhost:{pages.server_address[1]}/"
-    pages.shutdown()
-    thread.join()
-    pages.server_close()
-
-
-def test_a_page_can_use_the_gateway_and_not_the_emulator(page: str, tmp_path: Path) -> None:
-    """A web page sends calls, reads refusals and shows pictures; the emulator's own paths stay closed to it."""
+def heard_on(page: str, folder: Path) -> Any:
+    """What `page`, at another origin than the emulator's, writes into its element `heard`, as JSON."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         assert not os.environ.get("CI"), "CI needs Chromium"
         pytest.skip("needs chromium on the PATH")
+    _Pages.page = page.encode()
+    pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
+    thread = threading.Thread(target=pages.serve_forever)
+    thread.start()
     command = [
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", "--disable-quic", f"--user-data-dir={tmp_path}",
-        "--virtual-time-budget=20000", "--dump-dom", page,
+        "--disable-component-update", "--disable-sync", "--disable-quic", f"--user-data-dir={folder}",
+        "--virtual-time-budget=20000", "--dump-dom", f"http://localhost:{pages.server_address[1]}/",
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    finally:
+        pages.shutdown()
+        thread.join()
+        pages.server_close()
     shown = re.search(r'<pre id="heard">(.*?)</pre>', done.stdout, re.DOTALL)
     assert shown, done.stderr[-2000:]
-    heard = json.loads(html.unescape(shown[1]))
+    return json.loads(html.unescape(shown[1]))
+
+
+def test_a_page_can_use_the_gateway_and_not_the_emulator(server: Served, tmp_path: Path) -> None:
+    """A web page sends calls, reads refusals and shows pictures; the emulator's own paths stay closed to it."""
     assert {
         "status": 200,
         "id": "req_",
@@ -91,4 +90,4 @@ def test_a_page_can_use_the_gateway_and_not_the_emulator(page: str, tmp_path: Pa
         "size": [256, 256],
         "refused": [401, "invalid_api_key"],
         "admin": "closed",
-    } == heard
+    } == heard_on(PAGE.replace("BASE", f"{server.url}/ezmodel"), tmp_path)

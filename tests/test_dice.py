@@ -63,6 +63,14 @@ def test_no_durations(text: Any, complaint: str) -> None:
         dice.seconds(text)
 
 
+def test_realistic_is_a_word_of_its_own() -> None:
+    """It has no numbers until somebody knows the model; then it is a distribution through both points."""
+    assert dice.REALISTIC == dice.read("realistic")
+    assert dice.read({"lognormal": {"median": 8, "p95": 20}}) == dice.lognormal(8, 20)
+    with pytest.raises(KeyError):
+        dice.REALISTIC.draw(0)
+
+
 LATENCIES = [
     ("2s", Latency("fixed", (2,)), 2, 2, 2),
     (0, Latency("fixed", (0,)), 0, 0, 0),

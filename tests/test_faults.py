@@ -7,7 +7,8 @@ import io
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from emulator import faults, spoil
 from emulator.exchange import Reply
-from emulator.faults import FAULTS, Chunks, Head
+from emulator.faults import FAULTS, Chunks, CutOff, Head
 
 
 def _png() -> bytes:
@@ -27,7 +28,13 @@ def _png() -> bytes:
     return file.getvalue()
 
 
+EVENTS: Final = (
+    b'event: p.partial_image\ndata: {"b64_json":"AAAA"}\n\n',
+    b'event: p.partial_image\ndata: {"b64_json":"BBBB"}\n\n',
+    b'event: p.completed\ndata: {"b64_json":"CCCC"}\n\ndata: [DONE]\n\n',
+)
 BODIES: Final = {
+    "stream": ("text/event-stream", b"".join(EVENTS)),
     "json": ("application/json", b'{"created":1,"data":[{"url":"http://127.0.0.1/pictures/x.png"}]}'),
     "png": ("image/png", _png()),
     "large": ("image/png", _png() * 3000),
@@ -56,6 +63,8 @@ class Stage:
         self.sleep: Callable[[float], Any] = self._note
         self.begun: asyncio.Queue[None] = asyncio.Queue()
         self.ended: asyncio.Queue[bool | BaseException] = asyncio.Queue()
+        self.closed: list[int] = []
+        self.left_open = 0
         self.runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.02)
         self.port = 0
 
@@ -72,12 +81,15 @@ class Stage:
         kind, body = BODIES[request.path.rpartition("/")[2]]
         middle = len(body) // 3
         reply = Reply(200, (("Content-Type", kind),), (body[:middle], body[middle:]))
+        if kind == "text/event-stream":
+            reply = replace(reply, body=(), frames=_frames(self.closed))
         self.begun.put_nowait(None)
         try:
             response, took = await spoil.send(request, reply, USUAL, close=False, faults=chain, sleep=self.sleep)
         except BaseException as error:
             self.ended.put_nowait(error)
             raise
+        self.left_open += self.closed.count(0)
         self.ended.put_nowait(took)
         return response
 
@@ -86,6 +98,17 @@ class Stage:
         line.setblocking(False)
         await asyncio.get_running_loop().sock_connect(line, ("127.0.0.1", self.port))
         return Line(line)
+
+
+async def _frames(closed: list[int]) -> AsyncGenerator[bytes]:
+    """The events; it notes in `closed` that it has begun (0), and in its place that it has ended (1)."""
+    closed.append(0)
+    place = len(closed) - 1
+    try:
+        for event in EVENTS:
+            yield event
+    finally:
+        closed[place] = 1
 
 
 class Line:
@@ -145,27 +168,41 @@ def _split(data: bytes) -> tuple[list[tuple[str, str]], bytes]:
 
 def _whole(data: bytes, method: str) -> bool:
     headers, body = _split(data)
-    return b"\r\n\r\n" in data and (method == "HEAD" or len(body) >= int(dict(headers)["content-length"]))
+    if b"\r\n\r\n" not in data or method == "HEAD":
+        return b"\r\n\r\n" in data
+    length = dict(headers).get("content-length")
+    return len(body) >= int(length) if length else body.endswith(b"\r\n0\r\n\r\n") or body == b"0\r\n\r\n"
+
+
+def _dechunked(body: bytes) -> bytes:
+    """What has arrived of a chunked body."""
+    got = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        got, body = got + body[: int(size, 16)], body[int(size, 16) + 2 :]
+    return got
 
 
 def _seen(data: bytes, end: str) -> Seen:
     if not data:
         return Seen(end=end)
     headers, body = _split(data)
+    length = dict(headers).get("content-length")
+    framing = ("content-type", "content-length", "transfer-encoding")
     return Seen(
         status=int(data[9:12]),
         types=tuple(value for name, value in headers if name == "content-type"),
-        promised=int(dict(headers)["content-length"]),
-        body=body,
+        promised=int(length) if length else None,
+        body=body if length else _dechunked(body),
         end=end,
-        others=tuple(sorted(f"{n}: {v}" for n, v in headers if n not in ("content-type", "content-length"))),
+        others=tuple(sorted(f"{n}: {v}" for n, v in headers if n not in framing)),
     )
 
 
 def _healthy(name: str) -> Seen:
     kind, body = BODIES[name]
     others = tuple(sorted(f"{header.lower()}: {value}" for header, value in USUAL.items()))
-    return Seen(200, (kind,), len(body), body, "open", others)
+    return Seen(200, (kind,), None if name == "stream" else len(body), body, "open", others)
 
 
 @pytest.fixture
@@ -247,7 +284,123 @@ async def test_a_fault_is_the_same_each_time(
     assert True is stage.ended.get_nowait()
 
 
+def _left(*places: int, end: str = "open") -> Callable[[Seen], Seen]:
+    """Some of the events, each as it was."""
+    return lambda it: replace(it, body=b"".join(EVENTS[place] for place in places), end=end)
+
+
+def _told(change: Callable[[bytes], bytes]) -> Callable[[Seen], Seen]:
+    return lambda it: replace(it, body=change(it.body))
+
+
+DONE: Final = b"data: [DONE]\n\n"
+IN_STREAMS: Final[list[tuple[Any, Callable[[Seen], Seen]]]] = [
+    ("hang_up", lambda it: Seen(end="reset")),
+    ({"hang_up": {"after": 10}}, _cut("reset", size=10)),
+    ({"hang_up": {"after": "50%"}}, _cut("reset")),
+    ({"hang_up": {"after": "1 event"}}, _left(0, end="reset")),
+    ("truncate", _cut("closed")),
+    ({"truncate": {"after": "2 events"}}, _left(0, 1, end="closed")),
+    ({"truncate": {"after": "9 events"}}, lambda it: it),
+    ({"truncate": {"after": 10**9}}, lambda it: it),
+    ({"truncate": {"after": 10, "content_length": False}}, _cut("open", size=10)),
+    ({"truncate": {"after": "1 event", "content_length": False}}, _left(0)),
+    ("slow_body", lambda it: it),
+    ({"slow_body": {"chunk": 7, "every": "2s"}}, lambda it: it),
+    ("malformed_json", _told(lambda body: body.replace(b'CCCC"}', b'CCCC"'))),
+    ("empty_body", lambda it: replace(it, body=b"", promised=0)),
+    ("wrong_type", _under("text/html")),
+    ("duplicate_header", lambda it: replace(it, types=(*it.types, "text/plain"))),
+    ("duplicate_event", _told(lambda body: body.replace(DONE, EVENTS[2]))),
+    ({"duplicate_event": {"event": 1}}, _left(0, 0, 1, 2)),
+    ({"duplicate_event": {"event": 3}}, _told(lambda body: body.replace(DONE, EVENTS[2]))),
+    ({"duplicate_event": {"event": 4}}, lambda it: it),
+    ("missing_final_event", _left(0, 1)),
+]
+
+
+@pytest.mark.parametrize(("entry", "change"), IN_STREAMS, ids=[str(entry) for entry, _ in IN_STREAMS])
+async def test_a_fault_in_a_stream_is_the_same_each_time(
+    stage: Stage, entry: Any, change: Callable[[Seen], Seen]
+) -> None:
+    """50 of 50 times the same bytes and the same end, of a chunked body that nobody knows the length of.
+
+    When it has ended, nothing more is being made.
+    """
+    stage.spoiling = [entry]
+    expected = change(_healthy("stream"))
+    for _ in range(50):
+        line = await stage.connect()
+        assert expected == await line.get("/stream")
+        line.leave()
+    assert True is stage.ended.get_nowait()
+    assert (0, entry not in ("empty_body", "hang_up")) == (stage.left_open, 1 in stage.closed)
+
+
+@pytest.mark.parametrize(
+    "entry", ["duplicate_event", {"duplicate_event": {"event": 1}}, "missing_final_event"], ids=str
+)
 @pytest.mark.parametrize("body", ["json", "png"])
+async def test_what_is_no_stream_has_no_events(stage: Stage, entry: Any, body: str) -> None:
+    """Faults of events leave any other body as it is, blank lines in it or not."""
+    stage.spoiling = [entry]
+    line = await stage.connect()
+    assert _healthy(body) == await line.get(f"/{body}")
+    line.leave()
+
+
+async def test_any_other_body_is_one_event(stage: Stage) -> None:
+    """A position in events means the whole of a body that is no stream, or nothing of it."""
+    for events, end, size in (("0 events", "reset", None), ("1 event", "reset", 1.0)):
+        stage.spoiling = [{"hang_up": {"after": events}}]
+        line = await stage.connect()
+        expected = Seen(end=end) if size is None else _cut(end, size)(_healthy("png"))
+        assert expected == await line.get("/png")
+        line.leave()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "malformed_json", "missing_final_event", "duplicate_event", {"truncate": {"after": "2 events"}},
+        {"slow_body": {"chunk": 40}}, {"duplicate_event": {"event": 1}},
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_an_event_does_not_wait_for_the_next(entry: Any) -> None:
+    """What cannot be the last event passes before the next one is made, whatever the fault is looking for."""
+    made: list[int] = []
+
+    async def making() -> AsyncIterator[bytes]:
+        for number, event in enumerate(EVENTS):
+            made.append(number)
+            yield event
+
+    async def sleep(seconds: float) -> None:
+        pass
+
+    _, chunks = faults.read(entry)(Head(200, (("content-type", "Text/Event-Stream"),)), making(), sleep)
+    got = b""
+    while len(got) < len(EVENTS[0]):
+        got += await anext(chunks)
+    assert (EVENTS[0], [0]) == (got, made)
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 1000])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+async def test_events_are_told_by_blank_lines(pieces: int, newline: bytes) -> None:
+    """However a stream is cut in pieces, whichever line ends it has, and whatever comments stand between."""
+    stream = b": hello\n\nevent: a\ndata: 1\n\n: ping\n\nevent: b\ndata: 2\n\n: bye\n\n".replace(b"\n", newline)
+    cut = [stream[start : start + pieces] for start in range(0, len(stream), pieces)]
+    head = Head(200, (("Content-Type", "text/event-stream; charset=utf-8"),))
+    _, chunks = faults.read("missing_final_event")(head, _each(cut), _never)
+    assert stream.partition(b"event: b")[0] == await _all(chunks)
+    _, chunks = faults.read({"duplicate_event": {"event": 1}})(head, _each(cut), _never)
+    once = b"event: a\ndata: 1\n\n".replace(b"\n", newline)
+    assert stream.replace(once, once * 2) == await _all(chunks)
+
+
+@pytest.mark.parametrize("body", ["json", "png", "stream"])
 async def test_garbage_is_the_same_each_time(stage: Stage, body: str) -> None:
     """50 of 50 times the same bytes, as many as the answer had, and neither JSON nor a picture."""
     stage.spoiling = ["garbage"]
@@ -263,7 +416,7 @@ async def test_garbage_is_the_same_each_time(stage: Stage, body: str) -> None:
 
 
 @pytest.mark.parametrize("after", ["0%", 10, "50%"])
-@pytest.mark.parametrize("body", ["json", "png"])
+@pytest.mark.parametrize("body", ["json", "png", "stream"])
 async def test_stall_ends_when_the_server_stops(stage: Stage, body: str, after: int | str) -> None:
     """50 of 50 clients get the bytes up to the position (at 0 no status line), then silence until the server stops."""
     stage.spoiling = [{"stall": {"after": after}}]
@@ -409,9 +562,17 @@ async def test_slow_body_waits_as_told() -> None:
 async def test_pieces_make_no_difference(
     pieces: list[bytes], entry: Any, expected: bytes, length: tuple[tuple[str, str], ...]
 ) -> None:
-    """A fault does the same however the body is cut in pieces, and where no Content-Length says how long it is."""
+    """A fault does the same however the body is cut in pieces, and where no Content-Length says how long it is.
+
+    Such a body is not only cut short but cut off, as its end could not be told from a whole one's otherwise.
+    """
     _, chunks = faults.read(entry)(Head(200, length), _each(pieces), _never)
-    assert expected == await _all(chunks)
+    cut = "truncate" in entry and not length
+    got: list[bytes] = []
+    with pytest.raises(CutOff) if cut else nullcontext():
+        async for chunk in chunks:
+            got.append(chunk)  # noqa: PERF401 - what came before is what counts
+    assert expected == b"".join(got)
 
 
 @pytest.mark.parametrize(
@@ -434,8 +595,11 @@ async def test_garbage_does_not_depend_on_pieces() -> None:
     assert (10_000, whole) == (len(whole), pieces)
 
 
-TAKES_AFTER: Final = "expected bytes, such as 100, or a share, such as 50%"
-KNOWN: Final = "hang_up, truncate, slow_body, stall, malformed_json, garbage, wrong_type, empty_body, duplicate_header"
+TAKES_AFTER: Final = "expected bytes, such as 100, a share, such as 50%, or events, such as 1 event"
+KNOWN: Final = (
+    "hang_up, truncate, slow_body, stall, malformed_json, garbage, wrong_type, empty_body, duplicate_header, "
+    "duplicate_event, missing_final_event"
+)
 
 
 @pytest.mark.parametrize(
@@ -482,6 +646,16 @@ KNOWN: Final = "hang_up, truncate, slow_body, stall, malformed_json, garbage, wr
          "duplicate_header has name: 'content-length'; expected one that does not say where the body ends"),
         ({"duplicate_header": {"value": "a\nb"}}, "duplicate_header has value: 'a\\nb'; expected a text of one line"),
         ({"duplicate_header": {"value": 5}}, "duplicate_header has value: 5; expected a text of one line"),
+        ({"stall": {"after": "1 picture"}}, f"stall has after: '1 picture'; {TAKES_AFTER}"),
+        ({"stall": {"after": "-1 events"}}, f"stall has after: '-1 events'; {TAKES_AFTER}"),
+        ({"duplicate_event": {"event": 0}},
+         "duplicate_event has event: 0; expected a number from 1 to 1000, or last"),
+        ({"duplicate_event": {"event": "first"}},
+         "duplicate_event has event: 'first'; expected a number from 1 to 1000, or last"),
+        ({"duplicate_event": {"event": True}},
+         "duplicate_event has event: True; expected a number from 1 to 1000, or last"),
+        ({"missing_final_event": {"event": 1}},
+         "missing_final_event has an unknown parameter 'event'; it takes no parameters"),
     ],
     ids=str,
 )  # fmt: skip
@@ -499,5 +673,6 @@ def test_a_bare_word_is_enough(word: str) -> None:
 
 def test_each_fault_has_its_file() -> None:
     """The folder and the table say the same."""
-    files = {path.stem for path in Path(faults.__file__).parent.glob("*.py")} - {"__init__", "head", "parameters"}
+    files = {path.stem for path in Path(faults.__file__).parent.glob("*.py")}
+    files -= {"__init__", "head", "events", "parameters"}
     assert files == set(FAULTS)

@@ -25,14 +25,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 import emulator
 from emulator import recipe
-from emulator.dialect import GENERATE_LIMIT
+from emulator.operation import GENERATE_LIMIT
 from emulator.recipe import ImageRecipe, PictureLink, spell
 from tests.conftest import Served
 from tests.test_jsontext import suite
 
 DATA: Final = Path(__file__).parent / "data"
 NAUGHTY: Final[list[str]] = json.loads((DATA / "blns.json").read_text("utf-8"))
-PATH: Final = "/v1/images/generations"
+PATH: Final = "/ezmodel/v1/images/generations"
 PATIENCE: Final = 5.0  # seconds; whatever takes longer hangs
 GOOD: Final = b'{"prompt":"x"}'
 Serve = Callable[..., Served]
@@ -233,7 +233,7 @@ def test_naughty_strings_as_prompts(serve: Serve) -> None:
     ) as client:
         for number, prompt in enumerate(NAUGHTY):
             body = {"model": "m", "prompt": prompt, "size": size, "response_format": "b64_json"}
-            answer = seen(client.post(f"/geeknow{PATH}", json=body))
+            answer = seen(client.post(f"{PATH.replace('ezmodel', 'geeknow')}", json=body))
             if not prompt:
                 assert "empty_string" == refused(answer)["code"]
                 continue
@@ -540,7 +540,10 @@ ODD_TARGETS: Final = [
 
 @pytest.mark.parametrize("target", ODD_TARGETS, ids=lambda target: repr(target[:40]))
 def test_odd_methods_and_targets(server: Served, target: bytes) -> None:
-    """Each gets a refusal in an envelope, or the parser's plain 400: no 5xx, no page of the framework's own."""
+    """Each gets a refusal in an envelope, the empty 404 of the default gateway, or the parser's plain 400.
+
+    There is no 5xx, and no page of the framework's own.
+    """
     method = target.partition(b" ")[0].decode()
     with Line(server) as line:
         line.send(head(b"Connection: close", start=target + b" HTTP/1.1"))
@@ -549,7 +552,9 @@ def test_odd_methods_and_targets(server: Served, target: bytes) -> None:
     assert b"404: Not Found" not in answer.body
     plain = answer.headers.get("content-type", "").startswith("text/plain")
     assert not plain or answer.status == 400
-    if answer.status >= 400 and not plain and "xml" not in answer.headers["content-type"] and method != "HEAD":
+    if answer.status == 404 and not answer.body:
+        assert "nosniff" == answer.headers["x-content-type-options"]
+    elif answer.status >= 400 and not plain and "xml" not in answer.headers["content-type"] and method != "HEAD":
         assert answer.error["message"]
 
 
@@ -874,7 +879,7 @@ def test_every_letter_of_a_token_counts(server: Served) -> None:
     """One bit turned over, at any place, and the token is forged: there is one spelling of a link, and no other."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     tokens = [
-        spell(PictureLink(replace(DRAWN, caption="x" + "ab" * n), "s", FAR), server.hall.composer.secret)
+        spell(PictureLink(replace(DRAWN, caption="x" + "ab" * n), "s", FAR), server.hall.storage.secret)
         for n in range(12)
     ]
     by_rest = {len(token) % 4: token for token in tokens}  # the last letter of some lengths has bits to spare
@@ -920,7 +925,7 @@ def signed(served: Served, fields: bytes) -> bytes:
     """The path of a picture whose token is signed as it should be, whatever it says."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, zlib.Z_DEFAULT_STRATEGY, recipe._USUAL)
     packed = packer.compress(fields) + packer.flush()
-    token = base64.urlsafe_b64encode(recipe._mac(packed, served.hall.composer.secret) + packed).rstrip(b"=")
+    token = base64.urlsafe_b64encode(recipe._mac(packed, served.hall.storage.secret) + packed).rstrip(b"=")
     return b"/pictures/" + token + b".png"
 
 
@@ -963,7 +968,7 @@ def test_a_link_expires(serve: Serve) -> None:
     served = serve(clock="frozen:2026-01-01T00:00:00Z")
     now = int(served.hall.clock.now())
     for expires, status in ((now - 1, 403), (now, 403), (now + 1, 200), (0, 403)):
-        path = f"/pictures/{spell(PictureLink(DRAWN, 's', expires), served.hall.composer.secret)}.png".encode()
+        path = f"/pictures/{spell(PictureLink(DRAWN, 's', expires), served.hall.storage.secret)}.png".encode()
         for method, extra in (
             (b"GET", b"X-A: 1"),
             (b"HEAD", b"X-A: 1"),
@@ -1087,7 +1092,7 @@ def test_the_house_itself_may_ask(server: Served) -> None:
 @pytest.mark.parametrize("path", [b"", b"/", b"/nothing", b"/sessions/", b"/sessions/nobody/calls",
                                   b"/sessions/%2e%2e/calls", b"/sessions//calls", b"/sessions/a/calls/b",
                                   b"/sessions/" + b"a" * 7000 + b"/calls", b"//health", b"/../v1/models",
-                                  b"/health?x=y"])  # fmt: skip
+                                  b"/nothing?x=y"])  # fmt: skip
 def test_odd_paths_of_our_own(server: Served, path: bytes) -> None:
     """They are there or they are 404 in JSON."""
     answer = tell(server, get(b"/_emulator" + path))
@@ -1252,7 +1257,7 @@ def test_what_the_parser_refuses_is_one_line(server: Served, caplog: pytest.LogC
 
 def test_recipes_of_links_are_checked(server: Served) -> None:
     """The recipe inside a good link is what was asked for; one with other numbers is another link."""
-    secret = server.hall.composer.secret
+    secret = server.hall.storage.secret
     token = spell(PictureLink(DRAWN, "s", FAR), secret)
     assert DRAWN == recipe.read(token, secret).recipe
     assert token != spell(PictureLink(replace(DRAWN, index=1), "s", FAR), secret)

@@ -64,6 +64,48 @@ MATCHES: Final = [
     ({"user": {"absent": False}}, "user: expected anything, came nothing"),
     ({"quality": {"absent": False}}, None),
     ({"quality": {"absent": True}}, "quality: expected nothing, came null"),
+    # schema
+    ({"prompt": {"schema": {"type": "string", "maxLength": 15}}}, None),
+    (
+        {"prompt": {"schema": {"type": "string", "maxLength": 14}}},
+        'prompt: expected a value that keeps maxLength: 14, came "A cat by a lake"',
+    ),
+    ({"n": {"schema": {"type": "integer"}}}, None),
+    ({"seed": {"schema": {"type": "integer"}}}, 'seed: expected a value that keeps type: "integer", came 1.0'),
+    ({"seed": {"schema": {"type": "number"}}}, None),
+    ({"stream": {"schema": {"type": "number"}}}, 'stream: expected a value that keeps type: "number", came false'),
+    ({"quality": {"schema": {"type": "null"}}}, None),
+    ({"user": {"schema": {}}}, "user: expected a value that keeps its schema, came nothing"),
+    ({"user": [{"schema": {"type": "string"}}, {"absent": True}]}, None),
+    (
+        {
+            "tags": {
+                "schema": {
+                    "prefixItems": [{"const": "red"}, {"$ref": "#/$defs/n"}],
+                    "$defs": {"n": {"type": "integer"}},
+                }
+            }
+        },
+        None,
+    ),
+    (
+        {"tags": {"schema": {"items": {"type": "string", "maxLength": 2}, "maxItems": 1}}},
+        'tags: expected a value that keeps maxItems: 1 and maxLength: 2 at [0] and type: "string" at [1], '
+        'came ["red", 3]',
+    ),
+    (
+        {
+            "options.size": {
+                "schema": {"required": ["height"], "properties": {"width": {"multipleOf": 64, "maximum": 512}}}
+            }
+        },
+        'options.size: expected a value that keeps required: ["height"] and maximum: 512 at width, came {"width": 640}',
+    ),
+    ({"headers": {"X-Team": {"schema": {"enum": ["blue", "red"]}}}}, None),
+    (
+        {"prompt": {"schema": {"type": "string"}, "contains": "dog"}},
+        'prompt: expected something that contains "dog", came "A cat by a lake"',
+    ),
     # inside of others
     ({"options.size.width": 640}, None),
     ({"options": {"size": {"width": {"at_least": 641}}}}, "options.size.width: expected at least 641, came 640"),
@@ -103,6 +145,19 @@ def test_no_mapping(value: Any) -> None:
     """What stands behind `when` is a mapping of fields."""
     with pytest.raises(ValueError, match="expected a mapping of fields"):
         matching.read(value)
+
+
+def test_a_schema_meets_a_value_that_is_too_deep() -> None:
+    """One that refers to itself follows the value as deep as it is; where Python gives up, that is a difference."""
+    when = matching.read({"a": {"schema": {"properties": {"a": {"$ref": "#"}}}}})
+    value: dict[str, Any] = {}
+    for _ in range(20):
+        value = {"a": value}
+    assert [] == when.differences(value)
+    for _ in range(5000):
+        value = {"a": value}
+    (told,) = (matcher.misses(value) for _, matcher in when.conditions)
+    assert "a value that is less deep" == told
 
 
 def test_equal_conditions_are_equal() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from emulator.memory import Limits, Memory, ProcessMemory
+from emulator.memory import Held, Limits, Memory, ProcessMemory
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,40 @@ async def test_counts_notes_and_reset(make: Make) -> None:
         await memory.noted("a", "scenario"),
     )
     assert await memory.noted("b", "scenario") is None
+
+
+async def test_a_forgotten_session_was_never_there(make: Make) -> None:
+    """Entries, counts, notes and numbers go, and so does their weight; others stay, a late entry is not kept."""
+    memory = make(in_bytes=10)
+    for name in ("a", "b"):
+        await memory.begin(name, 0)
+        await memory.keep(name, Note(name, 4))
+        await memory.count(name, "x")
+        await memory.note(name, "scenario", "happy", 0)
+    await memory.forget("a")
+    await memory.forget("nobody")
+    await memory.keep("a", Note("late"))
+    assert (None, None, ["b"], 4) == (
+        await memory.entries("a"), await memory.noted("a", "scenario"), await _texts(memory, "b"),
+        (await memory.held()).bytes,
+    )  # fmt: skip
+    assert (1, 1, 2) == (await memory.begin("a", 0), await memory.count("a", "x"), await memory.count("b", "x"))
+
+
+async def test_what_is_held_and_what_was_dropped(make: Make) -> None:
+    """Sessions, entries and bytes in all; of each session how many entries made room, until it is reset."""
+    memory = make(entries=2, in_bytes=10)
+    for name, weight in (("a", 1), ("a", 1), ("a", 1), ("b", 3), ("b", 6)):
+        await memory.begin(name, 0)
+        await memory.keep(name, Note("", weight))
+    await memory.begin("b", 0)
+    assert Held(sessions=2, entries=3, bytes=10) == await memory.held()
+    assert [("a", 3, 1, 2), ("b", 3, 2, 0)] == [
+        (one.name, one.calls, one.kept, one.dropped) for one in await memory.sessions()
+    ]
+    await memory.reset("a")
+    assert Held(sessions=2, entries=2, bytes=9) == await memory.held()
+    assert [0, 0] == [one.dropped for one in await memory.sessions()]
 
 
 async def test_a_dropped_session_is_not_begun_by_a_late_entry(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +83,53 @@ def test_a_plain_file_takes_an_openai_compatible_apis_defaults(
     assert by_host.status_code == 200
 
 
+def test_a_null_that_is_allowed_counts_as_not_given(
+    serve: Callable[..., Served], written: Callable[[Any], Path]
+) -> None:
+    """The default takes its place; who sends something else is not told of null, and elsewhere null is a value."""
+    few = {"type": ["integer", "null"], "minimum": 1, "default": 2}
+    size = {"type": ["string", "null"], "enum": ["512x512", "256x256", None], "default": "256x256"}
+    properties = {"prompt": {"type": "string"}, "n": few, "size": size, "user": {"type": "string"}}
+    served = serve(schema=(str(written(_plain(properties=properties))),))
+    assert 2 == len(served.generate("plain", {"prompt": "x", "n": None, "size": None}).json()["data"])
+    call = served.calls()[-1]
+    assert ({"prompt": "x", "n": None, "size": None}, "256x256") == (call["given"], call["params"]["size"])
+    told = [
+        served.generate("plain", {"prompt": "x", **change}).json()["error"]["message"]
+        for change in ({"n": "2"}, {"size": "1x1"}, {"size": 1}, {"user": None})
+    ]
+    assert [
+        "Invalid type for 'n': expected an integer, but got a string instead.",
+        "Invalid value: '1x1'. Supported values are: '512x512' and '256x256'.",
+        "Invalid type for 'size': expected one of '512x512' or '256x256', but got an integer instead.",
+        "Invalid type for 'user': expected a string, but got null instead.",
+    ] == told
+
+
+def test_a_reply_in_a_layout_of_its_own(serve: Callable[..., Served], written: Callable[[Any], Path]) -> None:
+    """Fields in the order that the file gives, indented, with a line's end, beside headers for known callers."""
+    document = _plain(
+        **{
+            "x-emulator-reply": {
+                "fields": ["size", "data", "created"], "data_fields": ["revised_prompt", "url"], "newline": True,
+                "revised_prompt": "echoed",
+            }
+        }
+    )  # fmt: skip
+    marks = {"account": {"X-Account": "me"}, "duration": "X-Took"}
+    document["x-emulator-gateway"] = {"spelling": {"indent": 4}, "request_id": marks}
+    served = serve(schema=(str(written(document)),), clock="frozen:2026-01-01")
+    reply = served.generate("plain", {"prompt": "x", "size": "512x512"}, **{"X-Emulator": "latency=1500ms"})
+    body = reply.json()
+    assert (["size", "data", "created"], "512x512") == (list(body), body["size"])
+    assert ["revised_prompt", "url"] == list(body["data"][0])
+    assert json.dumps(body, indent=4) + "\n" == reply.text
+    assert ("me", "1500") == (reply.headers["x-account"], reply.headers["x-took"])
+    stranger = served.generate("plain", {"prompt": "x"}, key="sk-invalid")
+    assert (401, "0") == (stranger.status_code, stranger.headers["x-took"])
+    assert "x-account" not in stranger.headers
+
+
 def test_security_schemes_say_where_the_key_stands(
     serve: Callable[..., Served], written: Callable[[Any], Path]
 ) -> None:
@@ -116,6 +164,12 @@ def test_security_schemes_say_where_the_key_stands(
         ({**_plain(), "x-emulator-gateway": {"wording": {"$ref": "../../etc/passwd"}}}, "own folder"),
         ({**_plain(), "x-emulator-gateway": {"wording": {"$ref": "absent.yaml"}}}, "absent.yaml: No such file"),
         ({**_plain(), "x-emulator-gateway": {"words": 1}}, "unknown key 'words'"),
+        ({**_plain(), "x-emulator-gateway": {"spelling": {"indent": "2"}}}, "indent is '2'; expected a int"),
+        ({**_plain(), "x-emulator-gateway": {"request_id": {"durations": "x"}}}, "unknown key 'durations'"),
+        (_plain(**{"x-emulator-reply": {"fields": ["data", "colour"]}}), "fields names colour; known are created"),
+        (_plain(**{"x-emulator-reply": {"fields": ["data", "usage"]}}), "names usage; known are"),
+        (_plain(**{"x-emulator-reply": {"data_fields": ["uri"]}}), "data_fields names uri; known are b64_json"),
+        (_plain(properties={"size": {"x-emulator-size": {"step": 16}}}), "x-emulator-size is {'step': 16}; expected"),
     ],
 )  # fmt: skip
 def test_what_would_go_unchecked_stops_the_start(written: Callable[[Any], Path], document: Any, complaint: str) -> None:
@@ -142,7 +196,7 @@ def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
     for change, complaint in (
         ({"kinds": {k: v for k, v in words["kinds"].items() if k != "too_large"}}, "no words for 'too_large'"),
         ({"breaches": {**words["breaches"], "enum": {"message": "{colour}"}}}, "the message names {colour}"),
-        ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "no usable status"),
+        ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "has the status '400'"),
         ({"breaches": {**words["breaches"], "tiredness": {}}}, "unknown key 'tiredness'"),
     ):
         (tmp_path / "words.yaml").write_text(yaml.safe_dump({**words, **change}))

@@ -365,7 +365,7 @@ def test_a_reader_that_sleeps_stops_nothing(command: Callable[..., Command]) -> 
     begun = command()
     with httpx.Client(headers={"authorization": "Bearer k1"}, timeout=3) as client:
         for _ in range(1200):
-            assert 200 == client.post(f"{begun.url}/v1/images/generations", json={"prompt": "x"}).status_code
+            assert 200 == client.post(f"{begun.url}/ezmodel/v1/images/generations", json={"prompt": "x"}).status_code
 
 
 def test_a_console_of_few_letters_goes_on(command: Callable[..., Command]) -> None:

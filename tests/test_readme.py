@@ -6,6 +6,8 @@ import io
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,12 +68,47 @@ def test_python_runs(server: Served, folder: Path, text: str) -> None:
     if text.startswith("# test_"):
         (folder / "test_pictures.py").write_text(text)
         done = _run([sys.executable, "-m", "pytest", "-q", "test_pictures.py"], folder)
-        assert "1 passed" in done.stdout, done.stdout
+        assert f"{text.count('def test_')} passed" in done.stdout, done.stdout
+        return
+    if text.startswith("# tests/"):  # an excerpt from a file whose tests are run
+        name, _, excerpt = text.removeprefix("# ").partition("\n")
+        assert excerpt in (Path(__file__).parent.parent / name).read_text("utf-8")
         return
     done = _run([sys.executable, "-c", text.replace(ADDRESS, server.url)], folder)
     assert 0 == done.returncode, done.stderr
     for printed in re.findall(r"print\(.*\)  # (.*)", text):
         assert printed in done.stdout
+
+
+@pytest.mark.parametrize("text", _blocks("js"), ids=lambda text: text.split("\n")[0][:50])
+def test_node_runs(folder: Path, text: str) -> None:
+    """Each example for Node runs as written; a comment behind a console.log says what it prints."""
+    node = shutil.which("node")
+    if node is None:
+        assert os.environ.get("CI") != "true", "CI has to have Node"
+        pytest.skip("no Node on this machine")
+    (folder / "harness.mjs").write_text(text)
+    done = _run([node, "harness.mjs"], folder)
+    assert (0, "") == (done.returncode, done.stderr)
+    for printed in re.findall(r"console\.log\(.*\); // (.*)", text):
+        assert printed in done.stdout
+
+
+def test_the_containers_steps(tmp_path: Path, serve: Callable[..., Served]) -> None:
+    """What the Dockerfile does can be done: the health check finds a healthy server, and says so of no other."""
+    dockerfile = (Path(__file__).parent.parent / "Dockerfile").read_text("utf-8")
+    check = json.loads(re.search(r"HEALTHCHECK .* CMD (\[.*\])", dockerfile)[1])  # type: ignore[index]
+    port = str(serve().port)
+    healthy = _run([sys.executable, *(part.replace("4010", port) for part in check[1:])], tmp_path)
+    assert (0, "", "") == (healthy.returncode, healthy.stdout, healthy.stderr)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = str(nobody.getsockname()[1])
+        assert 0 != _run([sys.executable, *(part.replace("4010", port) for part in check[1:])], tmp_path).returncode
+    for file in re.findall(r"^COPY (\S+) ", dockerfile, re.MULTILINE):
+        assert file == "."
+    assert "USER emulator" in dockerfile
+    assert 'ENTRYPOINT ["image-api-emulator"]' in dockerfile
 
 
 def test_the_picture_shown_is_the_one_that_is_made(server: Served) -> None:

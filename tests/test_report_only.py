@@ -25,7 +25,7 @@ JSON = {"content-type": "application/json"}
         ("ezmodel", {"prompt": "A cat", "model": 5}, ["model", "model"]),
         ("geeknow", {"prompt": "A cat"}, ["model", "model"]),
         ("aiai", {"prompt": "A cat", "model": "gpt-image-1", "response_format": "url"}, ["response_format"]),
-        ("aiai", {"prompt": "A cat", "model": "gpt-image-1", "stream": True}, ["stream"]),
+        ("aiai", {"prompt": "A cat", "model": "dall-e-2", "stream": True}, ["stream"]),
     ],
 )
 def test_a_breach_is_answered_and_recorded(
@@ -106,7 +106,8 @@ def test_defaults_that_differ_are_told(server: Served, key: str) -> None:
     """Who leaves out response_format gets links here and Base64 elsewhere; who sends it is told nothing."""
     body = {"model": "gpt-image-1", "prompt": "A cat"}
     server.generate("geeknow", body, key=key)
-    assert [("default_differs", "response_format", "'response_format' is not given: url here, b64_json at aiai")] == [
+    said = "'response_format' is not given: url here, b64_json at aiai, b64_json at openai"
+    assert [("default_differs", "response_format", said)] == [
         (one["code"], one["param"], one["message"]) for one in server.calls()[-1]["findings"]
     ]
     server.generate("geeknow", {**body, "response_format": "url"}, key=key)

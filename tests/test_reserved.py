@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from emulator import reserved
-from emulator.session import digest
+from emulator.naming import digest
 from tests.conftest import Served
 from tests.test_readme import README
 
@@ -70,6 +70,9 @@ def test_latency_faults_and_scenarios(serve: Callable[..., Served]) -> None:
     served = serve(clock="scale:0")
     assert 200 == served.generate("ezmodel", BODY, **{"x-emulator": "latency=2s"}).status_code
     assert 2.0 == served.calls()[-1]["latency"]
+    realistic = {"x-emulator": "latency=realistic"}
+    assert 200 == served.generate("geeknow", {**BODY, "model": "gpt-image-1"}, **realistic).status_code
+    assert 10 < served.calls()[-1]["latency"] < 200
     with pytest.raises(httpx.RemoteProtocolError):
         served.generate("ezmodel", BODY, **{"x-emulator": "fault=truncate; latency=1m"})
     played = [served.generate("ezmodel", {**BODY, "prompt": "x [[rate-limited-then-ok]]"}) for _ in range(3)]

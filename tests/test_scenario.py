@@ -83,7 +83,6 @@ SEQUENCES: Final = [
     ("times, in a cycle", "rules: [{answers: [{refuse: quota, times: 2}, draw], then: cycle}]", "RRDRRDRR"),
     ("times, then refuse", "rules: [{answers: [{refuse: quota, times: 2}], then: refuse}]", "RR!!"),
     ("times of the last, repeated", "rules: [{answers: [draw, {refuse: quota, times: 2}]}]", "DRRRR"),
-    ("chance nothing", "rules: [{chance: 0, answers: {refuse: quota}}]", "DDDD"),
     ("chance all", "rules: [{chance: 1, answers: {refuse: quota}}]", "RRRR"),
     ("one turn alone", "rules: [{when: {turn: 2}, answers: {refuse: quota}}]", "DRDD"),
     ("turns from one on", "rules: [{when: {turn: {at_least: 3}}, answers: {refuse: quota}}]", "DDRR"),
@@ -392,7 +391,7 @@ def test_a_clock_that_cannot_be_moved_so(player: Begin, advance: Any) -> None:
     """What is no duration is refused, and says what one looks like or how long it may be."""
     answer = player(clock=FROZEN).advance(advance)
     assert 400 == answer.status_code
-    assert answer.json()["error"]["message"].startswith("advance: ")
+    assert answer.json()["error"]["message"].startswith(("advance: ", "advance is "))
 
 
 def test_latency_on_a_frozen_clock(player: Begin, written: Write) -> None:

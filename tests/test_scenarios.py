@@ -5,8 +5,11 @@ Time is scaled to nothing, so that minutes of latency pass at once; the SDK's ow
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +18,7 @@ from typing import Any, Final
 import httpx
 import openai
 import pytest
-from openai.types import ImagesResponse
+from openai.types import Image, ImagesResponse
 
 from emulator import files, script
 from tests.conftest import Served
@@ -26,6 +29,7 @@ BLOCKS: Final = re.findall(r"```yaml\n(.*?)```", (files.scenarios() / "README.md
 BUMPY_MORNING: Final = """\
 scenario: bumpy-morning
 about: One moderation refusal for weapons; others meet two rate limits and a gateway timeout, then slow pictures.
+limits: {images_per_minute: 5, images: 20}
 rules:
   - name: no-weapons
     when: {prompt: {contains: weapon}}
@@ -134,8 +138,8 @@ def test_each_loads_and_says_what_it_does(name: str) -> None:
 
 def test_the_shelf_is_complete() -> None:
     """README's table names every ready-made scenario and no other, and each is played in this file."""
-    table = re.findall(r"^\| `([a-z-]+)` \|", (files.scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
-    played = re.findall(r"play\(\"([a-z-]+)\"", Path(__file__).read_text("utf-8"))
+    table = re.findall(r"^\| `([a-z0-9-]+)` \|", (files.scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
+    played = re.findall(r"play\(\"([a-z0-9-]+)\"", Path(__file__).read_text("utf-8"))
     assert script.shelf() == sorted(table)
     assert script.shelf() == sorted(set(played))
 
@@ -175,6 +179,31 @@ def test_slow(play: Play) -> None:
     assert time.perf_counter() - began < 10
 
 
+def test_realistic(play: Play) -> None:
+    """Each model takes its own time, more of it for the better quality, none for the list of models; a run repeats."""
+    first, again, other = ([_waits(client) for client in play("realistic", seed=seed)] for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    for waits, median in zip(first, (12, 6, 45, 12), strict=True):
+        assert 15 == len(set(waits))
+        assert 0.7 < statistics.median(waits) / median < 1.4
+    client = play("realistic")[0]
+    better = _waits(client, quality="hd")
+    assert 0.7 < statistics.median(better) / 20 < 1.4
+    assert better == pytest.approx([call["duration"] for call in client.calls], abs=1)
+    assert list(client.sdk.models.list())
+    assert client.calls[-1]["latency"] is None
+    assert 200 == client.plain.get("models", headers={"x-emulator": "latency=realistic"}).status_code
+    assert 0 == client.calls[-1]["latency"]
+
+
+def _waits(client: Client, **params: Any) -> list[float]:
+    """How long fifteen pictures take."""
+    for _ in range(15):
+        assert all(_links(client.draw(**params)))
+    return [call["latency"] for call in client.calls]
+
+
 def test_rate_limited_then_ok(play: Play) -> None:
     """The SDK passes both refusals by itself; without retries each is a RateLimitError that says how long to wait."""
     for client in play("rate-limited-then-ok", retries=2):
@@ -182,6 +211,7 @@ def test_rate_limited_then_ok(play: Play) -> None:
         assert [429, 429, 200] == client.statuses
     for client in play("rate-limited-then-ok"):
         refused = client.fails(openai.RateLimitError)
+        assert "Please try again in 20ms" in refused.message
         assert ("1", "20") == (refused.response.headers["retry-after"], refused.response.headers["retry-after-ms"])
         assert [429, 200, 200] == [client.status() for _ in range(3)]
 
@@ -288,6 +318,57 @@ def test_truncated_body_is_repeated_once(play: Play) -> None:
         assert [200, 200] == client.statuses
 
 
+def test_broken_base64(play: Play) -> None:
+    """Four spellings that a strict reader refuses, one of them beyond repair; then a null beside a link; links stay."""
+    for client in play("broken-base64"):
+        asked = {"response_format": "b64_json"}
+        broken, wrapped, url_safe, data_url = (_first(client.draw(**asked)).b64_json or "" for _ in range(4))
+        for text in (broken, wrapped, url_safe, data_url):
+            with pytest.raises(binascii.Error):
+                base64.b64decode(text, validate=True)
+        with pytest.raises(binascii.Error):
+            base64.b64decode(broken)
+        last = _first(client.draw(**asked))
+        assert last.b64_json is None
+        picture = client.plain.get(last.url or "").content
+        assert picture == base64.b64decode(wrapped)
+        assert picture == base64.urlsafe_b64decode(url_safe + "=" * (-len(url_safe) % 4))
+        assert picture == base64.b64decode(data_url.removeprefix("data:image/png;base64,"), validate=True)
+        assert broken == _first(client.draw(**asked)).b64_json
+        assert picture == client.plain.get(_first(client.draw()).url or "").content
+
+
+def _first(reply: ImagesResponse) -> Image:
+    """The first picture of a reply."""
+    return (reply.data or [])[0]
+
+
+def test_expired_urls(play: Play) -> None:
+    """No link can be followed, under a clock that goes or stands; the storage says since when; Base64 is whole."""
+    for client in (*play("expired-urls"), *play("expired-urls", clock="frozen:2026-01-01T00:00:00Z")):
+        for _ in range(2):
+            late = client.plain.get(_first(client.draw()).url or "")
+            assert (403, "application/xml") == (late.status_code, late.headers["content-type"])
+            assert "AuthenticationFailed" == late.headers["x-ms-error-code"]
+            assert "Signature not valid in the specified time frame" in late.text
+        picture = base64.b64decode(_first(client.draw(response_format="b64_json")).b64_json or "", validate=True)
+        assert picture.startswith(b"\x89PNG")
+        assert list(client.sdk.models.list())
+
+
+def test_a_link_has_the_end_that_is_scripted(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Until then the picture is there, from then on it is not."""
+    path = tmp_path / "brief.yaml"
+    path.write_text("rules: [{answers: {draw: {expires_in: 90.9s}}}]", "utf-8")
+    served = serve(scenario=str(path), clock="frozen:2026-01-01T00:00:00Z")
+    link = served.generate("ezmodel", {"prompt": "x"}).json()["data"][0]["url"]
+    statuses = []
+    for seconds in ("89s", "1s"):
+        httpx.post(f"{served.url}/_emulator/clock", json={"advance": seconds})
+        statuses.append(httpx.get(link).status_code)
+    assert [200, 403] == statuses
+
+
 def test_hang_up(play: Play) -> None:
     """Twice a broken connection, with nothing of an answer and with half of it; then a picture."""
     for client in play("hang-up"):
@@ -299,6 +380,31 @@ def test_hang_up(play: Play) -> None:
         assert 3 == len(client.statuses)
 
 
+def test_broken_streams(play: Play) -> None:
+    """Seven streams go wrong as told, the eighth is whole; the SDK raises where it can, and trusts a silent end."""
+    (client,) = [one for one in play("broken-streams") if one.gateway == "aiai"]
+    ends: list[Any] = []
+    for _ in range(8):
+        names: list[str] = []
+        try:
+            stream = client.sdk.images.generate(model="gpt-image-1", prompt="A cat", stream=True, partial_images=2)
+            for event in stream:
+                names.append(event.type.rpartition(".")[2])  # noqa: PERF401 - what came before an error counts
+        except openai.APIConnectionError as error:
+            names.append(type(error.__cause__).__name__)
+        except openai.APIError as error:
+            names.append(error.code or "")
+        ends.append(names)
+    partial, completed = "partial_image", "completed"
+    assert [
+        [partial, completed], [partial, "image_generation_failed"], [partial, partial, "moderation_blocked"],
+        [partial, partial], [partial, partial, completed, completed], [partial, "RemoteProtocolError"],
+        [partial, "ReadError"], [partial, partial, completed],
+    ] == ends  # fmt: skip
+    assert [200] * 8 == client.statuses
+    assert all(_links(client.draw()))
+
+
 def test_model_retired(play: Play) -> None:
     """DALL·E does not exist any more, and the message names it; other models are drawn."""
     others = {"geekai": "cogview-4", "geeknow": "flux-pro", "aiai": "gpt-image-1"}
@@ -308,6 +414,138 @@ def test_model_retired(play: Play) -> None:
         assert [400] == client.statuses
         if client.gateway in others:
             assert all(_links(client.draw(model=others[client.gateway])))
+
+
+def test_url_only(play: Play) -> None:
+    """A link comes whatever was asked for, and no b64_json beside it, not even a null."""
+    for client in play("url-only"):
+        for asked in ({}, {"response_format": "b64_json"}):
+            (picture,) = client.post(**asked).json()["data"]
+            assert "b64_json" not in picture
+            assert client.plain.get(picture["url"]).content.startswith(b"\x89PNG")
+
+
+def test_no_pictures(play: Play) -> None:
+    """An empty list and a null, in turn, with the rest of the reply as it is."""
+    for client in play("no-pictures"):
+        assert [[], None, []] == [client.draw().data for _ in range(3)]
+        assert list(client.sdk.models.list())
+
+
+def test_upstream_eof(play: Play) -> None:
+    """A 500 after a minute, in the gateway's own words; then pictures."""
+    for client in play("upstream-eof"):
+        assert "do_request_failed" == client.fails(openai.InternalServerError).code
+        assert (500, 60) == (client.calls[-1]["status"], client.calls[-1]["latency"])
+        assert all(_links(client.draw()))
+
+
+def test_no_streams(play: Play) -> None:
+    """Every call with stream is refused, three times by the SDK; others are drawn."""
+    (client,) = [one for one in play("no-streams", retries=2) if one.gateway == "aiai"]
+    with pytest.raises(openai.InternalServerError, match="invalid character 'e' looking for beginning of value"):
+        client.sdk.images.generate(model="gpt-image-1", prompt="A cat", stream=True)
+    assert [500, 500, 500] == client.statuses
+    assert all(_links(client.draw(model="gpt-image-1")))
+
+
+def _code_of_moderation(client: Client) -> str:
+    return "content_policy_violation" if client.model.startswith("dall-e") else "moderation_blocked"
+
+
+def test_moderated_as_500(play: Play) -> None:
+    """The code of moderation under the status of a fault, which the SDK repeats in vain."""
+    for client in play("moderated-as-500", retries=2):
+        assert _code_of_moderation(client) == client.fails(openai.InternalServerError).code
+        assert [500, 500, 500] == client.statuses
+
+
+def test_moderated_as_429(play: Play) -> None:
+    """The code of moderation under the status of a rate limit, without a word of how long to wait."""
+    for client in play("moderated-as-429", retries=2):
+        refused = client.fails(openai.RateLimitError)
+        assert (_code_of_moderation(client), None) == (refused.code, refused.response.headers.get("retry-after"))
+        assert [429, 429, 429] == client.statuses
+
+
+def test_invalid_as_500(play: Play) -> None:
+    """One 500 of the type of a client's mistake, without a code; then pictures."""
+    for client in play("invalid-as-500"):
+        failed = client.fails(openai.InternalServerError)
+        assert ("invalid_request_error", None) == (failed.type, failed.code)
+        assert all(_links(client.draw()))
+
+
+def test_html_upstream(play: Play) -> None:
+    """One 502 whose message is a single word; then pictures."""
+    for client in play("html-upstream"):
+        assert "openai_error" == client.fails(openai.InternalServerError).body["message"]
+        assert [502, 200] == [client.calls[-1]["status"], client.status()]
+
+
+def test_picky_host(play: Play) -> None:
+    """A link answers browsers alone, and nobody is told that pages may read it; Base64 is whole."""
+    for client in play("picky-host"):
+        link = _first(client.draw()).url or ""
+        picture = client.plain.get(link, headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64)"})
+        assert [403, 403, 200] == [client.plain.get(link).status_code, client.plain.head(link).status_code,
+                                   picture.status_code]  # fmt: skip
+        assert "access-control-allow-origin" not in picture.headers
+        inline = _first(client.draw(response_format="b64_json")).b64_json or ""
+        assert picture.content == base64.b64decode(inline, validate=True)
+
+
+def test_usage_differs(play: Play) -> None:
+    """A usage that is no table's, the same for every picture, at models too that never send one."""
+    for client in play("usage-differs"):
+        for size in ("1024x1024", "auto") if client.model == "gpt-image-1" else ("1024x1024",):
+            usage = client.draw(size=size).usage
+            assert usage is not None
+            assert (338, 6304, 6642) == (usage.input_tokens, usage.output_tokens, usage.total_tokens)
+
+
+def test_listed_but_unknown(play: Play) -> None:
+    """The model is in the list, and does not exist."""
+    for client in play("listed-but-unknown"):
+        assert client.model in [model.id for model in client.sdk.models.list()]
+        assert client.model in client.fails(openai.BadRequestError).message
+
+
+def test_lost_task(play: Play) -> None:
+    """A task is handed out and not found, again and again; who waits for the pictures gets them."""
+    client = play("lost-task", manners="observed")[0]
+    task = client.post(**{"async": True}).json()["task_id"]
+    polls = [client.plain.get(f"images/{task}") for _ in range(5)]
+    assert [(404, "task not found")] * 5 == [(poll.status_code, poll.json()["message"]) for poll in polls]
+    assert all(_links(client.draw()))
+
+
+def test_no_credit_once(play: Play) -> None:
+    """One refusal for want of money, a 402 at GeekAI; the same request passes afterwards."""
+    for client in play("no-credit-once"):
+        geekai = client.gateway == "geekai"
+        refused = client.fails(openai.APIStatusError if geekai else openai.BadRequestError)
+        assert (402 if geekai else 400, "billing_hard_limit_reached") == (refused.status_code, refused.code)
+        assert all(_links(client.draw()))
+
+
+def test_stacked_gateways(play: Play) -> None:
+    """Two request ids in one message, neither of which is this answer's own; then pictures."""
+    for client in play("stacked-gateways"):
+        failed = client.fails(openai.InternalServerError)
+        ids = re.findall(r"\(request id: (\w+)\)", failed.body["message"])
+        assert 2 == len(ids)
+        assert failed.request_id not in (None, *ids)
+        assert all(_links(client.draw()))
+
+
+def test_shell_api_error(play: Play) -> None:
+    """A type of a reseller's own, no code, and a member that OpenAI's errors do not have; then pictures."""
+    for client in play("shell-api-error"):
+        failed = client.fails(openai.InternalServerError)
+        assert ("shell_api_error", None) == (failed.type, failed.code)
+        assert "未知错误" == failed.body["localized_message"]
+        assert all(_links(client.draw()))
 
 
 def test_rewritten_prompts(play: Play) -> None:

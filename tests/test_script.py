@@ -15,9 +15,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from emulator import dice, files, matching, script
-from emulator.exchange import KINDS, Canned, Draw, Refuse
+from emulator.exchange import KINDS, OPERATIONS, SPELLINGS, Canned, Draw, Refuse, Retouch
 from emulator.faults import FAULTS
 from emulator.limits import Limits
+from emulator.recipe import FORMATS, MODES, Alteration
 from emulator.scenario import THENS, Rule
 from tests.test_scenario import EVENTFUL, SEQUENCES
 from tests.test_scenarios import BLOCKS, BUMPY_MORNING
@@ -35,13 +36,22 @@ def _answer(answer: str) -> str:
     return f"rules: [{{answers: {{{answer}}}}}]"
 
 
+def _pictures(word: str, *values: object) -> str:
+    return _rule("answers: [" + ", ".join(f"{{draw: {{picture: {{{word}: {value}}}}}}}" for value in values) + "]")
+
+
 BAD: Final = {
     # the file
     "an empty file": ("", 1, "the file is empty; expected a mapping of scenario, about"),
     "a list": ("- draw", 1, "the file is a list; expected a mapping"),
     "an unknown key": ("scenario: x\nrulez: []", 2, "unknown key 'rulez' in the file; known are scenario, about"),
     "limits a number": ("limits: 3", 1, "limits is 3; expected a mapping of requests_per_minute, images_per_minute"),
-    "an unknown limit": ("limits:\n  images: 2\n  cost: 1", 3, "unknown key 'cost' in limits; known are requests_per"),
+    "an unknown limit": ("limits:\n  images: 2\n  costs: 1", 3, "unknown key 'costs' in limits; known are requests_pe"),
+    "a cost below 0": ("limits: {cost: -0.5}", 1, "cost is -0.5; expected dollars from 0 to 1000000"),
+    "a cost of too much": ("limits: {cost: 1000001}", 1, "cost is 1000001; expected dollars from 0 to 1000000"),
+    "a cost with its sign": ("limits: {cost: $5}", 1, "cost is '$5'; expected dollars from 0 to 1000000"),
+    "a cost that is true": ("limits: {cost: true}", 1, "cost is True; expected dollars from 0 to 1000000"),
+    "a cost of nothing": ("limits: {cost: }", 1, "cost is empty; expected dollars from 0 to 1000000"),
     "a limit below 0": ("limits: {images: -1}", 1, "images is -1; expected a whole number from 0"),
     "a limit of a half": ("limits: {images: 0.5}", 1, "images is 0.5; expected a whole number from 0"),
     "a limit that is true": ("limits: {images: true}", 1, "images is True; expected a whole number from 0"),
@@ -49,6 +59,23 @@ BAD: Final = {
     "about a list": ("about: [x]", 1, "about is a list; expected a text"),
     "no rules": ("rules:", 1, "rules is empty; expected a list of rules"),
     "rules in a mapping": ("rules: {answers: draw}", 1, "rules is a mapping; expected a list of rules"),
+    # streams
+    "fewer than no unfinished pictures": (_answer("draw: {partials: -1}"), 1, "partials is -1; expected 0 or more"),
+    "half an unfinished picture": (_answer("draw: {partials: 0.5}"), 1, "partials is 0.5; expected a whole number"),
+    "unfinished pictures that are true": (_answer("draw: {partials: true}"), 1, "partials is True; expected a whole"),
+    "an unknown error": (_answer("draw: {error: oops}"), 1, "error is 'oops'; expected one of missing_key, invalid_k"),
+    "an error of nothing": (_answer("draw: {error: }"), 1, "error is empty; expected a kind of refusal"),
+    "an error without a kind": (_answer("draw: {error: {message: x}}"), 1, "error is empty; expected one of missing_"),
+    "an error's unknown key": (_answer("draw: {error: {kind: quota, after: 1}}"), 1, "unknown key 'after' in rules.0."),
+    "a picture cut by events": (
+        _answer("draw: {picture: {truncated: 1 event}}"), 1, "truncated is '1 event'; expected bytes that are left",
+    ),
+    "a place in pictures": (
+        _answer("faults: [{stall: {after: 1 picture}}]"), 1, "stall has after: '1 picture'; expected bytes, such as",
+    ),
+    "an event before the first": (
+        _answer("faults: [{duplicate_event: {event: 0}}]"), 1, "duplicate_event has event: 0; expected a number from",
+    ),
     # a rule
     "a rule that is a word": ("rules: [draw]", 1, "rules.0 is 'draw'; expected a mapping of name, when, answers"),
     "a rule's unknown key": (
@@ -61,10 +88,11 @@ BAD: Final = {
     "unknown then": (_rule("answers: draw, then: stop"), 1, "then is 'stop'; expected repeat, cycle, next, refuse"),
     "cycle over one": (_rule("answers: [draw], then: cycle"), 1, "then: cycle over a single answer is repeat"),
     "cycle over times": (_rule("answers: {draw: , times: 3}, then: cycle"), 1, "then: cycle over a single answer"),
-    "chance above 1": (_rule("answers: draw, chance: 20"), 1, "chance is 20; expected 0 to 1"),
-    "chance below 0": (_rule("answers: draw, chance: -0.1"), 1, "chance is -0.1; expected 0 to 1"),
-    "chance a text": (_rule("answers: draw, chance: 20%"), 1, "chance is '20%'; expected 0 to 1"),
-    "chance true": (_rule("answers: draw, chance: true"), 1, "chance is True; expected 0 to 1"),
+    "chance above 1": (_rule("answers: draw, chance: 20"), 1, "chance is 20; expected above 0, at most 1"),
+    "chance 0": (_rule("answers: draw, chance: 0"), 1, "chance is 0; expected above 0, at most 1"),
+    "chance below 0": (_rule("answers: draw, chance: -0.1"), 1, "chance is -0.1; expected above 0, at most 1"),
+    "chance a text": (_rule("answers: draw, chance: 20%"), 1, "chance is '20%'; expected above 0, at most 1"),
+    "chance true": (_rule("answers: draw, chance: true"), 1, "chance is True; expected above 0, at most 1"),
     # when
     "when a word": (_rule("when: cat, answers: draw"), 1, "when is 'cat'; expected a mapping of fields"),
     "when an empty list": (_rule("when: {n: []}, answers: draw"), 1, "when n: an empty list matches nothing"),
@@ -81,8 +109,27 @@ BAD: Final = {
     "absent a text": (_rule("when: {n: {absent: maybe}}, answers: draw"), 1, "absent: 'maybe' is neither true nor"),
     "matches a number": (_rule("when: {n: {matches: 3}}, answers: draw"), 1, "when n: matches: "),
     "matches what does not compile": (_rule("when: {n: {matches: '('}}, answers: draw"), 1, "when n: matches: missing"),
+    "a schema that is a word": (
+        _rule("when: {prompt: {schema: string}}, answers: draw"), 1,
+        "when prompt: schema: 'string' is no JSON Schema, which is a mapping such as {type: string}",
+    ),
+    "a schema of no type": (
+        _rule("when: {a: {b: {schema: {properties: {c: {type: text}}}}}}, answers: draw"), 1,
+        "when a.b: schema: properties.c.type: 'text' is not valid under any of the given schemas",
+    ),
+    "a schema's pattern": (
+        _rule("when: {n: {not: {schema: {pattern: '('}}}}, answers: draw"), 1, "schema: pattern: '(' is not a 'regex'",
+    ),
     "not nothing": (_rule("when: {n: {not: []}}, answers: draw"), 1, "when n: not: when n: an empty list matches"),
     "headers a text": (_rule("when: {headers: x}, answers: draw"), 1, "when headers is 'x'; expected a mapping"),
+    "an unknown operation": (
+        "rules:\n- when:\n    n: 1\n    operation: generat\n  answers: draw", 4,
+        f"operation is 'generat'; expected one of {', '.join(OPERATIONS)}",
+    ),
+    "an unknown operation among others": (
+        _rule("when: {operation: [generate, drow]}, answers: draw"), 1, "operation is 'drow'; expected one of generate",
+    ),
+    "no operation": (_rule("when: {operation: }, answers: draw"), 1, "operation is empty; expected one of generate"),
     # an answer
     "an unknown answer": (_rule("answers: drow"), 1, "unknown key 'drow' in rules.0.answers; known are draw, refuse"),
     "an answer's unknown key": (
@@ -112,7 +159,49 @@ BAD: Final = {
     # draw
     "draw a word": (_answer("draw: cat"), 1, "rules.0.answers.draw is 'cat'; expected a mapping of revised_prompt"),
     "draw's unknown key": (_answer("draw: {pictures: 2}"), 1, "unknown key 'pictures' in rules.0.answers.draw; know"),
-    "picture": (_answer("draw: {picture: {}}"), 1, "unknown key 'picture' in rules.0.answers.draw; known are revise"),
+    "a picture that says nothing": (
+        _answer("draw: {picture: {}}"), 1, "picture says nothing; expected some of file, size, format, mode, truncated",
+    ),
+    "a picture by its name": (_answer("draw: {picture: cat.png}"), 1, "picture is 'cat.png'; expected a mapping of wh"),
+    "a picture's unknown key": (
+        "rules:\n- answers:\n    draw:\n      picture:\n        sise: 1x1", 5,
+        "unknown key 'sise' in rules.0.answers.draw.picture; known are file, size, format, mode, truncated, base64",
+    ),
+    "a picture's size a word": (_answer("draw: {picture: {size: auto}}"), 1, "size is 'auto'; expected WIDTHxHEIGHT"),
+    "a picture's size 0": (_answer("draw: {picture: {size: 5x0}}"), 1, "size is '5x0'; expected WIDTHxHEIGHT, such as"),
+    "a picture too wide": (_answer("draw: {picture: {size: 4097x5}}"), 1, "size is '4097x5'; expected WIDTHxHEIGHT, s"),
+    "a picture too high": (_answer("draw: {picture: {size: 5x4097}}"), 1, "size is '5x4097'; expected WIDTHxHEIGHT, s"),
+    "a picture's unknown format": (
+        _answer("draw: {picture: {format: gif}}"), 1, "format is 'gif'; expected one of png, jpeg, webp",
+    ),
+    "a picture's unknown mode": (
+        _answer("draw: {picture: {mode: [cmyk]}}"), 1, "mode is a list; expected one of exif_rotated, cmyk, 16_bit",
+    ),
+    "a picture cut behind its end": (
+        _answer("draw: {picture: {truncated: 100%}}"), 1, "truncated is '100%'; expected bytes that are left, such as",
+    ),
+    "a picture cut at true": (_answer("draw: {picture: {truncated: true}}"), 1, "truncated is True; expected bytes th"),
+    "an unknown spelling": (
+        _answer("draw: {picture: {base64: hex}}"), 1,
+        "base64 is 'hex'; expected one of broken, wrapped, url_safe, data_url, null",
+    ),
+    "a picture's file a number": (_answer("draw: {picture: {file: 3}}"), 1, "file is 3; expected the name of a pictur"),
+    "a picture's file and size": (
+        "rules:\n- answers:\n    draw:\n      picture:\n        file: cat.png\n        size: 1x1", 6,
+        "a file comes as it is; size cannot be had beside it",
+    ),
+    "a CMYK PNG": (_answer("draw: {picture: {mode: cmyk, format: png}}"), 1, "mode cmyk makes a jpeg, not a png"),
+    "a JPEG of 16 bits": (_answer("draw: {picture: {mode: 16_bit, format: jpeg}}"), 1, "mode 16_bit makes a png, not"),
+    "a link's end a word": (_answer("draw: {expires_in: soon}"), 1, "'soon' is no duration; expected one such as 500m"),
+    "a link's end true": (_answer("draw: {expires_in: true}"), 1, "expires_in is True; expected a duration such as 1h"),
+    "a link's end nothing": (_answer("draw: {expires_in: }"), 1, "expires_in is empty; expected a duration such as 1h"),
+    "a link's end before it begins": (_answer("draw: {expires_in: -1}"), 1, "-1 is outside 0s to 24h"),
+    "a host a word": (_answer("draw: {host: picky}"), 1, "host is 'picky'; expected a mapping of what the pictures' h"),
+    "a host of nothing": (_answer("draw: {host: {}}"), 1, "host says nothing; expected some of user_agent, cors"),
+    "a host's unknown key": (_answer("draw: {host: {referer: x}}"), 1, "unknown key 'referer' in rules.0.answers.draw"),
+    "an unknown user agent": (_answer("draw: {host: {user_agent: curl}}"), 1, "user_agent is 'curl'; expected browser"),
+    "a user agent of nothing": (_answer("draw: {host: {user_agent: }}"), 1, "user_agent is empty; expected browser"),
+    "a host's cors a word": (_answer("draw: {host: {cors: off}}"), 1, "cors is 'off'; expected true or false"),
     "images -1": (_answer("draw: {images: -1}"), 1, "images is -1; expected 0 or more"),
     "images a half": (_answer("draw: {images: 0.5}"), 1, "images is 0.5; expected a whole number"),
     "images true": (_answer("draw: {images: true}"), 1, "images is True; expected a whole number"),
@@ -142,9 +231,10 @@ BAD: Final = {
     "canned text a mapping": (_answer("canned: {text: {}}"), 1, "text is a mapping; expected a text"),
     "CR LF in a type": (_answer('canned: {content_type: "a/b\\r\\nx: y"}'), 1, "content_type is 'a/b\\r\\nx: y'; expe"),
     # latency
-    "latency a word": (_answer("latency: long"), 1, "'long' is no duration; expected one such as 500ms, 2s or 1m"),
+    "latency a word": (_answer("latency: long"), 1, "latency is 'long'; expected a duration such as 500ms, 2s or"),
     "latency nothing": (_answer("latency: "), 1, "None is no duration; expected one such as 500ms, 2s or 1m"),
-    "latency realistic": (_answer("latency: realistic"), 1, "'realistic' is no duration; expected one such as"),
+    "latency nearly realistic": (_answer("latency: Realistic"), 1, "'Realistic'; expected a duration such as 500ms, 2"),
+    "realistic with parts": (_answer("latency: {realistic: {}}"), 1, "expected a duration, or one of uniform, normal"),
     "latency below 0": (_answer("latency: -2"), 1, "-2 is outside 0s to 24h"),
     "an unknown distribution": (_answer("latency: {poisson: 2s}"), 1, "expected a duration, or one of uniform, normal"),
     "two distributions": (_answer("latency: {uniform: [1s, 2s], normal: {}}"), 1, "expected a duration, or one of uni"),
@@ -194,6 +284,29 @@ SENSELESS: Final = {
     "p95 below the median": (
         _answer("latency: {lognormal: {median: 9s, p95: 3s}}"), 1, "p95 3s must be longer than the median 9s",
     ),
+    "not an unknown operation": (
+        _rule("when: {operation: {not: [generat]}}, answers: draw"), 1, "operation is 'generat'; expected one of gener",
+    ),
+    "a picture of one's own in a script of no folder": (
+        _answer("draw: {picture: {file: cat.png}}"), 1, "file needs a folder to be in, that of the scenario",
+    ),
+    "a schema from elsewhere": (
+        _rule("when: {n: {schema: {$ref: 'https://example.com/n.json'}}}, answers: draw"), 1,
+        "when n: schema: 'https://example.com/n.json' leads to nothing in the schema itself, and nothing is fetched",
+    ),
+    "a schema's part that is not there": (
+        _rule("when: {n: {schema: {items: {$ref: '#/$defs/x'}}}}, answers: draw"), 1, "'#/$defs/x' leads to nothing in",
+    ),
+    "a schema without an end": (
+        _rule("when: {n: {schema: {$ref: '#'}}}, answers: draw"), 1, "the schema refers to itself and comes to no end",
+    ),
+    "a cost without an end": ("limits: {cost: .inf}", 1, "cost is inf; expected dollars from 0 to 1000000"),
+    "a cost that is no number": ("limits: {cost: .nan}", 1, "cost is nan; expected dollars from 0 to 1000000"),
+    "the same schema twice": (
+        _rule("when: {n: {schema: {type: integer, minimum: 2}}}, answers: draw")[:-1]
+        + ", {when: {n: {schema: {minimum: 2, type: integer}}}, answers: draw}]",
+        1, "rule 'rule-2' is unreachable: 'rule-1' takes the same calls and never ends",
+    ),
     "longer than a day": (_answer("latency: 25h"), 1, "'25h' is outside 0s to 24h"),
     "an alias": ("rules:\n- &a {answers: draw, then: next}\n- *a", 2, "an alias (*name) is not supported"),
     "a key twice": ("rules:\n- answers: draw\n  answers: draw", 3, "the key 'answers' is given twice"),
@@ -206,7 +319,8 @@ SENSELESS: Final = {
 GOOD: Final = {
     "a name alone": "scenario: x",
     "nothing but rules": "rules: []",
-    "every limit": "limits: {requests_per_minute: 0, images_per_minute: 5, images: 20}",
+    "every limit": "limits: {requests_per_minute: 0, images_per_minute: 5, images: 20, cost: 0.5}",
+    "a cost of whole dollars": "limits: {cost: 0}",
     "JSON": '{"scenario": "x", "rules": [{"when": {"n": 1}, "answers": "draw"}]}',
     "words of YAML 1.1": "rules: [{when: {user: [on, off, yes, no, 2026-01-01, 0b1]}, answers: draw}]",
     "an answer alone": _answer("refuse: quota"),
@@ -217,7 +331,7 @@ GOOD: Final = {
     "below a rule that may sit out": _rule("answers: draw, chance: 0.99")[:-1] + ", {answers: draw}]",
     "every matcher": _rule(
         "when: {a: {contains: 1}, b: {matches: x}, c: {at_least: 1, at_most: 2.5}, d: {not: [1, {contains: y}]},"
-        " e: {absent: false}, f: null, g: [true, 1.5, x]}, answers: draw"
+        " e: {absent: false}, f: null, g: [true, 1.5, x], h: {schema: {type: string, maxLength: 20}}}, answers: draw"
     ),
     "parameters inside of others": _rule("when: {a: {b: {c: 1, d: {absent: true}}}, x.y: 2}, answers: draw"),
     "headers of the call": _rule("when: {headers: {X-A: 1, not: {contains: b}}}, answers: draw"),
@@ -226,7 +340,8 @@ GOOD: Final = {
         "answers: [{latency: 0}, {latency: 1.5}, {latency: 500ms}, {latency: 1.5 m}, {latency: '2'}]"
     ),
     "every latency": _rule(
-        "answers: [{latency: {uniform: [1s, 1s]}}, {latency: {normal: {mean: 2, deviation: 500ms}}},"
+        "answers: [{latency: realistic}, {latency: {uniform: [1s, 1s]}},"
+        " {latency: {normal: {mean: 2, deviation: 500ms}}},"
         " {latency: {lognormal: {median: 8s, p95: 20s, at_most: 60s}}}]"
     ),
     "every fault": _answer(f"faults: [{', '.join(FAULTS)}]"),
@@ -234,9 +349,11 @@ GOOD: Final = {
     "every parameter": _answer(
         "faults: [{hang_up: {after: 0}}, {truncate: {after: 33.3%, content_length: false}}, {stall: {after: '12'}},"
         " {slow_body: {chunk: 1, every: 1ms}}, {wrong_type: {content_type: text/plain; charset=x}},"
-        " {duplicate_header: {name: ETag, value: '\"two\"'}}]"
+        " {duplicate_header: {name: ETag, value: '\"two\"'}}, {duplicate_event: {event: 3}},"
+        " {duplicate_event: {event: last}}, {hang_up: {after: 1 event}}, {stall: {after: 20 events}}]"
     ),
     "every kind": _rule(f"answers: [{', '.join(f'{{refuse: {kind}}}' for kind in KINDS)}]"),
+    "every error": _rule(f"answers: [{', '.join(f'{{draw: {{error: {kind}}}}}' for kind in KINDS)}]"),
     "a refusal in other words": _answer(
         "refuse: {kind: quota, status: 402, type: null, code: x, param: n, message: '{ }'}"
     ),
@@ -245,8 +362,26 @@ GOOD: Final = {
     + "]",
     "all that draw takes": _answer(
         "draw: {revised_prompt: '{prompt}{model}{size} } {', usage: {a: 1}, images: 0, metadata: {}, created: 0,"
-        " omit: [url], set: {/: 1, /data/-: null}}"
+        " omit: [url], set: {/: 1, /data/-: null}, picture: {size: 4096x1}, expires_in: 1.5h, partials: 0,"
+        " error: {kind: quota, status: 402, message: x}}"
     ),
+    "every host": _rule(
+        "answers: [{draw: {host: {user_agent: browser}}}, {draw: {host: {cors: false}}}, {draw: {host: {cors: true}}},"
+        " {draw: {host: {user_agent: browser, cors: false}}}]"
+    ),
+    "every size": _pictures("size", "1x9", "10x999", "1000x3999", "4000x4089", "4090x4096"),
+    "every format": _pictures("format", *FORMATS),
+    "every mode": _pictures("mode", *MODES),
+    "modes with a format": _rule(
+        "answers: [{draw: {picture: {mode: cmyk, format: jpeg}}}, {draw: {picture: {mode: 16_bit, format: png}}},"
+        " {draw: {picture: {mode: exif_rotated, format: webp, size: 10x20, truncated: 5, base64: wrapped}}}]"
+    ),
+    "every spelling": _pictures("base64", *SPELLINGS, "'null'"),
+    "every early end": _pictures("truncated", 0, 100, "0%", "'12'", "99.9%", "50%"),
+    "every operation": _rule(
+        f"when: {{operation: [{', '.join(OPERATIONS)}, {{not: {{not: generate}}}}]}}, answers: draw"
+    ),
+    "an operation by matchers": _rule("when: {operation: {matches: ^gen, not: models}}, answers: draw"),
     **{f"sequence: {name}": text for name, text, _ in SEQUENCES},
     **{f"README: {number}": text for number, text in enumerate(BLOCKS)},
     **{name: (files.scenarios() / f"{name}.yaml").read_text("utf-8") for name in script.shelf()},
@@ -287,6 +422,10 @@ def test_the_schema_knows_the_words_of_the_loader() -> None:
     lists = [
         (THENS, parts["rule"]["properties"]["then"]["enum"]),
         (KINDS, parts["kind"]["enum"]),
+        (OPERATIONS, parts["operation"]["enum"]),
+        (FORMATS, parts["picture"]["properties"]["format"]["enum"]),
+        (MODES, parts["picture"]["properties"]["mode"]["enum"]),
+        (SPELLINGS, [one for one in parts["picture"]["properties"]["base64"]["enum"] if one is not None]),
         (FAULTS, parts["fault"]["anyOf"][0]["enum"]),
         (FAULTS, parts["fault"]["anyOf"][1]["properties"]),
         (matching.MATCHERS, parts["matchers"]["properties"]),
@@ -330,6 +469,32 @@ def test_what_is_read() -> None:
     (drawn,) = _only(_answer("draw: {images: 0, omit: [a], set: {/b: 1}}, headers: {x-n: 2}, times: 3")).answers
     assert Draw(images=0, omit=("a",), changes=(("/b", 1),)) == drawn.plan
     assert ((("x-n", "2"),), 3) == (drawn.headers, drawn.times)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ("{}", "12s"), ("{retry-after: 2}", "2s"), ("{Retry-After: '2.5'}", "2.5s"), ("{RETRY-AFTER-MS: 20}", "20ms"),
+        ("{retry-after: 2, retry-after-ms: 20}", "20ms"), ("{retry-after: 'Thu, 01 Jan 2026 00:00:00 GMT'}", "12s"),
+        ("{retry-after: soon, x-retry-after: 3}", "12s"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_the_wait_that_its_headers_say(headers: str, wait: str) -> None:
+    """What a message tells is what an SDK waits: milliseconds before seconds; a date is left alone."""
+    (answer,) = _only(_answer(f"refuse: rate_limit, headers: {headers}")).answers
+    assert Refuse("rate_limit", wait=wait) == answer.plan
+
+
+def test_what_is_read_of_pictures() -> None:
+    """A picture's words become an alteration of its file; Base64 alone alters none; the words are kept as they are."""
+    (one,) = _only(_answer("draw: {picture: {size: 5x7, format: webp, truncated: 33.3%}}")).answers
+    said = {"size": "5x7", "format": "webp", "truncated": "33.3%"}
+    assert Draw(picture=Retouch(Alteration(5, 7, "webp", kept=33.3, share=True), said=said)) == one.plan
+    (one,) = _only(_answer("draw: {picture: {truncated: 33, mode: cmyk}}")).answers
+    said = {"truncated": 33, "mode": "cmyk"}  # type: ignore[dict-item]
+    assert Draw(picture=Retouch(Alteration(mode="cmyk", kept=33), said=said)) == one.plan
+    (one,) = _only(_answer("draw: {picture: {base64: null}}")).answers
+    assert Draw(picture=Retouch(base64="null", said={"base64": "null"})) == one.plan
 
 
 def test_a_file_or_a_ready_made_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

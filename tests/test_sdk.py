@@ -118,8 +118,8 @@ def test_a_wrong_key_is_an_authentication_error(server: Served, gateway: str) ->
 def test_an_unknown_path_is_not_found(client: Any) -> None:
     """What the gateway does not have is a 404 in its envelope."""
     with pytest.raises(openai.NotFoundError) as caught:
-        client("ezmodel").images.edit(image=b"x", prompt="y")
-    assert "Invalid URL (POST /v1/images/edits)" in str(caught.value)
+        client("ezmodel").models.retrieve("dall-e-2")
+    assert "Invalid URL (GET /v1/models/dall-e-2)" in str(caught.value)
 
 
 @pytest.mark.parametrize("gateway", ["geekai", "ezmodel", "geeknow", "aiai"])

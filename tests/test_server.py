@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from emulator import reply, settings, wording
-from emulator.session import digest
+from emulator.naming import digest
 from tests.conftest import Served
 
 BODY = {"prompt": "A cat"}
@@ -27,7 +27,7 @@ def test_three_ways_lead_to_a_gateway(server: Served) -> None:
         (f"{server.url}/api/v1/models", "geekai.dev"),
     ):
         assert 200 == httpx.get(url, headers={**key, "host": host}).status_code
-    assert ["aiai", "aiai", "ezmodel", "geekai"] == [call["gateway"] for call in server.calls(digest("sk-ways"))]
+    assert ["aiai", "aiai", "openai", "geekai"] == [call["gateway"] for call in server.calls(digest("sk-ways"))]
 
 
 def test_the_default_gateway_answers_under_v1_whatever_its_base(serve: Callable[..., Served]) -> None:

@@ -48,6 +48,9 @@ def test_seed_random_draws() -> None:
         ({"clock": "sundial"}, {}, "", "--clock: 'sundial': expected real, scale"),
         ({"public_url": "images.test"}, {}, "", "--public-url: 'images.test': expected a URL"),
         ({"body_timeout": "0"}, {}, "", "--body-timeout: '0': expected a whole number from 1"),
+        ({"admin_token": "short"}, {}, "", "--admin-token: (not shown): expected 8 to 200 visible ASCII characters"),
+        ({}, {"EMULATOR_ADMIN_TOKEN": ""}, "", "EMULATOR_ADMIN_TOKEN: (not shown): expected 8 to 200 visible"),
+        ({}, {}, "admin-token: a word and another", "emulator.yaml: admin_token: (not shown): expected 8 to 200"),
         ({}, {}, "prot: 1", "unknown setting 'prot'; known are host, port"),
         ({}, {}, "port: [1, 2]", "emulator.yaml: port: a list is no single value"),
         ({}, {}, "- port", "the settings are a list; expected a mapping"),
@@ -63,6 +66,12 @@ def test_what_cannot_be_used(
         settings.load(flags, environ, tmp_path)
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_token_is_in_no_repr(tmp_path: Path) -> None:
+    """A secret is read like any setting, and is not shown with the others."""
+    chosen = settings.load({"admin_token": "canary-4711"}, {}, tmp_path)
+    assert ("canary-4711", False) == (chosen.admin_token, "canary" in repr(chosen))
 
 
 def test_every_setting_is_a_flag_with_help() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from emulator import recipe
+from emulator import jsontext, recipe
 from tests.conftest import Served
 
 
@@ -93,10 +97,108 @@ def test_a_link_expires_after_an_hour(serve: Callable[..., Served]) -> None:
 def test_forged_and_damaged_tokens(server: Served, url: str) -> None:
     """What was not signed here, or not whole, is not there: one answer, that of a missing file."""
     token = url.rpartition("/")[2].removesuffix(".png")
-    link = recipe.read(token, server.hall.storage._secret)
+    link = recipe.read(token, server.hall.storage.secret)
     forged = recipe.spell(replace(link, expires=2**34), b"another secret")
     for wrong in (forged, token[:-1], token + "A", token.swapcase(), "x" * 3000, "", token + "=", "ü" * 20):
         reply = httpx.get(f"{server.url}/pictures/{wrong}.png")
         assert (404, "ResourceNotFound") == (reply.status_code, reply.headers["x-ms-error-code"]), wrong
     assert 404 == httpx.get(f"{server.url}/pictures/{token}.jpg").status_code
     assert 404 == httpx.get(f"{server.url}/pictures/{token}").status_code
+
+
+def test_an_altered_picture_is_whole_to_http(server: Served) -> None:
+    """HEAD, ranges, tag and 304 are about the altered file; its tag is not that of the plain one."""
+    made = server.generate("ezmodel", {"prompt": "A cat", "size": "256x256"}, **{"x-emulator-session": "plain-twin"})
+    plain = made.json()["data"][0]["url"]
+    secret = server.hall.storage.secret
+    link = recipe.read(plain.rpartition("/")[2].removesuffix(".png"), secret)
+    altered = replace(link, recipe=replace(link.recipe, altered=recipe.Alteration(mode="16_bit", kept=200)))
+    url = f"{server.url}/pictures/{recipe.spell(altered, secret)}.png"
+    got, head = httpx.get(url), httpx.head(url)
+    assert (200, 200, "image/png") == (got.status_code, len(got.content), got.headers["content-type"])
+    assert ("200", got.headers["etag"]) == (head.headers["content-length"], head.headers["etag"])
+    assert got.content[190:] == httpx.get(url, headers={"range": "bytes=190-"}).content
+    assert 304 == httpx.get(url, headers={"if-none-match": got.headers["etag"]}).status_code
+    assert got.headers["etag"] != httpx.get(plain).headers["etag"]
+
+
+GOOD: list[Any] = [256, 256, "webp", "exif_rotated", None, 50.0, True]
+"""An alteration's fields in a token."""
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (0, 0), (0, 4097), (0, None), (0, "256"), (0, 256.0), (0, True), (1, None), (1, -1), (2, "gif"), (2, 1),
+        (3, "sepia"), (3, "cmyk"), (3, []), (4, "0123456789abcdef"), (4, 7), (5, -1), (5, 101), (5, "50"), (5, True),
+        (6, 1), (6, None),
+    ],
+)  # fmt: skip
+def test_a_signed_alteration_that_cannot_be_made(server: Served, place: int, value: object) -> None:
+    """The default seed is known to all: an alteration that nobody could make is a damaged token, never a 5xx."""
+    fields = [*GOOD[:place], value, *GOOD[place + 1 :]]
+    assert 200 == httpx.get(_signed(server, GOOD)).status_code
+    for wrong in (fields, GOOD[:-1], [*GOOD, None]):
+        assert 404 == httpx.get(_signed(server, wrong)).status_code
+
+
+def test_a_signed_file_that_is_not_here(server: Served) -> None:
+    """A digest in a token names nothing but what a script has hung up on this very server."""
+    fields = [None, None, "png", None, "0123456789abcdef", None, False]
+    assert 404 == httpx.get(_signed(server, fields)).status_code
+
+
+@pytest.mark.parametrize(
+    ("host", "library", "origin", "preflight"),
+    [([], 200, "*", 204), ([1], 403, "*", 204), ([2], 200, None, 405), ([3], 403, None, 405)],
+)
+def test_a_difficult_host(server: Served, host: list[Any], library: int, origin: str | None, preflight: int) -> None:
+    """By its token a link answers browsers alone, or tells no page that it may read; the picture is the same."""
+    url = _signed(server, host)
+    page, browser = {"origin": "http://page.test"}, {"user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"}
+    for agent, status in ((browser, 200), ({}, library), ({"user-agent": ""}, library), ({"user-agent": "x"}, library)):
+        for reply in (httpx.get(url, headers={**page, **agent}), httpx.head(url, headers={**page, **agent})):
+            assert (status, origin) == (reply.status_code, reply.headers.get("access-control-allow-origin"))
+            assert {200: "image/png", 403: "text/html"}[status] == reply.headers["content-type"]
+    asked = httpx.options(url, headers={**page, "access-control-request-headers": "range"})
+    assert (preflight, origin) == (asked.status_code, asked.headers.get("access-control-allow-origin"))
+    shown, plain = (httpx.get(one, headers=browser) for one in (url, _signed(server, [])))
+    assert (plain.content, plain.headers["etag"]) == (shown.content, shown.headers["etag"])
+
+
+def test_a_host_as_usual_leaves_links_alone(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """A script that says of the host what holds anyway makes the very link that is made without it."""
+    links = []
+    for name, host in (("none", ""), ("usual", "host: {cors: true}"), ("closed", "host: {cors: false}")):
+        (tmp_path / f"{name}.yaml").write_text(f"rules: [{{answers: {{draw: {{{host}}}}}}}]")
+        served = serve(scenario=str(tmp_path / f"{name}.yaml"), clock="frozen:2026-01-01T00:00:00Z")
+        made = served.generate("ezmodel", {"prompt": "A cat"}).json()
+        links.append(httpx.URL(made["data"][0]["url"]).path)
+    assert links[0] == links[1] != links[2]
+
+
+@pytest.mark.parametrize("value", [4, 2**70, None, True, "browser", 1.0, []])
+def test_a_signed_host_that_cannot_be(server: Served, value: object) -> None:
+    """What no script can want of a host is a damaged token."""
+    assert 404 == httpx.get(_signed(server, [value])).status_code
+    assert 404 == httpx.get(_signed(server, [*GOOD, value])).status_code
+    assert 200 == httpx.get(_signed(server, [*GOOD, 2])).status_code
+
+
+def test_a_difficult_host_after_an_hour(serve: Callable[..., Served]) -> None:
+    """Who is no browser is told nothing of a link's end; a browser is, and a page still may not read it."""
+    served = serve(clock="frozen:2101-01-01T00:00:00Z")
+    link = _signed(served, [3])
+    assert "text/html" == httpx.get(link).headers["content-type"]
+    late = httpx.get(link, headers={"user-agent": "Mozilla/5.0"})
+    assert (403, "AuthenticationFailed") == (late.status_code, late.headers["x-ms-error-code"])
+    assert "access-control-allow-origin" not in late.headers
+
+
+def _signed(served: Served, altered: list[Any]) -> str:
+    """The link of a small picture with what stands behind its recipe, signed as it should be."""
+    plain: list[Any] = ["s", 4_102_444_800, "g", "m", "c", "h", 64, 64, "q", "opaque", "png", None, 0, 0]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, zlib.Z_DEFAULT_STRATEGY, recipe._USUAL)
+    packed = packer.compress(jsontext.compact(plain + altered).encode()) + packer.flush()
+    token = base64.urlsafe_b64encode(recipe._mac(packed, served.hall.storage.secret) + packed).rstrip(b"=").decode()
+    return f"{served.url}/pictures/{token}.png"

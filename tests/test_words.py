@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from emulator import clock, files, recipe
-from emulator.recipe import BadToken, ImageRecipe, PictureLink
+from emulator.recipe import Alteration, BadToken, HostManners, ImageRecipe, PictureLink
 
 RECIPE = ImageRecipe("geekai", "cogview-4", "猫", "0" * 16, 1024, 768, "hd", "opaque", "png", None, 0, 2**64 - 1)
 LINK = PictureLink(RECIPE, "key-3f9a2c10", 1_800_000_000)
+ALTERED = Alteration(4095, 4096, "jpeg", "exif_rotated", kept=12.345, share=True)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +37,35 @@ def test_a_clock_that_is_none(text: str) -> None:
         clock.parse(text)
 
 
+def test_a_day_begins_in_utc() -> None:
+    """A day in a table is the second at which it begins, wherever the server stands."""
+    assert (0, 86_400, 1_796_083_200) == tuple(map(clock.day, ("1970-01-01", "1970-01-02", "2026-12-01")))
+
+
+@pytest.mark.parametrize("text", ["", "2026-02-30", "20260101", "2026-W01-1", "2026-01-01T00", "2026-1-1", None, 2026])
+def test_a_day_that_is_none(text: object) -> None:
+    """There is one spelling of a day, and what is none is told with an example."""
+    with pytest.raises(ValueError, match="is no day, as in 2026-01-31"):
+        clock.day(text)
+
+
 def test_a_token_spells_a_link() -> None:
     """What is spelled is read back whole, and stays short."""
     token = recipe.spell(LINK, b"secret")
     assert LINK == recipe.read(token, b"secret")
     assert len(token) < 250
     longest = replace(RECIPE, caption="👩‍🚀" * 53, model="模" * 48, quality="质" * 48)
-    assert len(recipe.spell(replace(LINK, recipe=longest, session="s" * 64), b"secret")) <= recipe.TOKEN_LENGTH
+    for altered in (None, ALTERED, Alteration(format="webp", file="0123456789abcdef", kept=10**12)):
+        link = replace(LINK, recipe=replace(longest, altered=altered), session="s" * 64)
+        for host in (None, HostManners.BROWSERS_ONLY, HostManners.BROWSERS_ONLY | HostManners.NO_CORS):
+            token = recipe.spell(replace(link, host=host), b"secret")
+            assert len(token) <= recipe.TOKEN_LENGTH
+            assert replace(link, host=host) == recipe.read(token, b"secret")
+
+
+def test_the_parts_of_a_token_are_told_apart_by_their_number() -> None:
+    """Each choice of what may stand behind a recipe has a number of fields of its own, or one is read as another."""
+    assert 2 ** len(recipe._PART_KINDS) - 1 == len(recipe._PARTS)
 
 
 def test_no_character_of_a_token_can_change() -> None:
@@ -73,6 +96,7 @@ def test_every_field_counts_in_the_digest_and_every_part_in_the_seed() -> None:
     changes = {
         "gateway": "x", "model": "x", "caption": "x", "prompt_hash": "x", "width": 1, "height": 1, "quality": "x",
         "background": "transparent", "format": "webp", "compression": 5, "index": 1, "seed": 1,
+        "altered": ALTERED,
     }  # fmt: skip
     digests = {replace(RECIPE, **{name: value}).digest for name, value in changes.items()}  # type: ignore[arg-type]
     assert len(changes) == len(digests - {RECIPE.digest})

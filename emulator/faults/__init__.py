@@ -10,18 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from emulator.faults import parameters
+from emulator.faults.duplicate_event import DuplicateEvent
 from emulator.faults.duplicate_header import DuplicateHeader
 from emulator.faults.empty_body import EmptyBody
 from emulator.faults.garbage import Garbage
 from emulator.faults.hang_up import HangUpFault
-from emulator.faults.head import Chunks, Fault, HangUp, Head, Sleep
+from emulator.faults.head import Chunks, CutOff, Fault, HangUp, Head, Sleep
 from emulator.faults.malformed_json import MalformedJson
+from emulator.faults.missing_final_event import MissingFinalEvent
 from emulator.faults.slow_body import SlowBody
 from emulator.faults.stall import Stall
 from emulator.faults.truncate import Truncate
 from emulator.faults.wrong_type import WrongType
 
-__all__ = ["FAULTS", "Chunks", "Fault", "HangUp", "Head", "Sleep", "chain", "read"]
+__all__ = ["FAULTS", "Chunks", "CutOff", "Fault", "HangUp", "Head", "Sleep", "chain", "read"]
 
 
 def read(value: Any) -> Fault:
@@ -66,5 +68,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "wrong_type": WrongType,
     "empty_body": EmptyBody,
     "duplicate_header": DuplicateHeader,
+    "duplicate_event": DuplicateEvent,
+    "missing_final_event": MissingFinalEvent,
 }
 """Each fault by its word in a scenario."""

@@ -1,6 +1,7 @@
 """Head and chunks of an answer: what a fault is given, and what it gives back.
 
-A fault may change the head; over the chunks it may pass bytes on, wait, stop, or raise HangUp. There is no fifth act.
+A fault may change the head; over the chunks it may pass bytes on, wait, stop, or raise HangUp or CutOff. There is no
+sixth act.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ Sleep = Callable[[float], Awaitable[None]]
 
 class HangUp(Exception):
     """Raised between chunks: the connection is reset, and what has not been sent by then is lost."""
+
+
+class CutOff(Exception):
+    """Raised between chunks of a body whose length nobody promised: the connection is closed as if it went on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.faults import parameters
+from emulator.faults import events, parameters
 from emulator.faults.head import Chunks, Head, Sleep
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedJson:
-    """Leaves out the last byte that is no white space, which closes a JSON text; a picture loses its last byte."""
+    """Leaves out the last byte that is no white space, which closes a JSON text; a picture loses its last byte.
+
+    Of a stream it is the JSON of the last event.
+    """
 
     @classmethod
     def read(cls, value: Any) -> MalformedJson:
@@ -24,7 +27,15 @@ class MalformedJson:
         """The chunks without that byte, under a Content-Length that matches."""
         if head.length is not None:
             head = head.put("Content-Length", str(max(0, head.length - 1)))
-        return head, self._chunks(chunks)
+        return head, self._in_stream(chunks) if events.streamed(head) else self._chunks(chunks)
+
+    async def _in_stream(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        async for block, last in events.ranked(chunks):
+            if last:
+                telling = block.rstrip()
+                yield telling[:-1] + block[len(telling) :]
+            else:
+                yield block
 
     async def _chunks(self, chunks: Chunks) -> AsyncIterator[bytes]:
         held = b""  # begins with the last byte so far that is no white space

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from emulator import dice
-from emulator.faults import parameters
+from emulator.faults import events, parameters
 from emulator.faults.head import Chunks, Head, Sleep
 
 
 @dataclass(frozen=True, slots=True)
 class SlowBody:
-    """Sends pieces of `chunk` bytes (the last may be smaller) with `every` seconds between one and the next."""
+    """Sends pieces of `chunk` bytes (the last may be smaller) with `every` seconds between one and the next.
+
+    An event of a stream does not wait for the next one: its own last piece may be smaller.
+    """
 
     chunk: int = 1000
     every: float = 0.1
@@ -32,21 +35,21 @@ class SlowBody:
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
         """The same head and bytes, in other pieces."""
-        return head, self._chunks(chunks, sleep)
+        return head, self._chunks(self._pieces(chunks, events.streamed(head)), sleep)
 
-    async def _chunks(self, chunks: Chunks, sleep: Sleep) -> AsyncIterator[bytes]:
+    async def _chunks(self, pieces: Chunks, sleep: Sleep) -> AsyncIterator[bytes]:
         first = True
-        async for piece in self._pieces(chunks):
+        async for piece in pieces:
             if not first:
                 await sleep(self.every)
             first = False
             yield piece
 
-    async def _pieces(self, chunks: Chunks) -> AsyncIterator[bytes]:
+    async def _pieces(self, chunks: Chunks, at_once: bool) -> AsyncIterator[bytes]:
         left = b""
         async for chunk in chunks:
             left += chunk
-            whole = len(left) - len(left) % self.chunk
+            whole = len(left) if at_once else len(left) - len(left) % self.chunk
             for start in range(0, whole, self.chunk):
                 yield left[start : start + self.chunk]
             left = left[whole:]

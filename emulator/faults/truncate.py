@@ -15,7 +15,8 @@ class Truncate:
     """Ends the body at a position.
 
     With `content_length` the Content-Length still promises the whole, so that the connection has to be closed; without,
-    it matches what is left: HTTP is whole, and the picture or the JSON in it is not.
+    it matches what is left: HTTP is whole, and the picture or the JSON in it is not. A stream promises no length: its
+    last chunk is missing, or is there.
     """
 
     after: Position = HALF
@@ -32,7 +33,7 @@ class Truncate:
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
         """The chunks up to the position, under a Content-Length that lies or does not."""
-        cut = self.after.passed(head, chunks)
+        cut = self.after.passed(head, chunks, cut=self.content_length and head.length is None)
         if self.content_length or head.length is None:
             return head, cut
         return head.put("Content-Length", str(min(head.length, self.after.within(head.length)))), cut

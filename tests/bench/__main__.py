@@ -142,6 +142,26 @@ def memory(scale: Scale) -> list[Figure]:
     return [*lines, Figure("memory grown in the second half", "MiB", grown[:1], grown[1:], aim=flat, note="flat")]
 
 
+def streams(scale: Scale) -> list[Figure]:
+    """Streams of new pictures, three in the making before each, beside the same model's answers in one piece."""
+    plain, streamed, alone = list[Result](), list[Result](), list[Result]()
+    with serving("ours") as server:
+        for number in range(scale.rounds + 1):
+            ways = ((plain, WHOLE, CONNECTIONS), (streamed, STREAM, CONNECTIONS), (alone, STREAM, 1))
+            for way, (found, shot, connections) in enumerate(ways):
+                how = {"seconds": scale.seconds, "first": (len(ways) * number + way) * _ROUND}
+                found.append(load(server, shot, connections=connections, **how)[0])
+    plain, streamed, alone = plain[1:], streamed[1:], alone[1:]  # what came first has warmed up
+    pace = [_EVENTS * one.calls / one.seconds for one in streamed]
+    whole = [one.calls / one.seconds for one in plain]
+    size = f"streams of {streamed[-1].size / 1000:.1f} kB"
+    opening, closing = [1000 * one.first for one in alone], [1000 * one.middle for one in alone]
+    return [
+        Figure("streamed pictures, new, 1024²", "per s", pace, whole, "one piece", Aim("≥", 0.8), size),
+        Figure(f"first of {_EVENTS} events, one client", "ms", opening, closing, "last event", Aim("≤", 0.5)),
+    ]
+
+
 def measure(names: Sequence[str], scale: Scale) -> Iterator[list[Figure]]:
     """The figures of the rows `names`, row by row, as they are found."""
     loads = [LOADS[name] for name in names if name in LOADS]
@@ -215,6 +235,10 @@ GENERATE: Final = Shot("POST", _PATH, {**_BODY, "response_format": "url"})
 UNIQUE: Final = Shot("POST", _PATH, {**_BODY, "prompt": _OWN, "response_format": "url"})
 SCRIPTED: Final = Shot("POST", f"/s/{_SESSION}{_PATH}", {**_BODY, "response_format": "url"})
 REFUSED: Final = Shot("POST", _PATH, {**_BODY, "size": "1024x1025"}, 400)
+_GPT: Final = {"model": "gpt-image-1", "prompt": _OWN, "quality": "low", "size": "1024x1024"}
+WHOLE: Final = Shot("POST", f"/aiai{_PATH}", _GPT)
+STREAM: Final = Shot("POST", f"/aiai{_PATH}", {**_GPT, "stream": True, "partial_images": 3})
+_EVENTS: Final = 4  # of STREAM
 HEALTH: Final = Shot("GET", "/_emulator/health")
 LOADS: Final = {
     "url": Load("url-mode call, same prompt", GENERATE, pace=Aim("≥", 0.30), slowest=Aim("≤", 3)),
@@ -229,7 +253,8 @@ LOADS: Final = {
     ),
     "models": Load("GET models", Shot("GET", "/v1/models")),
 }  # fmt: skip
-OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory}
+OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory, "streams": streams}
+_ROUND: Final = 1_000_000  # numbers of prompts that may be used up before the next measurement
 _WARM_UP: Final = 0.2  # seconds
 _COLD_STARTS: Final = 10
 _PICTURES: Final = 40  # a round: well under a second for each way

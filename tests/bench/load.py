@@ -36,8 +36,9 @@ class Job:
 class Result:
     """What came back: how many calls in how many seconds, how often each status, and how long calls took.
 
-    `middle` and `slowest` are the 50th and 99th percentile in seconds, `size` the last answer's bytes, `busy` the share
-    of one core that this process used: near 1, it and not the server was the limit.
+    `middle` and `slowest` are the 50th and 99th percentile in seconds, `first` the 50th until the first event of a
+    stream had come (0 without one), `size` the last answer's bytes, `busy` the share of one core that this process
+    used: near 1, it and not the server was the limit.
     """
 
     calls: int
@@ -47,12 +48,13 @@ class Result:
     slowest: float
     size: int
     busy: float
+    first: float = 0.0
 
 
 class Lane:
     """One connection, and the answer that is coming in on it."""
 
-    __slots__ = ("began", "head", "missing", "size", "socket", "status")
+    __slots__ = ("began", "first", "head", "missing", "size", "socket", "status", "tail")
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -61,7 +63,8 @@ class Lane:
         self.missing = 0
         self.size = 0
         self.status = ""
-        self.began = 0.0
+        self.began = self.first = 0.0
+        self.tail: bytes | None = None  # the last bytes so far of an answer in chunks
 
     def send(self, request: bytes) -> None:
         """Send `request`, which is short enough for the kernel to take it at once."""
@@ -76,19 +79,31 @@ class Lane:
         if self.missing:
             self.missing -= len(data)
             return self.missing == 0
+        if self.tail is not None:
+            return self._streamed(data)
         data = self.head + data
         end = data.find(b"\r\n\r\n")
         if end < 0:
             self.head = data
             return False
         length = _LENGTH.search(data, 0, end + 2)
-        if length is None:
-            raise ConnectionError("an answer has no Content-Length")
         self.head = b""
         self.status = data[9:12].decode()
+        if length is None:
+            self.tail, self.size, self.first = b"", end + 4, 0.0
+            return self._streamed(data[end + 4 :])
         self.size = end + 4 + int(length[1])
         self.missing = self.size - len(data)
         return self.missing == 0
+
+    def _streamed(self, data: bytes) -> bool:
+        """Take a part of an answer in chunks; whether it is the last."""
+        self.size += len(data)
+        tail = (self.tail or b"")[-_END_LENGTH:] + data
+        if not self.first and _EVENT_END in tail:
+            self.first = time.perf_counter() - self.began
+        self.tail = None if tail.endswith(_END) else tail[-_END_LENGTH:]
+        return self.tail is None
 
 
 def run(job: Job) -> Result:
@@ -100,6 +115,7 @@ def run(job: Job) -> Result:
         waiting.register(lane.socket, selectors.EVENT_READ, lane)
     statuses: dict[str, int] = {}
     durations: list[float] = []
+    firsts: list[float] = []
     began, used = time.perf_counter(), time.process_time()
     end, sent = began + job.seconds, 0
     for lane in lanes[: job.calls]:
@@ -114,6 +130,7 @@ def run(job: Job) -> Result:
             if lane.receive():
                 now = time.perf_counter()
                 durations.append(now - lane.began)
+                firsts.append(lane.first)
                 statuses[lane.status] = statuses.get(lane.status, 0) + 1
                 if now < end and sent < job.calls:
                     lane.send(_numbered(before, after, job.first + sent))
@@ -123,8 +140,10 @@ def run(job: Job) -> Result:
     for lane in lanes:
         lane.socket.close()
     durations.sort()
+    firsts.sort()
     middle, slowest = durations[len(durations) // 2], durations[len(durations) * 99 // 100]
-    return Result(len(durations), seconds, statuses, middle, slowest, size, used / seconds)
+    first = firsts[len(firsts) // 2]
+    return Result(len(durations), seconds, statuses, middle, slowest, size, used / seconds, first)
 
 
 def _numbered(before: bytes, after: list[bytes], number: int) -> bytes:
@@ -134,6 +153,9 @@ def _numbered(before: bytes, after: list[bytes], number: int) -> bytes:
 NUMBER: Final = "##########"
 _CHUNK: Final = 2**18  # bytes; a whole 1024 x 1024 picture in Base64 fits
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)\r\n", re.IGNORECASE)
+_END: Final = b"\r\n0\r\n\r\n"
+_EVENT_END: Final = b"\n\n"  # in neither a chunk's head nor Base64
+_END_LENGTH: Final = len(_END)
 _PATIENCE: Final = 20  # seconds
 
 if __name__ == "__main__":

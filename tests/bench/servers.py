@@ -104,7 +104,7 @@ def play(server: Server, session: str, script: str) -> None:
 
 def load(server: Server, shot: Shot, **how: Any) -> tuple[Result, float]:
     """Load `server` with `shot` as the fields `how` of a Job say; the result, and its CPU microseconds a call."""
-    job = Job(server.port, CONNECTIONS, shot.text(server.port), **how)
+    job = Job(server.port, how.pop("connections", CONNECTIONS), shot.text(server.port), **how)
     before = server.cpu()
     answer = _answer_of(("-m", "tests.bench.load"), json.dumps(asdict(job)))
     result = Result(**json.loads(answer))
@@ -174,7 +174,7 @@ def _process(command: tuple[str, ...]) -> Iterator[subprocess.Popen[str]]:
 HEADERS: Final = {"Authorization": "Bearer sk-bench", "User-Agent": "bench", "Accept": "application/json"}
 _CHECKOUT: Final = Path(__file__).parents[2]
 _COMMANDS: Final[Mapping[Who, tuple[str, ...]]] = {
-    "ours": ("-m", "emulator", "serve", "--port", "0", "--ready-json"),
+    "ours": ("-m", "emulator", "serve", "--port", "0", "--ready-json", "--gateway", "ezmodel"),
     "ref": ("-m", "tests.bench.bare"),
 }
 _PATIENCE: Final = 20  # seconds for a server to start or to end
