@@ -106,7 +106,7 @@ class Contract:
             self._breached(_problem(one, findings, model, upstream), findings, terms)
         for unfit, notes in inputs.unfit(raw.uploads, body, rules.pictures):
             findings += notes
-            self._breached(_problem(unfit, findings, model, False), findings, terms)
+            self._breached(_problem(unfit, findings, model, rules.upstream is not None), findings, terms)
         body = form.plain(body)
         params = meaning.filled(meaning.without(body, [one.param for one, _ in broken]) if broken else body, rules)
         heeded = meaning.heeded(params, rules, models)

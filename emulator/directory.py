@@ -14,11 +14,12 @@ from emulator import dialect, files
 from emulator.contract import Contract
 from emulator.dialect import Dialect
 from emulator.exchange import Manners, Problem
-from emulator.operation import GENERATE_LIMIT, Operation
+from emulator.operation import EDIT_LIMIT, GENERATE_LIMIT, Operation
 from emulator.wording import Wordings
 
 Others = Callable[[str, Manners], Contract | None]
 
+_EDITS: Final = "/images/edits"
 RESERVED: Final = ("_emulator", "pictures", "s")
 """Names that no gateway can have: the emulator's own first parts of a path."""
 
@@ -41,8 +42,13 @@ class Destination:
         return self.contract.dialect
 
     def limit(self, method: str) -> int:
-        """How many bytes of body are read before somebody says how many may come."""
-        return self.operations[method].limit if method in self.operations else GENERATE_LIMIT
+        """How many bytes of body are read before somebody says how many may come.
+
+        Who does not know edits may know them in other manners, and those are chosen by what has to be read first.
+        """
+        if method in self.operations:
+            return self.operations[method].limit
+        return EDIT_LIMIT if self.path.rstrip("/").endswith(_EDITS) else GENERATE_LIMIT
 
     def operation(self, method: str) -> Operation:
         """The operation that `method` means; raises Problem where there is none."""

@@ -25,6 +25,8 @@ def choose(models: Models, body: Mapping[str, Any], channels: Collection[str]) -
         if rules is None:
             raise unknown_model(models, models.fallback)
         raise refusal("missing", {}, "model", models.source)
+    if models.fallback is None and models.channels is not None and model in (None, ""):
+        raise refusal("unnamed_model", {}, "model", models.source)
     if "model" in body:
         return named(models, model, channels)
     # What is false asks for nothing, so it tells nothing of the model either.

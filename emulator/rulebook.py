@@ -13,6 +13,7 @@ from emulator.dialect import Dialect
 from emulator.exchange import SOURCES
 from emulator.models import ModelRules, Models, rules_at
 from emulator.openapi import Document
+from emulator.operation import Operation
 
 Row = tuple[str, str, str, str]
 
@@ -25,15 +26,22 @@ def rows(dialect: Dialect) -> Iterator[Row]:
         yield "(all)", credential.header, f"{how}, required", credential.source or "unmarked"
     if dialect.plain_keys:
         yield "(all)", "authorization", "no second part behind a dash", dialect.credentials[0].source or "unmarked"
-    for operation in dialect.generating():
-        models = operation.models
-        assert models is not None
-        yield from _models_rows(models)
+    for operation, models in dialect.judging():
+        what = _what(operation, models)
+        for model, name, rule, source in _models_rows(models):
+            yield model + what, name, rule, source
         for model, rules in (*models.listed.items(), *([("(other)", models.otherwise)] if models.otherwise else [])):
-            yield from _model_rows(dialect.document, model, rules)
+            yield from _model_rows(dialect.document, model + what, rules)
             if rules.upstream is not None:
                 upstream = rules_at(dialect.document, rules.upstream)
-                yield from _model_rows(dialect.document, f"{model}, upstream", upstream)
+                yield from _model_rows(dialect.document, f"{model}{what}, upstream", upstream)
+
+
+def _what(operation: Operation, models: Models) -> str:
+    """What stands behind a model's name, where more than generations is asked of it."""
+    if operation.name == "generate":
+        return ""
+    return f", {operation.name}" + (" in JSON" if operation.form is not None and models is operation.models else "")
 
 
 def _models_rows(models: Models) -> Iterator[Row]:
@@ -97,6 +105,8 @@ _SAID: Final[Mapping[str, Callable[[Any], str]]] = {
     "not": lambda value: (
         f"without {value['pattern']}"
         if "pattern" in value
+        else "refused"
+        if value == {}
         else "none of " + ", ".join(json.dumps(item) for item in value.get("enum", [value]))
     ),
     "minimum": lambda value: f"at least {value}",
@@ -109,7 +119,20 @@ _SAID: Final[Mapping[str, Callable[[Any], str]]] = {
         f"{''.join(word + ' or ' for word in value.get('words', ()))}WIDTHxHEIGHT in steps of {value['step']}, an edge "
         f"of at most {value['edge']}, {value['pixels'][0]} to {value['pixels'][1]} pixels, at most {value['ratio']}:1"
     ),
+    "x-emulator-picture": lambda value: ", ".join(
+        _PICTURE[word](said) for word, said in value.items() if said is not False
+    ),
+    "maxItems": lambda value: f"at most {value} of them",
     "x-emulator-means": lambda value: ", ".join(f"{one} means {_plain(other)}" for one, other in value.items()),
     "x-emulator-absent": lambda value: f"{' or '.join(map(json.dumps, value))} counts as not given",
     "x-emulator-ignored": lambda value: "has no effect" if value else "has an effect",
+}
+_PICTURE: Final[Mapping[str, Callable[[Any], str]]] = {
+    "formats": lambda value: "a file of " + " or ".join(value),
+    "bytes": lambda value: f"at most {value} bytes",
+    "types": lambda value: f"called {' or '.join(value)}",
+    "square": lambda value: "square",
+    "modes": lambda value: f"of {' or '.join(value)} pixels",
+    "alpha": lambda value: "with an alpha channel",
+    "fits": lambda value: "as large as the first picture",
 }

@@ -34,17 +34,17 @@ class Bounds:
 class Freight:
     """How many bytes of large bodies may be in the house at a time; a call that brings more waits for room."""
 
-    def __init__(self, capacity: int = 200 * 2**20) -> None:
-        """`capacity` is enough for two of the largest calls; each may hold its body three times while it is read."""
+    def __init__(self, capacity: int = 128 * 2**20) -> None:
+        """`capacity` is enough for one of the largest calls; each may hold its body three times while it is read."""
         self._capacity = self._free = capacity
         self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def room(self, request: web.BaseRequest, limit: int) -> AsyncIterator[None]:
-        """Room for the body of `request`, of which at most `limit` bytes are kept."""
+        """Room for the body of `request`, of which at most `limit` bytes are read."""
         declared = request.content_length
-        wanted = min(limit if declared is None else declared, limit, self._capacity)
-        if wanted <= _SMALL or not request.body_exists:
+        wanted = min(limit if declared is None else declared, self._capacity)
+        if wanted <= _SMALL or not request.body_exists or (declared or 0) > limit:  # that is refused unread
             yield
             return
         async with self._changed:

@@ -731,3 +731,38 @@ def test_every_schema_of_edits_compiles() -> None:
     for path in sorted(files.schemas().glob("*.yaml")):
         found = dialect.read(path)
         assert all(live > 0 for live in Contract(found).examine())
+
+
+# --- what the gateways' servers do ---
+
+
+@pytest.mark.parametrize(
+    ("gateway", "form", "given", "expected"),
+    [
+        ("ezmodel", {"model": "dall-e-2", "prompt": "x"}, {"image[0]": file("PNG", "RGBA", (40, 40))}, (200, None)),
+        ("ezmodel", {"prompt": "x"}, {"image": file()}, (400, "")),  # no model, and none is looked up in its place
+        ("ezmodel", {"model": "gpt-image-1", "prompt": "x"}, {"image": file()}, (503, "model_not_found")),
+        ("aiai", {"model": "gpt-image-1", "prompt": "x"}, {"mask": file()}, (500, "convert_request_failed")),
+        ("aiai", {"model": "gpt-image-1", "prompt": "x", "n": "two"}, {"image": file()}, (500, "invalid_request")),
+        ("aiai", {"model": "gpt-image-1"}, {"image": file()}, (400, "missing_required_parameter")),  # the upstream's
+        ("aiai", {"model": "gpt-image-1", "prompt": "x"}, {"image": b"none"}, (400, "unsupported_file_mimetype")),
+        ("aiai", {"model": "gpt-image-1", "prompt": "x", "quality": "low"}, {"image": file("WEBP")}, (200, None)),
+        ("geeknow", {"model": "dall-e-3", "n": "0"}, {"image[]": file()}, (200, None)),
+    ],
+)
+def test_edits_as_observed(
+    served: Served, gateway: str, form: dict[str, str], given: dict[str, bytes], expected: tuple[int, str | None]
+) -> None:
+    """new-api looks at the model, the number and whether there is a picture; the rest is its upstream's to refuse."""
+    manners = {"authorization": "Bearer skedits", "x-emulator": "manners=observed"}
+    reply = post(served, gateway, data=form, files=given, headers=manners)
+    assert expected == (reply.status_code, reply.json().get("error", {}).get("code")), reply.text
+
+
+def test_base64_of_more_than_a_megabyte(served: Served) -> None:
+    """A gateway that takes edits as JSON, and in other manners alone, takes large ones too."""
+    image = base64.b64encode(noise(2_000_000)).decode()
+    manners = {"x-emulator": "manners=observed", "x-emulator-session": "large"}
+    reply = post(served, "geekai", json={"model": "gpt-image-1", "prompt": "x", "image": image}, headers=manners)
+    assert 200 == reply.status_code, reply.text
+    assert served.calls("large")[-1]["uploads"][0]["bytes"] > 2_000_000

@@ -24,6 +24,7 @@ from emulator.openapi import VENDOR_KEYS
 from emulator.settings import FIELDS
 from emulator.wording import Words
 from tests.conftest import Served
+from tests.test_house import ROWS
 
 README: Final = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCKS: Final = re.findall(r"(?:<!-- ([a-z ]+) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -168,3 +169,10 @@ def test_every_vendor_key_is_explained() -> None:
     beside = files.schemas() / "README.md"
     text = beside.read_text("utf-8")
     assert set(VENDOR_KEYS) == set(re.findall(r"^\| `(x-emulator-[a-z]+)`", text, re.MULTILINE))
+
+
+def test_every_room_has_its_place() -> None:
+    """The table of rows names every room, each in its row."""
+    table = README.partition("| row | rooms |")[2].partition("\n\n")[0].splitlines()[2:]
+    named = [set(re.findall(r"`([a-z_]+)`", line)) for line in table]
+    assert [row - {"__init__", "__main__"} for row in ROWS] == named

@@ -99,7 +99,9 @@ def test_a_task_moves_on_with_each_poll(client: Client) -> None:
     assert ["model", "task_id", "task_status", "data"] == list(done.json())
     assert ("succeed", done.content) == (done.json()["task_status"], again.content)
     (picture,) = done.json()["data"]
-    assert "cogview-4" == emulator.inspect(httpx.get(picture["url"]).content).label["model"]
+    label = emulator.inspect(httpx.get(picture["url"]).content).label
+    assert label is not None
+    assert "cogview-4" == label["model"]
 
 
 def test_a_task_draws_what_was_asked_for(client: Client) -> None:
@@ -133,11 +135,11 @@ def test_pictures_are_as_old_as_the_end_of_their_task(real: Served) -> None:
     client.play({"answers": {"latency": "1h"}})
     begun = client.begin("/images/generations/async", {"model": "dall-e-3", "prompt": "A cat"})
     client.advance("90m")
-    first, later = None, None
+    told = []
     for length in ("1s", "40m"):
         client.advance(length)
-        first, later = later, client.poll(begun.json()["id"], "/images/generations/async").json()
-    assert first is not None
+        told.append(client.poll(begun.json()["id"], "/images/generations/async").json())
+    first, later = told
     assert (first["created"], first["data"]) == (later["created"], later["data"])
     assert 403 == httpx.get(later["data"][0]["url"]).status_code
 
@@ -147,9 +149,9 @@ def test_where_waits_are_skipped_polls_pass_the_time(client: Client) -> None:
     client.play({"answers": {"latency": "90s"}})
     task = client.begun()
     assert ["running", "succeed"] == client.states(task, 2)
-    first, *_, last = [call["time"] for call in (*client.calls(), client.begun() and client.calls()[-1])]
-    assert ("2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z") == (first, last)
     task = client.begun()
+    times = [call["time"] for call in client.calls()]
+    assert ("2026-01-01T00:00:00Z", "2026-01-01T00:01:30Z") == (times[0], times[-1])
     client.advance("90s")
     assert ["succeed"] == client.states(task, 1)
 
@@ -170,7 +172,7 @@ def test_what_fails_at_work_fails_the_task(client: Client, answer: Any, code: st
     task = client.begun()
     assert ["running", "failed", "failed"] == client.states(task, 3)
     told = client.poll(task)
-    error = {"code": code, "message": message, "details": {}}
+    error: dict[str, Any] = {"code": code, "message": message, "details": {}}
     assert {"model": "cogview-4", "task_id": task, "task_status": "failed", "error": error} == told.json()
     call = client.calls()[-1]
     assert ("failed", None, []) == (call["task"]["state"], call["refused"], call["pictures"])

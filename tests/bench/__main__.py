@@ -239,6 +239,7 @@ _GPT: Final = {"model": "gpt-image-1", "prompt": _OWN, "quality": "low", "size":
 WHOLE: Final = Shot("POST", f"/aiai{_PATH}", _GPT)
 STREAM: Final = Shot("POST", f"/aiai{_PATH}", {**_GPT, "stream": True, "partial_images": 3})
 _EVENTS: Final = 4  # of STREAM
+EDIT: Final = Shot("POST", "/v1/images/edits", {**_SMALL, "prompt": _OWN}, upload=1024)
 HEALTH: Final = Shot("GET", "/_emulator/health")
 LOADS: Final = {
     "url": Load("url-mode call, same prompt", GENERATE, pace=Aim("≥", 0.30), slowest=Aim("≤", 3)),
@@ -251,6 +252,7 @@ LOADS: Final = {
     "scripted": Load(
         "call under a five-rule scenario", SCRIPTED, GENERATE, cost=Aim("≤", 1.25), script=_FIVE_RULES
     ),
+    "edit": Load("edit of a 1 MB PNG, new each time, 512²", EDIT),
     "models": Load("GET models", Shot("GET", "/v1/models")),
 }  # fmt: skip
 OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory, "streams": streams}

@@ -7,6 +7,7 @@ a fast server look slow.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import selectors
@@ -21,7 +22,8 @@ from typing import Final
 class Job:
     """What to send: `request` goes to `port` from `connections` at once, until `seconds` or `calls` are over.
 
-    NUMBER in `request` becomes a number of as many digits, counted up from `first` with each request.
+    NUMBER in `request` becomes a number of as many digits, counted up from `first` with each request. `rest` is what
+    follows it, in Base64.
     """
 
     port: int
@@ -30,6 +32,7 @@ class Job:
     seconds: float = 60.0
     calls: int = 10**9
     first: int = 0
+    rest: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Lane:
         self.tail: bytes | None = None  # the last bytes so far of an answer in chunks
 
     def send(self, request: bytes) -> None:
-        """Send `request`, which is short enough for the kernel to take it at once."""
+        """Send `request`; one that is longer than the kernel takes at once keeps the others waiting."""
         self.began = time.perf_counter()
         self.socket.sendall(request)
 
@@ -109,6 +112,8 @@ class Lane:
 def run(job: Job) -> Result:
     """Carry out `job`; answers under way at its end are waited for and counted, so that the server is left at rest."""
     before, *after = (part.encode() for part in job.request.split(NUMBER))
+    last = base64.b64decode(job.rest)
+    before, after = (before, [after[0] + last]) if after else (before + last, [])
     lanes = [Lane(job.port) for _ in range(job.connections)]
     waiting = selectors.DefaultSelector()
     for lane in lanes:

@@ -6,7 +6,9 @@ Each is a process of its own, known by its pid; none outlives the `with` that st
 
 from __future__ import annotations
 
+import base64
 import http.client
+import io
 import json
 import math
 import os
@@ -17,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -57,25 +60,51 @@ class Server:
 
 @dataclass(frozen=True)
 class Shot:
-    """A request that is sent again and again, and the status that it is answered with."""
+    """A request that is sent again and again, and the status that it is answered with.
+
+    With an `upload`, a square picture of so many pixels a side, its body is a form.
+    """
 
     method: str
     path: str
     body: Mapping[str, Any] | None = None
     status: int = 200
+    upload: int = 0
 
     @property
     def payload(self) -> str:
         """The body as JSON."""
         return json.dumps(self.body) if self.body is not None else ""
 
+    @property
+    def rest(self) -> bytes:
+        """What follows the text of the request: the end of a form."""
+        return noise(self.upload) + b"\r\n--form--\r\n" if self.upload else b""
+
     def text(self, port: int) -> str:
-        """The whole request, head and body."""
+        """The whole request, head and body, but for the rest."""
         lines = [f"{self.method} {self.path} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
         lines += [f"{name}: {value}" for name, value in HEADERS.items()]
+        if self.upload:
+            head = "--form\r\nContent-Disposition: form-data; name="
+            form = "".join(f'{head}"{name}"\r\n\r\n{text}\r\n' for name, text in (self.body or {}).items())
+            form += f'{head}"image"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+            lines += ["Content-Type: multipart/form-data; boundary=form"]
+            lines += [f"Content-Length: {len(form) + len(self.rest)}"]
+            return "\r\n".join(lines) + "\r\n\r\n" + form
         if self.body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(self.payload)}"]
         return "\r\n".join(lines) + "\r\n\r\n" + self.payload
+
+
+@cache
+def noise(side: int) -> bytes:
+    """A PNG that does not compress, of about one byte a pixel."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.effect_noise((side, side), 90).save(file, "PNG")
+    return file.getvalue()
 
 
 @contextmanager
@@ -104,7 +133,8 @@ def play(server: Server, session: str, script: str) -> None:
 
 def load(server: Server, shot: Shot, **how: Any) -> tuple[Result, float]:
     """Load `server` with `shot` as the fields `how` of a Job say; the result, and its CPU microseconds a call."""
-    job = Job(server.port, how.pop("connections", CONNECTIONS), shot.text(server.port), **how)
+    rest = base64.b64encode(shot.rest).decode()
+    job = Job(server.port, how.pop("connections", CONNECTIONS), shot.text(server.port), rest=rest, **how)
     before = server.cpu()
     answer = _answer_of(("-m", "tests.bench.load"), json.dumps(asdict(job)))
     result = Result(**json.loads(answer))
