@@ -104,10 +104,11 @@ class Contract:
         broken = form.among([*self._broken(body, rules)], rules)
         for one, upstream in broken:
             self._breached(_problem(one, findings, model, upstream), findings, terms)
-        for unfit, notes in inputs.unfit(raw.uploads, body, rules.pictures):
-            findings += notes
-            self._breached(_problem(unfit, findings, model, rules.upstream is not None), findings, terms)
-        body = form.plain(body)
+        if rules.pictures:
+            for unfit, notes in inputs.unfit(raw.uploads, body, rules.pictures):
+                findings += notes
+                self._breached(_problem(unfit, findings, model, rules.upstream is not None), findings, terms)
+            body = form.plain(body)
         params = meaning.filled(meaning.without(body, [one.param for one, _ in broken]) if broken else body, rules)
         heeded = meaning.heeded(params, rules, models)
         pixels = meaning.pixels(heeded.get("size"), findings)

@@ -258,6 +258,10 @@ class Reply:
     frames: AsyncGenerator[bytes] | None = None
     task: Mapping[str, Any] | None = None
 
+    def shelved(self) -> Reply:
+        """The same without what was sent, as a journal keeps it; written out, for every call comes by here."""
+        return Reply(self.status, self.headers, (), self.pictures, self.altered, self.bare, None, self.task)
+
 
 @dataclass
 class Problem(Exception):

@@ -198,7 +198,7 @@ class Journal:
     async def end(self, entry: Entry) -> None:
         """Write `entry` down, without the reply's body, which may be many pictures, and without the uploads' bytes."""
         if entry.reply is not None:
-            entry.reply = replace(entry.reply, body=(), frames=None)
+            entry.reply = entry.reply.shelved()
         if entry.raw.uploads:  # their bytes are kept apart, or not at all
             entry.raw = replace(entry.raw, uploads=tuple(one.without_bytes() for one in entry.raw.uploads))
             if entry.call is not None:

@@ -133,9 +133,9 @@ class Hall:
         raw = await wire.read(request, wire.path_of(request), limit, self._bounds, self.clock.now())
         raw = await wire.unfolded(raw)
         key = destination.dialect.key(raw.headers)
-        name, misnamed = _session_name(raw, prefix, key, self._marks)
+        name, misnamed = session.of(raw, prefix, key, self._marks)
         opened = await self.sessions.open(name)
-        entry = self._entry(opened.number, name, raw, destination.dialect)
+        entry = self._entry(opened.number, name, raw, destination.dialect, key)
         try:
             if misnamed is not None:
                 raise misnamed
@@ -184,11 +184,11 @@ class Hall:
             self._tell(entry)
         return response
 
-    def _entry(self, number: int, name: str, raw: RawCall, dialect: Dialect) -> Entry:
+    def _entry(self, number: int, name: str, raw: RawCall, dialect: Dialect, key: str | None) -> Entry:
         """The journal's entry of a call that has come in; its id depends on seed, session and number alone."""
         now = self.clock.now(name)
         request_id = dialect.identity.make(f"{self.settings.seed}\n{name}\n{number}", now)
-        return Entry(number, name, request_id, raw, dialect.key(raw.headers), now, dialect)
+        return Entry(number, name, request_id, raw, key, now, dialect)
 
     async def _judging(self, entry: Entry, destination: Destination) -> tuple[Destination, Terms, Scenario]:
         """In which manners, and on what terms, a call is judged, and what is played for it.
@@ -202,7 +202,8 @@ class Hall:
         marks, own, usual = entry.reserved, await self.sessions.settings(entry.session), self.settings
         destination = self.directory.in_manners(destination, (marks and marks.manners) or own.manners or usual.manners)
         if destination.dialect is not entry.dialect:
-            again = self._entry(entry.number, entry.session, entry.raw, destination.dialect)
+            key = destination.dialect.key(entry.raw.headers)
+            again = self._entry(entry.number, entry.session, entry.raw, destination.dialect, key)
             entry.dialect, entry.key, entry.request_id = again.dialect, again.key, again.request_id
         wishes = (marks.report_only if marks else None, own.report_only, usual.report_only)
         report_only = next(wish for wish in wishes if wish is not None)
@@ -247,14 +248,6 @@ async def _preflight(request: web.BaseRequest) -> Reply:
         *((("Access-Control-Allow-Private-Network", "true"),) if private else ()),
     )
     return Reply(204, headers, (b"",))
-
-
-def _session_name(raw: RawCall, prefix: str | None, key: str | None, marks: bool) -> tuple[str, Problem | None]:
-    """The session of a call; one whose own name for it cannot be used is refused in nobody's session."""
-    try:
-        return session.name_of(raw, prefix, key, marks), None
-    except Problem as problem:
-        return session.NOBODYS, problem
 
 
 def _with_headers(answer: Reply, usual: dict[str, str], scripted: tuple[tuple[str, str], ...]) -> Reply:

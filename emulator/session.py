@@ -100,6 +100,14 @@ def split(path: str) -> tuple[str | None, str]:
     return name, "/" + rest
 
 
+def of(raw: RawCall, prefix: str | None, key: str | None, marks: bool) -> tuple[str, Problem | None]:
+    """The session of a call; one whose own name for it cannot be used is refused in nobody's session."""
+    try:
+        return name_of(raw, prefix, key, marks), None
+    except Problem as problem:
+        return NOBODYS, problem
+
+
 def name_of(raw: RawCall, prefix: str | None, key: str | None, marks: bool) -> str:
     """The name of the session that a call belongs to; raises Problem where the caller's own name cannot be one.
 
