@@ -21,6 +21,8 @@ from emulator.journal import Journal
 from tests.conftest import Served
 from tests.described import Described
 
+GREAT: Final = gzip.compress(b"0" * 2**21, mtime=0)
+
 BODY: Final = {"prompt": "A cat"}
 CLIENT: Final = httpx.Client(verify=False)  # one for all: to make one takes longer than an answer
 Serve = Callable[..., Served]
@@ -451,7 +453,7 @@ def test_names_that_no_session_has(ask: Described, served: Served) -> None:
         ({"content-type": "application/json"}, b"{" + b" " * 2**21 + b"}", 413, "the body is larger than 1 MiB"),
         ({"content-type": "application/json", "content-encoding": "br"}, b"x", 400, "unknown Content-Encoding; expect"),
         ({"content-type": "application/json", "content-encoding": "gzip"}, b"x", 400, "the body breaks off, or is not"),
-        ({"content-type": "application/json", "content-encoding": "gzip"}, gzip.compress(b"0" * 2**21, mtime=0), 413, "1 MiB"),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, GREAT, 413, "1 MiB"),
     ],
     ids=lambda value: str(value)[:40],
 )
