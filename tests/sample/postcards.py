@@ -60,5 +60,3 @@ class Postcards:
         path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.png"
         path.write_bytes(data)
         return path
-
-
