@@ -347,6 +347,11 @@ FORMS: Final[list[tuple[str, dict[str, Any], list[tuple[str, Any]], str, str, An
      "Unknown parameter: 'images'. For multipart/form-data use 'image' or 'image[]'.", "S", "images", "invalid_value"),
     ("a strange parameter", {"style": "vivid"}, [("image", SQUARE)], "Unknown parameter: 'style'.", "S", "style",
      "unknown_parameter"),
+    ("the strange before the wrong", {"style": "vivid", "n": "two"}, [("image", SQUARE)],
+     "Unknown parameter: 'style'.", "S", "style", "unknown_parameter"),
+    ("the prompt before the number", {"prompt": "", "n": "two"}, [("image", SQUARE)],
+     "Invalid 'prompt': empty string. Expected a string with minimum length 1, but got an empty string instead.", "S",
+     "prompt", "empty_string"),
     ("a strange file", {}, [("image", SQUARE), ("extra", SQUARE)], "Unknown parameter: 'extra'.", "S", "extra",
      "unknown_parameter"),
     ("a text for a picture", {"image": "a.png"}, [("mask", SQUARE)],
@@ -481,6 +486,17 @@ def test_a_form_at_generations_is_refused(served: Served) -> None:
 # --- the rest of the house ---
 
 
+def test_defaults_are_compared_with_those_of_edits(legacy: Served) -> None:
+    """What a gateway takes for a size that was left out may differ in edits, and not in generations."""
+    session = {"x-emulator-session": "defaults"}
+    for path, sent in (("edits", {"files": {"image": file()}}), ("generations", {})):
+        form: dict[str, Any] = {"data" if sent else "json": {"model": "gpt-image-1", "prompt": "x"}, **sent}
+        assert 200 == post(legacy, path=path, headers=session, **form).status_code
+    edited, generated = legacy.calls("defaults")
+    assert "'size' is not given: auto here, 1024x1024 at aiai" in [one["message"] for one in edited["findings"]]
+    assert "size" not in [one["param"] for one in generated["findings"]]
+
+
 def test_marks_work_in_forms(served: Served) -> None:
     """A reserved value in a form's prompt or model does what it does in JSON."""
     given = {"image": file()}
@@ -570,6 +586,8 @@ def test_large_bodies_wait_for_room() -> None:
         first = asyncio.create_task(call("first", 6 * mega, leave))
         await begun.wait()
         waiting = [asyncio.create_task(call(name, length)) for name, length in (("large", 7 * mega), ("unknown", None))]
+        for _ in range(5):
+            await asyncio.sleep(0)  # so that those who wait have begun to
         await call("small", 1000)
         await call("fits", 3 * mega)
         leave.set()
