@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from emulator.headstart import headstart
+from emulator.headstart import headstart, lasting
 from emulator.settings import BadUse, Settings
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ async def _serve(chosen: Settings) -> int:
 
     lines = None if chosen.quiet or chosen.ready_json else Console()
     try:
-        hall = Hall(chosen, lines.tell if lines else None)
-        running = await listening.start(hall)
+        with lasting():  # the gateways' files are many small things
+            hall = Hall(chosen, lines.tell if lines else None)
+            running = await listening.start(hall)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise BadUse(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
