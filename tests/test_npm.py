@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,13 +57,39 @@ console.log(JSON.stringify(heard));
 """
 
 
+EVERY: Final = """
+import OpenAI, { toFile } from "openai";
+const client = new OpenAI({baseURL: process.argv[2], apiKey: "sk-from-node", maxRetries: 0});
+const model = "gpt-image-2", heard = {};
+const side = (one) => Buffer.from(one.b64_json, "base64").readUInt32BE(16);
+const drawn = await client.images.generate({model, prompt: "A cat", quality: "low", size: "1536x864"});
+heard.drawn = [side(drawn.data[0]), drawn.usage.output_tokens, drawn.size];
+const image = await toFile(Buffer.from(drawn.data[0].b64_json, "base64"), "cat.png", {type: "image/png"});
+const edited = await client.images.edit({model, image: [image, image], prompt: "A dog", size: "1024x1024"});
+heard.edited = [side(edited.data[0]), edited.usage.input_tokens_details.image_tokens > 0];
+heard.events = [];
+for await (const event of await client.images.edit({model, image, prompt: "A dog", stream: true, partial_images: 1}))
+  heard.events.push(event.type);
+const gone = await client.images.createVariation({image}).catch((caught) => caught);
+const wrong = await client.images.edit({model, image: await toFile("no picture", "a.png"), prompt: "x"})
+  .catch((caught) => caught);
+heard.refused = [gone.constructor.name, wrong.constructor.name, wrong.param];
+const listed = [];
+for await (const one of client.models.list()) listed.push(one.id);
+const none = await client.models.retrieve("no-such-model").catch((caught) => caught);
+const deleted = await client.models.delete("ft:gpt-4o-mini:acemeco:suffix:abc123");
+heard.models = [listed.includes(model), (await client.models.retrieve(model)).id, none.code, deleted.deleted];
+console.log(JSON.stringify(heard));
+"""
+
+
 def _run(script: str, *arguments: str) -> Any:
     """What a script prints that uses the npm client."""
     if not (ROOM / "node_modules" / "openai").is_dir() or shutil.which("node") is None:
         missing = f"needs node, and: npm install --prefix {ROOM.parent.name}/npm openai@7"
         assert not os.environ.get("CI"), missing
         pytest.skip(missing)
-    file = ROOM / "client.mjs"
+    file = ROOM / f"client-{zlib.crc32(script.encode())}.mjs"  # tests run side by side
     file.write_text(script)
     done = subprocess.run(["node", str(file), *arguments], capture_output=True, text=True, timeout=60, cwd=ROOM)
     assert 0 == done.returncode, done.stderr
@@ -88,3 +116,15 @@ def test_the_npm_client_reads_a_stream(server: Served) -> None:
         ["left", 0],
         ["BadRequestError", "size"],
     ] == _run(STREAM, server.base("aiai"))
+
+
+def test_every_method_of_the_npm_client(serve: Callable[..., Served]) -> None:
+    """All that it has for images and models, at OpenAI's own gateway: pictures are measured, refusals are its own."""
+    served = serve(as_of="2026-11-20")
+    assert {
+        "drawn": [1536, 120, "1536x864"],
+        "edited": [1024, True],
+        "events": ["image_edit.partial_image", "image_edit.completed"],
+        "refused": ["NotFoundError", "BadRequestError", "image[0]"],
+        "models": [True, "gpt-image-2", "model_not_found", True],
+    } == _run(EVERY, served.base("openai"))
