@@ -98,17 +98,19 @@ class Contract:
             raise self._unheard(raw, models, given, terms)
         findings = list(_duplicates(raw))
         model, rules = self._chosen(models, given, findings, terms)
-        form = forms.body(raw, rules) if models is operation.form else forms.none(given)
-        body = meaning.given(form.body, rules)
+        form = forms.body(raw, rules) if models is operation.form else None
+        body = meaning.given(given if form is None else form.body, rules)
         findings += _findings(body, rules, model)
-        broken = form.among([*self._broken(body, rules)], rules)
+        broken = [*self._broken(body, rules)]
+        if form is not None:
+            broken = form.among(broken, rules)
         for one, upstream in broken:
             self._breached(_problem(one, findings, model, upstream), findings, terms)
         if rules.pictures:
             for unfit, notes in inputs.unfit(raw.uploads, body, rules.pictures):
                 findings += notes
                 self._breached(_problem(unfit, findings, model, rules.upstream is not None), findings, terms)
-            body = form.plain(body)
+            body = forms.plain(body)
         params = meaning.filled(meaning.without(body, [one.param for one, _ in broken]) if broken else body, rules)
         heeded = meaning.heeded(params, rules, models)
         pixels = meaning.pixels(heeded.get("size"), findings)
@@ -118,7 +120,7 @@ class Contract:
             self._breached(problem, findings, terms)
             count = 1
         findings += self._defaults(body, rules, model, operation)
-        uploads = inputs.usable(raw.uploads, rules.pictures)
+        uploads = inputs.usable(raw.uploads, rules.pictures) if raw.uploads else ()
         deferred = operation.defers(heeded)
         shape = replace(rules.reply, stream=None) if deferred else rules.reply
         said = (operation.name, model, given, params, heeded, count, pixels, shape, tuple(findings))

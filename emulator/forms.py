@@ -34,13 +34,6 @@ class FormBody:
         order = {name: place for place, name in enumerate(rules.parameters)}
         return sorted(found, key=lambda one: (one[0].breach != "unknown_parameter", order.get(one[0].param, 0)))
 
-    @staticmethod
-    def plain(body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The parameters in `body` that are no files."""
-        if not any(_is_marked(value) for value in body.values()):
-            return body
-        return {name: value for name, value in body.items() if not _is_marked(value)}
-
 
 def body(raw: RawCall, rules: ModelRules) -> FormBody:
     """What the texts and files of `raw` say, as `rules` want it said."""
@@ -67,9 +60,11 @@ def body(raw: RawCall, rules: ModelRules) -> FormBody:
     return FormBody(found, tuple(broken))
 
 
-def none(given: Mapping[str, Any]) -> FormBody:
-    """What is no form: `given` as it came."""
-    return FormBody(given, ())
+def plain(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters in `body` that are no files."""
+    if not any(_is_marked(value) for value in body.values()):
+        return body
+    return {name: value for name, value in body.items() if not _is_marked(value)}
 
 
 def _files(raw: RawCall, rules: ModelRules, found: dict[str, Any]) -> Iterator[Broken]:

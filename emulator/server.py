@@ -205,8 +205,8 @@ class Hall:
             key = destination.dialect.key(entry.raw.headers)
             again = self._entry(entry.number, entry.session, entry.raw, destination.dialect, key)
             entry.dialect, entry.key, entry.request_id = again.dialect, again.key, again.request_id
-        wishes = (marks.report_only if marks else None, own.report_only, usual.report_only)
-        report_only = next(wish for wish in wishes if wish is not None)
+        report_only = own.report_only if marks is None or marks.report_only is None else marks.report_only
+        report_only = usual.report_only if report_only is None else report_only
         script = await self.sessions.playing(entry.session)  # a mark plays in its place, and takes no channel away
         playing = (marks and marks.scenario) or script
         if report_only or destination.variables or destination.dialect.dated or script.channels:
