@@ -200,6 +200,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
     served.generate("ezmodel", {"prompt": "A cat", "model": key}, key=key)
     served.generate("aiai", {"prompt": "A cat", "size": key, "n": 2}, key=key)
     httpx.get(f"{served.base('aiai')}/models", headers={"authorization": f"Bearer {key}"})
+    assert 3 == len(served.calls())  # asked over HTTP, so that the last call has been written down
     entries = asyncio.run(served.hall.sessions.calls(naming.digest(key)))
     assert entries is not None
     assert 3 == len(entries)
