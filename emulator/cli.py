@@ -10,14 +10,11 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from emulator import settings
 from emulator.files import BadFile
 from emulator.settings import BadUse
-
-if TYPE_CHECKING:
-    pass
 
 NAME: Final = "image-api-emulator"
 
