@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.client import ImageApi
-    from emulator.connection import EmulatorError
-    from emulator.embedded import Emulator
-    from emulator.picture import Inspection
+    from emulator.client.api import ImageApi
+    from emulator.client.connection import EmulatorError
+    from emulator.client.embedded import Emulator
+    from emulator.image.render import Inspection
 
 __all__ = ["Emulator", "EmulatorError", "ImageApi", "inspect"]
 
@@ -25,9 +25,9 @@ def inspect(data: bytes) -> Inspection:
     ...
     ValueError: not a PNG, JPEG or WebP picture
     """
-    from emulator import picture
+    from emulator.image import render
 
-    return picture.inspect(data)
+    return render.inspect(data)
 
 
 if not TYPE_CHECKING:  # who checks types knows the names from above, and so finds a slip in one
@@ -35,17 +35,17 @@ if not TYPE_CHECKING:  # who checks types knows the names from above, and so fin
     def __getattr__(name: str) -> Any:
         """The classes named above, each loaded when it is first asked for."""
         if name == "Emulator":
-            from emulator import embedded
+            from emulator.client import embedded
 
             return embedded.Emulator
         if name == "EmulatorError":
-            from emulator import connection
+            from emulator.client import connection
 
             return connection.EmulatorError
         if name == "ImageApi":
-            from emulator import client
+            from emulator.client import api
 
-            return client.ImageApi
+            return api.ImageApi
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

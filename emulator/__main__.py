@@ -1,5 +1,5 @@
 """`python -m emulator` is the command `image-api-emulator`."""
 
-from emulator.cli import main
+from emulator.cli.main import main
 
 raise SystemExit(main())

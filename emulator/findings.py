@@ -48,7 +48,7 @@ FINDINGS: Final[dict[str, str]] = {
     ),
     "key_in_parts": (
         "The server behind the gateway reads what follows a second dash in a key as the name of a channel, and refuses "
-        "that to all but administrators. Use a key without further dashes, or the documented manners."
+        "that to all but administrators. Use a key without further dashes, or the documented behavior."
     ),
     "duplicate_key": (
         "The JSON body gives a key twice. The last value wins here and in most gateways, but the JSON standard "

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pytest
 
 if TYPE_CHECKING:
-    from emulator.client import ImageApi
-    from emulator.journal import Entry
+    from emulator.client.api import ImageApi
+    from emulator.session.journal import Entry
 
 
 class _Host:
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def _image_api_host(request: pytest.FixtureRequest) -> Iterator[_Host]:
     """One server of this process's own, or the one that --image-api-url names."""
-    from emulator.connection import EmulatorError
+    from emulator.client.connection import EmulatorError
 
     # Not as arguments: pytest would look them up again for every test.
     config, folders = request.config, request.getfixturevalue("tmp_path_factory")
@@ -80,7 +80,7 @@ def _image_api_host(request: pytest.FixtureRequest) -> Iterator[_Host]:
             host.server = _remote(url, settings)
             yield host
             return
-        from emulator.embedded import Emulator
+        from emulator.client.embedded import Emulator
 
         host = _Host({"strict": settings.pop("strict", False)}, folders)
         with Emulator(tell=host.tell, **settings) as host.server:
@@ -97,7 +97,7 @@ def image_api(request: pytest.FixtureRequest, _image_api_host: _Host) -> Iterato
 
     `image_api.play(…)`, `.calls`, `.verify(…)`, `.clock` and the rest are those of `emulator.ImageApi`.
     """
-    from emulator.connection import EmulatorError
+    from emulator.client.connection import EmulatorError
 
     host, item = _image_api_host, request.node
     chosen = {**host.usual, **_marked(item)}
@@ -163,8 +163,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _remote(url: str, settings: Mapping[str, str]) -> ImageApi:
     """A server that is up already; raises EmulatorError where it is not there, or another than is wanted."""
-    from emulator.client import ImageApi
-    from emulator.connection import EmulatorError
+    from emulator.client.api import ImageApi
+    from emulator.client.connection import EmulatorError
 
     server = ImageApi(url)
     for name in ("seed", "clock"):
@@ -221,10 +221,10 @@ def _demanded(strict: Any) -> tuple[str, ...]:
 
 def _session_name(item: pytest.Item, host: _Host) -> str:
     """A name that no other test has; on a server of our own it is the same in each run, for chance goes by it."""
-    from emulator import naming
+    from emulator.core import names
 
     host.names[item.nodeid] += 1
-    return naming.short_name(item.name, f"{item.nodeid} {host.names[item.nodeid]} {host.run}", _NAME_LENGTH)
+    return names.short_name(item.name, f"{item.nodeid} {host.names[item.nodeid]} {host.run}", _NAME_LENGTH)
 
 
 def _count(config: pytest.Config, codes: Mapping[str, int], tests: int = 1) -> None:
@@ -272,14 +272,14 @@ def _number(count: int, what: str) -> str:
 _SETTINGS: Final = {
     "gateway": "the gateway of image_api.url()",
     "scenario": "what every test's session plays: a ready-made scenario's name, or a file",
-    "manners": "the manners of the gateways: documented or observed",
+    "behavior": "the behavior of the gateways: documented or observed",
     "report_only": "true: answer what the contract would refuse, and record the refusal as a finding",
     "strict": "what fails a test at its end: true for all, or some of refusals, unused_answers, findings",
     "seed": "decides pictures, ids and chance",
     "clock": "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z",
     "schema": "OpenAPI files that describe further gateways",
 }
-_BY_MARKER: Final = ("scenario", "gateway", "manners", "strict", "report_only")
+_BY_MARKER: Final = ("scenario", "gateway", "behavior", "strict", "report_only")
 _MARKER: Final = (
     f"image_api({', '.join(f'{name}=…' for name in _BY_MARKER)}): how the fixture image_api is for a test: "
     "what its session plays, the gateway of image_api.url(), and what fails the test at its end"

@@ -12,15 +12,15 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from emulator import clock, files
-from emulator.exchange import MANNERS, Manners
+from emulator.core import clock, yaml_file
+from emulator.messages import BEHAVIORS, Behavior
 
 
-class BadUse(Exception):
+class UsageError(Exception):
     """A command that cannot be carried out; its text is one line."""
 
 
-class BadSetting(BadUse):
+class BadSetting(UsageError):
     """A setting that cannot be used."""
 
 
@@ -51,11 +51,11 @@ def _day(text: str) -> str:
     return text
 
 
-def _manners(text: str) -> Manners:
-    for word in MANNERS:
+def _behavior(text: str) -> Behavior:
+    for word in BEHAVIORS:
         if text == word:
             return word
-    raise ValueError(f"expected {' or '.join(MANNERS)}")
+    raise ValueError(f"expected {' or '.join(BEHAVIORS)}")
 
 
 def _url(text: str) -> str:
@@ -108,15 +108,15 @@ class Settings:
         None, "script that sessions play unless told otherwise: a file, or a ready-made one's name", metavar="NAME|FILE"
     )
     no_reserved_values: bool = _setting(False, "take marks such as [[rate-limit]] in calls for what they are", _switch)
-    manners: Manners = _setting(  # noqa: RUF009 - Manners are but texts
-        "documented", "documented (what gateways' pages promise) or observed (what their servers do)", _manners, "WORD"
+    behavior: Behavior = _setting(  # noqa: RUF009 - Behavior are but texts
+        "documented", "documented (what gateways' pages promise) or observed (what their servers do)", _behavior, "WORD"
     )
     report_only: bool = _setting(
         False, "answer what the contract would refuse, and record the refusal as a finding", _switch
     )
     channels: tuple[str, ...] = _setting(
         (),
-        "in observed manners, a model that has a channel beside those of the page (repeatable)",
+        "in observed behavior, a model that has a channel beside those of the page (repeatable)",
         metavar="MODEL",
         many=True,
     )
@@ -191,7 +191,7 @@ def _read_one(setting: Field[Any], value: Any, where: str) -> Any:
     if isinstance(value, bool):
         value = str(value).lower()
     if not isinstance(value, str | int):
-        raise BadSetting(f"{where}: {files.describe(value)} is no single value")
+        raise BadSetting(f"{where}: {yaml_file.describe(value)} is no single value")
     try:
         return setting.metadata["read"](str(value))
     except ValueError as error:
@@ -204,7 +204,7 @@ def _from_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     """The file of settings, and what emulator.yaml, else [tool.image-api-emulator] in pyproject.toml, says in it."""
     try:
         if (path := folder / "emulator.yaml").is_file():
-            root = files.read(path).root
+            root = yaml_file.read(path).root
             table = {} if root is None else root
         elif (path := folder / "pyproject.toml").is_file():
             import tomllib
@@ -212,12 +212,12 @@ def _from_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
             table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
         else:
             return folder, {}
-    except files.BadFile as error:
+    except yaml_file.InvalidFile as error:
         raise BadSetting(str(error)) from None
     except (OSError, ValueError, AttributeError) as error:
         raise BadSetting(f"{path}: {error}") from None
     if not isinstance(table, Mapping):
-        raise BadSetting(f"{path}: the settings are {files.describe(table)}; expected a mapping")
+        raise BadSetting(f"{path}: the settings are {yaml_file.describe(table)}; expected a mapping")
     settings = {str(key).replace("-", "_"): value for key, value in table.items()}
     for key in settings:
         if key not in FIELDS:
@@ -228,4 +228,4 @@ def _from_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
 """The settings by name, in the order that --help shows them."""
 
-__all__: Sequence[str] = ("FIELDS", "BadSetting", "BadUse", "Settings", "add_flags", "load")
+__all__: Sequence[str] = ("FIELDS", "BadSetting", "Settings", "UsageError", "add_flags", "load")

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.listening import Running, start
-from emulator.server import Hall
+from emulator.server.app import App
+from emulator.server.listener import Running, start
 from emulator.settings import Settings
 
 
@@ -22,7 +22,7 @@ class Served:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
-        hall = Hall(Settings(**{"port": 0, **settings}))
+        hall = App(Settings(**{"port": 0, **settings}))
         self._running: Running = asyncio.run_coroutine_threadsafe(start(hall), self._loop).result(10)
         self.hall = hall
         self.port = self._running.port

@@ -18,15 +18,16 @@ import httpx
 import pytest
 from PIL import Image
 
-from emulator import dialect, files
-from emulator.exchange import BREACHES, KINDS
-from emulator.openapi import VENDOR_KEYS
+from emulator.core import yaml_file
+from emulator.gateway import gateway
+from emulator.gateway.errors import Words
+from emulator.gateway.openapi import VENDOR_KEYS
+from emulator.messages import KINDS, VIOLATIONS
 from emulator.settings import FIELDS
-from emulator.wording import Words
 from tests.conftest import Served
-from tests.test_house import ROWS
+from tests.paths import ROOT, TESTS
 
-README: Final = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+README: Final = (ROOT / "README.md").read_text("utf-8")
 BLOCKS: Final = re.findall(r"(?:<!-- ([a-z ]+) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
 ADDRESS: Final = "http://127.0.0.1:4010"
 
@@ -46,7 +47,7 @@ def _run(command: list[str], folder: Path, **environ: str) -> subprocess.Complet
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder such as the README's reader stands in: with the pictures, and the gateway's file of its own example."""
-    (tmp_path / "tests").symlink_to(Path(__file__).parent, target_is_directory=True)
+    (tmp_path / "tests").symlink_to(TESTS, target_is_directory=True)
     for text in _blocks("yaml"):
         (tmp_path / text.split("\n")[0].removeprefix("# ")).write_text(text)
     return tmp_path
@@ -73,7 +74,7 @@ def test_python_runs(server: Served, folder: Path, text: str) -> None:
         return
     if text.startswith("# tests/"):  # an excerpt from a file whose tests are run
         name, _, excerpt = text.removeprefix("# ").partition("\n")
-        assert excerpt in (Path(__file__).parent.parent / name).read_text("utf-8")
+        assert excerpt in (ROOT / name).read_text("utf-8")
         return
     done = _run([sys.executable, "-c", text.replace(ADDRESS, server.url)], folder)
     assert 0 == done.returncode, done.stderr
@@ -97,7 +98,7 @@ def test_node_runs(folder: Path, text: str) -> None:
 
 def test_the_containers_steps(tmp_path: Path, serve: Callable[..., Served]) -> None:
     """What the Dockerfile does can be done: the health check finds a healthy server, and says so of no other."""
-    dockerfile = (Path(__file__).parent.parent / "Dockerfile").read_text("utf-8")
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
     check = json.loads(re.search(r"HEALTHCHECK .* CMD (\[.*\])", dockerfile)[1])  # type: ignore[index]
     port = str(serve().port)
     healthy = _run([sys.executable, *(part.replace("4010", port) for part in check[1:])], tmp_path)
@@ -117,7 +118,7 @@ def test_the_picture_shown_is_the_one_that_is_made(server: Served) -> None:
     body = re.search(r"-d '(\{.*?\})'", README)
     assert body is not None
     made = httpx.get(server.generate("ezmodel", json.loads(body[1])).json()["data"][0]["url"]).content
-    shown = (Path(__file__).parent / "pictures" / "first.png").read_bytes()
+    shown = (TESTS / "pictures" / "first.png").read_bytes()
     assert _pixels(shown) == _pixels(made)
 
 
@@ -150,7 +151,7 @@ def test_every_setting_has_its_line() -> None:
 
 def test_every_refusal_has_its_line() -> None:
     """The table of refusals has every kind and breach, with the status and code that the wording gives."""
-    wording = dialect.read(files.schemas() / "ezmodel.yaml").wording
+    wording = gateway.read(yaml_file.schemas() / "ezmodel.yaml").wording
     table = README.partition("### Refusals")[2].partition("\n## ")[0]
     rows = {}
     for line in table.splitlines():
@@ -160,19 +161,12 @@ def test_every_refusal_has_its_line() -> None:
                 rows[name] = (status, code.strip("`"))
     del rows["invalid_request"]  # its line is a heading
     expected: dict[str, Words] = {name: wording.kinds[name] for name in KINDS if name != "invalid_request"}
-    expected.update({name: wording.breaches[name] for name in BREACHES})
+    expected.update({name: wording.breaches[name] for name in VIOLATIONS})
     assert {name: (str(words.status), words.code or "") for name, words in expected.items()} == rows
 
 
 def test_every_vendor_key_is_explained() -> None:
     """schemas/README.md explains each x-emulator- key there is, and no other."""
-    beside = files.schemas() / "README.md"
+    beside = yaml_file.schemas() / "README.md"
     text = beside.read_text("utf-8")
     assert set(VENDOR_KEYS) == set(re.findall(r"^\| `(x-emulator-[a-z]+)`", text, re.MULTILINE))
-
-
-def test_every_room_has_its_place() -> None:
-    """The table of rows names every room, each in its row."""
-    table = README.partition("| row | rooms |")[2].partition("\n\n")[0].splitlines()[2:]
-    named = [set(re.findall(r"`([a-z_]+)`", line)) for line in table]
-    assert [row - {"__init__", "__main__"} for row in ROWS] == named

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from emulator import dice
+from emulator.core import chance
 from emulator.faults import events, parameters
 from emulator.faults.head import Chunks, Head, Sleep
 
@@ -29,7 +29,7 @@ class SlowBody:
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _LARGEST:
             raise ValueError(f"slow_body has chunk: {parameters.shown(size)}; expected bytes, from 1 to {_LARGEST}")
         try:
-            return cls(size, dice.seconds(given.get("every", cls().every)))
+            return cls(size, chance.seconds(given.get("every", cls().every)))
         except ValueError as error:
             raise ValueError(f"slow_body has every: {error}") from None
 

@@ -18,8 +18,9 @@ from typing import Any, Final
 
 from PIL import Image
 
-from emulator import picture, recipe
-from emulator.recipe import ImageRecipe
+from emulator.core import chance
+from emulator.image import render
+from emulator.image.recipe import ImageRecipe
 
 
 def one_thread(recipes: Iterator[ImageRecipe], pictures: int) -> dict[str, float]:
@@ -29,7 +30,7 @@ def one_thread(recipes: Iterator[ImageRecipe], pictures: int) -> dict[str, float
     for _ in range(pictures):
         one = next(recipes)
         began = time.thread_time()
-        file = picture.draw(one)
+        file = render.draw(one)
         ours += time.thread_time() - began
         image = _pixels(file)
         began = time.thread_time()
@@ -59,7 +60,7 @@ def _recipes() -> Iterator[ImageRecipe]:
         yield ImageRecipe(
             gateway="ezmodel", model="dall-e-3", caption=caption, prompt_hash=f"{number:016x}", width=1024, height=1024,
             quality="standard", background="opaque", format="png", compression=None, index=0,
-            seed=recipe.seed_of("bench", number),
+            seed=chance.seed_of("bench", number),
         )  # fmt: skip
 
 
@@ -77,11 +78,11 @@ def main(rounds: int, pictures: int) -> None:
     """Print one line for each of `rounds`, each of `pictures` for each way."""
     recipes = _recipes()
     take = partial(lambda number: [next(recipes) for _ in range(number)], pictures)
-    images = [_pixels(picture.draw(one)) for one in take()]  # warms up, too
+    images = [_pixels(render.draw(one)) for one in take()]  # warms up, too
     for _ in range(rounds):
         found = {
             "alone": one_thread(recipes, pictures),
-            "pair": two_threads(picture.draw, take(), take()),
+            "pair": two_threads(render.draw, take(), take()),
             "ceiling": two_threads(_encode, images * _LONGER, images * _LONGER),
         }
         print(json.dumps(found), flush=True)

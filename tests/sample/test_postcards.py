@@ -71,5 +71,5 @@ def test_links_that_ended_are_not_kept(shop: Postcards, image_api: ImageApi) -> 
 
 def test_it_could_move(shop: Postcards, image_api: ImageApi) -> None:
     shop.make("Greetings")
-    outcomes = {fit.gateway: fit.outcome for fit in image_api.portability() if fit.manners == "documented"}
+    outcomes = {fit.gateway: fit.outcome for fit in image_api.portability() if fit.behavior == "documented"}
     assert ["openai"] == [gateway for gateway, outcome in outcomes.items() if outcome == "refused"]  # it has retired it

@@ -1,0 +1,1 @@
+"""Compares calls and gateways: portability, differences between behaviors, tables of rules."""

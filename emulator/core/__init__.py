@@ -1,0 +1,1 @@
+"""What every other package uses: time, chance, files, strict JSON, names. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Pictures: recipes, drawing, captions, editing, altering, inspecting, and the store that keeps the last ones."""

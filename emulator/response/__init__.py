@@ -1,0 +1,1 @@
+"""Builds the reply to a valid call: data, usage, revised prompts, links, streams, scripted changes."""

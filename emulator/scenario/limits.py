@@ -1,0 +1,122 @@
+"""What a session may spend: requests and pictures a minute, pictures in all, and dollars.
+
+Counted by the minutes of the session's own clock, so that the wait in a refusal is the one that is really left. Money
+is counted in whole millionths of a dollar.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Final, Protocol
+
+from emulator.findings import Finding
+from emulator.gateway import pricing
+from emulator.messages import Call, GatewayError
+
+MOST_DOLLARS: Final = 1_000_000  # that a script can grant; it keeps out what is no amount, such as .inf
+
+
+class Counter(Protocol):
+    """What counts for a session; a store keeps the counts."""
+
+    async def count(self, session: str, what: str, more: int = 1) -> int:
+        """Count `more` of `what` in `session`; how many there are now. Two who count up never get the same."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most of each that a session may have; `cost` is in dollars. None: no limit."""
+
+    requests_per_minute: int | None = None
+    images_per_minute: int | None = None
+    images: int | None = None
+    cost: float | None = None
+
+    @cached_property
+    def any(self) -> bool:
+        """Whether anything is limited."""
+        return any(getattr(self, one.name) is not None for one in fields(self))
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a call was charged in advance, in millionths of a dollar, and what there is to say about it."""
+
+    amount: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+FREE: Final = Charge()
+
+
+async def spend(limits: Limits, call: Call, counter: Counter, session: str, now: float) -> Charge:
+    """Count `call` against `limits`; raises GatewayError (rate_limit, quota or billing) where it is one too many.
+
+    A call that is refused here spends a request, as in life, and neither pictures nor money.
+    """
+    charge = FREE if limits.cost is None else _charge(call)
+    counted: list[tuple[str, int]] = []
+    for what, amount, limit, problem in _ceilings(limits, call, charge, now):
+        if await counter.count(session, what, amount) > limit:
+            for earlier, spent in (*counted, (what, amount)):
+                await counter.count(session, earlier, -spent)
+            raise problem
+        if not what.startswith(_REQUESTS):
+            counted.append((what, amount))
+    return charge
+
+
+async def settle(charge: Charge, call: Call, made: int, counter: Counter, session: str) -> None:
+    """Give back what was charged for those of the pictures of `call` that were not made."""
+    back = charge.amount * (call.count - made) // call.count if call.count else 0
+    if back:
+        await counter.count(session, _COST, -back)
+
+
+def _charge(call: Call) -> Charge:
+    """What all that `call` asks for costs; a price that nobody knows is a finding."""
+    dollars = pricing.cost(call, call.count) if call.count else 0.0
+    if dollars is None:
+        return Charge(0, (Finding("cost_unknown", f"nobody knows what {call.model or 'this model'!r} costs", "model"),))
+    return Charge(_millionths(dollars))
+
+
+def _ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterator[tuple[str, int, int, GatewayError]]:
+    """Under which name what is counted, how much of it, up to which limit, and the Problem above it."""
+    minute, passed = divmod(now, 60)
+    wait = 60 - passed
+    model = {"model": call.model or ""}
+    for what, most, amount in (
+        (_REQUESTS, limits.requests_per_minute, 1),
+        (_IMAGES, limits.images_per_minute, call.count),
+    ):
+        if most is not None:
+            seconds = math.ceil(wait)
+            facts = {**model, "limit": str(most), "wait": f"{seconds}s"}
+            headers = (("retry-after", str(seconds)), ("retry-after-ms", str(math.ceil(wait * 1000))))
+            problem = GatewayError("rate_limit", facts=facts, rule=f"limits: {what}_per_minute {most}", headers=headers)
+            yield f"{what} of minute {int(minute)}", amount, most, problem
+    if limits.images is not None:
+        yield (
+            _IMAGES,
+            call.count,
+            limits.images,
+            GatewayError("quota", facts=model, rule=f"limits: images {limits.images}"),
+        )
+    if limits.cost is not None:
+        problem = GatewayError("billing", facts=model, rule=f"limits: cost {limits.cost}")
+        yield _COST, charge.amount, _millionths(limits.cost), problem
+
+
+def _millionths(dollars: float) -> int:
+    return round(dollars * 1_000_000)
+
+
+_REQUESTS: Final = "requests"
+_IMAGES: Final = "images"
+_COST: Final = "cost"
+"""Names under which is counted, those of a minute with the minute behind them."""

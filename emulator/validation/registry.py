@@ -1,0 +1,136 @@
+"""Which gateway, and which of its operations, an address means.
+
+Three ways lead to a gateway: its name as the first part of the path, its real host name, or being the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from emulator.core import yaml_file
+from emulator.gateway import gateway as dialect
+from emulator.gateway.errors import ErrorCatalogs
+from emulator.gateway.gateway import Gateway
+from emulator.gateway.operation import EDIT_LIMIT, GENERATE_LIMIT, Operation
+from emulator.messages import Behavior, GatewayError
+from emulator.validation.validator import RequestValidator
+
+Others = Callable[[str, Behavior], RequestValidator | None]
+
+_EDITS: Final = "/images/edits"
+RESERVED: Final = ("_emulator", "pictures", "s")
+"""Names that no gateway can have: the emulator's own first parts of a path."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a call goes: `path` is the gateway's own, `operations` what can be done there, by method.
+
+    `variables` are the values of those that the path has, such as a model's name.
+    """
+
+    contract: RequestValidator
+    path: str
+    operations: Mapping[str, Operation]
+    variables: Mapping[str, str]
+
+    @property
+    def dialect(self) -> Gateway:
+        """The gateway's behavior."""
+        return self.contract.dialect
+
+    def limit(self, method: str) -> int:
+        """How many bytes of body are read before somebody says how many may come.
+
+        Who does not know edits may know them in other behavior, and those are chosen by what has to be read first.
+        """
+        if method in self.operations:
+            return self.operations[method].limit
+        return EDIT_LIMIT if self.path.rstrip("/").endswith(_EDITS) else GENERATE_LIMIT
+
+    def operation(self, method: str) -> Operation:
+        """The operation that `method` means; raises GatewayError where there is none."""
+        if method in self.operations:
+            return self.operations[method]
+        facts = {"method": method[:20], "path": self.path[:500]}
+        if not self.operations:
+            raise GatewayError("not_found", facts=facts, rule="paths", source="documented")
+        allowed = ", ".join((*self.operations, "OPTIONS"))
+        headers = (("Allow", allowed),)
+        raise GatewayError("wrong_method", facts=facts, rule=f"paths: {allowed}", source="documented", headers=headers)
+
+
+class GatewayRegistry:
+    """All gateways of one server."""
+
+    def __init__(self, contracts: Iterable[RequestValidator], default: str, others: Others) -> None:
+        """`default` names the gateway that answers where neither path nor host say which; raises InvalidFile.
+
+        `others` makes the contract of a gateway in other behavior than the documented ones, None where it has none.
+        """
+        self._others = others
+        self._in_behavior: dict[tuple[str, Behavior], RequestValidator] = {}
+        self.contracts = {contract.dialect.name: contract for contract in contracts}
+        if default not in self.contracts:
+            raise yaml_file.InvalidFile(f"--gateway {default!r} is unknown; known are {', '.join(self.contracts)}")
+        self.default = self.contracts[default]
+        self._by_host = {host: contract for contract in self.contracts.values() for host in contract.dialect.hosts}
+
+    def find(self, host: str, path: str) -> Route:
+        """Where a call to `path` at `host` goes."""
+        _, first, *rest = path.split("/", 2)
+        contract = self.contracts.get(first)
+        if contract is not None:
+            return _destination(contract, "/" + "".join(rest))
+        contract = self._by_host.get(host.partition(":")[0].lower())
+        if contract is not None:
+            return _destination(contract, path)
+        base = self.default.dialect.base
+        if base != "/v1" and path.startswith("/v1/"):
+            path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
+        return _destination(self.default, path)
+
+    def contract(self, name: str, behavior: Behavior) -> RequestValidator:
+        """The contract of the gateway `name` in `behavior`; a gateway that has no other behavior keeps the documented.
+
+        Raises InvalidFile where a file of our own is at fault, which the tests rule out.
+        """
+        if behavior == "documented":
+            return self.contracts[name]
+        known = self._in_behavior.get((name, behavior))
+        if known is None:  # read with the first call that wants it
+            known = self._in_behavior[name, behavior] = self._others(name, behavior) or self.contracts[name]
+        return known
+
+    def in_behavior(self, destination: Route, behavior: Behavior) -> Route:
+        """The same place of the gateway in `behavior`."""
+        if behavior == destination.dialect.behavior:
+            return destination
+        return _destination(self.contract(destination.dialect.name, behavior), destination.path)
+
+
+def other(name: str, behavior: Behavior, wordings: ErrorCatalogs | None = None) -> Gateway | None:
+    """The gateway `name` in `behavior` , None where it has no such behavior; raises InvalidFile."""
+    path = yaml_file.schemas() / behavior / f"{name}.yaml"
+    return dialect.read(path, wordings, behavior) if path.is_file() else None
+
+
+def read(extra: Iterable[str]) -> list[Gateway]:
+    """The gateways that ship, and those that the files `extra` describe; raises InvalidFile."""
+    found: dict[str, Gateway] = {}
+    wordings = ErrorCatalogs()
+    shipped = sorted(path for path in yaml_file.schemas().glob("*.yaml"))
+    for path in (*shipped, *map(Path, extra)):
+        gateway = dialect.read(path, wordings)
+        if gateway.name in RESERVED or gateway.name in found:
+            why = f"is taken by {found[gateway.name].document.source.path}" if gateway.name in found else "is reserved"
+            raise yaml_file.InvalidFile(f"{path}: the gateway's name {gateway.name!r} (the file's stem) {why}")
+        found[gateway.name] = gateway
+    return list(found.values())
+
+
+def _destination(contract: RequestValidator, path: str) -> Route:
+    return Route(contract, path, *contract.dialect.at(path))

@@ -1,0 +1,132 @@
+"""The command line, subcommand by subcommand; the running server is in test_process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from emulator.cli.main import main
+from emulator.core import yaml_file
+from emulator.findings import FINDINGS
+from tests.conftest import Served
+from tests.paths import TESTS
+
+
+def _main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help is the reference."""
+    code, out, _ = _main(capsys, "--help")
+    assert 0 == code
+    for command in (
+        "serve", "gateways", "rules", "scenarios", "check", "explain", "portability", "render", "inspect",
+    ):  # fmt: skip
+        assert f"\n    {command}" in out
+
+
+def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """One row for each file in schemas/, with its base path and models."""
+    code, out, _ = _main(capsys, "gateways")
+    rows = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert (0, {path.stem for path in yaml_file.schemas().glob("*.yaml")}) == (code, set(rows))
+    assert "/geekai/api/v1" in rows["geekai"]
+    assert "cogview-3-flash" in rows["geekai"]
+
+
+@pytest.mark.parametrize("gateway", sorted(path.stem for path in yaml_file.schemas().glob("*.yaml")))
+def test_every_rule_has_a_source(capsys: pytest.CaptureFixture[str], gateway: str) -> None:
+    """No row of a gateway that ships is unmarked."""
+    code, out, _ = _main(capsys, "rules", gateway)
+    sources = {line.split()[-1] for line in out.splitlines()[1:]}
+    assert (0, set()) == (code, sources - {"assumed", "documented", "observed"})
+
+
+def test_render_draws_what_a_server_draws(
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """The same request and seed: the same bytes, without a server."""
+    target = tmp_path / "picture.png"
+    flags = ["--gateway", "aiai", "--model", "dall-e-2", "--size", "256x256", "--n", "2", "--index", "1", "--seed", "5"]
+    code, out, err = _main(capsys, "render", "A cat", *flags, "-o", str(target))
+    assert (0, "") == (code, err)
+    assert "256x256 png, seed 5, recipe " in out
+    body = {"prompt": "A cat", "model": "dall-e-2", "size": "256x256", "n": 2}
+    served = serve(seed=5).generate("aiai", body)
+    assert target.read_bytes() == httpx.get(served.json()["data"][1]["url"]).content
+    code, out, _ = _main(capsys, "inspect", str(target))
+    found = json.loads(out)
+    assert (0, 256, "aiai", 1) == (code, found["width"], found["label"]["gateway"], found["label"]["index"])
+
+
+def test_inspect_what_is_no_picture(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Each file has its line; one that is no picture makes the exit code 1."""
+    path = tmp_path / "text.png"
+    path.write_text("hello")
+    code, out, err = _main(capsys, "inspect", str(path))
+    assert (1, "") == (code, err)
+    assert "not a PNG" in json.loads(out)["error"]
+
+
+@pytest.mark.parametrize("code", FINDINGS)
+def test_every_finding_is_explained(capsys: pytest.CaptureFixture[str], code: str) -> None:
+    """`explain` has a text for each code there is."""
+    exit_code, out, _ = _main(capsys, "explain", code)
+    assert (0, True) == (exit_code, len(out) > 60)
+
+
+def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A good file has one line and exit code 0; a flawed one its findings, with codes, and 1; --json says the same."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("rules:\n  - answers: {refuse: rate_limit}\n")
+    bad.write_text("rules:\n  - answers:\n      - refuse: boredom\n")
+    odd = TESTS / "data" / "odd-gateway.yaml"
+    assert (0, f"{good}: good\n") == _main(capsys, "check", str(good))[:2]
+    code, out, _ = _main(capsys, "check", str(good), str(bad), str(odd))
+    assert 1 == code
+    assert f"{bad}: unusable_file: {bad}:3: refuse is 'boredom'; expected one of missing_key" in out
+    assert "unknown_security_type" in out
+    code, out, _ = _main(capsys, "check", "--json", str(bad))
+    assert (1, ["unusable_file"]) == (code, [one["code"] for one in json.loads(out)["findings"]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["rules", "nobody"], "unknown gateway 'nobody'; known are aiai, ezmodel"),
+        (["rules", "aiai", "--schema", "absent.yaml"], "absent.yaml: No such file"),
+        (["render", "x", "--gateway", "nobody"], "unknown gateway 'nobody'"),
+        (["render", "x", "--gateway", "ezmodel", "--size", "1x1"], "ezmodel refuses that: Invalid value: '1x1'"),
+        (["render", "x"], "openai refuses that: Missing required parameter: 'model'."),
+        (["render", "x", "--model", "dall-e-3"], "openai refuses that: The model 'dall-e-3' does not exist."),
+        (["render", "x", "--gateway", "ezmodel", "--index", "1"], "--index 1: the request makes 1 picture(s)"),
+        (["render", "x", "--seed", "many"], "--seed: 'many': expected a whole number"),
+        (["render", "x", "--gateway", "ezmodel", "-o", "/nonexistent/x.png"], "--output '/nonexistent/x.png': No such"),
+        (["explain", "boredom"], "unknown code 'boredom'; known are unknown_parameter"),
+        (["inspect", "absent.png"], "absent.png: No such file"),
+    ],
+)
+def test_errors_of_use_are_one_line(
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    complaint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Exit code 2, one line on stderr that quotes what was wrong, nothing on stdout."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = _main(capsys, *arguments)
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert err.startswith("image-api-emulator: ")
+    assert complaint in err

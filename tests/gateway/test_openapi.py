@@ -1,0 +1,229 @@
+"""Any OpenAPI file about images is served: plain, old or odd; what would go unchecked stops the start."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from emulator.core import yaml_file
+from emulator.gateway import gateway as dialect
+from emulator.validation.validator import RequestValidator
+from tests.conftest import Served
+from tests.paths import TESTS
+
+ITSELF: Final = "#/paths/~1images~1generations/post/requestBody/content/application~1json/schema"
+ODD: Final = TESTS / "data" / "odd-gateway.yaml"
+
+
+def _plain(**changes: Any) -> dict[str, Any]:
+    """A small valid document; `changes` replace parts of its request schema."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "required": ["prompt"],
+        "properties": {"prompt": {"type": "string"}, "size": {"enum": ["512x512"]}},
+        **changes,
+    }
+    media = {"application/json": {"schema": schema}}
+    post = {"requestBody": {"content": media}, "responses": {"200": {"description": "ok"}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Plain", "version": "1"},
+        "servers": [{"url": "https://plain.test/api/v2"}],
+        "paths": {"/images/generations": {"post": post}},
+    }
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[Any], Path]:
+    """Writes a document into a file named plain.yaml."""
+
+    def write(document: Any) -> Path:
+        path = tmp_path / "plain.yaml"
+        path.write_text(document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False))
+        return path
+
+    return write
+
+
+def test_an_odd_file_is_served_and_each_defect_is_a_finding(serve: Callable[..., Served]) -> None:
+    """The defects of exported pages do not stop it: they are findings, and every rule that it has is live."""
+    served = serve(schema=(str(ODD),), gateway="odd-gateway")
+    gateway = served.hall.directory.contracts["odd-gateway"].dialect
+    assert [
+        "empty_title", "keyword_of_another_version", "no_servers", "operation_left_out", "unknown_security_scheme",
+        "unknown_security_type",
+    ] == sorted(finding.code for finding in gateway.findings)  # fmt: skip
+    assert "/v1" == gateway.base
+    good = served.generate("odd-gateway", {"prompt": "x", "size": "1792x1024", "user": None, "strength": 1})
+    assert 200 == good.status_code, good.text
+    for breach, param in (
+        ({"n": 11}, "n"), ({"size": "1x1"}, "size"), ({"strength": 0}, "strength"), ({"user": 5}, "user"),
+        ({"prompt": None}, "prompt"), ({"n": 1.0}, "n"), ({"n": True}, "n"),
+    ):  # fmt: skip
+        refused = served.generate("odd-gateway", {"prompt": "x", **breach})
+        assert (400, param) == (refused.status_code, refused.json()["error"]["param"])
+
+
+def test_a_plain_file_takes_an_openai_compatible_apis_defaults(
+    serve: Callable[..., Served], written: Callable[[Any], Path]
+) -> None:
+    """Bearer key, url replies, at most ten pictures, unknown parameters with a finding, OpenAI's envelope."""
+    served = serve(schema=(str(written(_plain())),))
+    assert f"{served.url}/plain/api/v2" == served.base("plain")
+    reply = served.generate("plain", {"prompt": "x", "n": 2, "extra": 1})
+    assert ["url"] == [key for item in reply.json()["data"][:1] for key in item]
+    assert "unknown_parameter" == reply.headers["x-emulator-finding"]
+    assert "integer_above_max_value" == served.generate("plain", {"prompt": "x", "n": 11}).json()["error"]["code"]
+    assert "invalid_type" == served.generate("plain", {"prompt": "x", "n": "2"}).json()["error"]["code"]
+    assert 401 == served.generate("plain", {"prompt": "x"}, authorization="Basic abc").status_code
+    by_host = served.generate("plain", {"prompt": "x"}, host="plain.test")
+    assert by_host.status_code == 200
+
+
+def test_a_null_that_is_allowed_counts_as_not_given(
+    serve: Callable[..., Served], written: Callable[[Any], Path]
+) -> None:
+    """The default takes its place; who sends something else is not told of null, and elsewhere null is a value."""
+    few = {"type": ["integer", "null"], "minimum": 1, "default": 2}
+    size = {"type": ["string", "null"], "enum": ["512x512", "256x256", None], "default": "256x256"}
+    properties = {"prompt": {"type": "string"}, "n": few, "size": size, "user": {"type": "string"}}
+    served = serve(schema=(str(written(_plain(properties=properties))),))
+    assert 2 == len(served.generate("plain", {"prompt": "x", "n": None, "size": None}).json()["data"])
+    call = served.calls()[-1]
+    assert ({"prompt": "x", "n": None, "size": None}, "256x256") == (call["given"], call["params"]["size"])
+    told = [
+        served.generate("plain", {"prompt": "x", **change}).json()["error"]["message"]
+        for change in ({"n": "2"}, {"size": "1x1"}, {"size": 1}, {"user": None})
+    ]
+    assert [
+        "Invalid type for 'n': expected an integer, but got a string instead.",
+        "Invalid value: '1x1'. Supported values are: '512x512' and '256x256'.",
+        "Invalid type for 'size': expected one of '512x512' or '256x256', but got an integer instead.",
+        "Invalid type for 'user': expected a string, but got null instead.",
+    ] == told
+
+
+def test_a_reply_in_a_layout_of_its_own(serve: Callable[..., Served], written: Callable[[Any], Path]) -> None:
+    """Fields in the order that the file gives, indented, with a line's end, beside headers for known callers."""
+    document = _plain(
+        **{
+            "x-emulator-reply": {
+                "fields": ["size", "data", "created"], "data_fields": ["revised_prompt", "url"], "newline": True,
+                "revised_prompt": "echoed",
+            }
+        }
+    )  # fmt: skip
+    marks = {"account": {"X-Account": "me"}, "duration": "X-Took"}
+    document["x-emulator-gateway"] = {"spelling": {"indent": 4}, "request_id": marks}
+    served = serve(schema=(str(written(document)),), clock="frozen:2026-01-01")
+    reply = served.generate("plain", {"prompt": "x", "size": "512x512"}, **{"X-Emulator": "latency=1500ms"})
+    body = reply.json()
+    assert (["size", "data", "created"], "512x512") == (list(body), body["size"])
+    assert ["revised_prompt", "url"] == list(body["data"][0])
+    assert json.dumps(body, indent=4) + "\n" == reply.text
+    assert ("me", "1500") == (reply.headers["x-account"], reply.headers["x-took"])
+    stranger = served.generate("plain", {"prompt": "x"}, key="sk-invalid")
+    assert (401, "0") == (stranger.status_code, stranger.headers["x-took"])
+    assert "x-account" not in stranger.headers
+
+
+def test_security_schemes_say_where_the_key_stands(
+    serve: Callable[..., Served], written: Callable[[Any], Path]
+) -> None:
+    """A key in a header of its own is found there; a file that needs none asks for none."""
+    document = _plain()
+    document["components"] = {"securitySchemes": {"own": {"type": "apiKey", "in": "header", "name": "X-Pic-Key"}}}
+    document["security"] = [{"own": []}]
+    served = serve(schema=(str(written(document)),))
+    assert 401 == served.generate("plain", {"prompt": "x"}).status_code
+    assert 200 == served.generate("plain", {"prompt": "x"}, **{"x-pic-key": "abc"}).status_code
+    assert "***" == served.calls("latest")[-1]["headers"]["x-pic-key"]
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ("a: [1", "plain.yaml:1: "),
+        ("just text", "plain.yaml:1: 'just text' is no OpenAPI document"),
+        ({"swagger": "2.0"}, "version '2.0' is not supported"),
+        ({"openapi": "3.1.0", "info": {}, "paths": {}}, "no operation about images"),
+        (_plain(type="objekt"), "a schema does not compile"),
+        (_plain(properties={"prompt": {"type": "string", "pattern": "("}}), "does not compile"),
+        (_plain(properties={"prompt": {"minLength": "one"}}), "does not compile"),
+        (_plain(properties={"prompt": {"$ref": "#/components/schemas/Prompt"}}), "leads nowhere"),
+        (_plain(properties={"prompt": {"$ref": "other.yaml#/Prompt"}}), "leads outside the file"),
+        (_plain(**{"$ref": ITSELF}), "leads back"),
+        (_plain(required=[], properties={}), "no live rule"),
+        (_plain(properties={"prompt": {"x-emulator-sauce": "documented"}}), "unknown key 'x-emulator-sauce'"),
+        (_plain(**{"x-emulator-reply": {"fields": ["created"], "speed": 1}}), "unknown key 'speed'"),
+        (_plain(**{"x-emulator-reply": {"revised_prompt": "maybe"}}), "expected none, echoed, rewritten"),
+        (_plain(**{"x-emulator-reply": {"usage": "gold"}}), "usage 'gold' is no table"),
+        ({**_plain(), "x-emulator-gateway": {"wording": {"$ref": "../../etc/passwd"}}}, "own folder"),
+        ({**_plain(), "x-emulator-gateway": {"wording": {"$ref": "absent.yaml"}}}, "absent.yaml: No such file"),
+        ({**_plain(), "x-emulator-gateway": {"words": 1}}, "unknown key 'words'"),
+        ({**_plain(), "x-emulator-gateway": {"spelling": {"indent": "2"}}}, "indent is '2'; expected a int"),
+        ({**_plain(), "x-emulator-gateway": {"request_id": {"durations": "x"}}}, "unknown key 'durations'"),
+        (_plain(**{"x-emulator-reply": {"fields": ["data", "colour"]}}), "fields names colour; known are created"),
+        (_plain(**{"x-emulator-reply": {"fields": ["data", "usage"]}}), "names usage; known are"),
+        (_plain(**{"x-emulator-reply": {"data_fields": ["uri"]}}), "data_fields names uri; known are b64_json"),
+        (_plain(properties={"size": {"x-emulator-size": {"step": 16}}}), "x-emulator-size is {'step': 16}; expected"),
+    ],
+)  # fmt: skip
+def test_what_would_go_unchecked_stops_the_start(written: Callable[[Any], Path], document: Any, complaint: str) -> None:
+    """One line that names the file and what is wrong; nothing is half started."""
+    with pytest.raises(yaml_file.InvalidFile) as caught:
+        sum(RequestValidator(dialect.read(written(document))).examine())
+    assert complaint in str(caught.value)
+    assert "plain.yaml" in str(caught.value) or "absent.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_complaints_name_the_line(written: Callable[[Any], Path]) -> None:
+    """The line is that of the very key."""
+    path = written("openapi: 3.1.0\ninfo: {title: x}\nx-emulator-gateway:\n  hosts: []\n  colour: red\npaths: {}\n")
+    with pytest.raises(yaml_file.InvalidFile, match=r"plain\.yaml:5: unknown key 'colour' in x-emulator-gateway"):
+        dialect.read(path)
+
+
+def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
+    """A gateway whose wording lacks one kind, or names a fact that does not exist, does not start."""
+    words = yaml.safe_load((yaml_file.schemas() / "wordings/openai.yaml").read_text())
+    document = {**_plain(), "x-emulator-gateway": {"wording": {"$ref": "words.yaml"}}}
+    (tmp_path / "plain.yaml").write_text(yaml.safe_dump(document))
+    for change, complaint in (
+        ({"kinds": {k: v for k, v in words["kinds"].items() if k != "too_large"}}, "no words for 'too_large'"),
+        ({"breaches": {**words["breaches"], "enum": {"message": "{colour}"}}}, "the message names {colour}"),
+        ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "has the status '400'"),
+        ({"breaches": {**words["breaches"], "tiredness": {}}}, "unknown key 'tiredness'"),
+    ):
+        (tmp_path / "words.yaml").write_text(yaml.safe_dump({**words, **change}))
+        with pytest.raises(yaml_file.InvalidFile, match=complaint):
+            dialect.read(tmp_path / "plain.yaml")
+
+
+def test_discriminators_without_a_mapping_and_templated_servers(written: Callable[[Any], Path]) -> None:
+    """The schemas' own names are the models then; a server's variables take their defaults."""
+    document = _plain()
+    ref = {"$ref": "#/components/schemas/tiny"}
+    document["components"] = {
+        "schemas": {
+            "tiny": document["paths"]["/images/generations"]["post"]["requestBody"]["content"]["application/json"][
+                "schema"
+            ]
+        }
+    }
+    media = document["paths"]["/images/generations"]["post"]["requestBody"]["content"]["application/json"]
+    media["schema"] = {"oneOf": [ref], "discriminator": {"propertyName": "model"}}
+    document["servers"] = [
+        {"url": "https://{zone}.plain.test/{v}", "variables": {"zone": {"default": "eu"}, "v": {"default": "v3"}}}
+    ]
+    gateway = dialect.read(written(document))
+    models = next(gateway.generating()).models
+    assert models is not None
+    assert ({"tiny"}, None) == (set(models.listed), models.otherwise)
+    assert ("/v3", {"eu.plain.test"}) == (gateway.base, set(gateway.hosts))

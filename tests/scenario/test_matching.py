@@ -1,0 +1,167 @@
+"""What a rule expects of a call, and how a call is said to differ: no difference is a match."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from emulator.scenario import matching
+
+CALL: Final[dict[str, Any]] = {
+    "operation": "generate", "model": "dall-e-3", "prompt": "A cat by a lake", "n": 2, "quality": None, "seed": 1.0,
+    "stream": False, "tags": ["red", 3], "options": {"size": {"width": 640}, "a.b": "deep"}, "x.y": "dotted",
+    "headers": {"x-team": "blue"},
+}  # fmt: skip
+
+MATCHES: Final = [
+    # equal
+    ({}, None),
+    ({"model": "dall-e-3"}, None),
+    ({"model": "dall-e-2"}, 'model: expected "dall-e-2", came "dall-e-3"'),
+    ({"n": 2, "model": "dall-e-3"}, None),
+    ({"n": 2.0}, "n: expected 2.0, came 2"),
+    ({"n": "2"}, 'n: expected "2", came 2'),
+    ({"seed": 1.0}, None),
+    ({"seed": 1}, "seed: expected 1, came 1.0"),
+    ({"seed": True}, "seed: expected true, came 1.0"),
+    ({"stream": False}, None),
+    ({"stream": 0}, "stream: expected 0, came false"),
+    ({"quality": None}, None),
+    ({"user": None}, "user: expected null, came nothing"),
+    ({"quality": "hd"}, 'quality: expected "hd", came null'),
+    # any of
+    ({"n": [1, 2]}, None),
+    ({"n": [3, {"at_least": 9}]}, "n: expected any of 3, at least 9, came 2"),
+    ({"user": ["x", {"absent": True}]}, None),
+    # contains
+    ({"prompt": {"contains": "cat"}}, None),
+    ({"prompt": {"contains": "Cat"}}, 'prompt: expected something that contains "Cat", came "A cat by a lake"'),
+    ({"tags": {"contains": 3}}, None),
+    ({"tags": {"contains": "re"}}, 'tags: expected something that contains "re", came ["red", 3]'),
+    ({"n": {"contains": 2}}, "n: expected something that contains 2, came 2"),
+    # matches
+    ({"prompt": {"matches": "^A c.t"}}, None),
+    ({"prompt": {"matches": "(?i)LAKE$"}}, None),
+    ({"prompt": {"matches": "^cat"}}, 'prompt: expected a text that matches "^cat", came "A cat by a lake"'),
+    ({"n": {"matches": "2"}}, 'n: expected a text that matches "2", came 2'),
+    # bounds
+    ({"n": {"at_least": 2, "at_most": 2}}, None),
+    ({"n": {"at_least": 2.5}}, "n: expected at least 2.5, came 2"),
+    ({"n": {"at_least": 3, "at_most": 1}}, "n: expected at least 3 and at most 1, came 2"),
+    ({"seed": {"at_most": 1}}, None),
+    ({"stream": {"at_least": 0}}, "stream: expected at least 0, came false"),
+    ({"prompt": {"at_least": 0}}, 'prompt: expected at least 0, came "A cat by a lake"'),
+    ({"user": {"at_most": 9}}, "user: expected at most 9, came nothing"),
+    # not
+    ({"model": {"not": "dall-e-2"}}, None),
+    ({"model": {"not": ["dall-e-2", "dall-e-3"]}}, 'model: expected anything else, came "dall-e-3"'),
+    ({"prompt": {"contains": "cat", "not": {"contains": "dog"}}}, None),
+    ({"prompt": {"not": {"contains": "lake"}}}, 'prompt: expected anything else, came "A cat by a lake"'),
+    ({"user": {"not": "x"}}, None),
+    # absent
+    ({"user": {"absent": True}}, None),
+    ({"user": {"absent": False}}, "user: expected anything, came nothing"),
+    ({"quality": {"absent": False}}, None),
+    ({"quality": {"absent": True}}, "quality: expected nothing, came null"),
+    # schema
+    ({"prompt": {"schema": {"type": "string", "maxLength": 15}}}, None),
+    (
+        {"prompt": {"schema": {"type": "string", "maxLength": 14}}},
+        'prompt: expected a value that keeps maxLength: 14, came "A cat by a lake"',
+    ),
+    ({"n": {"schema": {"type": "integer"}}}, None),
+    ({"seed": {"schema": {"type": "integer"}}}, 'seed: expected a value that keeps type: "integer", came 1.0'),
+    ({"seed": {"schema": {"type": "number"}}}, None),
+    ({"stream": {"schema": {"type": "number"}}}, 'stream: expected a value that keeps type: "number", came false'),
+    ({"quality": {"schema": {"type": "null"}}}, None),
+    ({"user": {"schema": {}}}, "user: expected a value that keeps its schema, came nothing"),
+    ({"user": [{"schema": {"type": "string"}}, {"absent": True}]}, None),
+    (
+        {
+            "tags": {
+                "schema": {
+                    "prefixItems": [{"const": "red"}, {"$ref": "#/$defs/n"}],
+                    "$defs": {"n": {"type": "integer"}},
+                }
+            }
+        },
+        None,
+    ),
+    (
+        {"tags": {"schema": {"items": {"type": "string", "maxLength": 2}, "maxItems": 1}}},
+        'tags: expected a value that keeps maxItems: 1 and maxLength: 2 at [0] and type: "string" at [1], '
+        'came ["red", 3]',
+    ),
+    (
+        {
+            "options.size": {
+                "schema": {"required": ["height"], "properties": {"width": {"multipleOf": 64, "maximum": 512}}}
+            }
+        },
+        'options.size: expected a value that keeps required: ["height"] and maximum: 512 at width, came {"width": 640}',
+    ),
+    ({"headers": {"X-Team": {"schema": {"enum": ["blue", "red"]}}}}, None),
+    (
+        {"prompt": {"schema": {"type": "string"}, "contains": "dog"}},
+        'prompt: expected something that contains "dog", came "A cat by a lake"',
+    ),
+    # inside of others
+    ({"options.size.width": 640}, None),
+    ({"options": {"size": {"width": {"at_least": 641}}}}, "options.size.width: expected at least 641, came 640"),
+    ({"options": {"a.b": "deep"}}, None),
+    ({"options": {"size": {"height": 1}}}, "options.size.height: expected 1, came nothing"),
+    ({"x.y": "dotted"}, None),
+    ({"n.m": 1}, "n.m: expected 1, came nothing"),
+    # headers
+    ({"headers": {"X-Team": "blue"}}, None),
+    (
+        {"headers": {"X-TEAM": {"contains": "red"}}},
+        'headers.x-team: expected something that contains "red", came "blue"',
+    ),
+    ({"headers": {"not": "x"}}, 'headers.not: expected "x", came nothing'),
+]
+
+
+@pytest.mark.parametrize(("when", "difference"), MATCHES)
+def test_how_a_call_differs(when: Any, difference: str | None) -> None:
+    """A condition is met, or the difference says field, what was expected and what came."""
+    assert ([] if difference is None else [difference]) == [
+        str(one) for one in matching.read(when).differences(CALL)
+    ]  # fmt: skip
+
+
+def test_every_difference_is_told() -> None:
+    """All conditions are judged, in their order, and a long value is cut."""
+    told = matching.read({"n": 1, "model": "dall-e-3", "prompt": "x", "z": {"absent": False}}).differences(
+        {**CALL, "prompt": "é" * 200}
+    )
+    assert ["n", "prompt", "z"] == [one.field for one in told]
+    assert '"' + "é" * 96 + "..." == told[1].came
+
+
+@pytest.mark.parametrize("value", [None, "cat", [], 3])
+def test_no_mapping(value: Any) -> None:
+    """What stands behind `when` is a mapping of fields."""
+    with pytest.raises(ValueError, match="expected a mapping of fields"):
+        matching.read(value)
+
+
+def test_a_schema_meets_a_value_that_is_too_deep() -> None:
+    """One that refers to itself follows the value as deep as it is; where Python gives up, that is a difference."""
+    when = matching.read({"a": {"schema": {"properties": {"a": {"$ref": "#"}}}}})
+    value: dict[str, Any] = {}
+    for _ in range(20):
+        value = {"a": value}
+    assert [] == when.differences(value)
+    for _ in range(5000):
+        value = {"a": value}
+    (told,) = (matcher.misses(value) for _, matcher in when.conditions)
+    assert "a value that is less deep" == told
+
+
+def test_equal_conditions_are_equal() -> None:
+    """Two readings of the same are the same, which is how an unreachable rule is found."""
+    when = {"prompt": {"matches": "a+", "not": ["b"]}, "n": [1, {"at_least": 3}]}
+    assert matching.read(when) == matching.read(when)
+    assert matching.read(when) != matching.read({**when, "n": 1})

@@ -1,0 +1,149 @@
+"""Reserved values: four doors, one table, no script."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from emulator.core.names import digest
+from emulator.scenario import triggers
+from tests.conftest import Served
+from tests.test_readme import README
+
+BODY = {"prompt": "A cat", "model": "dall-e-3"}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "headers", "door", "value"),
+    [
+        ({}, "sk-plain", {"x-emulator": "refuse=rate_limit"}, "header", "refuse=rate_limit"),
+        ({"prompt": "A cat [[rate-limit]]"}, "sk-plain", {}, "prompt", "rate-limit"),
+        ({"model": "dall-e-3:rate_limit"}, "sk-plain", {}, "model", "rate_limit"),
+        ({}, "sk-emulator.rate-limit", {}, "key", "rate-limit"),
+    ],
+)
+def test_every_door(
+    server: Served, change: dict[str, Any], key: str, headers: dict[str, str], door: str, value: str
+) -> None:
+    """Each door refuses alike; the contract and the journal see the call without its mark, and the journal the door."""
+    reply = server.generate("ezmodel", {**BODY, **change}, key=key, **headers)
+    assert (429, "rate_limit_exceeded") == (reply.status_code, reply.json()["error"]["code"])
+    call = server.calls()[-1]
+    assert {"door": door, "value": value} == call["reserved"]
+    assert BODY == call["given"]
+
+
+def test_the_order_of_doors(server: Served) -> None:
+    """Header beats prompt, prompt beats model, model beats key."""
+    body = {"prompt": "A cat [[quota]]", "model": "dall-e-3:overloaded"}
+    key = "sk-emulator.server-error"
+    asked = [
+        server.generate("ezmodel", body, key=key, **{"x-emulator": "refuse=moderation"}),
+        server.generate("ezmodel", body, key=key),
+        server.generate("ezmodel", {**body, "prompt": "A cat"}, key=key),
+        server.generate("ezmodel", BODY, key=key),
+    ]
+    assert [400, 429, 503, 500] == [reply.status_code for reply in asked]
+
+
+def test_a_reserved_key_names_its_session_and_is_always_good(serve: Callable[..., Served], tmp_path: Any) -> None:
+    """The rest of the key is the session's name; --keys need not list it."""
+    (tmp_path / "keys").write_text("sk-good\n")
+    served = serve(keys=str(tmp_path / "keys"))
+    assert 503 == served.generate("ezmodel", BODY, key="sk-emulator.overloaded.case-7").status_code
+    assert 1 == len(served.calls("case-7"))
+
+
+def test_a_breach_of_the_contract_comes_first(server: Served) -> None:
+    """A mark hides nothing: what is wrong with the call is said first."""
+    reply = server.generate("ezmodel", {"prompt": "A cat [[rate-limit]]", "size": "1x1"})
+    assert (400, "size") == (reply.status_code, reply.json()["error"]["param"])
+
+
+def test_latency_faults_and_scenarios(serve: Callable[..., Served]) -> None:
+    """The header's other words; a ready-made scenario goes on from call to call."""
+    served = serve(clock="scale:0")
+    assert 200 == served.generate("ezmodel", BODY, **{"x-emulator": "latency=2s"}).status_code
+    assert 2.0 == served.calls()[-1]["latency"]
+    realistic = {"x-emulator": "latency=realistic"}
+    assert 200 == served.generate("geeknow", {**BODY, "model": "gpt-image-1"}, **realistic).status_code
+    assert 10 < served.calls()[-1]["latency"] < 200
+    with pytest.raises(httpx.RemoteProtocolError):
+        served.generate("ezmodel", BODY, **{"x-emulator": "fault=truncate; latency=1m"})
+    played = [served.generate("ezmodel", {**BODY, "prompt": "x [[rate-limited-then-ok]]"}) for _ in range(3)]
+    assert [429, 429, 200] == [reply.status_code for reply in played]
+
+
+@pytest.mark.parametrize("header", ["refuse=boredom", "nonsense", "latency=soon", "fault=boredom", "scenario=nobody"])
+def test_a_header_that_means_nothing(server: Served, header: str) -> None:
+    """It is refused as the emulator's own error rather than overlooked."""
+    reply = server.generate("ezmodel", BODY, **{"x-emulator": header})
+    assert (400, "bad_reserved_value") == (reply.status_code, reply.json()["error"]["code"])
+
+
+@pytest.mark.parametrize("prompt", ["[[nothing-of-ours]]", "a [[b", "[[]]", "x" * 50 + "[[" + "y" * 50 + "]]"])
+def test_what_is_no_mark_stays(server: Served, prompt: str) -> None:
+    """Brackets that say nothing to us belong to the prompt, as a colon does to a model's name."""
+    assert 200 == server.generate("geeknow", {"prompt": prompt, "model": "a:b"}).status_code
+    assert {"prompt": prompt, "model": "a:b"} == server.calls()[-1]["given"]
+
+
+def test_they_can_be_switched_off(serve: Callable[..., Served], tmp_path: Any) -> None:
+    """With --no-reserved-values a mark is an ordinary part of the call, and a key passes only if it is listed."""
+    (tmp_path / "keys").write_text("sk-good\n")
+    served = serve(no_reserved_values=True, keys=str(tmp_path / "keys"))
+    assert 200 == served.generate("ezmodel", {"prompt": "A cat [[rate-limit]]"}, key="sk-good").status_code
+    assert 401 == served.generate("ezmodel", BODY, key="sk-emulator.happy.case-7").status_code
+    assert [digest("sk-emulator.happy.case-7")] == [served.calls()[-1]["session"]]
+
+
+def test_a_key_with_a_slip_is_no_good_key(server: Served) -> None:
+    """A reserved key whose value nobody knows is refused rather than taken for an ordinary one."""
+    reply = server.generate("ezmodel", BODY, key="sk-emulator.rate-limt")
+    assert (400, "bad_reserved_value") == (reply.status_code, reply.json()["error"]["code"])
+
+
+def test_the_sdk_meets_them(server: Served) -> None:
+    """Nothing but a key is needed for an exception of the right class."""
+    for word, raised in (("quota", openai.RateLimitError), ("forbidden", openai.PermissionDeniedError)):
+        key = f"sk-emulator.{word}"
+        with openai.OpenAI(base_url=server.base("aiai"), api_key=key, max_retries=0) as client, pytest.raises(raised):
+            client.images.generate(prompt="x", model="dall-e-2")
+
+
+def test_the_readme_lists_them_all() -> None:
+    """The table in the README is the one in the code."""
+    table = re.search(r"<!-- reserved values -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert table is not None
+    rows = [f"| `{value}` | {what} |" for value, what in triggers.values().items()]
+    assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")
+
+
+def test_a_gateway_that_retries_takes_failures_itself(serve: Callable[..., Served]) -> None:
+    """GeekAI's `retries` takes further answers from the script while the upstream fails; the journal shows each try."""
+    served = serve(clock="scale:0")
+    script = {"rules": [{"name": "down", "then": "next", "answers": [
+        {"refuse": "upstream_error", "latency": "1s"}, {"canned": {"status": 503}}, {"refuse": "rate_limit"},
+    ]}]}  # fmt: skip
+    url = f"{served.url}/_emulator/sessions/retrying/scenario"
+    assert 200 == httpx.put(url, json=script).status_code
+    headers = {"x-emulator-session": "retrying"}
+    body = {"prompt": "A cat", "model": "cogview-4"}
+    assert 429 == served.generate("geekai", {**body, "retries": 5}, **headers).status_code
+    assert [1, 2] == [one["step"] for one in served.calls("retrying")[-1]["tries"]]
+    httpx.post(f"{served.url}/_emulator/sessions/retrying/reset")
+    assert 502 == served.generate("geekai", body, **headers).status_code
+    assert 503 == served.generate("ezmodel", {"prompt": "x", "retries": 5}, **headers).status_code
+
+
+def test_retries_come_to_an_end(serve: Callable[..., Served]) -> None:
+    """A script that fails for ever is tried a bounded number of times, however many are asked for."""
+    served = serve()
+    body = {"prompt": "A cat [[server-error]]", "model": "cogview-4", "retries": 10**30}
+    assert 500 == served.generate("geekai", body).status_code
+    assert 20 == len(served.calls()[-1]["tries"])

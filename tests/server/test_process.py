@@ -1,0 +1,410 @@
+"""The command itself, as a process: how it starts, tells, refuses to start, loses its reader, and ends.
+
+A bad setting is one line on stderr and exit code 2; a signal is exit code 0, with the calls under way answered.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+import httpx
+import pytest
+
+import emulator
+from tests.paths import ROOT
+
+PATIENCE: Final = 8.0  # seconds: what a container's runtime would allow, and never needed when all is well
+COMMAND: Final = (sys.executable, "-m", "emulator", "serve")
+CHECKOUT: Final = ROOT
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The tests' own, without settings for the emulator, and with the package where the process runs elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
+    return {**kept, "PYTHONPATH": str(Path(emulator.__file__).parent.parent), **more}
+
+
+class Command:
+    """A running `serve`; `port` is known once its ready line came."""
+
+    def __init__(self, folder: Path, *flags: str, **more: str) -> None:
+        self._process = subprocess.Popen(
+            [*COMMAND, "--port", "0", *flags], cwd=folder, env=environment(**more), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, encoding="utf-8",
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.out: IO[str] = self._process.stdout
+        self.first, self.port = "", 0
+
+    def ready(self) -> None:
+        """Wait for the line that says where it answers."""
+        self.first = self.out.readline()
+        if self.first.startswith("{"):
+            self.port = json.loads(self.first)["port"]
+        else:
+            while (found := re.match(r"Without a prefix, .*:([0-9]+)/v1$", self.out.readline())) is None:
+                assert self._process.poll() is None
+            self.port = int(found[1])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def generate(self, body: dict[str, Any], gateway: str = "ezmodel", key: str = "sk-process-tests") -> httpx.Response:
+        url = f"{self.url}/{gateway}/v1/images/generations"
+        return httpx.post(url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE, verify=False)
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """Signal it, and wait: exit code, the rest of stdout, stderr."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> tuple[int, str, str]:
+        """Exit code, the rest of stdout, stderr, once it has ended by itself."""
+        stderr: IO[str] = self._process.stderr  # type: ignore[assignment]
+        if self.out.closed:
+            self._process.wait(PATIENCE)
+            return self._process.returncode, "", stderr.read()
+        out, err = self._process.communicate(timeout=PATIENCE)
+        return self._process.returncode, out, err
+
+    def kill(self) -> None:
+        """Whatever happened, nothing stays behind."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(PATIENCE)
+        self.out.close()
+        self._process.stderr.close()  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Starts commands in an empty folder, and leaves none running."""
+    running: list[Command] = []
+
+    def begin(*flags: str, **more: str) -> Command:
+        running.append(Command(tmp_path, *flags, **more))
+        running[-1].ready()
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.kill()
+
+
+def test_the_ready_line(command: Callable[..., Command]) -> None:
+    """One line of JSON, once calls are answered; then no other line, and a quiet end on SIGTERM."""
+    begun = command("--ready-json")
+    assert {"url": begun.url, "port": begun.port, "pid": begun.pid} == json.loads(begun.first)
+    assert 200 == begun.generate({"prompt": "x"}).status_code
+    assert (0, "", "") == begun.end()
+
+
+def test_a_line_for_each_call(command: Callable[..., Command]) -> None:
+    """The console says of each call which session, gateway, model and status it had."""
+    begun = command()
+    begun.generate({"prompt": "x"})
+    begun.generate({"prompt": "x", "n": 99})
+    code, out, err = begun.end()
+    assert (0, "") == (code, err)
+    lines = [line.split() for line in out.splitlines() if "key-" in line]
+    assert [["ezmodel", "dall-e-2", "200", "generate"], ["ezmodel", "dall-e-2", "400", "above_maximum"]] == [
+        [*line[2:3], "dall-e-2", *line[4:6]] for line in lines
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_it_well(command: Callable[..., Command], number: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C: exit code 0 and not a word."""
+    assert (0, "", "") == command("--ready-json").end(number)
+
+
+def test_an_idle_connection_does_not_hold_it(command: Callable[..., Command]) -> None:
+    """Connections that wait for a next call, or never sent a whole head, are closed."""
+    begun = command("--ready-json")
+    with (
+        httpx.Client() as kept,
+        socket.create_connection(("127.0.0.1", begun.port)) as silent,
+        socket.create_connection(("127.0.0.1", begun.port)) as half,
+    ):
+        assert 200 == kept.get(f"{begun.url}/_emulator/health").status_code
+        half.sendall(b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\n")
+        assert (0, "", "") == begun.end()
+        assert b"" == silent.recv(1)
+
+
+def test_a_body_under_way_does_not_hold_it_for_long(command: Callable[..., Command]) -> None:
+    """A client that stops in mid-body is given up within the time for shutdown."""
+    begun = command("--ready-json")
+    with socket.create_connection(("127.0.0.1", begun.port), PATIENCE) as half:
+        half.sendall(
+            b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k1\r\n"
+            b"Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"
+        )
+        assert half.recv(100).startswith(b"HTTP/1.1 100")
+        half.sendall(b'{"prompt"')
+        assert (0, "", "") == begun.end()
+
+
+def test_slow_pictures_under_way_are_finished(command: Callable[..., Command]) -> None:
+    """Calls that were accepted before the signal are answered whole, then the process ends."""
+    begun = command("--ready-json")
+    answers: list[httpx.Response] = []
+    body = {"model": "any", "size": "4096x4096", "response_format": "b64_json"}
+
+    def ask(number: int) -> None:
+        answers.append(begun.generate({**body, "prompt": f"a slow picture {number}"}, "geeknow"))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(httpx.get(f"{begun.url}/_emulator/sessions").json()["sessions"]) == 0 or (
+        httpx.get(f"{begun.url}/_emulator/sessions").json()["sessions"][0]["calls"] < len(threads)
+    ):
+        assert not answers, "too fast to be under way"
+    assert (0, "", "") == begun.end()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert [200] * 4 == [answer.status_code for answer in answers]
+    for answer in answers:
+        assert emulator.inspect(base64.b64decode(answer.json()["data"][0]["b64_json"])).whole
+
+
+def test_a_client_that_does_not_read_does_not_hold_it(command: Callable[..., Command]) -> None:
+    """An answer of megabytes that nobody takes is given up within the time for shutdown."""
+    begun = command("--ready-json")
+    body = json.dumps(
+        {"model": "m", "prompt": "x", "n": 10, "size": "4096x512", "response_format": "b64_json"}
+    ).encode()
+    whole = (
+        b"POST /geeknow/v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k1\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", begun.port))
+        deaf.sendall(whole * 20)
+        deaf.recv(1)
+        code, out, err = begun.end()
+    assert (0, "", "") == (code, out, err)
+
+
+# --- refusing to start ---
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--port", "abc"], ["--port", "abc"]),
+        (["--port", "65536"], ["--port", "65536"]),
+        (["--port", "-1"], ["--port", "-1"]),
+        (["--port", "1.5"], ["--port", "1.5"]),
+        (["--port", ""], ["--port"]),
+        (["--port"], ["--port"]),
+        (["--host", "256.0.0.1"], ["--host", "256.0.0.1"]),
+        (["--host", "no.such.host.invalid"], ["--host", "no.such.host.invalid"]),
+        (["--host", "192.0.2.1"], ["--host", "192.0.2.1"]),
+        (["--host", "a\nb"], ["--host"]),
+        (["--host", "x" * 300], ["--host"]),
+        (["--host", ""], ["--host"]),
+        (["--clock", "abc"], ["--clock", "abc"]),
+        (["--clock", "frozen:"], ["--clock", "frozen:"]),
+        (["--clock", "frozen:yesterday"], ["--clock", "yesterday"]),
+        (["--clock", "frozen:2026-13-01T00:00:00Z"], ["--clock", "2026-13-01"]),
+        (["--clock", "frozen:0001-01-01T00:00:00+14:00"], ["--clock"]),
+        (["--clock", "frozen:9999-12-31T23:59:59-14:00"], ["--clock"]),
+        (["--seed", "abc"], ["--seed", "abc"]),
+        (["--seed", "1.5"], ["--seed", "1.5"]),
+        (["--seed", "9" * 5000], ["--seed"]),
+        (["--gateway", "nowhere"], ["--gateway", "nowhere", "ezmodel"]),
+        (["--gateway", ""], ["--gateway"]),
+        (["--schema", "missing.yaml"], ["missing.yaml"]),
+        (["--schema", "."], ["."]),
+        (["--schema", "binary.yaml"], ["binary.yaml"]),
+        (["--schema", "empty.yaml"], ["empty.yaml"]),
+        (["--schema", "bad name.yaml"], ["bad name.yaml"]),
+        (["--keys", "missing.txt"], ["--keys", "missing.txt"]),
+        (["--keys", "."], ["--keys"]),
+        (["--keys", "binary.yaml"], ["--keys", "binary.yaml"]),
+        (["--public-url", "nonsense"], ["--public-url", "nonsense"]),
+        (["--public-url", "http://a b"], ["--public-url"]),
+        (["--body-timeout", "0"], ["--body-timeout", "0"]),
+        (["--journal-entries", "none"], ["--journal-entries", "none"]),
+        (["--nonsense"], ["--nonsense"]),
+        (["--por", "0"], ["--por"]),
+        (["more"], ["more"]),
+    ],
+    ids=lambda value: " ".join(value)[:40] if value and isinstance(value, list) else None,
+)
+def test_bad_flags(tmp_path: Path, flags: list[str], said: list[str]) -> None:
+    """One line on stderr that quotes the flag and the value, exit code 2, nothing on stdout."""
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "empty.yaml").write_bytes(b"")
+    (tmp_path / "bad name.yaml").write_bytes(b"{}")
+    first = [] if "--port" in flags else ["--port", "0"]
+    refused(tmp_path, [*first, *flags], said)
+
+
+def refused(folder: Path, flags: list[str], said: list[str], **more: str) -> None:
+    """Fails unless `serve` with `flags` ends at once in one line that has every word of `said`."""
+    ended = subprocess.run(
+        [*COMMAND, *flags], cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=PATIENCE / 2
+    )
+    assert (2, "") == (ended.returncode, ended.stdout)
+    assert 1 == len(ended.stderr.splitlines()), ended.stderr
+    assert [] == [word for word in said if word not in ended.stderr], ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense: 1", ["emulator.yaml", "nonsense", "port"]),
+        ("- port", ["emulator.yaml", "mapping"]),
+        ("[]", ["emulator.yaml", "mapping"]),
+        ("just a text", ["emulator.yaml", "mapping"]),
+        ("port: [", ["emulator.yaml"]),
+        ("port: abc", ["port", "abc"]),
+        ("port: [1, 2]", ["port"]),
+        ("port: 1.5", ["port", "1.5"]),
+        ("port:", ["port"]),
+        ("port: 1\nport: 2", ["emulator.yaml", "port", "twice"]),
+        ("clock: 2026-01-01", ["clock", "2026-01-01"]),
+        ("quiet: perhaps", ["quiet", "perhaps"]),
+        ("schema: {a: b}", ["schema"]),
+        ("a: &a [*a]", ["emulator.yaml"]),
+        ("? [a]\n: b", ["emulator.yaml"]),
+        ("!!python/object/apply:os.system [echo]", ["emulator.yaml"]),
+        ("[" * 5000, ["emulator.yaml"]),
+        ("\t", ["emulator.yaml"]),
+        ("port: \x00", ["emulator.yaml"]),
+        ("---\nport: 0\n---\nport: 0", ["emulator.yaml"]),
+    ],
+    ids=lambda value: repr(value[:30]) if isinstance(value, str) else None,
+)
+def test_bad_settings_files(tmp_path: Path, text: str, said: list[str]) -> None:
+    """The same for emulator.yaml: the line names the file or the key, whatever is wrong."""
+    (tmp_path / "emulator.yaml").write_text(text)
+    refused(tmp_path, [] if "port" in text else ["--port", "0"], said)
+
+
+def test_other_bad_settings(tmp_path: Path) -> None:
+    """The environment's, pyproject.toml's, and a file that is no text."""
+    refused(tmp_path, [], ["EMULATOR_PORT", "abc"], EMULATOR_PORT="abc")
+    refused(tmp_path, ["--port", "0"], ["EMULATOR_QUIET", "perhaps"], EMULATOR_QUIET="perhaps")
+    (tmp_path / "pyproject.toml").write_text("[tool.image-api-emulator]\nnonsense = 1")
+    refused(tmp_path, ["--port", "0"], ["pyproject.toml", "nonsense"])
+    (tmp_path / "pyproject.toml").write_text("[tool")
+    refused(tmp_path, ["--port", "0"], ["pyproject.toml"])
+    (tmp_path / "emulator.yaml").write_bytes(b"\xff\xfe")
+    refused(tmp_path, ["--port", "0"], ["emulator.yaml", "UTF-8"])
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """The line says which."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused(tmp_path, ["--port", port], ["--port", port, "in use"])
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_what_is_forbidden(tmp_path: Path) -> None:
+    """A privileged port, and files that may not be read."""
+    refused(tmp_path, ["--port", "1"], ["--port", "1", "ermission"])
+    (tmp_path / "keys.txt").write_text("sk-a")
+    (tmp_path / "keys.txt").chmod(0)
+    refused(tmp_path, ["--port", "0", "--keys", "keys.txt"], ["keys.txt", "ermission"])
+
+
+def test_flag_beats_environment_beats_file(command: Callable[..., Command], tmp_path: Path) -> None:
+    """The same setting in all three places: each counts where the ones before it are silent."""
+    (tmp_path / "emulator.yaml").write_text("gateway: aiai\nclock: frozen:2001-01-01T00:00:00Z\nbody-timeout: 7\n")
+    environ = {"EMULATOR_CLOCK": "frozen:2002-01-01T00:00:00Z", "EMULATOR_GATEWAY": "geeknow"}
+
+    def owner_and_year(begun: Command) -> tuple[str, str]:
+        health = httpx.get(f"{begun.url}/_emulator/health")
+        models = httpx.get(f"{begun.url}/v1/models", headers={"authorization": "Bearer k1"}).json()["data"]
+        return models[0]["id"], health.headers["date"].split()[3]
+
+    assert ("dall-e-2", "2001") == owner_and_year(command("--ready-json"))
+    assert ("gpt-image-1", "2002") == owner_and_year(command("--ready-json", **environ))
+    assert ("gpt-image-1", "2003") == owner_and_year(
+        command("--ready-json", "--clock", "frozen:2003-01-01T00:00:00Z", **environ)
+    )
+
+
+# --- the console ---
+
+
+def test_a_reader_that_leaves_stops_nothing(command: Callable[..., Command]) -> None:
+    """`serve | head -1`: calls are answered on, and the end is as quiet as ever."""
+    begun = command()
+    begun.out.close()
+    for _ in range(5):
+        assert 200 == begun.generate({"prompt": "x"}).status_code
+    assert (0, "", "") == begun.end()
+
+
+def test_a_reader_that_sleeps_stops_nothing(command: Callable[..., Command]) -> None:
+    """A parent that keeps the pipe and never reads it: calls are answered on when the pipe is full."""
+    begun = command()
+    with httpx.Client(headers={"authorization": "Bearer k1"}, timeout=3) as client:
+        for _ in range(1200):
+            assert 200 == client.post(f"{begun.url}/ezmodel/v1/images/generations", json={"prompt": "x"}).status_code
+
+
+def test_a_console_of_few_letters_goes_on(command: Callable[..., Command]) -> None:
+    """A name that the console's encoding lacks costs a letter, not the lines to come."""
+    begun = command(PYTHONIOENCODING="ascii")
+    begun.generate({"prompt": "x", "model": "画"}, "geeknow")
+    begun.generate({"prompt": "x", "model": "after"}, "geeknow")
+    code, out, err = begun.end()
+    assert (0, "", True) == (code, err, " after 200 " in out)
+
+
+def test_no_key_on_the_console(command: Callable[..., Command]) -> None:
+    """Wherever a key stands, good, wrong, misplaced, or in a head that does not parse: no output shows it."""
+    canary = "sk-canary" + "0123456789" * 3
+    begun = command()
+    for key in (canary, "canary1234", f"sk-invalid-{canary}"):
+        for gateway in ("ezmodel", "geeknow", "aiai"):
+            for body in (
+                {"prompt": key},
+                {"prompt": "x", "model": key},
+                {"prompt": "x", key: key},
+                {"prompt": "x", "n": key},
+            ):
+                begun.generate(body, gateway, key)
+    odd = [
+        f"GET /v1/models?api_key={canary} HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: {canary}\r\n\r\n",
+        f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {canary}{'x' * 9000}\r\n\r\n",
+        f"GET /v1/models HTTP/1.1\nHost: x\nAuthorization: Bearer {canary}\n\n",
+        f"GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {canary}\0\r\n\r\n",
+        f"GET /{canary}\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /s/{canary}/v1/models HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]
+    for request in odd:
+        with socket.create_connection(("127.0.0.1", begun.port), PATIENCE) as line:
+            line.sendall(request.encode())
+            assert line.recv(100).startswith(b"HTTP/1.")
+    code, out, err = begun.end()
+    assert 0 == code
+    assert "" == err
+    assert [] == [line for line in out.splitlines() if "canary" in line and "/s/" not in line]

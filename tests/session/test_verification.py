@@ -1,0 +1,574 @@
+"""What a test expects of a session's calls, and what it is told where they are otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+from multidict import CIMultiDict
+
+from emulator.findings import Finding
+from emulator.gateway.gateway import Credential
+from emulator.messages import Call, Canned, GatewayError, Request, Response
+from emulator.response import builder
+from emulator.scenario import matching
+from emulator.scenario.matching import RequestPattern
+from emulator.scenario.scenario import UNSCRIPTED, Answer, Rule, Scenario, Selection, choose
+from emulator.session import verification
+from emulator.session.journal import Entry
+from emulator.session.store import InMemoryStore, Limits
+from emulator.session.verification import Unused, Verdict
+from emulator.validation import registry
+from emulator.validation.validator import RequestValidator
+
+CONTRACTS: Final = {one.name: RequestValidator(one) for one in registry.read(())}
+KEY: Final = "sk-test"
+LONG_KEY: Final = "my-own-gateway-key-0815"
+SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
+DALL_E_3: Final = {"model": "dall-e-3", "prompt": "A cat"}
+
+
+def entry(
+    number: int, body: Any, headers: Mapping[str, str] | None = None, gateway: str = "ezmodel", **known: Any
+) -> Entry:
+    """Call `number`, held against its contract; `known` are more fields of its entry."""
+    contract = CONTRACTS[gateway]
+    operation = next(contract.dialect.generating())
+    usual = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    sent = CIMultiDict({**usual, **(headers or {})})
+    raw = Request("POST", operation.path, "", sent, b"{}", body, None, (), "", 0)
+    key = contract.dialect.key(sent)
+    made = Entry(number, "s", f"req_{number}", raw, key, 0.0, contract.dialect, "generate", **known)
+    try:
+        made.call = contract.accept(raw, operation, key)
+        made.reply = Response(200, (), ())
+    except GatewayError as problem:
+        made.problem, made.reply = problem, contract.dialect.render(problem)
+    return made
+
+
+def drawn(number: int, body: Any) -> Entry:
+    """Call `number`, answered with all its pictures."""
+    made = entry(number, body)
+    assert isinstance(made.call, Call)
+    assert made.reply is not None
+    pictures = tuple(builder.recipe_of(made.call, "ezmodel", 0, index) for index in range(made.call.count))
+    made.reply = replace(made.reply, pictures=pictures)
+    return made
+
+
+def listing(number: int) -> Entry:
+    """Call `number`, which asks for the models."""
+    contract = CONTRACTS["ezmodel"]
+    operation = contract.dialect.operations["/v1/models"]["GET"]
+    raw = Request("GET", operation.path, "", {}, b"", None, None, (), "", 0)
+    made = Entry(number, "s", f"req_{number}", raw, KEY, 0.0, contract.dialect, "models")
+    made.call, made.reply = contract.accept(raw, operation, KEY), Response(200, (), ())
+    return made
+
+
+def judged(said: Any, entries: list[Entry], **known: Any) -> Verdict:
+    """The verdict on `entries`."""
+    return verification.read(said).judge(entries, **known)
+
+
+CALLS: Final = [
+    entry(1, {"prompt": "A dog", "style": "vivid"}),
+    entry(2, {**DALL_E_3, "prompt": "A dog"}, {"X-Team": "blue"}, choice=UNSCRIPTED),
+    entry(
+        3, DALL_E_3, choice=Selection(Answer(), 7, "slow-ones", 1, latency=2.5)
+    ),
+    entry(4, {**DALL_E_3, "n": 2, "size": "1792x1024"}),
+    entry(5, {"model": "dall-e-4", "prompt": "A cat"}, {"X-Team": "red"}),
+    listing(6),
+    entry(7, {"prompt": "A cat", "model": "cogview-4"}, gateway="geekai"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("when", "numbers"),
+    [
+        ({}, (1, 2, 3, 4, 5, 6, 7)),
+        # as in a scenario
+        ({"operation": "models"}, (6,)),
+        ({"gateway": "geekai"}, (7,)),
+        ({"gateway": ["geekai", "ezmodel"], "prompt": "A dog"}, (1, 2)),
+        ({"model": "dall-e-2"}, (1,)),
+        ({"model": "dall-e-3"}, (2, 3, 4)),
+        ({"prompt": {"contains": "cat"}}, (3, 4, 5, 7)),
+        ({"headers": {"X-TEAM": "blue"}}, (2,)),
+        ({"headers": {"x-team": {"absent": False}}}, (2, 5)),
+        ({"turn": 7}, (3,)),
+        ({"turn": {"absent": False}}, (3,)),
+        # defaults count where a call was accepted, the body as given where it was refused
+        ({"n": 1, "gateway": "ezmodel"}, (1, 2, 3)),
+        ({"n": 2}, (4,)),
+        ({"size": "1792x1024"}, (4,)),
+        ({"model": "dall-e-4"}, (5,)),
+        # what came of it
+        ({"status": 200}, (1, 2, 3, 6, 7)),
+        ({"status": {"at_least": 400}}, (4, 5)),
+        ({"rule": "slow-ones"}, (3,)),
+        ({"rule": {"absent": True}, "model": "dall-e-3"}, (2, 4)),
+        ({"latency": {"at_least": 2}}, (3,)),
+        ({"request_id": "req_2"}, (2,)),
+        ({"refused": "invalid_request"}, (4,)),
+        ({"refused": "above_maximum"}, (4,)),
+        ({"refused": "unknown_model"}, (5,)),
+        ({"refused": ["above_maximum", "unknown_model"]}, (4, 5)),
+        ({"refused": True}, (4, 5)),
+        ({"refused": False}, (1, 2, 3, 6, 7)),
+        ({"refused": {"absent": False}}, (4, 5)),
+        ({"refused": {"not": "above_maximum"}}, (1, 2, 3, 5, 6, 7)),
+        ({"refused": {"not": "invalid_request"}}, (1, 2, 3, 5, 6, 7)),
+        ({"refused": {"matches": "^above"}}, (4,)),
+        ({"refused": {"matches": ".", "not": "above_maximum"}}, (5,)),
+        ({"findings": {"contains": "parameter_ignored"}}, (1,)),
+        ({"findings": "parameter_ignored"}, (1,)),
+        ({"findings": ["parameter_ignored", "duplicate_key"]}, (1,)),
+        ({"findings": {"not": "parameter_ignored"}, "model": ["dall-e-2", "dall-e-3"]}, (2, 3, 4)),
+        ({"findings": {"absent": True}}, (2, 3, 4, 5, 6, 7)),
+    ],
+)
+def test_which_calls_are_meant(when: Any, numbers: tuple[int, ...]) -> None:
+    """`when` names what a scenario's can, and what came of a call; the verdict has the numbers of all that match."""
+    assert numbers == judged({"when": when, "at_least": 0}, CALLS).matched
+
+
+@pytest.mark.parametrize(
+    ("said", "words", "good"),
+    [
+        ({}, "at least 1 call", (1, 2, 3)),
+        ({"when": {}}, "at least 1 call", (1, 2, 3)),
+        ({"when": {"model": "dall-e-3"}, "no_findings": True}, "at least 1 call", (1, 2, 3)),
+        ({"times": 2}, "2 calls", (2,)),
+        ({"times": 1}, "1 call", (1,)),
+        ({"times": 0}, "no call", (0,)),
+        ({"once": True}, "1 call", (1,)),
+        ({"never": True}, "no call", (0,)),
+        ({"at_least": 2}, "at least 2 calls", (2, 3)),
+        ({"at_most": 1}, "at most 1 call", (0, 1)),
+        ({"between": [1, 2]}, "1 to 2 calls", (1, 2)),
+        ({"between": (0, 2)}, "at most 2 calls", (0, 1, 2)),
+        ({"between": [2, 2]}, "2 calls", (2,)),
+    ],
+)
+def test_how_many_calls(said: Any, words: str, good: tuple[int, ...]) -> None:
+    """Each word for a count holds for its numbers and no others, and is told in plain words."""
+    verdicts = [judged(said, [entry(number, DALL_E_3) for number in range(1, count + 1)]) for count in range(4)]
+    assert good == tuple(count for count, verdict in enumerate(verdicts) if verdict.ok)
+    assert all(f"expected {words}" in verdict.message for verdict in verdicts)
+
+
+@pytest.mark.parametrize("said", [{"no_findings": True}, {"no_unused_answers": True}, {"max_cost": 0}])
+def test_no_call_is_expected_where_none_is_asked_for(said: Any) -> None:
+    """Without `when` and count the other parts hold for an empty session."""
+    assert judged(said, []).ok
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        (None, "a verification is empty; expected a mapping of when, times, once, never, at_least, at_most, between, "
+         "in_order, no_findings, no_unused_answers, max_cost"),
+        ([], "a verification is a list; expected a mapping of when, "),
+        ({"model": "dall-e-3"}, "unknown key 'model'; known are when, times, "),
+        ({"times": 1, "never": True}, "times and never stand together; expected one of times, once, never, at_least, "
+         "at_most, between"),
+        ({"at_least": 1, "at_most": 2}, "at_least and at_most stand together"),
+        ({"times": -1}, "times is -1; expected a whole number from 0"),
+        ({"times": 1.0}, "times is 1.0; expected a whole number from 0"),
+        ({"times": True}, "times is True; expected a whole number from 0"),
+        ({"times": "2"}, "times is '2'; expected a whole number from 0"),
+        ({"at_most": None}, "at_most is empty; expected a whole number from 0"),
+        ({"at_least": [1]}, "at_least is a list; expected a whole number from 0"),
+        ({"once": 1}, "once is 1; expected true, or to be left out"),
+        ({"never": False}, "never is False; expected true, or to be left out"),
+        ({"no_findings": "yes"}, "no_findings is 'yes'; expected true, or to be left out"),
+        ({"no_unused_answers": False}, "no_unused_answers is False; expected true"),
+        ({"between": 3}, "between is 3; expected two whole numbers, as in [1, 3]"),
+        ({"between": [1]}, "between is a list; expected two whole numbers"),
+        ({"between": [3, 1]}, "between is [3, 1]; expected the lower number first"),
+        ({"between": [0, -1]}, "between is -1; expected a whole number from 0"),
+        ({"max_cost": -0.5}, "max_cost is -0.5; expected dollars, from 0"),
+        ({"max_cost": True}, "max_cost is True; expected dollars"),
+        ({"max_cost": "1"}, "max_cost is '1'; expected dollars"),
+        ({"max_cost": float("nan")}, "max_cost is nan; expected dollars"),
+        ({"max_cost": float("inf")}, "max_cost is inf; expected dollars"),
+        ({"in_order": [{}], "times": 1}, "in_order stands alone; here is times beside it"),
+        ({"when": {}, "in_order": [{}], "no_findings": True}, "in_order stands alone; here is when and no_findings"),
+        ({"in_order": []}, "in_order is a list; expected a list of mappings of fields"),
+        ({"in_order": {"n": 1}}, "in_order is a mapping; expected a list of mappings of fields"),
+        ({"in_order": [{}, {"when": {}}]}, "in_order 2 has a when; expected the fields themselves"),
+        ({"in_order": [{"n": []}]}, "in_order 1: when n: an empty list matches nothing"),
+        ({"when": "cat"}, "when is 'cat'; expected a mapping of fields"),
+        ({"when": {"n": {"at_least": 1, "like": 2}}}, "when n: unknown matcher 'like'; known are contains, "),
+        ({"when": {"prompt": {"matches": "a{9999999999}"}}}, "when prompt: matches: the repetition number is too "),
+        ({"when": {"operation": "generat"}}, "when operation: unknown 'generat'; known are generate, "),
+        ({"when": {"refused": "weather"}}, "when refused: unknown 'weather'; known are missing_key, "),
+        ({"when": {"refused": ["quota", {"not": 5}]}}, "when refused: unknown 5; known are "),
+        ({"when": {"findings": "odd"}}, "when findings: unknown 'odd'; known are unknown_parameter, "),
+        ({"when": {"findings": {"contains": "odd"}}}, "when findings: contains: unknown 'odd'; known are "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant(said: Any, complaint: str) -> None:
+    """A slip is refused when it is read: one line, with what came and what is known."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
+        verification.read(said)
+    assert str(caught.value).startswith(complaint)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_deep_to_match() -> None:
+    """Even what would end Python's own stack is one line."""
+    value: Any = "x"
+    for _ in range(100_000):
+        value = {"not": value}
+    with pytest.raises(ValueError, match="when is too much to match"):
+        verification.read({"when": {"prompt": value}})
+
+
+TOO_MANY: Final = (
+    "call 4 was refused: Invalid 'n': integer above maximum value. Expected a value <= 1, but got 2 instead. "
+    "(maximum: 1; documented)"
+)
+MESSAGES: Final = [
+    # too few: what came, and the nearest of the others
+    ({"when": {"model": "dall-e-3", "prompt": {"contains": "cat"}, "status": 200, "gateway": "ezmodel"}, "times": 2}, [
+        'expected 2 calls with model "dall-e-3" and prompt containing "cat" and status 200 and gateway "ezmodel", '
+        "came 1 (call 3)",
+        "call 3, generate ezmodel dall-e-3 200, rule slow-ones",
+        "nearest of the others: call 4, generate ezmodel dall-e-3 400, refused as invalid_request (above_maximum): "
+        "status: expected 200, came 400",
+        TOO_MANY,
+    ]),
+    # none: every field of the nearest is told, and the code of its finding
+    ({"when": {"model": "dall-e-2", "style": "natural", "prompt": "A dog", "user": 5}}, [
+        'expected at least 1 call with model "dall-e-2" and style "natural" and prompt "A dog" and user 5, came none',
+        "nearest: call 1, generate ezmodel dall-e-2 200",
+        '  style: expected "natural", came "vivid"',
+        "  user: expected 5, came nothing",
+        "read more: image-api-emulator explain parameter_ignored",
+    ]),
+    # the whole of the language
+    ({"when": {"model": ["a", "b"], "user": {"absent": True}, "size": {"absent": False}}}, [
+        'expected at least 1 call with model "a" or "b" and user absent and size present, came none',
+        'nearest: call 7, generate geekai cogview-4 200: model: expected any of "a", "b", came "cogview-4"',
+    ]),
+    ({"when": {"prompt": {"matches": "^A", "not": {"contains": "cat"}}, "n": {"at_least": 1, "at_most": 9}},
+      "at_most": 1}, [
+        'expected at most 1 call with prompt matching "^A" and not containing "cat" and n at least 1 and at most 9, '
+        "came 2 (calls 1 and 2)",
+        "call 1, generate ezmodel dall-e-2 200",
+        "call 2, generate ezmodel dall-e-3 200",
+    ]),
+    ({"when": {"refused": ["quota", "enum"], "model": "dall-e-3"}}, [
+        'expected at least 1 call with refused "quota" or "enum" and model "dall-e-3", came none',
+        "nearest: call 4, generate ezmodel dall-e-3 400, refused as invalid_request (above_maximum): "
+        'refused: expected any of "quota", "enum", came "invalid_request (above_maximum)"',
+        TOO_MANY,
+    ]),
+    # too many: each that came
+    ({"when": {"gateway": ["geekai"]}, "never": True}, [
+        'expected no call with gateway "geekai", came 1 (call 7)',
+        "call 7, generate geekai cogview-4 200",
+    ]),
+    # findings, of the calls that are meant
+    ({"when": {"gateway": "ezmodel"}, "no_findings": True}, [
+        "expected no findings, came 1 on call 1",
+        "call 1, generate ezmodel dall-e-2 200: parameter_ignored: 'style' has no effect with dall-e-2",
+        "read more: image-api-emulator explain parameter_ignored",
+    ]),
+    # order
+    ({"in_order": [{"model": "dall-e-3"}, {"model": "dall-e-3", "status": 400}, {"style": "vivid", "n": 1}, {}]}, [
+        'expected 4 calls in order: model "dall-e-3", then model "dall-e-3" and status 400, then style "vivid" '
+        "and n 1, then any; came 2 (calls 2 and 4)",
+        "call 2, generate ezmodel dall-e-3 200",
+        "call 4, generate ezmodel dall-e-3 400, refused as invalid_request (above_maximum)",
+        'no call with style "vivid" and n 1 came after call 4',
+        "calls 1 and 3 came too early for that",
+        'nearest of the others: call 7, generate geekai cogview-4 200: style: expected "vivid", came nothing',
+    ]),
+    ({"in_order": [{"gateway": "geekai"}, {"status": 400}]}, [
+        'expected 2 calls in order: gateway "geekai", then status 400; came 1 (call 7)',
+        "call 7, generate geekai cogview-4 200",
+        "no call with status 400 came after call 7",
+        "calls 4 and 5 came too early for that",
+    ]),
+    ({"in_order": [{"model": "none"}]}, [
+        'expected 1 call in order: model "none"; came none',
+        'no call with model "none" came',
+        'nearest: call 7, generate geekai cogview-4 200: model: expected "none", came "cogview-4"',
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "lines"), MESSAGES)
+def test_what_is_told(said: Any, lines: list[str]) -> None:
+    """The exact words of failures."""
+    verdict = judged(said, CALLS)
+    assert (False, lines) == (verdict.ok, verdict.message.split("\n"))
+
+
+def test_what_is_told_of_what_holds() -> None:
+    """One line for each part, and no more; a verdict that fails tells of what failed alone."""
+    said = {"when": {"model": "dall-e-3"}, "times": 3, "no_findings": True, "no_unused_answers": True, "max_cost": 1}
+    verdict = judged(said, CALLS)
+    assert [
+        'expected 3 calls with model "dall-e-3", and came 3 (calls 2, 3 and 4)',
+        "expected no findings, and came none",
+        "expected no unused answers, and came none",
+        "expected a cost of at most $1.00, and came $0.00",
+    ] == verdict.message.split("\n")
+    assert (True, (2, 3, 4), ()) == (verdict.ok, verdict.matched, verdict.notes)
+    failed = judged({**said, "times": 2}, CALLS)
+    assert (False, False) == (failed.ok, "expected no findings" in failed.message)
+    assert (
+        "expected 3 calls in order, and came 3 (calls 1, 2 and 3)"
+        == judged({"in_order": [{"model": "dall-e-2"}, {}, {"rule": "slow-ones"}]}, CALLS).message
+    )
+
+
+def test_every_part_that_fails_is_told() -> None:
+    """Parts stand together: one that fails is enough, and each that does has its lines."""
+    verdict = judged({"when": {"model": "dall-e-2"}, "never": True, "no_findings": True, "max_cost": 1}, CALLS)
+    starts = [line for line in verdict.message.split("\n") if line.startswith("expected")]
+    assert [
+        'expected no call with model "dall-e-2", came 1 (call 1)',
+        "expected no findings, came 1 on call 1",
+    ] == starts
+    assert not verdict.ok
+
+
+def test_an_empty_session_is_told() -> None:
+    """Where nothing came at all, that is what is said; where nothing else came, too."""
+    assert ["expected 1 call with n 1, came none", "the session has no finished call"] == judged(
+        {"when": {"n": 1}, "once": True}, []
+    ).message.split("\n")
+    assert "no other call came" == judged({"times": 2}, CALLS[:1]).message.split("\n")[-1]
+
+
+def test_much_is_told_in_few_lines() -> None:
+    """Ten calls are told one by one, more are counted; order is by number, however they ended."""
+    calls = [entry(number, DALL_E_3) for number in range(25, 0, -1)]
+    lines = judged({"never": True}, calls).message.split("\n")
+    assert "expected no call, came 25 (calls 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 15 more)" == lines[0]
+    assert (12, "call 1, generate ezmodel dall-e-3 200", "and 15 more") == (len(lines), lines[1], lines[-1])
+
+
+@pytest.mark.parametrize(
+    ("steps", "matched", "ok"),
+    [
+        ([{"model": "dall-e-2"}, {"model": "dall-e-3"}], (1, 2), True),
+        ([{"model": "dall-e-3"}, {"model": "dall-e-2"}], (2,), False),
+        ([{"model": "dall-e-3"}] * 3, (2, 3, 4), True),
+        ([{"model": "dall-e-3"}] * 4, (2, 3, 4), False),
+        ([{}, {"status": 400}, {}], (1, 4, 5), True),
+        ([{"prompt": {"contains": "cat"}}, {"operation": "models"}, {"gateway": "geekai"}], (3, 6, 7), True),
+        ([{"gateway": "nobody"}], (), False),
+    ],
+)
+def test_calls_in_order(steps: Any, matched: tuple[int, ...], ok: bool) -> None:
+    """Others may come between; each step takes the first call that fits behind the one before."""
+    verdict = judged({"in_order": steps}, CALLS)
+    assert (ok, matched) == (verdict.ok, verdict.matched)
+
+
+@pytest.mark.parametrize(
+    ("when", "calls"),
+    [
+        ({"headers": {"authorization": "Bearer nothing-like-that-9"}}, [entry(1, DALL_E_3)]),
+        ({"headers": {"authorization": f"Bearer {LONG_KEY}"}}, []),
+        ({"headers": {"cookie": "session=0123456789abc"}}, [
+            entry(1, DALL_E_3, {"Cookie": "session=9876543210xyz"}),
+        ]),
+        ({"prompt": f"my key is {LONG_KEY}"}, [entry(1, DALL_E_3, {"Authorization": f"Bearer {LONG_KEY}"})]),
+        ({"prompt": SK}, [entry(1, DALL_E_3)]),
+        ({"prompt": "x"}, [entry(1, {**DALL_E_3, "prompt": SK})]),
+        ({"prompt": "x"}, [entry(1, {**DALL_E_3, "prompt": LONG_KEY}, {"Authorization": f"Bearer {LONG_KEY}"})]),
+        # cut in the middle of the key, which nobody could tell from other words
+        ({"prompt": "x"}, [
+            entry(1, {**DALL_E_3, "prompt": "x" * 85 + LONG_KEY}, {"Authorization": f"Bearer {LONG_KEY}"}),
+        ]),
+        ({"prompt": "x"}, [entry(1, {**DALL_E_3, "prompt": "x " * 40 + SK})]),
+        ({"prompt": "x " * 42 + SK}, []),
+        ({"prompt": "x"}, [entry(1, {"prompt": "A cat", "model": SK})]),
+        ({"model": "x"}, [
+            entry(1, {"prompt": "A cat", "model": "x" * 85 + LONG_KEY}, {"Authorization": f"Bearer {LONG_KEY}"}),
+        ]),
+        ({"token": "x"}, [entry(1, {**DALL_E_3, "token": "0123456789abc"})]),
+        ({"request_id": SK}, [entry(1, DALL_E_3)]),
+    ],
+)  # fmt: skip
+def test_no_key_is_told(when: Any, calls: list[Entry]) -> None:
+    """Wherever a key stands, in what is expected or in what came, no part of it comes out."""
+    message = judged({"when": when}, calls).message
+    secrets = ("nothing-like", "my-own", "0123456789", "9876543210", "sk-ab")
+    assert ([], True) == ([secret for secret in secrets if secret in message], "***" in message), message
+
+
+def test_no_key_is_told_of_findings_rules_and_headers_of_a_gateways_own() -> None:
+    """What was noticed, how a rule is called, and where a gateway has its keys can tell a key, too."""
+    strange = entry(1, {**DALL_E_3, "9876543210xyz": 1}, {"Cookie": "session=9876543210xyz"})
+    assert "'***' is not on the gateway's page" in judged({"no_findings": True}, [strange, entry(2, DALL_E_3)]).message
+    assert "rule *** has 1 answer left" in judged({"no_unused_answers": True}, [], unused=[Unused(SK, 1)]).message
+    other = entry(1, DALL_E_3, {"X-My-Key": "opensesame-1"})
+    other.dialect = replace(other.dialect, credentials=(Credential("x-my-key", None, None),))
+    assert [
+        "expected at least 1 call with headers.x-my-key ***, came none",
+        "nearest: call 1, generate ezmodel dall-e-3 200: headers.x-my-key: expected ***, came ***",
+    ] == judged({"when": {"headers": {"x-my-key": "opensesame-2"}}}, [other]).message.split("\n")
+
+
+def test_texts_stay_on_their_lines() -> None:
+    """A client's line breaks and control characters do not make lines of their own; half a character is told."""
+    message = judged({"never": True}, [entry(1, {"prompt": "A cat", "model": "a\nb\x1b[2J"})]).message
+    assert "call 1, generate ezmodel a?b?[2J 400, refused as unknown_model" == message.split("\n")[-1]
+    for calls in (CALLS, []):
+        assert judged({"when": {"prompt": "\ud800"}}, calls).message.encode()
+
+
+def _rule(name: str, *times: int, then: Any = "repeat", when: RequestPattern | None = None) -> Rule:
+    return Rule(
+        name, when or RequestPattern(), tuple(Answer(Canned(200, "text/plain", b""), times=one) for one in times), then
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "left"),
+    [
+        (_rule("one", 1), [1, 0, 0]),
+        (_rule("two", 1, 1), [2, 1, 0, 0]),
+        (_rule("several-times", 2, 1), [3, 2, 1, 0]),
+        (_rule("a-last-one-that-repeats-is-enough-once", 1, 5), [2, 1, 0]),
+        (_rule("cycle", 1, 2, then="cycle"), [3, 2, 1, 0, 0]),
+        (_rule("next", 2, then="next"), [2, 1, 0, 0]),
+        (_rule("refuse", 1, 1, then="refuse"), [2, 1, 0, 0]),
+    ],
+)
+async def test_unused_answers(rule: Rule, left: list[int]) -> None:
+    """After each call, how many answers of a rule no call has taken."""
+    memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
+    script = Scenario("script", rules=(rule,))
+    await memory.begin("s", 0)
+    counted = []
+    for _ in left:
+        counted.append({one.rule: one.left for one in await verification.unused(script, memory, "s")})
+        await choose(script, {}, memory, "s", 0)
+    assert [{rule.name: one} if one else {} for one in left] == counted
+
+
+async def test_unused_answers_are_of_each_rule_and_session() -> None:
+    """Rules are told apart, and sessions; one that never began has used nothing, and does not begin by the question."""
+    memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
+    cats = matching.read({"prompt": {"contains": "cat"}})
+    script = Scenario("script", rules=(_rule("cats", 2, 1, when=cats), _rule("rest", 1)))
+    await memory.begin("s", 0)
+    await choose(script, {"prompt": "a cat"}, memory, "s", 0)
+    assert (Unused("cats", 2), Unused("rest", 1)) == await verification.unused(script, memory, "s")
+    assert (Unused("cats", 3), Unused("rest", 1)) == await verification.unused(script, memory, "other")
+    assert ["s"] == [one.name for one in await memory.sessions()]
+
+
+async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None:
+    """What no call took, and how the nearest call missed the rule."""
+    memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
+    picky = matching.read({"prompt": {"contains": "weapon"}, "n": 1})
+    script = Scenario("script", rules=(_rule("no-weapons", 2, when=picky), _rule("never-asked", 1, then="next")))
+    calls = []
+    for number, n in enumerate((2, 1), 1):
+        call = entry(number, {"prompt": "A cat", "n": n})
+        call.choice = await choose(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
+        calls.append(call)
+    verdict = judged({"no_unused_answers": True}, calls, unused=[Unused("no-weapons", 1), Unused("other", 2)])
+    assert [
+        "expected no unused answers, came 3",
+        "rule no-weapons has 1 answer left",
+        "nearest to rule no-weapons: call 2, generate ezmodel dall-e-2 200, rule never-asked: "
+        'prompt: expected something that contains "weapon", came "A cat"',
+        "rule other has 2 answers left",
+    ] == verdict.message.split("\n")
+    assert not verdict.ok
+
+
+def test_cost() -> None:
+    """The answered pictures of the calls that are meant, by published prices: two of 2 cents, one of 4, one of 12."""
+    hd = {**DALL_E_3, "quality": "hd", "size": "1792x1024"}
+    calls = [
+        drawn(1, {"prompt": "A cat", "n": 2}),
+        drawn(2, DALL_E_3),
+        drawn(3, hd),
+        entry(4, {**DALL_E_3, "n": 2}),
+        listing(5),
+    ]
+    assert [True, False, True, False] == [
+        judged(said, calls).ok
+        for said in (
+            {"max_cost": 0.2},
+            {"max_cost": 0.1999},
+            {"max_cost": 0.04, "when": {"model": "dall-e-2"}},
+            {"max_cost": 0.03, "when": {"model": "dall-e-2"}},
+        )
+    ]
+    assert [
+        "expected a cost of at most $0.1999, came $0.20",
+        "call 1, generate ezmodel dall-e-2 200: $0.04",
+        "call 2, generate ezmodel dall-e-3 200: $0.04",
+        "call 3, generate ezmodel dall-e-3 200: $0.12",
+    ] == judged({"max_cost": 0.1999}, calls).message.split("\n")
+
+
+def test_cost_where_no_price_is_known() -> None:
+    """The ceiling holds for what is known; the verdict owns up to the rest. Who got no picture needs no price."""
+    calls = [drawn(1, DALL_E_3), drawn(2, DALL_E_3), drawn(3, DALL_E_3), entry(4, {**DALL_E_3, "n": 2}), listing(5)]
+    prices = {1: 0.1, 2: None, 3: 0.2}
+    for most, ok in ((0.3, True), (0.29, False)):
+        verdict = judged({"max_cost": most}, calls, cost=lambda one: prices[one.number])
+        assert (ok, ("cost_unknown",)) == (verdict.ok, verdict.notes)
+        last = "cost_unknown: no price is known of call 2, which counts as nothing"
+        assert last == verdict.message.split("\n")[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "ok"),
+    [
+        ({"never": True, "when": {"model": "x"}}, False),
+        ({"times": 1}, False),
+        ({"at_most": 3}, False),
+        ({"between": [1, 3]}, False),
+        ({"no_findings": True}, False),
+        ({"max_cost": 1}, False),
+        ({"at_least": 1}, True),
+        ({"in_order": [{}]}, True),
+        ({"no_unused_answers": True}, True),
+    ],
+)
+def test_calls_that_the_journal_dropped(said: Any, ok: bool) -> None:
+    """What one call more could break does not hold where calls were dropped; what was seen still counts."""
+    verdict = judged(said, [entry(4, DALL_E_3)], forgotten=3)
+    assert (ok, ("calls_unseen",)) == (verdict.ok, verdict.notes)
+    assert "calls_unseen: calls before call 4 are not in the journal" == verdict.message.split("\n")[-1]
+    cannot = "cannot be told, because 3 calls came before those in the journal"
+    assert (not ok) == (cannot in verdict.message)
+
+
+def test_calls_that_are_under_way() -> None:
+    """Numbers that are missing for another reason are no more than a note."""
+    verdict = judged({"once": True}, [entry(2, DALL_E_3)])
+    assert (True, ("calls_unseen",)) == (verdict.ok, verdict.notes)
+
+
+def test_findings_of_refused_calls_count() -> None:
+    """What was noticed counts whether the call was answered or refused."""
+    refused = entry(1, {"model": "dall-e-2", "prompt": "", "style": "vivid"})
+    assert isinstance(refused.problem, GatewayError)
+    assert [Finding("parameter_ignored", "'style' has no effect with dall-e-2", "style")] == list(refused.findings)
+    assert not judged({"no_findings": True}, [refused]).ok
+
+
+def test_a_body_that_is_no_mapping_has_no_fields() -> None:
+    """A call that was refused for its body is matched by what else is known of it."""
+    calls = [entry(1, [1, 2]), entry(2, None)]
+    assert (1, 2) == judged({"when": {"refused": "not_an_object", "prompt": {"absent": True}}}, calls).matched

@@ -1,0 +1,656 @@
+"""The pytest plugin: a session for each test, markers, settings, reports of failures, strictness, and pytest-xdist."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+import pytest
+
+from emulator import Emulator, ImageApi
+from tests.conftest import Served
+
+pytest_plugins = ["pytester"]
+
+QUIET: Final = ("-p", "no:cacheprovider", "-p", "image_api")
+"""With our plugin and no other: whatever else is installed here takes seconds to load."""
+
+ASKING: Final = """
+import http.client, json, pytest
+from urllib.parse import urlsplit
+
+def ask(url, key, **body):
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname, where.port)
+    try:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        connection.request("POST", where.path + "/images/generations", json.dumps(body), headers)
+        with connection.getresponse() as response:
+            return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+def draw(image_api, gateway="ezmodel", **body):
+    body = {"prompt": "A cute cat", "size": "256x256", **body}
+    return ask(image_api.url(gateway), image_api.key, **body)[0]
+
+"""
+Run = Callable[..., pytest.RunResult]
+
+
+Loaded = dict[str, ModuleType]
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loaded]:
+    """What inner runs loaded stays loaded, for pytester would let half of a library be loaded twice."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    found: Loaded = {}
+    yield found  # and behind this, pytester has taken away what it did not know before
+    for name, module in found.items():
+        sys.modules.setdefault(name, module)
+
+
+@pytest.fixture
+def here(loaded: Loaded, pytester: pytest.Pytester) -> Run:
+    """Runs the tests of the folder in this process."""
+
+    class Keeper:
+        def pytest_unconfigure(self) -> None:
+            own = str(pytester.path)
+            loaded.update((k, v) for k, v in sys.modules.items() if not str(getattr(v, "__file__", "")).startswith(own))
+
+    def inner(*arguments: str) -> pytest.RunResult:
+        return pytester.runpytest_inprocess(*QUIET, *arguments, plugins=[Keeper()])
+
+    return inner
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, here: Run) -> Run:
+    """Runs a file of tests in this process; `settings` are lines of its pytest.ini."""
+
+    def inner(tests: str, *arguments: str, settings: str = "") -> pytest.RunResult:
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{settings}")
+        pytester.makepyfile(test_inner=ASKING + tests)
+        return here(*arguments)
+
+    return inner
+
+
+def lines(result: pytest.RunResult) -> str:
+    """What a run printed."""
+    return "\n".join(result.outlines)
+
+
+def test_pytest_finds_it() -> None:
+    """An installed package is all that it takes: pytest finds the plugin by its entry point."""
+    (found,) = entry_points(group="pytest11", name="image_api")
+    assert "emulator.pytest_plugin" == found.value
+
+
+def test_nothing_to_configure(run: Run) -> None:
+    """Each test has its own key, URL and journal on one server, and its session is called after it."""
+    result = run(
+        """
+        seen = []
+
+        @pytest.mark.parametrize("turn", [1, 2, 3])
+        def test_a_poster(image_api, turn):
+            assert 200 == draw(image_api)
+            assert 200 == ask(image_api.server + "/ezmodel/v1", image_api.key, prompt="By key alone")[0]
+            assert [1, 2] == [call.number for call in image_api.calls]
+            assert image_api.session_name.startswith(f"test_a_poster-{turn}-")
+            seen.append((image_api.server, image_api.key, image_api.url("ezmodel"), image_api.session_name))
+
+        def test_apart():
+            servers, *others = map(set, zip(*seen, strict=True))
+            assert [1, 3, 3, 3] == [len(servers), *map(len, others)]
+    """.replace("\n        ", "\n")
+    )
+    result.assert_outcomes(passed=4)
+    assert "image_api findings" not in lines(result)
+
+
+def test_names_repeat_with_the_run(run: Run) -> None:
+    """On a server of our own a test's session is called the same in each run: chance and ids go by it."""
+    names = []
+    for _ in range(2):
+        result = run("def test_x(image_api): print(image_api.session_name)\n", "-s")
+        names.append(re.findall(r"test_x-[0-9a-f]{8}", lines(result)))
+    assert (names[0], 1) == (names[1], len(names[0]))
+
+
+def test_a_test_that_runs_twice_has_two_sessions(run: Run, pytester: pytest.Pytester) -> None:
+    """A test that is run again, as one that is flaky, begins with an empty journal."""
+    pytester.makeconftest("""
+        from _pytest.runner import runtestprotocol
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(2):
+                reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            for report in reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+            return True
+    """)
+    result = run("""
+names = set()
+def test_x(image_api):
+    draw(image_api)
+    names.add(image_api.session_name)
+    assert 1 == len(image_api.calls)
+def test_both(): assert 2 == len(names)
+""")
+    result.assert_outcomes(passed=2)
+
+
+MARKED: Final = """
+def test_name(image_api): assert 429 == draw(image_api)
+test_name = pytest.mark.image_api(scenario="rate-limited-then-ok")(test_name)
+
+@pytest.mark.image_api(scenario="beside.yaml")
+def test_file_beside_the_test(image_api): assert 503 == draw(image_api)
+
+@pytest.mark.image_api(scenario={"rules": [{"answers": {"refuse": "upstream_error"}}]})
+def test_dict(image_api): assert 502 == draw(image_api)
+
+@pytest.mark.image_api(gateway="geekai")
+def test_gateway(image_api):
+    assert image_api.url().endswith("/geekai/api/v1")
+    assert image_api.session().url().endswith("/geekai/api/v1")
+
+@pytest.mark.image_api(report_only=True)
+def test_report_only(image_api): assert 200 == draw(image_api, n=99)
+
+def test_neither(image_api): assert 400 == draw(image_api, n=99)
+
+@pytest.mark.image_api(behavior="observed")
+def test_behavior(image_api): assert "observed" == image_api.settings()["behavior"]
+
+@pytest.mark.image_api(scenario="moderated", gateway="aiai")
+class TestNearest:
+    def test_of_the_class(self, image_api):
+        assert 400 == draw(image_api)
+    @pytest.mark.image_api(scenario="happy")
+    def test_of_its_own(self, image_api):
+        assert 200 == draw(image_api)
+        assert image_api.url().endswith("/aiai/v1")
+"""
+
+
+def test_markers(run: Run, pytester: pytest.Pytester) -> None:
+    """The marker says what a test's session plays and how it is judged; the nearest marker counts, word by word."""
+    pytester.makefile(".yaml", beside="rules: [{answers: {refuse: overloaded}}]")
+    run(MARKED).assert_outcomes(passed=9)
+
+
+def test_files_are_found_from_anywhere(here: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A marker's file stands beside the test or in the root folder, a setting's in the root folder."""
+    folder = pytester.mkpydir("deeper")
+    (folder / "beside.yaml").write_text("rules: [{answers: {refuse: overloaded}}]")
+    (pytester.path / "above.yaml").write_text("rules: [{answers: {refuse: upstream_error}}]")
+    (folder / "test_deeper.py").write_text(
+        ASKING
+        + """
+@pytest.mark.image_api(scenario="beside.yaml")
+def test_beside(image_api): assert 503 == draw(image_api)
+@pytest.mark.image_api(scenario="above.yaml")
+def test_above(image_api): assert 502 == draw(image_api)
+def test_setting(image_api): assert 502 == draw(image_api)
+"""
+    )
+    pytester.makeini("[pytest]\nimage_api_scenario = above.yaml")
+    monkeypatch.chdir("/")
+    result = here(str(folder), "-c", str(pytester.path / "tox.ini"))
+    result.assert_outcomes(passed=3)
+
+
+BAD_MARKERS: Final = [
+    ("scenaro='happy'", "'scenaro' is none of its keywords; known are scenario=…, gateway=…, behavior=…, strict=…"),
+    ("'happy'", "'happy' is none of its keywords"),
+    ("'scenario'", "'scenario' is none of its keywords"),
+    ("scenario='no-such'", "image_api: no ready-made scenario 'no-such'; those are "),
+    ("scenario='no-such.yaml'", "image_api: no-such.yaml: No such file"),
+    ("strict='refusal'", "strict says 'refusal'; expected true, false, or some of refusals, unused_answers, findings"),
+    ("behavior='good'", "behavior"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD_MARKERS)
+def test_bad_markers_are_one_line(run: Run, words: str, message: str) -> None:
+    """A slip in a marker fails that test in one line, which names what is known."""
+    result = run(f"@pytest.mark.image_api({words})\ndef test_x(image_api): ...\ndef test_y(image_api): ...\n")
+    result.assert_outcomes(errors=1, passed=1)
+    assert message in lines(result)
+    assert "Traceback" not in lines(result)
+
+
+def test_settings_of_pytest(run: Run, pytester: pytest.Pytester) -> None:
+    """pytest's own configuration says how the server is, and what is wanted of every test."""
+    pytester.makefile(".yaml", script="rules: [{answers: [{refuse: overloaded}, draw]}]")
+    settings = """
+image_api_gateway = aiai
+image_api_scenario = script.yaml
+image_api_seed = 7
+image_api_clock = frozen:2026-01-01T00:00:00Z
+image_api_strict = refusals
+image_api_report_only = true
+image_api_behavior = observed
+"""
+    result = run(
+        """
+def test_x(image_api):
+    assert (7, "2026-01-01T00:00:00Z") == (image_api.health["seed"], image_api.clock.now)
+    assert (True, "observed") == tuple(image_api.settings().values())
+    assert image_api.url().endswith("/aiai/v1")
+    assert [503, 200] == [draw(image_api), draw(image_api)]
+def test_from_the_beginning(image_api): assert 503 == draw(image_api)
+@pytest.mark.image_api(scenario="happy")
+def test_otherwise(image_api): assert 200 == draw(image_api)
+@pytest.mark.image_api(report_only=False, behavior="documented")
+def test_refused(image_api): assert [503, 400] == [draw(image_api), draw(image_api, n=99)]
+""",
+        settings=settings,
+    )
+    result.assert_outcomes(passed=4, errors=1)
+    assert "ERROR at teardown of test_refused" in lines(result)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("image_api_seed = many", "image_api: seed: 'many': expected a whole number"),
+        ("image_api_gateway = nowhere", "image_api: gateway 'nowhere' is unknown; known are "),
+        ("image_api_strict = most", "strict says 'most'; expected true, false, or some of "),
+        ("image_api_schema = none.yaml", "none.yaml: No such file"),
+    ],
+)
+def test_bad_settings_are_one_line(run: Run, setting: str, message: str) -> None:
+    """A setting that cannot be used is said in one line, and tests without the fixture run."""
+    result = run("def test_x(image_api): ...\ndef test_y(): ...\n", settings=setting)
+    result.assert_outcomes(errors=1, passed=1)
+    assert message in lines(result)
+    assert "Traceback" not in lines(result)
+
+
+ON_ANY_SERVER: Final = """
+@pytest.mark.image_api(scenario="rate-limited-then-ok")
+def test_script(image_api):
+    assert [429, 429, 200] == [draw(image_api) for _ in range(3)]
+    image_api.verify(times=3)
+
+def test_empty(image_api):
+    image_api.verify(never=True)
+    assert image_api.url().endswith("/geeknow/v1")
+    print(image_api.server, image_api.session_name)
+"""
+
+
+def test_a_server_that_is_up_already(run: Run, server: Served) -> None:
+    """The same tests run against a server elsewhere; two runs on it know nothing of each other."""
+    names = []
+    for _ in range(2):
+        result = run(ON_ANY_SERVER, "--image-api-url", server.url, "-s", settings="image_api_gateway = geeknow")
+        result.assert_outcomes(passed=2)
+        names += re.findall(rf"{server.url} (test_empty-[0-9a-f]+)", lines(result))
+    assert 2 == len(set(names))
+
+
+def test_a_server_elsewhere_gets_a_tests_wishes(run: Run, server: Served, pytester: pytest.Pytester) -> None:
+    """What pytest's configuration wants of a test holds there, too."""
+    pytester.makefile(".yaml", script="rules: [{answers: {refuse: overloaded}}]")
+    result = run(
+        """
+def test_x(image_api):
+    assert True is image_api.settings()["report_only"]
+    assert 503 == draw(image_api, n=99)
+@pytest.mark.image_api(scenario="happy", report_only=False)
+def test_y(image_api): assert 400 == draw(image_api, n=99)
+""",
+        "--image-api-url",
+        server.url,
+        settings="image_api_scenario = script.yaml\nimage_api_report_only = true\nimage_api_strict = unused_answers",
+    )
+    result.assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("image_api_seed = 7", "image_api_seed is 7, but the server at http://127.0.0.1:[0-9]+ has 0"),
+        ("image_api_clock = scale:0", "image_api_clock is scale:0, but the server at .* has real"),
+    ],
+)
+def test_another_server_than_is_wanted(run: Run, server: Served, settings: str, message: str) -> None:
+    """A server whose seed or clock is another than the tests count on is refused."""
+    result = run("def test_x(image_api): ...\n", "--image-api-url", server.url, settings=settings)
+    result.assert_outcomes(errors=1)
+    assert re.search(message, lines(result))
+
+
+def test_no_server_there(run: Run) -> None:
+    """An address where nobody answers is said in one line."""
+    result = run("def test_x(image_api): ...\n", "--image-api-url", "http://127.0.0.1:1")
+    result.assert_outcomes(errors=1)
+    assert "no emulator answers at http://127.0.0.1:1" in lines(result)
+
+
+FAILING: Final = """
+@pytest.mark.image_api(scenario={"rules": [{"name": "dogs", "when": {"prompt": "A dog"}, "answers": "draw"}]})
+def test_fails(image_api):
+    draw(image_api, n=2)
+    draw(image_api, n=99)
+    assert 0
+
+def test_passes(image_api): draw(image_api)
+
+@pytest.fixture
+def broken(image_api):
+    draw(image_api)
+    raise RuntimeError
+
+def test_fails_before_it_begins(broken): ...
+"""
+
+
+def test_a_failed_test_shows_its_journal(run: Run) -> None:
+    """The report has the journal as a table, with the pictures in files; a test that passes has none."""
+    result = run(FAILING)
+    result.assert_outcomes(failed=1, passed=1, errors=1)
+    text = lines(result)
+    assert 2 == len(re.findall("^-+ image_api -+$", text, re.MULTILINE))
+    assert re.search(r"Session test_fails-[0-9a-f]{8} of http://127\.0\.0\.1:[0-9]+: 2 calls\n", text)
+    for expected in (
+        r"1 +ezmodel +generate +dall-e-2 +200 +-",
+        r"2 +ezmodel +generate +dall-e-2 +400 +refused: above_maximum n",
+        r"rule dogs did not answer: prompt: expected \"A dog\", came \"A cute cat\"",
+        r"Invalid 'n': .* \(maximum: 10; documented\)",
+        r"Session test_fails_before_it_begins-[0-9a-f]{8} of .*: 1 call\n",
+    ):
+        assert re.search(expected, text), expected
+    files = [Path(path) for path in re.findall(r"picture \d, 256x256 png: (.*)$", text, re.MULTILINE)]
+    assert [b"\x89PNG"] * 3 == [path.read_bytes()[:4] for path in files]
+    assert ["call-1-picture-0.png", "call-1-picture-1.png"] == [path.name for path in files[1:]]
+    assert files[1].read_bytes() != files[2].read_bytes()
+    assert "test_passes-" not in text
+
+
+def test_a_report_that_cannot_be_made(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the journal cannot be shown, the test's own failure is still what is told."""
+
+    def broken(self: ImageApi, folder: Path | None = None) -> str:
+        raise RuntimeError("out of ink")
+
+    monkeypatch.setattr(ImageApi, "report", broken)
+    result = run("def test_x(image_api): assert 'this' == 'that'\n")
+    result.assert_outcomes(failed=1)
+    assert "The journal cannot be shown: out of ink" in lines(result)
+    assert "AssertionError" in lines(result)
+
+
+def test_what_verify_says_is_all_that_is_shown(run: Run) -> None:
+    """A failed verification is told in its message, without the way through this package."""
+    result = run("def test_x(image_api):\n    image_api.verify(once=True, model='dall-e-3')\n")
+    result.assert_outcomes(failed=1)
+    text = lines(result)
+    assert 'expected 1 call with model "dall-e-3", came none' in text
+    assert "client.py" not in text
+
+
+CALLS: Final = {
+    "fine": "draw(image_api); draw(image_api)",
+    "breach": "draw(image_api); draw(image_api, n=99)",
+    "exhausted": "[draw(image_api) for _ in range(3)]",
+    "too few": "draw(image_api)",
+    "finding": "draw(image_api, style='vivid'); draw(image_api)",
+}
+STRICT: Final[list[tuple[str, str, str | None]]] = [
+    ("fine", "True", None),
+    ("breach", "False", None),
+    ("breach", "True", "unexpected refusal: <call 2: ezmodel generate dall-e-2 400 refused: above_maximum n>: Invalid"),
+    ("breach", "'refusals'", "unexpected refusal: <call 2"),
+    ("breach", "['refusals', 'findings']", "unexpected refusal: <call 2"),
+    ("breach", "'findings'", None),
+    ("exhausted", "'refusals'", "scenario_exhausted"),
+    ("too few", "True", "rule scripted has 1 answer left"),
+    ("too few", "'unused_answers'", "rule scripted has 1 answer left"),
+    ("too few", "['refusals', 'findings']", None),
+    ("finding", "True", "parameter_ignored"),
+    ("finding", "'findings, refusals'", "parameter_ignored"),
+    ("finding", "'unused_answers'", None),
+    ("finding", "None", None),
+]
+
+
+@pytest.mark.parametrize(("calls", "strict", "message"), STRICT)
+def test_strictness(run: Run, calls: str, strict: str, message: str | None) -> None:
+    """What is demanded fails the test at its end and shows the journal; what a script refuses is as expected."""
+    script = {"rules": [{"name": "scripted", "answers": [{"refuse": "overloaded"}, "draw"], "then": "refuse"}]}
+    result = run(f"""
+@pytest.mark.image_api(strict={strict}, scenario={script})
+def test_x(image_api): {CALLS[calls]}
+""")
+    result.assert_outcomes(passed=1, errors=0 if message is None else 1)
+    text = lines(result)
+    assert message is None or message in text
+    assert (message is not None) == bool(re.search("Session test_x-.* calls?\n", text))
+
+
+def test_a_failed_test_is_not_blamed_twice(run: Run) -> None:
+    """A test that has failed by itself is not held against what is demanded at its end."""
+    result = run(
+        "def test_x(image_api):\n    draw(image_api, n=99)\n    assert 0\n", settings="image_api_strict = true"
+    )
+    result.assert_outcomes(failed=1)
+
+
+def test_findings_are_counted(run: Run) -> None:
+    """The summary has a line for each code, with how many calls and tests it was noticed in."""
+    result = run("""
+@pytest.mark.parametrize("turn", [1, 2])
+def test_x(image_api, turn):
+    for _ in range(turn): draw(image_api, style="vivid")
+@pytest.mark.image_api(report_only=True)
+def test_y(image_api): draw(image_api, n=99)
+""")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*= image_api findings =*",
+            "parameter_ignored * 3 calls in 2 tests",
+            "would_be_refused * 1 call in 1 test",
+            "image-api-emulator explain CODE tells more",
+        ]
+    )
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_findings_are_counted_to_a_hasty_end(run: Run, server: Served, elsewhere: bool) -> None:
+    """A run that stops at its first failure tells what was noticed until then, on whatever server."""
+    arguments = ("--image-api-url", server.url) if elsewhere else ()
+    result = run(
+        """
+def test_x(image_api): draw(image_api, style="vivid")
+def test_y(image_api):
+    draw(image_api, style="vivid")
+    assert 0
+def test_z(image_api): draw(image_api, style="vivid")
+""",
+        "-x",
+        *arguments,
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["parameter_ignored * 2 calls in 2 tests"])
+
+
+ASYNCHRONOUS: Final = """
+import asyncio, httpx
+
+async def later(image_api):
+    async with httpx.AsyncClient() as http:
+        headers = {"authorization": f"Bearer {image_api.key}"}
+        url = f"{image_api.url('ezmodel')}/images/generations"
+        return (await http.post(url, json={"prompt": "A cat", "size": "256x256"}, headers=headers)).status_code
+
+@pytest.mark.asyncio
+async def test_asyncio(image_api):
+    assert [200, 200] == await asyncio.gather(later(image_api), later(image_api))
+    image_api.verify(times=2)
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_anyio(image_api, anyio_backend):
+    assert 200 == await later(image_api)
+    image_api.verify(once=True)
+
+@pytest.mark.asyncio
+async def test_aiohttp(aiohttp_client, image_api):
+    from aiohttp import ClientSession, web
+
+    async def handler(request):
+        async with ClientSession() as http:
+            headers = {"authorization": f"Bearer {image_api.key}"}
+            url = image_api.url("ezmodel") + "/images/generations"
+            async with http.post(url, json={"prompt": "A cat"}, headers=headers) as answer:
+                return web.json_response(await answer.json())
+
+    app = web.Application()
+    app.router.add_get("/", handler)
+    client = await aiohttp_client(app)
+    reply = await (await client.get("/")).json()
+    assert reply["data"][0]["url"].startswith(image_api.server)
+    image_api.verify(once=True)
+"""
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_asynchronous_styles(run: Run, mode: str) -> None:
+    """pytest-asyncio, anyio and pytest-aiohttp suites use the fixture as it is."""
+    plugins = ("-p", "pytest_asyncio.plugin", "-p", "anyio.pytest_plugin", "-p", "pytest_aiohttp.plugin")
+    settings = "asyncio_default_fixture_loop_scope = function"
+    run(ASYNCHRONOUS, *plugins, "--asyncio-mode", mode, settings=settings).assert_outcomes(passed=3)
+
+
+def test_unittest_classes(run: Run) -> None:
+    """A unittest class gets the fixture as pytest lets it."""
+    result = run("""
+import unittest
+
+class TestPictures(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _api(self, image_api): self.image_api = image_api
+    def test_one(self): self.assertEqual(200, draw(self.image_api))
+    def test_two(self): self.image_api.verify(never=True)
+""")
+    result.assert_outcomes(passed=2)
+
+
+def test_a_run_without_the_fixture_loads_nothing(pytester: pytest.Pytester) -> None:
+    """Only a test that asks for the fixture pays for it."""
+    pytester.makepyfile("""
+        import sys
+
+        def test_x():
+            heavy = {"aiohttp", "PIL", "jsonschema", "yaml", "asyncio", "http.client"}
+            ours = {name for name in sys.modules if name.partition(".")[0] == "emulator"}
+            assert (set(), {"emulator", "emulator.pytest_plugin"}) == (heavy & set(sys.modules), ours)
+    """)
+    pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
+
+
+SPREAD: Final = (
+    ASKING
+    + """
+@pytest.mark.parametrize("number", range(800))
+def test_own_world(image_api, number):
+    prompts = [f"{number} {turn}" for turn in range(1 + number % 3)]
+    for prompt in prompts:
+        assert 200 == ask(image_api.server + "/ezmodel/v1", image_api.key, prompt=prompt, style="vivid")[0]
+    assert prompts == [call.given["prompt"] for call in image_api.calls]
+"""
+)
+
+
+def test_four_workers_on_one_server(pytester: pytest.Pytester, serve: Callable[..., Served]) -> None:
+    """800 tests in four processes share a server, and each finds its own calls and no other; findings are added up."""
+    pytester.makepyfile(SPREAD)
+    url = serve().url
+    result = pytester.runpytest_subprocess(*QUIET, "-p", "xdist", "-n", "4", "-q", "--image-api-url", url)
+    result.assert_outcomes(passed=800)
+    calls = sum(1 + number % 3 for number in range(800))
+    result.stdout.fnmatch_lines(["parameter_ignored * " + f"{calls} calls in 800 tests"])
+
+
+def test_workers_with_servers_of_their_own(pytester: pytest.Pytester) -> None:
+    """Without a shared server each worker has its own; a failed test's journal comes through."""
+    pytester.makepyfile(
+        ASKING
+        + """
+@pytest.mark.parametrize("number", range(8))
+def test_x(image_api, number):
+    draw(image_api, style="vivid")
+    image_api.verify(once=True)
+    assert number
+"""
+    )
+    result = pytester.runpytest_subprocess(*QUIET, "-p", "xdist", "-n", "2", "-q")
+    result.assert_outcomes(passed=7, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*image_api*",
+            "Session test_x-0-* of http://*: 1 call",
+            "*picture 0, 256x256 png: *call-1-picture-0.png",
+            "parameter_ignored * 8 calls in 8 tests",
+        ]
+    )
+
+
+def test_a_worker_that_stops_early(pytester: pytest.Pytester) -> None:
+    """A worker that ends before its last test hands over what was noticed until then."""
+    pytester.makepyfile(
+        ASKING
+        + """
+def test_x(image_api, request):
+    draw(image_api, style="vivid")
+    request.session.shouldstop = "enough"
+def test_y(): ...
+def test_z(): ...
+"""
+    )
+    result = pytester.runpytest_subprocess(*QUIET, "-p", "xdist", "-n", "1", "-q")
+    result.stdout.fnmatch_lines(["parameter_ignored * 1 call in 1 test"])
+
+
+def test_the_plugin_tells_of_itself(run: Run) -> None:
+    """`--markers` has the marker, `--help` the option and every setting."""
+    assert "@pytest.mark.image_api(scenario=…, gateway=…" in lines(run("", "--markers"))
+    told = lines(run("", "--help"))
+    for name in ("gateway", "scenario", "behavior", "report_only", "strict", "seed", "clock", "schema"):
+        assert f"image_api_{name}" in told
+    assert "--image-api-url" in told
+
+
+def test_a_fixture_of_ones_own_name(run: Run) -> None:
+    """A suite that has a fixture called image_api already keeps it."""
+    result = run("""
+@pytest.fixture
+def image_api(): return "mine"
+def test_x(image_api): assert "mine" == image_api
+""")
+    result.assert_outcomes(passed=1)
+
+
+def test_an_emulator_beside_the_fixture(run: Run) -> None:
+    """Emulators that tests start themselves do not disturb the fixture's."""
+    result = run("""
+from emulator import Emulator
+def test_x(image_api):
+    with Emulator() as own:
+        assert [200, 0] == [draw(own), len(image_api.calls)]
+""")
+    result.assert_outcomes(passed=1)
+    assert issubclass(Emulator, ImageApi)

@@ -1,0 +1,417 @@
+"""Files that calls bring: what is seen of them, what models take of them, and how long their bytes are kept."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import io
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from PIL import Image
+
+from emulator.image import examine
+from emulator.image import upload as enclosure
+from emulator.image.upload import Look, PictureRule, Upload
+from emulator.image.upload_store import Sources
+from emulator.messages import Request
+from emulator.validation import uploads as inputs
+from tests.conftest import Served
+from tests.described import Described
+from tests.paths import TESTS
+
+SUITE: Final = sorted((TESTS / "data" / "pngsuite").glob("*.png"))
+KEY: Final = {"authorization": "Bearer sk-uploads"}
+
+
+def file(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (64, 48), **options: Any) -> bytes:
+    """A picture's file."""
+    data = io.BytesIO()
+    image = Image.linear_gradient("L").resize(size)
+    image = image.convert("I").point(lambda grey: grey * 257) if mode == "I;16" else image
+    image = image.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(254)
+    image.save(data, kind, **options)
+    return data.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small file of an RGBA picture that is large."""
+    packer = zlib.compressobj(9)
+    row = bytes(1 + 4 * width)
+    pixels = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+# --- what is seen ---
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (file("PNG", "RGB"), ("png", "RGB", None)),
+        (file("PNG", "L"), ("png", "L", None)),
+        (file("PNG", "1"), ("png", "1", None)),
+        (file("PNG", "P"), ("png", "P", None)),
+        (file("PNG", "I;16"), ("png", "I;16", None)),
+        (file("PNG", "LA"), ("png", "LA", 0.0)),
+        (file("PNG", "RGBA"), ("png", "RGBA", 0.0)),
+        (file("JPEG", "RGB"), ("jpeg", "RGB", None)),
+        (file("JPEG", "L"), ("jpeg", "L", None)),
+        (file("JPEG", "CMYK"), ("jpeg", "CMYK", None)),
+        (file("WEBP", "RGB"), ("webp", "RGB", None)),
+        (file("WEBP", "RGBA", lossless=True), ("webp", "RGBA", 0.0)),
+    ],
+)
+def test_what_is_seen_of_a_picture(data: bytes, expected: tuple[str, str, float | None]) -> None:
+    """Format by its bytes, size, kind of pixels, transparency, digest, and a thumbnail's colours."""
+    seen = examine.look(data)
+    assert expected == (seen.format, seen.mode, seen.alpha_share)
+    assert (64, 48, None) == (seen.width, seen.height, seen.flaw)
+    assert (hashlib.sha256(data).hexdigest(), len(data)) == (seen.sha256, seen.bytes)
+    colours = bytes.fromhex(seen.palette)
+    assert 4 * 3 * 3 == len(colours)
+    assert colours[0] < colours[-1]  # the gradient goes from black to white
+
+
+def test_the_share_of_what_is_see_through() -> None:
+    """A quarter of the pixels is counted as one, in every way that a PNG can say so."""
+    quarter = Image.new("RGBA", (20, 20), (9, 9, 9, 255))
+    quarter.paste((0, 0, 0, 0), (0, 0, 10, 10))
+    ways: list[tuple[Image.Image, dict[str, Any]]] = [
+        (quarter, {}),
+        (quarter.convert("LA"), {}),
+        (quarter.convert("RGB"), {"transparency": (0, 0, 0)}),
+        (quarter.convert("L"), {"transparency": 0}),
+        (quarter.convert("RGB").quantize(4), {}),
+    ]
+    for image, options in ways:
+        data = io.BytesIO()
+        if image.mode == "P":
+            options = {"transparency": image.getpixel((0, 0))}
+        image.save(data, "PNG", **options)
+        assert 0.25 == examine.look(data.getvalue()).alpha_share, image.mode
+
+
+def test_sixteen_bits_of_grey_are_scaled() -> None:
+    """Half of what 16 bits can say is grey, and not white."""
+    image = Image.new("I;16", (2, 1))
+    image.putdata([32768, 256])
+    assert (128,) * 3 + (1,) * 3 == tuple(examine.flat(image).tobytes())
+
+
+@pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
+def test_the_suite_of_pngs(path: Path) -> None:
+    """Each sound picture is seen whole, and each corrupt one, which begins with x, is a flaw."""
+    seen = examine.look(path.read_bytes())
+    assert path.stem.startswith("x") == (seen.flaw is not None)
+
+
+@pytest.mark.parametrize(
+    ("data", "flaw", "kind"),
+    [
+        (b"", "strange", None),
+        (b"Example data", "strange", None),
+        (file("GIF", "P"), "strange", None),
+        (file("BMP"), "strange", None),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "strange", None),
+        (file()[:8], "damaged", "png"),
+        (file()[:-12], "damaged", "png"),
+        (file()[:60], "damaged", "png"),
+        (file("JPEG")[:-200], "damaged", "jpeg"),
+        (b"\xff\xd8\xff", "damaged", "jpeg"),
+        (file("WEBP")[:-30], "damaged", "webp"),
+        (b"RIFF\0\0\0\0WEBP", "damaged", "webp"),
+        (bomb(4097, 4096), "huge", "png"),
+        (bomb(16384, 1025), "huge", "png"),
+    ],
+)
+def test_what_is_no_picture(data: bytes, flaw: str, kind: str | None) -> None:
+    """Strange, damaged or too large; a cut file is still of its format."""
+    seen = examine.look(data)
+    assert (flaw, kind) == (seen.flaw, seen.format)
+
+
+def test_the_largest_picture_is_none_too_many() -> None:
+    """4096 x 4096 pixels are looked at."""
+    seen = examine.look(bomb(4096, 4096))
+    assert (None, 1.0) == (seen.flaw, seen.alpha_share)
+
+
+_WEIGH: Final = """
+import sys
+from pathlib import Path
+from emulator.image import examine
+def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024
+examine.look(Path(sys.argv[2]).read_bytes())
+before = peak()
+seen = examine.look(Path(sys.argv[1]).read_bytes())
+print(seen.flaw, peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it is told by /proc how much memory was needed")
+@pytest.mark.parametrize(
+    ("make", "flaw"),
+    [
+        (lambda: bomb(13_377, 13_377), "huge"),
+        (lambda: bomb(65_000, 65), "None"),
+        (lambda: bomb(4096, 4096), "None"),
+        (lambda: _inside(b"zTXt", b"a\0\0" + zlib.compress(bytes(300_000_000), 1)), "damaged"),
+        (lambda: _inside(b"iCCP", b"a\0\0" + zlib.compress(bytes(300_000_000), 1)), "damaged"),
+    ],
+    ids=["13377 x 13377", "65000 x 65", "4096 x 4096", "a text of 300 MB", "a profile of 300 MB"],
+)
+def test_bombs_stay_small(tmp_path: Path, make: Callable[[], bytes], flaw: str) -> None:
+    """No file of a few kilobytes makes the server need more than 150 MB."""
+    (tmp_path / "bomb.png").write_bytes(make())
+    (tmp_path / "small.png").write_bytes(file())
+    command = [sys.executable, "-c", _WEIGH, str(tmp_path / "bomb.png"), str(tmp_path / "small.png")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    said, needed = done.stdout.split()
+    assert flaw == said
+    assert float(needed) <= 150
+
+
+def _inside(kind: bytes, data: bytes) -> bytes:
+    plain = bomb(8, 8)
+    return plain[:33] + chunk(kind, data) + plain[33:]
+
+
+# --- what models take ---
+
+
+def upload(name: str = "image", kind: str = "image/png", data: bytes | None = None, **look: Any) -> Upload:
+    """An upload that was looked at; fields of the look may be made up."""
+    data = file() if data is None else data
+    return Upload(name, "a.png", kind, data, replace(examine.look(data), **look))
+
+
+ANY: Final = {"image": PictureRule(bytes=50_000, many=True), "mask": PictureRule(("png",), 5000, alpha=True, fits=True)}
+LEGACY: Final = {"image": PictureRule(("png",), 4 * 2**20, square=True, modes=("RGBA", "LA", "L"))}
+STRICT: Final = {"image": PictureRule(types=("image/png", "image/jpeg", "image/webp"))}
+SQUARE: Final = file("PNG", "RGBA", (40, 40))
+
+
+@pytest.mark.parametrize(
+    ("rules", "given", "breaches"),
+    [
+        (ANY, [upload()], []),
+        (ANY, [upload(kind="application/octet-stream")], []),
+        (ANY, [upload(kind="")], []),
+        (ANY, [upload(kind="image/jpg", data=file("JPEG"))], []),
+        (ANY, [upload(kind="image/png", data=file("WEBP"))], []),  # its bytes tell, not its name
+        (ANY, [upload(kind="audio/wav")], ["picture_type image[0]"]),
+        (ANY, [upload(), upload(kind="image/gif")], ["picture_type image[1]"]),
+        (ANY, [upload(kind="application/octet-stream", data=b"Example data")], ["picture_type image[0]"]),
+        (ANY, [upload(kind="image/png", data=b"Example data")], ["damaged_picture image[0]"]),
+        (ANY, [upload(data=file()[:-20])], ["damaged_picture image[0]"]),
+        (ANY, [upload(flaw="huge")], ["damaged_picture image[0]"]),
+        (ANY, [upload(bytes=50_001)], ["picture_bytes image[0]"]),
+        (ANY, [upload(), upload("mask", data=file("PNG", "RGBA"))], []),
+        (ANY, [upload("mask", data=file("PNG", "RGBA")), upload()], []),
+        (ANY, [upload(), upload("mask", data=file("PNG", "RGB"))], ["mask_without_alpha mask"]),
+        (ANY, [upload(), upload("mask", data=file("PNG", "RGBA", (64, 47)))], ["mask_size mask"]),
+        (ANY, [upload(), upload("mask", kind="image/webp", data=file("WEBP"))], ["picture_kind mask"]),
+        (ANY, [upload("markup", data=b"x")], []),  # no rule, so none of our business
+        (LEGACY, [upload(data=SQUARE)], []),
+        (LEGACY, [upload(kind="image/webp", data=file("WEBP", "RGBA", (40, 40)))], ["picture_kind image[0]"]),
+        (LEGACY, [upload(data=SQUARE, bytes=4 * 2**20 + 1)], ["picture_kind image[0]"]),
+        (LEGACY, [upload(data=file("PNG", "RGBA"))], ["picture_not_square image[0]"]),
+        (LEGACY, [upload(data=file("PNG", "RGB", (40, 40)))], ["picture_mode image[0]"]),
+        (STRICT, [upload(kind="application/octet-stream")], ["picture_type image[0]"]),
+        (STRICT, [upload(kind="image/webp")], []),
+    ],
+)
+def test_what_models_take(rules: Mapping[str, PictureRule], given: list[Upload], breaches: list[str]) -> None:
+    """Each picture is held against its parameter's rule, and what comes first is told."""
+    found = [f"{broken.breach} {broken.param}" for broken, _ in inputs.unfit(given, {}, rules)]
+    assert breaches == found
+
+
+# --- pictures in JSON ---
+
+
+def call(body: Any) -> Request:
+    """A call with a JSON body."""
+    return Request("POST", "/", "", {}, b"{}", body, None, (), "", 0)
+
+
+def url(data: bytes, kind: str = "image/png") -> str:
+    """A data: URL."""
+    import base64
+
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def test_pictures_in_json_are_uploads() -> None:
+    """data: URLs and bare Base64 are taken out and looked at; what stays behind is short."""
+    body = {
+        "prompt": "data:image/png;base64,AAAA",
+        "images": [{"image_url": url(file())}, {"file_id": "file-1"}, {"image_url": "https://x.test/a.png"}],
+        "mask": {"image_url": url(file("JPEG"), "image/jpeg")},
+        "image": url(file("WEBP")).partition(",")[2],
+    }
+    got = inputs.received(call(body), {})
+    assert [("image", "webp"), ("images[0].image_url", "png"), ("mask.image_url", "jpeg")] == [
+        (one.name, one.look.format) for one in got.uploads if one.look
+    ]
+    assert ["image", "image", "mask"] == [one.role for one in got.uploads]
+    assert 400 > len(str(got.json))
+    assert ("data:image/png;base64,AAAA", "file-1") == (got.json["prompt"], got.json["images"][1]["file_id"])
+    assert b"" == got.body
+    assert body["images"][0]["image_url"].startswith("data:")  # type: ignore[index]  # what came is left alone
+
+
+@pytest.mark.parametrize(
+    ("text", "breach", "param"),
+    [
+        ("https://x.test/a.png", "unreachable_picture", "url"),
+        ("data:image/png,plain", "picture_data", "images[0].image_url"),
+        ("data:image/png;base64,", "picture_data", "images[0].image_url"),
+        ("data:image/png;base64,????", "picture_data", "images[0].image_url"),
+        ("data:image/png;base64,AAAA", "picture_data", "images[0].image_url"),
+        ("ftp://x.test", "picture_data", "images[0].image_url"),
+        ("", "picture_data", "images[0].image_url"),
+        ("A" * (inputs.LONGEST_URL + 1), "too_long", "images[0].image_url"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_texts_that_are_no_pictures(text: str, breach: str, param: str) -> None:
+    """A link is never followed, and what does not decode is told as it is."""
+    got = inputs.received(call({"images": [{"image_url": text}]}), {})
+    found = list(inputs.unfit(got.uploads, got.json, {"images": PictureRule(many=True)}))
+    assert [(breach, param)] == [(broken.breach, broken.param) for broken, _ in found]
+    assert (["nothing_fetched"] if breach == "unreachable_picture" else []) == [one.code for one in found[0][1]]
+
+
+# --- what is kept ---
+
+
+def test_sources_are_bounded() -> None:
+    """Above its bytes a store lets go of the longest unused, and of nothing that somebody still holds."""
+    sources = Sources(250)
+    kept = [Upload("image", None, "", bytes([place]) * 100, Look(f"{place}" * 64, 100)) for place in range(4)]
+    for one in kept[:2]:
+        sources.keep(one)
+    digests = [one.look.sha256 for one in kept if one.look]
+    assert kept[0].data == sources.data(digests[0])  # used again, so the second is the oldest
+    sources.keep(kept[2])
+    large = Upload("image", None, "", b"x" * 300, Look("f" * 64, 300))
+    sources.keep(large)
+    assert large.data == sources.data("f" * 64)
+    assert kept[1].data == sources.data(digests[1])  # it is held here
+    del large, one
+    kept[1] = kept[3]
+    gc.collect()
+    assert [True, False, True, False] == [sources.data(digest) is not None for digest in digests]
+    assert sources.data("f" * 64) is None
+    assert kept[2].data == sources.data(digests[2][:32])
+    assert sources.data(None) is None
+
+
+def edit(served: Served, session: str, files: Any = None, data: Any = None, gateway: str = "geeknow") -> httpx.Response:
+    """An edit in a session of its own."""
+    return httpx.post(
+        f"{served.base(gateway)}/images/edits",
+        files={"image": ("a.png", file(), "image/png")} if files is None else files,
+        data={"model": "gpt-image-1", "prompt": "x", **(data or {})},
+        headers={**KEY, "x-emulator-session": session},
+    )
+
+
+def test_the_journal_tells_of_uploads(server: Served) -> None:
+    """Name, digest, format, size and transparency, but no bytes; those can be had, in this session alone."""
+    picture, mask = file(), file("PNG", "RGBA")
+    files = [("image[]", ("a.png", picture, "image/png")), ("mask", ("m", mask))]
+    assert 200 == edit(server, "told", files).status_code
+    ask = Described(server)
+    told = ask.get("/sessions/told/calls/latest")["uploads"]
+    digest = hashlib.sha256(picture).hexdigest()
+    assert {
+        "name": "image[]", "filename": "a.png", "sha256": digest, "format": "png", "width": 64, "height": 48,
+        "alpha_share": None, "bytes": len(picture),
+    } == told[0]  # fmt: skip
+    assert ("mask", 0.0) == (told[1]["name"], told[1]["alpha_share"])
+    reply = ask("GET", f"/sessions/told/uploads/{digest}")
+    assert (200, "image/png", picture) == (reply.status_code, reply.headers["content-type"], reply.content)
+    assert (404, "digest") == ask.error("GET", f"/sessions/told/uploads/{'0' * 64}")[:2]
+    edit(server, "another", files[1:])
+    assert (404, "digest") == ask.error("GET", f"/sessions/another/uploads/{digest}")[:2]
+    assert (404, "session") == ask.error("GET", f"/sessions/nobody/uploads/{digest}")[:2]
+
+
+def test_bytes_are_let_go_of(serve: Callable[..., Served]) -> None:
+    """What is not kept any more is said to be so, and the journal still knows what it was."""
+    served = serve(upload_bytes=1)
+    assert 200 == edit(served, "s").status_code
+    told = served.calls("s")[0]["uploads"][0]
+    gc.collect()
+    error = Described(served).error("GET", f"/sessions/s/uploads/{told['sha256']}")
+    assert (404, "digest", "the upload is not kept any more") == error
+
+
+def test_secrets_in_forms_are_blanked(server: Served) -> None:
+    """A key in a text, in a name, in a file's name or in a body that is no form appears nowhere."""
+    secret = "sk-canary1234567890abcdef"
+    form = [("image", (f"{secret}.png", file(), "image/png")), (secret, ("x", b"x"))]
+    edit(server, "canary", form, {"user": secret, "api_key": "abc123def456"})
+    broken = f'--B\r\nContent-Disposition: form-data; name="api_key"\r\n\r\nabc123def456\r\n--B\r\n{secret}'
+    httpx.post(
+        f"{server.base('geeknow')}/images/edits", content=broken,
+        headers={**KEY, "content-type": "multipart/form-data; boundary=B", "x-emulator-session": "canary"},
+    )  # fmt: skip
+    seen = httpx.get(f"{server.url}/_emulator/sessions/canary/calls").text
+    assert '"bad_form"' in seen
+    assert secret not in seen
+    assert "abc123def456" not in seen
+
+
+def test_scripts_and_tests_can_name_uploads(server: Served) -> None:
+    """`when` sees each file by its role, and by its place among its kind, in a script and in a verification."""
+    ask = Described(server)
+    rules = [
+        {"when": {"uploads": {"image": {"width": 64}, "mask": {"absent": True}}}, "answers": {"refuse": "overloaded"}},
+        {"when": {"uploads.image[1].format": "webp"}, "answers": {"refuse": "rate_limit"}},
+        {"when": {"uploads": {"mask": {"alpha_share": {"at_most": 0.5}}}}, "answers": {"refuse": "moderation"}},
+    ]
+    assert 200 == ask("PUT", "/sessions/when/scenario", {"rules": rules}).status_code
+    webp = ("b", file("WEBP", "RGB", (30, 30)), "image/webp")
+    asked: list[tuple[Any, int]] = [
+        ([("image", file())], 503),
+        ([("image[]", file("PNG", "RGB", (30, 30))), ("image[]", webp)], 429),
+        ([("image", file("PNG", "RGB", (30, 30))), ("mask", file("PNG", "RGBA", (30, 30)))], 400),
+        ([("image", file("PNG", "RGB", (30, 30)))], 200),
+    ]
+    assert [status for _, status in asked] == [edit(server, "when", files).status_code for files, _ in asked]
+    question = {"when": {"operation": "edit", "uploads": {"image": {"width": 30}, "count": 2}}, "times": 2}
+    assert ask("POST", "/sessions/when/verify", question).json()["ok"]
+    wrong = ask("POST", "/sessions/when/verify", {"when": {"uploads": {"image": {"format": "jpeg"}}}}).json()
+    assert not wrong["ok"]
+    assert 'uploads.image.format: expected "jpeg", came "png"' in wrong["message"]
+
+
+def test_names_of_uploads() -> None:
+    """Pictures of a form and of JSON go by one name."""
+    given = [upload("images[0].image_url"), upload("images[1].image_url", width=7), upload("mask.image_url", width=9)]
+    named = enclosure.named(given)
+    assert (64, 64, 7, 9, 3) == (
+        named["image"]["width"], named["image[0]"]["width"], named["image[1]"]["width"], named["mask"]["width"],
+        named["count"],
+    )  # fmt: skip
+    assert {} == enclosure.named([])

@@ -1,0 +1,158 @@
+"""The contract's finer points: what a verdict may be kept for, and in which order things are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from emulator.core import yaml_file
+from emulator.gateway import gateway as dialect
+from emulator.gateway import pricing
+from emulator.messages import Call, GatewayError, Request
+from emulator.validation.schema import KEPT, SchemaValidator
+from emulator.validation.validator import RequestValidator, masked
+
+
+@pytest.fixture(scope="module")
+def contracts() -> dict[str, RequestValidator]:
+    """Every gateway that ships, compiled."""
+    return {path.stem: RequestValidator(dialect.read(path)) for path in yaml_file.schemas().glob("*.yaml")}
+
+
+def _raw(body: Any) -> Request:
+    headers = {"Content-Type": "application/json"}
+    return Request("POST", "/", "", headers, b"", body, None, (), "http://x", 0)
+
+
+def _accept(contract: RequestValidator, body: Any, key: str | None = "sk-x") -> Call:
+    return contract.accept(_raw(body), next(contract.dialect.generating()), key)
+
+
+def _refused(contract: RequestValidator, body: Any, key: str | None = "sk-x") -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        _accept(contract, body, key)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("gateway", "body", "key", "told"),
+    [
+        ("aiai", {"model": 5, "zzz": 1}, None, ("missing_key", None)),
+        ("aiai", {"model": 5, "zzz": 1}, "sk-invalid", ("invalid_key", None)),
+        ("aiai", {"model": 5, "zzz": 1}, "sk", ("type", "model")),
+        ("aiai", {"model": "x", "zzz": 1}, "sk", ("unknown_model", "model")),
+        ("aiai", {"n": 0, "zzz": 1, "size": "x"}, "sk", ("unknown_parameter", "zzz")),
+        ("aiai", {"n": 0, "size": "x"}, "sk", ("missing", "prompt")),
+        ("aiai", {"size": "x", "n": 0, "prompt": "x"}, "sk", ("below_minimum", "n")),
+        ("geekai", {"prompt": "x"}, "sk", ("missing", "model")),
+        ("geeknow", {"prompt": "x", "model": ""}, "sk", ("empty_string", "model")),
+    ],
+)
+def test_the_order_of_checks(
+    contracts: dict[str, RequestValidator], gateway: str, body: Any, key: str | None, told: tuple[str, str | None]
+) -> None:
+    """Key, model, unknown parameters, then each parameter in the schema's order, whatever the body's."""
+    problem = _refused(contracts[gateway], body, key)
+    assert told == (problem.breach or problem.kind, problem.param)
+
+
+def test_a_kept_verdict_never_serves_another_body(contracts: dict[str, RequestValidator]) -> None:
+    """1, 1.0 and true are three values; a prompt counts by its length; asking twice changes nothing."""
+    contract = contracts["ezmodel"]
+    for _ in range(2):
+        assert 1 == _accept(contract, {"prompt": "x", "n": 1}).count
+        assert "type" == _refused(contract, {"prompt": "x", "n": 1.0}).breach
+        assert "type" == _refused(contract, {"prompt": "x", "n": True}).breach
+        assert 1 == _accept(contract, {"prompt": "y" * 1000}).count
+        assert "too_long" == _refused(contract, {"prompt": "y" * 1001}).breach
+        assert "type" == _refused(contract, {"prompt": 1000}).breach
+        assert "type" == _refused(contract, {"prompt": None}).breach
+
+
+def test_no_prompt_is_told_to_another(contracts: dict[str, RequestValidator]) -> None:
+    """Two overlong prompts of one length: each refusal holds its own value."""
+    values = [_refused(contracts["ezmodel"], {"prompt": letter * 1001}).value for letter in "ab"]
+    assert ["a" * 1001, "b" * 1001] == values
+
+
+def test_kept_verdicts_are_bounded() -> None:
+    """However many different bodies come, no more than KEPT verdicts are kept, and no long or wide body is."""
+    gateway = dialect.read(yaml_file.schemas() / "ezmodel.yaml")
+    judge = SchemaValidator(gateway.document, "#/components/schemas/DallE2")
+    for number in range(KEPT + 100):
+        judge.verdict({"prompt": "x", "n": number})
+    judge.verdict({"prompt": "x", "size": "s" * 1000})
+    judge.verdict({"prompt": "x", "n" * 1000: 1})
+    judge.verdict({str(number): 1 for number in range(1000)})
+    assert 0 < len(judge._kept) <= KEPT
+    assert max(len(repr(key)) for key in judge._kept) < 1000
+
+
+def test_defaults_and_aliases(contracts: dict[str, RequestValidator]) -> None:
+    """What is absent takes its default, an alias becomes what it means, what was given stays visible."""
+    call = _accept(contracts["geeknow"], {"model": "dall-e-3", "prompt": "x", "n": 0, "response_format": "base64"})
+    assert (1, "b64_json", "standard", "1024x1024") == tuple(
+        call.params[name] for name in ("n", "response_format", "quality", "size")
+    )
+    assert (0, "base64") == (call.given["n"], call.given["response_format"])
+    assert "watermark" not in call.params
+    auto = _accept(contracts["aiai"], {"model": "gpt-image-1", "prompt": "x"})
+    assert ("1024x1024", "high", "opaque") == tuple(auto.params[name] for name in ("size", "quality", "background"))
+
+
+@pytest.mark.parametrize(
+    ("size", "pixels", "told"),
+    [
+        ("16:9", (1024, 1024), True), ("4K", (1024, 1024), True), ("4097x1", (1024, 1024), True),
+        ("0x5", (1024, 1024), True), ("1024×1024", (1024, 1024), True), ("64x64\n", (1024, 1024), True),
+        ("٦٤x٦٤", (1024, 1024), True), ("auto", (1024, 1024), False), ("4096x1", (4096, 1), False),
+        ("1920x1080", (1920, 1080), False),
+    ],
+)  # fmt: skip
+def test_sizes_that_a_gateway_lets_by(
+    contracts: dict[str, RequestValidator], size: str, pixels: tuple[int, int], told: bool
+) -> None:
+    """What can be drawn is drawn; anything else is 1024x1024, and a finding says so."""
+    call = _accept(contracts["geeknow"], {"model": "some-model", "prompt": "x", "size": size})
+    assert (pixels, told) == (call.pixels, "size_not_drawn" in [finding.code for finding in call.findings])
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("fake_key", "fake_key"), ("twelve-chars", "twelve-chars"),
+        ("not-a-real-key-but-a-long-one-organized", "not-a-re***************************ized"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_masked(key: str, shown: str) -> None:
+    """As OpenAI masks it: eight characters, stars, four characters; a short one is shown whole."""
+    assert shown == masked(key)
+
+
+@pytest.mark.parametrize(("prompt", "tokens"), [("a siamese cat", 10), ("", 6), ("猫", 7), ("a 猫", 8), ("é", 7)])
+def test_text_tokens(prompt: str, tokens: int) -> None:
+    """One for each CJK character, else four bytes for one, and six beside."""
+    assert tokens == pricing.text_tokens(prompt)
+
+
+@pytest.mark.parametrize(
+    ("quality", "square", "portrait", "landscape"),
+    [("low", 272, 408, 400), ("medium", 1056, 1584, 1568), ("high", 4160, 6240, 6208)],
+)
+def test_picture_tokens(quality: str, square: int, portrait: int, landscape: int) -> None:
+    """The published table of gpt-image-1; n pictures cost n times as much, the prompt included."""
+    for pixels, expected in (((1024, 1024), square), ((1024, 1536), portrait), ((1536, 1024), landscape)):
+        spent = pricing.tokens("gpt-image-1", "a siamese cat", quality, pixels, 3)
+        assert (30, 3 * expected, 30 + 3 * expected) == (
+            spent["input_tokens"], spent["output_tokens"], spent["total_tokens"],
+        )  # fmt: skip
+
+
+def test_findings_come_in_the_bodys_order(contracts: dict[str, RequestValidator]) -> None:
+    """Not in that of a set, which differs from process to process: a run repeats."""
+    ignored = ["watermark", "background", "style"]
+    for names in (ignored, ignored[::-1]):
+        values = {name: False if name == "watermark" else "x" for name in names}
+        call = _accept(contracts["geeknow"], {"model": "dall-e-2", "prompt": "x", **values})
+        assert names == [finding.param for finding in call.findings]
