@@ -110,10 +110,10 @@ class Call:
     model: str | None
     given: Mapping[str, Any]
     params: Mapping[str, Any]
-    heeded: Mapping[str, Any]
+    effective: Mapping[str, Any]
     count: int
     pixels: tuple[int, int]
-    reply: ResponseShape
+    response: ResponseShape
     findings: tuple[Finding, ...]
     listing: Any = None
     uploads: tuple[Upload, ...] = ()
@@ -122,8 +122,8 @@ class Call:
     @property
     def streams(self) -> bool:
         """Whether the answer is to come as a stream of events."""
-        shape = self.reply.stream
-        return shape is not None and self.operation in shape.names and self.heeded.get("stream") is True
+        shape = self.response.stream
+        return shape is not None and self.operation in shape.names and self.effective.get("stream") is True
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class GatewayError(Exception):
 
     kind: Kind
     param: str | None = None
-    breach: Violation | None = None
+    violation: Violation | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     rule: str | None = None
     source: str | None = None
@@ -289,4 +289,4 @@ class GatewayError(Exception):
     upstream: bool = False
 
     def __str__(self) -> str:
-        return f"{self.breach or self.kind} {self.param or ''}".rstrip()
+        return f"{self.violation or self.kind} {self.param or ''}".rstrip()

@@ -22,15 +22,15 @@ class Served:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
-        hall = App(Settings(**{"port": 0, **settings}))
-        self._running: Running = asyncio.run_coroutine_threadsafe(start(hall), self._loop).result(10)
-        self.hall = hall
+        app = App(Settings(**{"port": 0, **settings}))
+        self._running: Running = asyncio.run_coroutine_threadsafe(start(app), self._loop).result(10)
+        self.app = app
         self.port = self._running.port
         self.url = f"http://127.0.0.1:{self.port}"
 
     def base(self, gateway: str) -> str:
         """A client's base URL for `gateway`."""
-        return f"{self.url}/{gateway}{self.hall.directory.contracts[gateway].dialect.base}"
+        return f"{self.url}/{gateway}{self.app.registry.validators[gateway].gateway.base}"
 
     def generate(self, gateway: str, body: Any, key: str = "sk-test", **headers: str) -> httpx.Response:
         """POST `body` to `gateway` as its page says."""

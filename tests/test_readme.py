@@ -151,7 +151,7 @@ def test_every_setting_has_its_line() -> None:
 
 def test_every_refusal_has_its_line() -> None:
     """The table of refusals has every kind and breach, with the status and code that the wording gives."""
-    wording = gateway.read(yaml_file.schemas() / "ezmodel.yaml").wording
+    error_catalog = gateway.read(yaml_file.schemas() / "ezmodel.yaml").error_catalog
     table = README.partition("### Refusals")[2].partition("\n## ")[0]
     rows = {}
     for line in table.splitlines():
@@ -160,8 +160,8 @@ def test_every_refusal_has_its_line() -> None:
             for name in re.findall(r"`([a-z_]+)`", re.split(r":| \(", what)[0]):
                 rows[name] = (status, code.strip("`"))
     del rows["invalid_request"]  # its line is a heading
-    expected: dict[str, Words] = {name: wording.kinds[name] for name in KINDS if name != "invalid_request"}
-    expected.update({name: wording.breaches[name] for name in VIOLATIONS})
+    expected: dict[str, Words] = {name: error_catalog.kinds[name] for name in KINDS if name != "invalid_request"}
+    expected.update({name: error_catalog.violations[name] for name in VIOLATIONS})
     assert {name: (str(words.status), words.code or "") for name, words in expected.items()} == rows
 
 

@@ -56,21 +56,21 @@ class AdminContext:
     settings: Settings
     guard: AdminAuth
     clock: Clock
-    directory: GatewayRegistry
+    registry: GatewayRegistry
     sessions: Sessions
     memory: Store[Entry]
-    gallery: ImageStore
+    image_store: ImageStore
     metrics: Metrics
     events: Events
     started: float = field(default_factory=_now)
 
     @cached_property
-    def manual(self) -> AdminSpec:
+    def spec(self) -> AdminSpec:
         """The description of these paths, read when it is first needed."""
         from emulator.admin.spec import AdminSpec
 
         words = {
-            "gateways": list(self.directory.contracts), "behavior": BEHAVIORS, "operations": OPERATIONS,
+            "gateways": list(self.registry.validators), "behavior": BEHAVIORS, "operations": OPERATIONS,
             "refusals": (*KINDS, *VIOLATIONS), "findings": list(FINDINGS),
         }  # fmt: skip
         return AdminSpec(version(), self.guard.token is not None, words)
@@ -80,14 +80,14 @@ class AdminContext:
         """Every gateway in each of its behavior, to hold calls against; read when they are first needed."""
         from emulator.analysis import portability
 
-        return portability.sides(portability.dialects(self.directory))
+        return portability.sides(portability.gateways(self.registry))
 
 
 @dataclass(frozen=True)
 class Asked:
     """A request: `names` are the parts of its path that are no fixed words, `query` and `body` are held to be right."""
 
-    raw: Request
+    request: Request
     names: Mapping[str, str]
     query: Mapping[str, Any]
     body: Mapping[str, Any]

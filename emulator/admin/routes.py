@@ -41,58 +41,58 @@ class Admin:
     def __init__(self, rooms: AdminContext) -> None:
         self._rooms = rooms
 
-    async def answer(self, raw: Request) -> Response | Stream:
+    async def answer(self, request: Request) -> Response | Stream:
         """The reply to a request for a path that starts with PREFIX."""
-        path = "/" + raw.path.removeprefix(PREFIX).strip("/")
+        path = "/" + request.path.removeprefix(PREFIX).strip("/")
         try:
-            self._rooms.guard.examine(raw.headers, public=path == "/health")
-            way, names = _way(raw, path)
-            return await way.function(self._rooms, await self._asked(raw, way, names))
+            self._rooms.guard.examine(request.headers, public=path == "/health")
+            way, names = _way(request, path)
+            return await way.function(self._rooms, await self._asked(request, way, names))
         except Stranger as stranger:
             known = (("WWW-Authenticate", 'Bearer realm="emulator"'),) if stranger.status == 401 else ()
             return refused(stranger.status, str(stranger), known)
         except Wrong as wrong:
             return refused(wrong.status, str(wrong), (("Allow", wrong.allow),) if wrong.allow else (), wrong.param)
         except Exception:  # a bug of ours: said here, for what answers the others' bugs is open to web pages
-            log.exception("%s %s failed", raw.method, path[:200])
+            log.exception("%s %s failed", request.method, path[:200])
             return refused(500, "the emulator failed; its log says why")
 
-    async def _asked(self, raw: Request, way: Way, names: Mapping[str, str]) -> Asked:
+    async def _asked(self, request: Request, way: Way, names: Mapping[str, str]) -> Asked:
         """What is asked, held against the description; raises Wrong."""
-        if raw.trouble is not None:
-            raise Wrong(*_trouble(raw))
-        if raw.duplicates:
-            raise Wrong(400, f"{raw.duplicates[0][:100]!r} is given twice in the body", raw.duplicates[0][:100])
-        if way.body == "none" and raw.body not in (b"", b"{}"):
+        if request.trouble is not None:
+            raise Wrong(*_trouble(request))
+        if request.duplicates:
+            raise Wrong(400, f"{request.duplicates[0][:100]!r} is given twice in the body", request.duplicates[0][:100])
+        if way.body == "none" and request.body not in (b"", b"{}"):
             raise Wrong(400, f"{way.method} {PREFIX}{way.path} takes no body")
-        if not raw.query and way.body != "json":
-            return Asked(raw, names, {}, {})
-        return await asyncio.to_thread(self._held, raw, way, names)  # the first one reads the description
+        if not request.query and way.body != "json":
+            return Asked(request, names, {}, {})
+        return await asyncio.to_thread(self._held, request, way, names)  # the first one reads the description
 
-    def _held(self, raw: Request, way: Way, names: Mapping[str, str]) -> Asked:
+    def _held(self, request: Request, way: Way, names: Mapping[str, str]) -> Asked:
         from emulator.admin.spec import Unfit
 
-        manual, path = self._rooms.manual, PREFIX + way.path
+        spec, path = self._rooms.spec, PREFIX + way.path
         try:
-            query = manual.query(way.method, path, raw.query)
-            body = manual.body(way.method, path, _json(raw)) if way.body == "json" else {}
+            query = spec.query(way.method, path, request.query)
+            body = spec.body(way.method, path, _json(request)) if way.body == "json" else {}
         except Unfit as error:
             raise Wrong(400, str(error), error.param) from None
-        return Asked(raw, names, query, body)
+        return Asked(request, names, query, body)
 
 
-def _way(raw: Request, path: str) -> tuple[Way, Mapping[str, str]]:
+def _way(request: Request, path: str) -> tuple[Way, Mapping[str, str]]:
     """The way that `raw` means, and the names in its path; raises Wrong where there is none."""
-    method = "GET" if raw.method == "HEAD" else raw.method
+    method = "GET" if request.method == "HEAD" else request.method
     leading = [(way, names) for way in WAYS if (names := _names(way.path, path)) is not None]
     for way, names in leading:
         if way.method == method:
             return way, names
     if not leading:
-        raise Wrong(404, f"{raw.path[:200]} is not here; GET {PREFIX}/openapi.json describes what is")
+        raise Wrong(404, f"{request.path[:200]} is not here; GET {PREFIX}/openapi.json describes what is")
     methods = {way.method: None for way, _ in leading}
     allow = ", ".join(word for one in methods for word in (("GET", "HEAD") if one == "GET" else (one,)))
-    raise Wrong(405, f"{raw.method[:20]} is not possible here; expected one of {allow}", allow=allow)
+    raise Wrong(405, f"{request.method[:20]} is not possible here; expected one of {allow}", allow=allow)
 
 
 def _names(pattern: str, path: str) -> Mapping[str, str] | None:
@@ -109,24 +109,24 @@ def _names(pattern: str, path: str) -> Mapping[str, str] | None:
     return found
 
 
-def _json(raw: Request) -> Any:
+def _json(request: Request) -> Any:
     """The JSON in a request's body; an empty body is an empty object."""
-    if not raw.body:
+    if not request.body:
         return {}
-    kind = raw.headers.get("Content-Type", "")
+    kind = request.headers.get("Content-Type", "")
     if kind.split(";")[0].strip().lower() != "application/json":
         raise Wrong(400, f"Content-Type is {kind[:100]!r}; expected application/json")
-    return raw.json
+    return request.json
 
 
-def _trouble(raw: Request) -> tuple[int, str]:
+def _trouble(request: Request) -> tuple[int, str]:
     """Status and message for a body that could not be read."""
-    if raw.trouble == "bad_json":
+    if request.trouble == "bad_json":
         try:
-            strict_json.parse(raw.body)
+            strict_json.parse(request.body)
         except BadJson as error:
             return 400, f"the body is no JSON: {error}"
-    return _TROUBLES.get(raw.trouble or "", (400, f"the body cannot be read ({raw.trouble})"))
+    return _TROUBLES.get(request.trouble or "", (400, f"the body cannot be read ({request.trouble})"))
 
 
 _TROUBLES: Final[Mapping[str, tuple[int, str]]] = {

@@ -42,7 +42,7 @@ async def health(rooms: AdminContext, asked: Asked) -> Response:
         "version": version(),
         "seed": settings.seed,
         "clock": settings.clock,
-        "gateways": sorted(rooms.directory.contracts),
+        "gateways": sorted(rooms.registry.validators),
         "reserved_values": not settings.no_reserved_values,
         "report_only": settings.report_only,
         "behavior": settings.behavior,
@@ -51,12 +51,12 @@ async def health(rooms: AdminContext, asked: Asked) -> Response:
 
 async def gateways(rooms: AdminContext, asked: Asked) -> Response:
     """The gateways, and where a client finds them."""
-    shown = [_gateway(contract, asked.raw.origin) for contract in rooms.directory.contracts.values()]
+    shown = [_gateway(validator, asked.request.origin) for validator in rooms.registry.validators.values()]
     return told({"gateways": shown})
 
 
-def _gateway(contract: RequestValidator, origin: str) -> Mapping[str, Any]:
-    gateway = contract.dialect
+def _gateway(validator: RequestValidator, origin: str) -> Mapping[str, Any]:
+    gateway = validator.gateway
     base = f"/{gateway.name}{gateway.base}"
     models = [operation.models for operation in gateway.generating() if operation.models is not None]
     others = [word for word in BEHAVIORS if (yaml_file.schemas() / word / f"{gateway.name}.yaml").is_file()]
@@ -98,8 +98,8 @@ async def finding(rooms: AdminContext, asked: Asked) -> Response:
 
 async def openapi(rooms: AdminContext, asked: Asked) -> Response:
     """The description of these paths."""
-    manual = await asyncio.to_thread(lambda: rooms.manual)
-    return written("application/json", manual.text)
+    spec = await asyncio.to_thread(lambda: rooms.spec)
+    return written("application/json", spec.text)
 
 
 async def show_clock(rooms: AdminContext, asked: Asked) -> Response:
@@ -143,7 +143,7 @@ async def listen(rooms: AdminContext, asked: Asked) -> Response | Stream:
     session = asked.query.get("session")
     session = None if session is None else await session_of(rooms, session)
     headers = (("Content-Type", events.CONTENT_TYPE), *KEPT_BY_NOBODY)
-    if asked.raw.method == "HEAD":
+    if asked.request.method == "HEAD":
         return Response(200, headers, (b"",))
     try:
         return Stream(headers, rooms.events.listen(session))

@@ -105,20 +105,20 @@ async def call(rooms: AdminContext, asked: Asked) -> Response:
 async def picture(rooms: AdminContext, asked: Asked) -> Response:
     """The file of a picture that a call got, drawn once more."""
     entry, index = await _call(rooms, asked), asked.names["index"]
-    recipes = entry.reply.pictures if entry.reply else ()
+    recipes = entry.response.pictures if entry.response else ()
     recipe = next((one for place, one in enumerate(recipes) if str(place) == index), None)
-    if recipe is None or not rooms.gallery.can_draw(recipe):
+    if recipe is None or not rooms.image_store.can_draw(recipe):
         raise Wrong(404, f"call {entry.number} of session {entry.session!r} has no picture {index[:20]}", "index")
     headers = (("Content-Type", f"image/{recipe.served_as}"), ("Cache-Control", "no-store"))
-    return Response(200, headers, ((await rooms.gallery.picture(recipe)).data,))
+    return Response(200, headers, ((await rooms.image_store.picture(recipe)).data,))
 
 
 async def upload(rooms: AdminContext, asked: Asked) -> Response:
     """A file that a call of the session brought, by its SHA-256, as long as it is kept."""
     name, digest = await _name(rooms, asked), asked.names["digest"].lower()
-    brought = (one for entry in await _entries(rooms, name) for one in entry.raw.uploads)
+    brought = (one for entry in await _entries(rooms, name) for one in entry.request.uploads)
     found = next((one for one in brought if one.look is not None and one.look.sha256 == digest), None)
-    data = None if found is None else rooms.gallery.sources.data(digest)
+    data = None if found is None else rooms.image_store.sources.data(digest)
     if found is None or data is None:
         why = f"session {name!r} has no upload {digest[:64]!r}" if found is None else "the upload is not kept any more"
         raise Wrong(404, why, "digest")
@@ -153,7 +153,9 @@ async def verify(rooms: AdminContext, asked: Asked) -> Response:
     unused = await verification.unused(await rooms.sessions.playing(name), rooms.memory, name)
     summary = await _summary_of(rooms, name)
     entries = await rooms.sessions.calls(name) or ()
-    verdict = await asyncio.to_thread(expected.judge, entries, unused, forgotten=summary.dropped if summary else 0)
+    verdict = await asyncio.to_thread(
+        expected.schema_validator, entries, unused, forgotten=summary.dropped if summary else 0
+    )
     return told(asdict(verdict))
 
 
@@ -214,16 +216,20 @@ def _scenario(asked: Asked) -> Scenario:
     """The scenario in a request's body, as YAML or JSON; a `scenario` without rules is a ready-made one's name."""
     from emulator.scenario import loader  # loaded with the first script
 
-    raw = asked.raw
-    if raw.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
+    request = asked.request
+    if request.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
         raise Wrong(400, f"a scenario comes as {' or '.join(_SCENARIO_TYPES)}")
     try:
-        if isinstance(raw.json, Mapping) and set(raw.json) == {"scenario"} and isinstance(raw.json["scenario"], str):
-            name, shelf = raw.json["scenario"], loader.shelf()
+        if (
+            isinstance(request.json, Mapping)
+            and set(request.json) == {"scenario"}
+            and isinstance(request.json["scenario"], str)
+        ):
+            name, shelf = request.json["scenario"], loader.shelf()
             if name not in shelf:  # a file's name is not taken from the network
                 raise Wrong(400, f"no ready-made scenario {name[:100]!r}; those are {', '.join(shelf)}", "scenario")
             return loader.named(name)
-        return loader.parse(raw.body.decode("utf-8"), Path("scenario"))
+        return loader.parse(request.body.decode("utf-8"), Path("scenario"))
     except (yaml_file.InvalidFile, UnicodeDecodeError) as error:
         raise Wrong(400, str(error)) from None
 
@@ -243,10 +249,10 @@ def _is_meant(entry: Entry, query: Mapping[str, Any]) -> bool:
 
 
 def _is_refused(entry: Entry, wanted: str) -> bool:
-    problem = entry.problem
+    error = entry.error
     if wanted in ("true", "false"):
-        return (problem is not None) == (wanted == "true")
-    return problem is not None and wanted in (problem.kind, problem.breach)
+        return (error is not None) == (wanted == "true")
+    return error is not None and wanted in (error.kind, error.violation)
 
 
 def _shown(entry: Entry) -> Response:
@@ -270,10 +276,10 @@ def _number(entry: Entry) -> int:
 USUAL_LIMIT: Final = 100  # of a page
 _SCENARIO_TYPES: Final = ("application/json", "application/yaml")
 _PICKED: Final = {
-    "gateway": lambda entry, wanted: entry.dialect.name == wanted,
+    "gateway": lambda entry, wanted: entry.gateway.name == wanted,
     "operation": lambda entry, wanted: entry.operation == wanted,
     "model": lambda entry, wanted: entry.model == wanted,
-    "status": lambda entry, wanted: entry.reply is not None and entry.reply.status == wanted,
+    "status": lambda entry, wanted: entry.response is not None and entry.response.status == wanted,
     "rule": lambda entry, wanted: entry.choice is not None and entry.choice.rule == wanted,
     "finding": lambda entry, wanted: any(finding.code == wanted for finding in entry.findings),
     "request_id": lambda entry, wanted: entry.request_id == wanted,

@@ -66,7 +66,7 @@ class AdminSpec:
                 raise Unfit(f"{quoted(name)} is given twice in the query", name[:100])
             kind = self._document.resolve(properties.get(name, {})).get("type")
             given[name] = int(text) if kind == "integer" and re.fullmatch("-?[0-9]{1,100}", text) else text
-        self._judge(ref, given, "query name")
+        self._schema_validator(ref, given, "query name")
         return given
 
     def body(self, method: str, path: str, body: Any) -> Mapping[str, Any]:
@@ -74,28 +74,28 @@ class AdminSpec:
         node = self._paths[path][method.lower()]
         if not isinstance(body, Mapping):
             raise Unfit(f"the body is {quoted(body)}; expected a JSON object")
-        self._judge(node["requestBody"]["content"]["application/json"]["schema"]["$ref"], body, "key")
+        self._schema_validator(node["requestBody"]["content"]["application/json"]["schema"]["$ref"], body, "key")
         return body
 
-    def _judge(self, ref: str, given: Mapping[str, Any], what: str) -> None:
+    def _schema_validator(self, ref: str, given: Mapping[str, Any], what: str) -> None:
         for name, parameter in self._document.parameters(self._document.at(ref)).items():
             most, items = parameter.get("maxItems"), given.get(name)
             if most is not None and isinstance(items, list) and len(items) > most.value:
                 # Before anything looks at each of them: a body has room for hundreds of thousands.
                 raise Unfit(f"{name} has {len(items)} items; expected at most {most.value}", name)
-        judge = self._judges.get(ref)
-        if judge is None:
-            judge = self._judges[ref] = SchemaValidator(self._document, ref)
-        broken = next(iter(judge.verdict(given)), None)
+        schema_validator = self._judges.get(ref)
+        if schema_validator is None:
+            schema_validator = self._judges[ref] = SchemaValidator(self._document, ref)
+        broken = next(iter(schema_validator.verdict(given)), None)
         if broken is not None:
             raise Unfit(self._complaint(ref, broken, what), broken.param[:100] or None)
 
     def _complaint(self, ref: str, broken: SchemaViolation, what: str) -> str:
         """A broken line of the description, in our style: what was read, what was expected, the known words."""
         param = broken.param or "the body"
-        if broken.breach == "unknown_parameter":
+        if broken.violation == "unknown_parameter":
             return f"unknown {what} {quoted(param)}; known are {', '.join(self._known(ref, param)) or 'none'}"
-        if broken.breach == "missing":
+        if broken.violation == "missing":
             return f"{param} is missing"
         keyword, _, limit = broken.rule.partition(": ")
         parameter = self._document.parameters(self._document.at(ref)).get(param, {})

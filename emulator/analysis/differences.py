@@ -40,17 +40,17 @@ class Situation:
 def rows(documented: RequestValidator, observed: RequestValidator) -> Iterator[Row]:
     """Situation, documented answer and observed answer, where the two answers are not the same."""
     sides = documented, observed
-    listed = next(documented.dialect.generating()).models
+    listed = next(documented.gateway.generating()).models
     models = {} if listed is None else listed.listed
     for situation in SITUATIONS:
-        if situation.rare and not any(side.dialect.at(side.dialect.base + situation.path)[0] for side in sides):
+        if situation.rare and not any(side.gateway.at(side.gateway.base + situation.path)[0] for side in sides):
             continue
         if situation.model is None or situation.model in models:
             yield from _unequal(situation.about, *(_answered(side, situation) for side in sides))
     for kind, about in SCRIPTED.items():
-        yield from _unequal(about, *(_refused(side.dialect, GatewayError(kind, facts=_FACTS)) for side in sides))
+        yield from _unequal(about, *(_refused(side.gateway, GatewayError(kind, facts=_FACTS)) for side in sides))
     for about, tell in _LAYOUT.items():
-        yield from _unequal(about, *(tell(side.dialect) for side in sides))
+        yield from _unequal(about, *(tell(side.gateway) for side in sides))
 
 
 def _unequal(about: str, one: str, other: str) -> Iterator[Row]:
@@ -58,55 +58,55 @@ def _unequal(about: str, one: str, other: str) -> Iterator[Row]:
         yield about, one, other
 
 
-def _answered(contract: RequestValidator, situation: Situation) -> str:
+def _answered(validator: RequestValidator, situation: Situation) -> str:
     """What becomes of the call, in one line."""
-    dialect = contract.dialect
-    path = dialect.base + situation.path
+    gateway = validator.gateway
+    path = gateway.base + situation.path
     body = {**({} if situation.model is None else {"model": situation.model}), **situation.body}
     unreadable: Violation | None = None if situation.text is None else "bad_json"
-    raw = Request(
+    request = Request(
         situation.method, path, "", {"Content-Type": situation.kind}, (situation.text or "").encode(),
         body if unreadable is None else None, unreadable, (), "", 0,
     )  # fmt: skip
     try:
-        destination = Route(contract, path, *dialect.at(path))
-        operation = destination.operation(situation.method)
+        route = Route(validator, path, *gateway.at(path))
+        operation = route.operation(situation.method)
         if operation.redirect is not None:
-            return _told(operation.elsewhere(raw))
-        terms = ValidationContext(variables=destination.variables)
-        call = contract.accept(raw, operation, dialect.key({"authorization": situation.key}), terms)
+            return _told(operation.elsewhere(request))
+        context = ValidationContext(variables=route.variables)
+        call = validator.accept(request, operation, gateway.key({"authorization": situation.key}), context)
     except GatewayError as problem:
         problem.facts = {**problem.facts, "request_id": _FACTS["request_id"]}
-        return _refused(dialect, problem)
+        return _refused(gateway, problem)
     if call.deferred:
         return "a task"
     return "1 picture" if call.count == 1 else f"{call.count} pictures" if call.count else "answered"
 
 
-def _refused(dialect: Gateway, problem: GatewayError) -> str:
-    problem.language = dialect.language({})
-    return _told(dialect.render(problem))
+def _refused(gateway: Gateway, problem: GatewayError) -> str:
+    problem.language = gateway.language({})
+    return _told(gateway.render(problem))
 
 
-def _told(reply: Response) -> str:
+def _told(response: Response) -> str:
     """A refusal in one line: status, code, and what the client is told."""
-    if not any(reply.body):
-        to = [value for name, value in reply.headers if name == "Location"]
-        return f"{reply.status}, empty" + "".join(f", to {place}" for place in to)
-    found = json.loads(b"".join(reply.body))
+    if not any(response.body):
+        to = [value for name, value in response.headers if name == "Location"]
+        return f"{response.status}, empty" + "".join(f", to {place}" for place in to)
+    found = json.loads(b"".join(response.body))
     error = found.get("error", found)
     message = str(error.get("message", "")).replace(f" (request id: {_FACTS['request_id']})", "")
-    return f"{reply.status} {error.get('code') or error.get('type') or ''}: {message}".replace(" :", ":")
+    return f"{response.status} {error.get('code') or error.get('type') or ''}: {message}".replace(" :", ":")
 
 
-def _marks(dialect: Gateway) -> str:
-    headers = {dialect.identity.header: dialect.identity.pattern, **dict(dialect.identity.others)}
+def _marks(gateway: Gateway) -> str:
+    headers = {gateway.identity.header: gateway.identity.pattern, **dict(gateway.identity.others)}
     return ", ".join(f"{name}: {value}" for name, value in headers.items())
 
 
-def _envelopes(dialect: Gateway) -> str:
+def _envelopes(gateway: Gateway) -> str:
     """The members of a refusal's body, in each of the shapes that there are."""
-    shapes = dialect.wording.envelopes.values()
+    shapes = gateway.error_catalog.envelopes.values()
     return " or ".join("nothing" if shape is None else _members(shape) for shape in shapes)
 
 
@@ -116,27 +116,28 @@ def _members(shape: Any) -> str:
     return ", ".join(f"{name} ({inside})" if (inside := _members(part)) else name for name, part in shape.items())
 
 
-def _layout(dialect: Gateway) -> str:
+def _layout(gateway: Gateway) -> str:
     """The members of a reply of the first model, as it usually comes."""
-    models = next(dialect.generating()).models
+    models = next(gateway.generating()).models
     assert models is not None
     shape = next(iter(models.listed.values()), models.otherwise)
     assert shape is not None
-    reply = shape.reply
-    usual = dialect.channels.get("")
+    response = shape.response
+    usual = gateway.channels.get("")
     if usual is not None:
-        reply = usual.through(reply)
-    data = f"data ({', '.join(reply.data_fields or ('url or b64_json',))}{', empty if unused' if reply.blank else ''})"
-    beside = dialect.tasks.beside if dialect.tasks is not None else None
-    return ", ".join(data if name == "data" else name for name in (*reply.fields, *(beside or ())))
+        response = usual.through(response)
+    unused = ", empty if unused" if response.blank else ""
+    data = f"data ({', '.join(response.data_fields or ('url or b64_json',))}{unused})"
+    beside = gateway.tasks.beside if gateway.tasks is not None else None
+    return ", ".join(data if name == "data" else name for name in (*response.fields, *(beside or ())))
 
 
-def _waits(dialect: Gateway) -> str:
-    return "never" if dialect.wording.bare else "with the wait that is left"
+def _waits(gateway: Gateway) -> str:
+    return "never" if gateway.error_catalog.bare else "with the wait that is left"
 
 
-def _listing(dialect: Gateway) -> str:
-    return ", ".join(dialect.listing)
+def _listing(gateway: Gateway) -> str:
+    return ", ".join(gateway.listing)
 
 
 _FACTS: Final[Mapping[str, str]] = {"request_id": "ID", "model": "dall-e-3", "limit": "5", "wait": "12s", "key": "sk-…"}
@@ -194,7 +195,7 @@ SCRIPTED: Final[Mapping[Kind, str]] = {
 _LAYOUT: Final[Mapping[str, Callable[[Gateway], str]]] = {
     "the headers of every answer": _marks,
     "the members of a refusal": _envelopes,
-    "the Content-Type of a refusal": lambda dialect: dialect.wording.spelling.content_type,
+    "the Content-Type of a refusal": lambda gateway: gateway.error_catalog.spelling.content_type,
     "Retry-After at a limit": _waits,
     "the members of a reply": _layout,
     "the members of the list of models": _listing,

@@ -27,7 +27,7 @@ class Side:
 
     gateway: str
     behavior: Behavior
-    contract: RequestValidator
+    validator: RequestValidator
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,16 @@ class Portability:
     gateways: tuple[Tally, ...]
 
 
-def sides(dialects: Iterable[Gateway]) -> tuple[Side, ...]:
+def sides(every: Iterable[Gateway]) -> tuple[Side, ...]:
     """The contracts of gateways in their behavior, to be kept: their schemas compile when first needed."""
-    return tuple(Side(one.name, one.behavior, RequestValidator(one)) for one in dialects)
+    return tuple(Side(one.name, one.behavior, RequestValidator(one)) for one in every)
 
 
-def dialects(directory: GatewayRegistry) -> Iterator[Gateway]:
+def gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
     """All gateways of a server, in each of their behavior; raises InvalidFile."""
-    for name in directory.contracts:
+    for name in registry.validators:
         for behavior in BEHAVIORS:
-            found = directory.contract(name, behavior).dialect
+            found = registry.validator(name, behavior).gateway
             if found.behavior == behavior:  # a gateway without such behavior keeps the documented ones
                 yield found
 
@@ -160,25 +160,25 @@ def hold(
 
     `today` is the day for gateways that go by the calendar of models; None: they have every model.
     """
-    terms = ValidationContext(channels=channels, today=today)
+    context = ValidationContext(channels=channels, today=today)
     calls = tuple(
-        Held(one.number, one.gateway, _model(one.body), tuple(_fit(one, side, terms) for side in sides))
+        Held(one.number, one.gateway, _model(one.body), tuple(_fit(one, side, context) for side in sides))
         for one in asked
     )
     return Portability(calls, tuple(_tally(place, side, calls) for place, side in enumerate(sides)))
 
 
-def _fit(request: SampleRequest, side: Side, terms: ValidationContext) -> Fit:
-    dialect = side.contract.dialect
+def _fit(request: SampleRequest, side: Side, context: ValidationContext) -> Fit:
+    dialect = side.validator.gateway
     operation = next(dialect.generating())
     raw = Request("POST", operation.path, "", _HEADERS, b"", request.body, request.trouble, (), "", 0)
     try:
-        call = side.contract.accept(raw, operation, _KEY, terms)
-    except GatewayError as problem:
-        problem.language = dialect.language(_HEADERS)
-        told = _blanked(dialect.wording.message(problem)) or ""
-        param, rule = _blanked(problem.param), _blanked(problem.rule)
-        refusal = Refusal(problem.kind, problem.breach, param, told, rule, problem.source)
+        call = side.validator.accept(raw, operation, _KEY, context)
+    except GatewayError as error:
+        error.language = dialect.language(_HEADERS)
+        told = _blanked(dialect.error_catalog.message(error)) or ""
+        param, rule = _blanked(error.param), _blanked(error.rule)
+        refusal = Refusal(error.kind, error.violation, param, told, rule, error.source)
         return Fit(side.gateway, side.behavior, "refused", refused=refusal)
     noticed = (_blanked(found.param) for found in call.findings if found.code in _WITHOUT_EFFECT)
     ignored = tuple(dict.fromkeys(filter(None, noticed)))

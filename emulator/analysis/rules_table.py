@@ -18,23 +18,23 @@ from emulator.messages import SOURCES
 Row = tuple[str, str, str, str]
 
 
-def rows(dialect: Gateway) -> Iterator[Row]:
+def rows(gateway: Gateway) -> Iterator[Row]:
     """The gateway's rules as rows of (model, parameter, rule, source), for people."""
-    for credential in dialect.credentials:
+    for credential in gateway.credentials:
         spelled = " or ".join(credential.spelled) or (credential.scheme or "").title()
         how = f"{spelled} KEY" if credential.scheme else "KEY alone"
         yield "(all)", credential.header, f"{how}, required", credential.source or "unmarked"
-    if dialect.plain_keys:
-        yield "(all)", "authorization", "no second part behind a dash", dialect.credentials[0].source or "unmarked"
-    for operation, models in dialect.judging():
+    if gateway.plain_keys:
+        yield "(all)", "authorization", "no second part behind a dash", gateway.credentials[0].source or "unmarked"
+    for operation, models in gateway.judging():
         what = _what(operation, models)
         for model, name, rule, source in _models_rows(models):
             yield model + what, name, rule, source
         for model, rules in (*models.listed.items(), *([("(other)", models.otherwise)] if models.otherwise else [])):
-            yield from _model_rows(dialect.document, model + what, rules)
+            yield from _model_rows(gateway.document, model + what, rules)
             if rules.upstream is not None:
-                upstream = rules_at(dialect.document, rules.upstream)
-                yield from _model_rows(dialect.document, f"{model}{what}, upstream", upstream)
+                upstream = rules_at(gateway.document, rules.upstream)
+                yield from _model_rows(gateway.document, f"{model}{what}, upstream", upstream)
 
 
 def _what(operation: Operation, models: Models) -> str:

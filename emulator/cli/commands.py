@@ -35,7 +35,7 @@ NAME: Final = "image-api-emulator"
 def gateways(options: argparse.Namespace) -> int:
     """List the gateways: where, what, how many rules are live, which models."""
     rows = [("GATEWAY", "BASE PATH", "OPERATIONS", "RULES", "MODELS", "TITLE")]
-    for one in _dialects(options).values():
+    for one in _gateways(options).values():
         live = str(sum(RequestValidator(one).examine()))
         operations = sorted({item.name for by_method in one.operations.values() for item in by_method.values()})
         models = [name for operation in one.generating() if operation.models for name in operation.models.listed]
@@ -47,7 +47,7 @@ def gateways(options: argparse.Namespace) -> int:
 
 def rules(options: argparse.Namespace) -> int:
     """Print a gateway's rules as a table, or where its page and its server disagree."""
-    gateway, behavior = _named(_dialects(options), options.name), settings.load(vars(options)).behavior
+    gateway, behavior = _named(_gateways(options), options.name), settings.load(vars(options)).behavior
     wanted: Behavior = "observed" if options.differences else behavior
     other = None if wanted == gateway.behavior else registry.other(gateway.name, wanted)
     if options.differences:
@@ -68,15 +68,15 @@ def rules(options: argparse.Namespace) -> int:
 def render(options: argparse.Namespace) -> int:
     """Draw the picture that a server with the same seed draws for the same request, without a server."""
     chosen = settings.load(vars(options))
-    gateway = _named(_dialects(options), chosen.gateway)
+    gateway = _named(_gateways(options), chosen.gateway)
     body = {key: value for key in _REQUEST if (value := getattr(options, key)) is not None}
     operation = next(gateway.generating())
-    raw = Request("POST", operation.path, "", {"Content-Type": "application/json"}, b"", body, None, (), "", 0)
+    request = Request("POST", operation.path, "", {"Content-Type": "application/json"}, b"", body, None, (), "", 0)
     try:
         today = Calendar(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy)
-        call = RequestValidator(gateway).accept(raw, operation, "sk-render", ValidationContext(today=today))
-    except GatewayError as problem:
-        raise UsageError(f"{gateway.name} refuses that: {gateway.wording.message(problem)}") from None
+        call = RequestValidator(gateway).accept(request, operation, "sk-render", ValidationContext(today=today))
+    except GatewayError as error:
+        raise UsageError(f"{gateway.name} refuses that: {gateway.error_catalog.message(error)}") from None
     if not 0 <= options.index < call.count:
         raise UsageError(f"--index {options.index}: the request makes {call.count} picture(s), counted from 0")
     recipe = builder.recipe_of(call, gateway.name, chosen.seed, options.index)
@@ -162,7 +162,7 @@ def _flaws(path: Path) -> Sequence[Finding]:
     return []
 
 
-def _dialects(options: argparse.Namespace) -> Mapping[str, Gateway]:
+def _gateways(options: argparse.Namespace) -> Mapping[str, Gateway]:
     """The gateways that ship and those of --schema, by name."""
     return {one.name: one for one in registry.read(settings.load(vars(options)).schema)}
 

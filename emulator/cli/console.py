@@ -65,14 +65,14 @@ def say(text: str) -> bool:
 def line(entry: Entry) -> str:
     """Time, session, gateway, model, status, rule, and the codes of what was noticed."""
     model = _printable(entry.blanked(entry.model) or "-")
-    problem, rule = entry.problem, entry.choice.rule if entry.choice else None
-    param = _printable(entry.blanked(problem.param) or "") if problem else ""
-    refusal = f"{problem.breach or problem.kind} {param}".rstrip() if problem else None
+    error, rule = entry.error, entry.choice.rule if entry.choice else None
+    param = _printable(entry.blanked(error.param) or "") if error else ""
+    refusal = f"{error.violation or error.kind} {param}".rstrip() if error else None
     why = " ".join(filter(None, (rule, refusal))) or entry.operation or "-"
     codes = " ".join(dict.fromkeys(finding.code for finding in entry.findings))
-    status = entry.reply.status if entry.reply else "-"
-    time = clock.wall(entry.raw.received)
-    return f"{time} {entry.session} {entry.dialect.name} {model} {status} {why} {codes}".rstrip()
+    status = entry.response.status if entry.response else "-"
+    time = clock.wall(entry.request.received)
+    return f"{time} {entry.session} {entry.gateway.name} {model} {status} {why} {codes}".rstrip()
 
 
 def _printable(text: str) -> str:

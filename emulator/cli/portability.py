@@ -103,7 +103,7 @@ def _sides(chosen: Settings) -> Iterator[Side]:
         others = (registry.other(one.name, behavior) for behavior in BEHAVIORS if behavior != one.behavior)
         for side in portability.sides([one, *filter(None, others)]):
             if one.document.source.path.parent != yaml_file.schemas():
-                sum(side.contract.examine())  # a file of the user's own may not compile
+                sum(side.validator.examine())  # a file of the user's own may not compile
             yield side
 
 

@@ -40,8 +40,8 @@ async def _serve(chosen: Settings) -> int:
     lines = None if chosen.quiet or chosen.ready_json else Console()
     try:
         with lasting():  # the gateways' files are many small things
-            hall = App(chosen, lines.tell if lines else None)
-            running = await listener.start(hall)
+            app = App(chosen, lines.tell if lines else None)
+            running = await listener.start(app)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
@@ -70,16 +70,16 @@ def _announce(running: Running) -> None:
     """Say that calls are answered: to a person, or with --ready-json to a program; what is odd goes to stderr."""
     from emulator.cli.console import say
 
-    chosen = running.hall.settings
-    for contract in running.hall.directory.contracts.values():
-        path = contract.dialect.document.source.path
-        for one in contract.dialect.findings:
+    chosen = running.app.settings
+    for validator in running.app.registry.validators.values():
+        path = validator.gateway.document.source.path
+        for one in validator.gateway.findings:
             print(f"{path}: {one.code}: {one.message}", file=sys.stderr)
     if chosen.ready_json:
         if chosen.seed:  # `random` may have drawn it, and the run may have to be repeated
             print(f"{NAME}: seed {chosen.seed}", file=sys.stderr)
         ready = {"url": running.url, "port": running.port, "pid": os.getpid()}
-        guard = running.hall.guard
+        guard = running.app.guard
         say(json.dumps({**ready, "admin_token": guard.token} if guard.made_up else ready))
     else:
         say(_welcome(running))
@@ -87,17 +87,17 @@ def _announce(running: Running) -> None:
 
 def _welcome(running: Running) -> str:
     """What `serve` prints once it answers."""
-    directory, settings = running.hall.directory, running.hall.settings
-    width = max(map(len, directory.contracts))
+    registry, settings = running.app.registry, running.app.settings
+    width = max(map(len, registry.validators))
     lines = [
         f"Image API Emulator answers; base URLs (documented behavior, seed {settings.seed}, clock {settings.clock}):"
     ]
-    for name, contract in directory.contracts.items():
-        lines.append(f"  {name:<{width}}  {running.url}/{name}{contract.dialect.base}")
-    default = directory.default.dialect.name
+    for name, validator in registry.validators.items():
+        lines.append(f"  {name:<{width}}  {running.url}/{name}{validator.gateway.base}")
+    default = registry.default.gateway.name
     lines.append(f"Without a prefix, {default} answers: {running.url}/v1")
     lines.append(f"What was asked: {running.url}/_emulator/sessions")
-    guard = running.hall.guard
+    guard = running.app.guard
     if guard.made_up:
         lines.append(f"Other machines can ask too, so it takes the header: Authorization: Bearer {guard.token}")
     return "\n".join(lines)

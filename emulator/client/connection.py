@@ -29,7 +29,7 @@ class EmulatorError(Exception):
     >>> ImageApi("http://127.0.0.1:4010/ezmodel/v1")
     Traceback (most recent call last):
     ...
-    emulator.connection.EmulatorError: 'http://127.0.0.1:4010/ezmodel/v1' is no server's address; \
+    emulator.client.connection.EmulatorError: 'http://127.0.0.1:4010/ezmodel/v1' is no server's address; \
 expected one without a path, such as http://127.0.0.1:4010
     """
 

@@ -54,14 +54,14 @@ class Nearby(ImageApi):
             raise EmulatorError(NOT_RUNNING)
         if service.process != os.getpid():  # a fork has the parent's objects without its threads
             return super().picture(number, index)
-        return asyncio.run_coroutine_threadsafe(self._drawn(service.hall, number, index), service.loop).result()
+        return asyncio.run_coroutine_threadsafe(self._drawn(service.app, number, index), service.loop).result()
 
-    async def _drawn(self, hall: App, number: int, index: int) -> bytes:
-        entries = await hall.sessions.calls(self.session_name) or ()
-        replies = [entry.reply for entry in entries if entry.number == number and entry.reply is not None]
+    async def _drawn(self, app: App, number: int, index: int) -> bytes:
+        entries = await app.sessions.calls(self.session_name) or ()
+        replies = [entry.response for entry in entries if entry.number == number and entry.response is not None]
         if not replies or index not in range(len(replies[0].pictures)):
             raise EmulatorError(f"call {number} of session {self.session_name} has no picture {index}")
-        return (await hall.gallery.picture(replies[0].pictures[index])).data
+        return (await app.image_store.picture(replies[0].pictures[index])).data
 
 
 class Emulator(Nearby):
@@ -150,7 +150,7 @@ class Emulator(Nearby):
 
     def _answering(self, running: Running) -> Self:
         """Take the server that runs for one's own."""
-        self._connection = Connection(running.url, running.hall.settings.admin_token)
+        self._connection = Connection(running.url, running.app.settings.admin_token)
         if self._script is not None:
             self.play(self._script)
         return self
@@ -168,8 +168,8 @@ class Emulator(Nearby):
 class Service:
     """One run of a server: its rooms, and the thread with its loop. `started` and `ended` tell how far it is."""
 
-    def __init__(self, hall: App) -> None:
-        self.hall = hall
+    def __init__(self, app: App) -> None:
+        self.app = app
         self.process = os.getpid()
         self.started: Future[Running] = Future()
         self.ended: Future[None] = Future()
@@ -192,9 +192,9 @@ class Service:
 
     async def _live(self) -> None:
         try:
-            running = await listener.start(self.hall)
+            running = await listener.start(self.app)
         except (OSError, UnicodeError) as error:
-            chosen = self.hall.settings
+            chosen = self.app.settings
             reason = getattr(error, "strerror", None) or str(error)
             message = f"cannot listen on host {chosen.host!r}, port {chosen.port}: {reason}"
             self.started.set_exception(EmulatorError(message))
@@ -209,7 +209,7 @@ class Service:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await running.stop()
-        self.hall.gallery.close(wait=True)  # its threads were told to end already; here it is waited until they have
+        self.app.image_store.close(wait=True)  # its threads were told to end already; here it is waited until they have
 
 
 async def _outcome(future: Future[Any]) -> Any:

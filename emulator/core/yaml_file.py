@@ -127,8 +127,8 @@ class _Loader(SafeLoader):
             seen: set[Any] = set()
             for key_node, _ in node.value:
                 if key_node.value in seen:
-                    problem = f"the key {key_node.value!r} is given twice"
-                    raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
+                    error = f"the key {key_node.value!r} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, error, key_node.start_mark)
                 seen.add(key_node.value)
         return mapping
 

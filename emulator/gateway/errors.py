@@ -54,7 +54,7 @@ class ErrorCatalog:
 
     envelopes: Mapping[str, Any]
     kinds: Mapping[Kind, Words]
-    breaches: Mapping[Violation, Words]
+    violations: Mapping[Violation, Words]
     spelling: Spelling
     upstream: ErrorCatalog | None = None
     relay: str = ""
@@ -64,11 +64,11 @@ class ErrorCatalog:
     @cached_property
     def quotes_decoder(self) -> bool:
         """Whether a client is told what a decoder says of a body that is no JSON."""
-        return any("{unreadable}" in message for message in self.breaches["bad_json"].messages.values())
+        return any("{unreadable}" in message for message in self.violations["bad_json"].messages.values())
 
     def words(self, problem: GatewayError) -> Words:
         """The line for `problem`: its breach's, else its kind's; the model's, parameter's or case's own if there is."""
-        words = self.breaches[problem.breach] if problem.breach else self.kinds[problem.kind]
+        words = self.violations[problem.violation] if problem.violation else self.kinds[problem.kind]
         model = problem.facts.get("model") or problem.model or ""
         named = {"models": model, "params": problem.param, "cases": problem.words.get("case")}
         for what, pattern, own in words.own:
@@ -91,7 +91,7 @@ class ErrorCatalog:
             return words
         kind = words.upstream
         told = self.upstream.words(
-            replace(problem, words={}) if kind is None else replace(problem, kind=kind, breach=None, words={})
+            replace(problem, words={}) if kind is None else replace(problem, kind=kind, violation=None, words={})
         )
         param = problem.param if told.param is False else told.param
         return replace(told, envelope=self.relay, param=param or "", headers=(), own=(), relayed=True)
@@ -142,11 +142,11 @@ class ErrorCatalogs:
         return self._read[path]
 
 
-def _read(path: Path, wordings: ErrorCatalogs) -> ErrorCatalog:
+def _read(path: Path, error_catalogs: ErrorCatalogs) -> ErrorCatalog:
     """The wording in the file at `path`, checked to have words for everything that can go wrong."""
     source = yaml_file.read(path)
     root = source.known_keys([], source.root, _ROOT)
-    base = wordings.at(_beside(source, ["extends"], root["extends"])) if "extends" in root else None
+    base = error_catalogs.at(_beside(source, ["extends"], root["extends"])) if "extends" in root else None
     own = root.get("envelopes") or {}
     envelopes = {**own, **{name: body for name, body in (base.envelopes if base else {}).items() if name not in own}}
     if not envelopes:
@@ -154,20 +154,20 @@ def _read(path: Path, wordings: ErrorCatalogs) -> ErrorCatalog:
     spelling = spellings.read(source, ["spelling"], root["spelling"]) if "spelling" in root else None
     reader = _Reader(source, envelopes)
     kinds = reader.section("kinds", KINDS, {}, base.kinds if base else {})
-    breaches = reader.section(
-        "breaches", VIOLATIONS, root.get("kinds", {}).get("invalid_request"), base.breaches if base else {}
+    violations = reader.section(
+        "breaches", VIOLATIONS, root.get("kinds", {}).get("invalid_request"), base.violations if base else {}
     )
     said = source.known_keys(["upstream"], root.get("upstream", {}), ("$ref", "envelope", "masked"))
     codes = root.get("codes", {})
     if own:  # what is inherited and nothing wears is no shape of this gateway's
-        worn = {line.envelope for line in _every((*kinds.values(), *breaches.values()))}
+        worn = {line.envelope for line in _every((*kinds.values(), *violations.values()))}
         envelopes = {name: body for name, body in envelopes.items() if name in own or name in worn}
     return ErrorCatalog(
         envelopes,
         _coded(kinds, codes),
-        _coded(breaches, codes),
+        _coded(violations, codes),
         spelling or (base.spelling if base else Spelling()),
-        wordings.at(_beside(source, ["upstream"], said["$ref"])) if said else base.upstream if base else None,
+        error_catalogs.at(_beside(source, ["upstream"], said["$ref"])) if said else base.upstream if base else None,
         said.get("envelope", base.relay if base else ""),
         said.get("masked", base.masked if base else False) is True,
         root.get("bare", base.bare if base else False) is True,

@@ -59,7 +59,7 @@ class Gateway:
     hosts: frozenset[str]
     credentials: tuple[Credential, ...]
     operations: Mapping[str, Mapping[str, Operation]]
-    wording: ErrorCatalog
+    error_catalog: ErrorCatalog
     identity: ResponseHeaders
     languages: tuple[str, ...]
     plain_keys: bool
@@ -108,9 +108,9 @@ class Gateway:
         known = next((one.example for one in every if one.name == "models"), None)
         return {"object": "list", "data": []} if known is None else known
 
-    def render(self, problem: GatewayError) -> Response:
+    def render(self, error: GatewayError) -> Response:
         """`problem` as this gateway answers it."""
-        return self.wording.render(problem)
+        return self.error_catalog.render(error)
 
     def language(self, headers: Mapping[str, str]) -> str:
         """The language in which a caller is told what is wrong: the first known one of its own, else the usual."""
@@ -124,7 +124,7 @@ class Gateway:
     def through(self, name: str | None, call: Call) -> tuple[Call, Gateway]:
         """`call` and the gateway as they look where the reply comes by the channel `name`, None for the usual one."""
         kind = self.channels.get(name or "", self.channels[""])
-        return replace(call, reply=kind.through(call.reply)), replace(self, spelling=kind.spelling)
+        return replace(call, response=kind.through(call.response)), replace(self, spelling=kind.spelling)
 
     def generating(self) -> Iterator[Operation]:
         """The operations that make pictures from nothing but words, one path of each."""
@@ -141,16 +141,16 @@ class Gateway:
                         yield one, found
 
 
-def read(path: Path, wordings: ErrorCatalogs | None = None, behavior: Behavior = "documented") -> Gateway:
+def read(path: Path, error_catalogs: ErrorCatalogs | None = None, behavior: Behavior = "documented") -> Gateway:
     """The gateway that the file at `path` describes; `wordings` are those read before. Raises InvalidFile."""
     try:
-        return _read(path, wordings or ErrorCatalogs(), behavior)
+        return _read(path, error_catalogs or ErrorCatalogs(), behavior)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         # The file's shape is not OpenAPI's somewhere that we look: what Python makes of it is the best hint there is.
         raise yaml_file.InvalidFile(f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}") from None
 
 
-def _read(path: Path, wordings: ErrorCatalogs, behavior: Behavior) -> Gateway:
+def _read(path: Path, error_catalogs: ErrorCatalogs, behavior: Behavior) -> Gateway:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise yaml_file.InvalidFile(
             f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores"
@@ -178,7 +178,7 @@ def _read(path: Path, wordings: ErrorCatalogs, behavior: Behavior) -> Gateway:
         hosts=frozenset(host for host in hosts if host),
         credentials=tuple(_credentials(document, generating[0])),
         operations=operations,
-        wording=_wording(document, own, wordings),
+        error_catalog=_error_catalog(document, own, error_catalogs),
         identity=response_headers.read(source, own.get("request_id", {})),
         languages=tuple(own.get("languages", ())),
         plain_keys=own.get("keys") == "plain",
@@ -212,27 +212,27 @@ def _credentials(document: Document, operation: FoundOperation) -> Iterator[Cred
         yield Credential("authorization", "bearer", "assumed")
 
 
-def _wording(document: Document, own: Mapping[str, Any], wordings: ErrorCatalogs) -> ErrorCatalog:
+def _error_catalog(document: Document, own: Mapping[str, Any], error_catalogs: ErrorCatalogs) -> ErrorCatalog:
     """The wording that the gateway's file refers to, or OpenAI's."""
     if "wording" not in own:
-        return _shaped(document, own, wordings.at(yaml_file.schemas() / "wordings/openai.yaml"))
+        return _shaped(document, own, error_catalogs.at(yaml_file.schemas() / "wordings/openai.yaml"))
     pointer = ["x-emulator-gateway", "wording"]
     name = document.source.known_keys(pointer, own["wording"], ("$ref",)).get("$ref")
     folder = document.source.path.parent
     path = (folder / str(name)).resolve()
     if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, yaml_file.schemas())):
         raise document.source.fault(pointer, f"{yaml_file.describe(name)} is no file inside the gateway's own folder")
-    return _shaped(document, own, wordings.at(path))
+    return _shaped(document, own, error_catalogs.at(path))
 
 
-def _shaped(document: Document, own: Mapping[str, Any], wording: ErrorCatalog) -> ErrorCatalog:
+def _shaped(document: Document, own: Mapping[str, Any], error_catalog: ErrorCatalog) -> ErrorCatalog:
     """`wording`, with the envelope as the usual one that the gateway's file names."""
     if (usual := own.get("envelope")) is None:
-        return wording
-    if usual not in wording.envelopes:
-        known, said = ", ".join(wording.envelopes), yaml_file.describe(usual)
+        return error_catalog
+    if usual not in error_catalog.envelopes:
+        known, said = ", ".join(error_catalog.envelopes), yaml_file.describe(usual)
         raise document.source.fault(["x-emulator-gateway", "envelope"], f"envelope is {said}; known are {known}")
-    return replace(wording, envelopes={usual: wording.envelopes[usual], **wording.envelopes})
+    return replace(error_catalog, envelopes={usual: error_catalog.envelopes[usual], **error_catalog.envelopes})
 
 
 _OWN: Final = ("hosts", "wording", "envelope", "request_id", "languages", "keys", "bodies", "calendar", "spelling")

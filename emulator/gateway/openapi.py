@@ -152,8 +152,8 @@ class Document:
     def operations(self) -> list[FoundOperation]:
         """The operations about images; the others are counted in a finding."""
         found, left_out = [], []
-        for path, raw in (self.root.get("paths") or {}).items():
-            item = self.resolve(raw, ["paths", path])
+        for path, request in (self.root.get("paths") or {}).items():
+            item = self.resolve(request, ["paths", path])
             for method in _METHODS:
                 if isinstance(item, Mapping) and isinstance(node := item.get(method), Mapping):
                     pointer = ["paths", path, method]

@@ -43,14 +43,14 @@ class Operation:
     source: str | None = None
     task: str | None = None
 
-    def defers(self, heeded: Mapping[str, Any]) -> bool:
+    def defers(self, effective: Mapping[str, Any]) -> bool:
         """Whether a call with these parameters gets a task in the place of its pictures."""
-        return self.task is not None and (self.task == ALWAYS or heeded.get(self.task) is True)
+        return self.task is not None and (self.task == ALWAYS or effective.get(self.task) is True)
 
-    def elsewhere(self, raw: Request) -> Response:
+    def elsewhere(self, request: Request) -> Response:
         """Where a call to an operation that redirects is sent: as a router does it, before anybody else is asked."""
         assert self.redirect is not None
-        target = raw.path.removesuffix("/") + (f"?{raw.query}" if raw.query else "")
+        target = request.path.removesuffix("/") + (f"?{request.query}" if request.query else "")
         return Response(self.redirect, (("Location", target),), (b"",), bare=True)
 
     @property

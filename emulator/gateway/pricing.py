@@ -44,7 +44,7 @@ def given(call: Call, table: str) -> tuple[int, int]:
     if not sizes:
         return 0, 0
     seen, beside = _SEEN[table]
-    return sum(seen(size, call.heeded.get("input_fidelity") == "high") for size in sizes), beside * len(sizes)
+    return sum(seen(size, call.effective.get("input_fidelity") == "high") for size in sizes), beside * len(sizes)
 
 
 def with_partials(spent: Mapping[str, Any], partials: int) -> dict[str, Any]:
@@ -63,11 +63,11 @@ def cost(call: Call, count: int) -> float | None:
     model = catalog.of(call.model)
     if model is None:
         return None
-    prompt, quality = str(call.heeded.get("prompt") or ""), str(call.heeded.get("quality"))
+    prompt, quality = str(call.effective.get("prompt") or ""), str(call.effective.get("quality"))
     brought = given(call, model.table) if model.table else (0, 0)
     spent = tokens(model.table, prompt, quality, call.pixels, count, brought) if model.table else {}
     if call.streams and model.table:
-        asked = call.heeded.get("partial_images")
+        asked = call.effective.get("partial_images")
         spent = with_partials(spent, count * asked if isinstance(asked, int) else 0)
     return model.cost(quality, call.pixels, count, spent)
 

@@ -36,7 +36,7 @@ class ModelRules:
     parameters: Mapping[str, Parameter]
     required: frozenset[str]
     closed: Keyword
-    reply: ResponseShape
+    response: ResponseShape
     upstream: str | None = None
     types_first: bool = False
     pictures: Mapping[str, PictureRule] = field(default_factory=dict)
@@ -190,7 +190,7 @@ def _rules(document: Document, ref: str, pointer: Pointer) -> ModelRules:
         parameters=document.parameters(schema),
         required=document.required(schema),
         closed=Keyword(closed, source),
-        reply=replace(ResponseShape(), **shape),
+        response=replace(ResponseShape(), **shape),
         upstream=judging.get("upstream"),
         types_first=judging.get("types") == "first",
         pictures=upload_rules.read(document, pointer, schema),

@@ -79,17 +79,17 @@ class ImageStore:
             underway.add_done_callback(lambda _: self._drawing.pop(recipe, None))
         return await asyncio.shield(underway)  # one caller who leaves does not take the picture from the others
 
-    async def received(self, raw: Request, wanted: bool) -> Request:
+    async def received(self, request: Request, wanted: bool) -> Request:
         """`raw` with its pictures as uploads that were looked at, and are kept; texts are pictures where `wanted`."""
-        if not wanted and not raw.uploads:
-            return raw
-        known = {link: await self._behind(link) for link in inputs.links(raw)}
+        if not wanted and not request.uploads:
+            return request
+        known = {link: await self._behind(link) for link in inputs.links(request)}
         there = {link: data for link, data in known.items() if data is not None}
         async with self._looking:
-            raw = await asyncio.get_running_loop().run_in_executor(self._threads(), inputs.received, raw, there)
-        for upload in raw.uploads:
+            request = await asyncio.get_running_loop().run_in_executor(self._threads(), inputs.received, request, there)
+        for upload in request.uploads:
             self.sources.keep(upload)
-        return raw
+        return request
 
     async def _behind(self, link: str) -> bytes | None:
         """The file behind a link of our own, whatever the host in it; None behind any other."""

@@ -44,7 +44,7 @@ class ResponseBuilder:
     seed: int
     secret: bytes
     clock: Clock
-    gallery: ImageStore
+    image_store: ImageStore
 
     async def compose(self, call: Call, plan: Plan, dialect: Gateway, place: Place) -> Response:
         """The reply that `plan` makes of `call`."""
@@ -84,11 +84,11 @@ class ResponseBuilder:
         if call.streams:
             asked_for = _Drawing(call, draw, tuple(asked), tuple(items), created, first)
             return replace(self._streamed(asked_for, dialect, place), altered=altered)
-        pictures = await asyncio.gather(*map(self.gallery.picture, asked)) if delivery == "b64_json" else []
+        pictures = await asyncio.gather(*map(self.image_store.picture, asked)) if delivery == "b64_json" else []
         body = _body(call, created, items, first)
         if place.lay is not None:
             body = place.lay(body)
-        end_of_body = b"\n" if call.reply.newline else b""
+        end_of_body = b"\n" if call.response.newline else b""
         if draw != _AS_ASKED:
             overrides.body(draw, body, asked, pictures)
             return Response(200, _type(dialect), (dialect.spelling.spell(body) + end_of_body,), tuple(asked), altered)
@@ -101,13 +101,13 @@ class ResponseBuilder:
 
         def words(refusal: Refuse) -> Mapping[str, Any]:
             facts = _refusal_facts(call, place, refusal.wait)
-            return dialect.wording.error(
+            return dialect.error_catalog.error(
                 GatewayError(refusal.kind, facts=facts, words={"case": "stream", **refusal.words})
             )
 
-        call, draw, shape = drawing.call, drawing.draw, drawing.call.reply.stream
+        call, draw, shape = drawing.call, drawing.draw, drawing.call.response.stream
         assert shape is not None
-        stages = streaming.stages(call.heeded.get("partial_images"), draw.partials) if shape.partials else ()
+        stages = streaming.stages(call.effective.get("partial_images"), draw.partials) if shape.partials else ()
         order = streaming.Order(
             name=shape.names[call.operation],
             shape=shape,
@@ -122,14 +122,16 @@ class ResponseBuilder:
             amend=None if draw == _AS_ASKED else partial(overrides.event, draw),
         )
         pictures = drawing.recipes if draw.error is None else ()
-        return Response(200, streaming.HEADERS, (), pictures, frames=streaming.frames(order, self.gallery, self.clock))
+        return Response(
+            200, streaming.HEADERS, (), pictures, frames=streaming.frames(order, self.image_store, self.clock)
+        )
 
     def _retouched(self, asked: Sequence[ImageRecipe], retouch: PictureOverride) -> list[ImageRecipe]:
         """The recipes of pictures whose files are otherwise than asked; the gallery learns what they name."""
         if retouch.alteration is None:
             return list(asked)
         if retouch.alteration.file is not None and retouch.own is not None:
-            self.gallery.hang(retouch.alteration.file, retouch.own)
+            self.image_store.hang(retouch.alteration.file, retouch.own)
         return [replace(one, altered=retouch.alteration) for one in asked]
 
     def _url(self, link: PictureLink, place: Place) -> str:
@@ -167,7 +169,7 @@ class _Drawing:
 
 def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     """What a server with `seed` draws for the picture `index` of `call`."""
-    params = call.heeded
+    params = call.effective
     prompt, quality = text(params.get("prompt")), text(params.get("quality"))
     width, height = call.pixels
     shown = "transparent" if params.get("background") == "transparent" else "opaque"
@@ -219,14 +221,14 @@ def _altered(retouch: PictureOverride, delivery: Delivery) -> Mapping[str, Any] 
 def _delivery(call: Call, draw: Draw) -> Delivery:
     if draw.picture is not None and draw.picture.base64 == "null":
         return "url"
-    if call.reply.delivery is not None:
-        return call.reply.delivery
-    return "b64_json" if call.heeded.get("response_format") == "b64_json" else "url"
+    if call.response.delivery is not None:
+        return call.response.delivery
+    return "b64_json" if call.effective.get("response_format") == "b64_json" else "url"
 
 
 def _body(call: Call, created: int, items: list[dict[str, str]], first: ImageRecipe) -> dict[str, Any]:
     """The reply's members in their order; `first` is the recipe of the first picture as it was asked for."""
-    shape = call.reply
+    shape = call.response
     if shape.data_fields:
         names = shape.data_fields
         items = [{name: item.get(name, "") for name in names if shape.blank or name in item} for item in items]
@@ -240,7 +242,7 @@ def _body(call: Call, created: int, items: list[dict[str, str]], first: ImageRec
 
 def _understood(call: Call, first: ImageRecipe) -> dict[str, Any]:
     """What a reply may say of a call as it was understood, nothing of it `auto`."""
-    named = call.heeded.get("safety_identifier") or call.heeded.get("user")
+    named = call.effective.get("safety_identifier") or call.effective.get("user")
     return {
         "background": first.background,
         "output_format": first.format,
@@ -252,10 +254,10 @@ def _understood(call: Call, first: ImageRecipe) -> dict[str, Any]:
 
 def _common(drawing: _Drawing, partials: int) -> dict[str, Any]:
     """What the events of a stream tell of all pictures; each has the usage of its own picture, and of `partials`."""
-    call, table = drawing.call, drawing.call.reply.usage
+    call, table = drawing.call, drawing.call.response.usage
     told = {"created_at": drawing.created, **_understood(call, drawing.first)}
-    if table is not None and call.reply.stream is not None:
-        whole = not call.reply.stream.partials
+    if table is not None and call.response.stream is not None:
+        whole = not call.response.stream.partials
         spent = pricing.with_partials(_usage(call if whole else replace(call, count=1), table), partials)
         told["usage"] = spent if whole else {name: spent[name] for name in _STREAMED_USAGE if name in spent}
     return told
@@ -277,13 +279,13 @@ def _with_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tupl
 
 
 def _usage(call: Call, table: str) -> Mapping[str, Any]:
-    prompt, quality = text(call.heeded.get("prompt")), str(call.heeded.get("quality"))
+    prompt, quality = text(call.effective.get("prompt")), str(call.effective.get("quality"))
     given = pricing.given(call, table) if call.uploads else (0, 0)
     spent = pricing.tokens(table, prompt, quality, call.pixels, call.count, given)
-    order = call.reply.usage_details
+    order = call.response.usage_details
     return {
         name: {detail: spent[name][detail] for detail in order} if name.endswith("_details") else spent[name]
-        for name in call.reply.usage_fields
+        for name in call.response.usage_fields
     }
 
 

@@ -15,12 +15,12 @@ from emulator.messages import Call, Draw
 
 def revised(call: Call, draw: Draw, seed: int) -> Mapping[str, str]:
     """The `revised_prompt` member, if the model has one, or the script wants one."""
-    prompt = text(call.heeded.get("prompt"))
+    prompt = text(call.effective.get("prompt"))
     if draw.revised_prompt is not None:
         size = f"{call.pixels[0]}x{call.pixels[1]}"
         names = {"{prompt}": prompt, "{model}": call.model or "", "{size}": size}
         return {"revised_prompt": re.sub(r"\{[a-z]+\}", lambda found: names[found[0]], draw.revised_prompt)}
-    match call.reply.revised_prompt:
+    match call.response.revised_prompt:
         case "rewritten":
             opening = _OPENINGS[seed % len(_OPENINGS)]
             close = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]

@@ -60,19 +60,19 @@ def stages(asked: Any, shown: int | None) -> tuple[Stage, ...]:
     return tuple(Stage(number + 1, wanted) for number in range(wanted if shown is None else min(shown, wanted)))
 
 
-async def frames(order: Order, gallery: ImageStore, clock: Clock) -> AsyncGenerator[bytes]:
+async def frames(order: Order, image_store: ImageStore, clock: Clock) -> AsyncGenerator[bytes]:
     """The events of `order`, as bytes of text/event-stream; what `done` asks for comes with the last."""
     pause, last = order.seconds / max(1, order.events), len(order.recipes) - 1
     try:
         for number, recipe in enumerate(order.recipes):
             for stage in order.stages:
                 await clock.sleep(pause, order.session)
-                yield _partial(order, stage, await gallery.picture(replace(recipe, stage=stage)))
+                yield _partial(order, stage, await image_store.picture(replace(recipe, stage=stage)))
             await clock.sleep(pause, order.session)
             if order.error is not None:
                 yield _failed(order.error)
                 return
-            picture = await gallery.picture(recipe) if "b64_json" in order.items[number] else None
+            picture = await image_store.picture(recipe) if "b64_json" in order.items[number] else None
             event = _completed(order, number, picture)
             yield event + _DONE if order.shape.done and number == last else event
     except Exception:  # a bug of ours: the head is on its way, so all that can be done is to say so in the stream

@@ -28,7 +28,7 @@ class ScenarioEngine:
     clock: Clock
     seed: int
 
-    async def play(self, scenario: Scenario, call: Call, raw: Request, dialect: Gateway, session: str) -> Selection:
+    async def play(self, scenario: Scenario, call: Call, request: Request, gateway: Gateway, session: str) -> Selection:
         """The answer to `call`, its latency passed; raises GatewayError where it spends more than the limits.
 
         The latency of a stream passes while it is sent, and that of a task while its client asks for it. Who asks is
@@ -39,15 +39,15 @@ class ScenarioEngine:
             charge = await limits.spend(scenario.limits, call, self.counter, session, self.clock.now(session))
         if not scenario.rules or (call.operation == "task" and not scenario.about_tasks):
             return replace(UNSCRIPTED, findings=charge.findings) if charge.findings else UNSCRIPTED
-        named = fields(call, raw, dialect.name)
-        wanted = call.heeded.get("retries", 0)
+        named = fields(call, request, gateway.name)
+        wanted = call.effective.get("retries", 0)
         left = min(wanted, MOST_TRIES) if isinstance(wanted, int) else 0
         tries: list[Selection] = []
         while True:
             choice = _meant(await choose(scenario, named, self.counter, session, self.seed), call)
             if choice.answer.latency is not None or tries:
                 choice = replace(choice, latency=await self._wait(choice, call, session), tries=tuple(tries))
-            if left <= 0 or not _fails(choice.answer.plan, dialect):
+            if left <= 0 or not _fails(choice.answer.plan, gateway):
                 await limits.settle(charge, call, _made(choice.answer.plan, call), self.counter, session)
                 return replace(choice, findings=charge.findings) if charge.findings else choice
             left -= 1
@@ -97,7 +97,7 @@ def _realistic(call: Call) -> Latency:
         return Latency("fixed", (0.0,))
     from emulator.gateway import catalog  # few scripts are about models as they are
 
-    return chance.lognormal(*catalog.pace(call.model, str(call.heeded.get("quality")), call.pixels))
+    return chance.lognormal(*catalog.pace(call.model, str(call.effective.get("quality")), call.pixels))
 
 
 def _made(plan: Plan, call: Call) -> int:
@@ -113,13 +113,13 @@ def _made(plan: Plan, call: Call) -> int:
             return 0
 
 
-def _fails(plan: Plan, dialect: Gateway) -> bool:
+def _fails(plan: Plan, gateway: Gateway) -> bool:
     """Whether `plan` is a failure of the upstream: a status of 500 or more."""
     match plan:
         case Canned():
             return plan.status >= 500
         case Refuse():
-            return dialect.wording.words(GatewayError(plan.kind, words=plan.words)).status >= 500
+            return gateway.error_catalog.words(GatewayError(plan.kind, words=plan.words)).status >= 500
         case _:
             return False
 

@@ -60,11 +60,11 @@ async def spend(limits: Limits, call: Call, counter: Counter, session: str, now:
     """
     charge = FREE if limits.cost is None else _charge(call)
     counted: list[tuple[str, int]] = []
-    for what, amount, limit, problem in _ceilings(limits, call, charge, now):
+    for what, amount, limit, error in _ceilings(limits, call, charge, now):
         if await counter.count(session, what, amount) > limit:
             for earlier, spent in (*counted, (what, amount)):
                 await counter.count(session, earlier, -spent)
-            raise problem
+            raise error
         if not what.startswith(_REQUESTS):
             counted.append((what, amount))
     return charge
@@ -98,8 +98,8 @@ def _ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterato
             seconds = math.ceil(wait)
             facts = {**model, "limit": str(most), "wait": f"{seconds}s"}
             headers = (("retry-after", str(seconds)), ("retry-after-ms", str(math.ceil(wait * 1000))))
-            problem = GatewayError("rate_limit", facts=facts, rule=f"limits: {what}_per_minute {most}", headers=headers)
-            yield f"{what} of minute {int(minute)}", amount, most, problem
+            error = GatewayError("rate_limit", facts=facts, rule=f"limits: {what}_per_minute {most}", headers=headers)
+            yield f"{what} of minute {int(minute)}", amount, most, error
     if limits.images is not None:
         yield (
             _IMAGES,
@@ -108,8 +108,8 @@ def _ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterato
             GatewayError("quota", facts=model, rule=f"limits: images {limits.images}"),
         )
     if limits.cost is not None:
-        problem = GatewayError("billing", facts=model, rule=f"limits: cost {limits.cost}")
-        yield _COST, charge.amount, _millionths(limits.cost), problem
+        error = GatewayError("billing", facts=model, rule=f"limits: cost {limits.cost}")
+        yield _COST, charge.amount, _millionths(limits.cost), error
 
 
 def _millionths(dollars: float) -> int:

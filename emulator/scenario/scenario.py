@@ -156,20 +156,20 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
     return Selection(DRAWN, turn, misses=tuple(misses))
 
 
-def fields(call: Call, raw: Request, gateway: str) -> Mapping[str, Any]:
+def fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
     """What `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads."""
-    named = {"operation": call.operation, "gateway": gateway, "model": call.model, "headers": raw.headers}
-    if raw.uploads:
-        return {**call.params, **named, "uploads": upload.named(raw.uploads)}
+    named = {"operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers}
+    if request.uploads:
+        return {**call.params, **named, "uploads": upload.named(request.uploads)}
     return {**call.params, **named}
 
 
-def may_be_marked(raw: Request, key: str | None) -> bool:
+def may_be_marked(request: Request, key: str | None) -> bool:
     """Whether a call may carry a reserved value; cheap, for most do not."""
-    body = raw.json if isinstance(raw.json, Mapping) else {}
+    body = request.json if isinstance(request.json, Mapping) else {}
     prompt, model = body.get("prompt"), body.get("model")
     return (
-        MARKED_HEADER in raw.headers
+        MARKED_HEADER in request.headers
         or (isinstance(prompt, str) and "[[" in prompt)
         or (isinstance(model, str) and ":" in model)
         or (key is not None and key.startswith(MARKED_KEY) and not key.startswith(KEY_PREFIX))

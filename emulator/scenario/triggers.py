@@ -35,23 +35,23 @@ class Trigger:
     behavior: Behavior | None = None
 
 
-def take(raw: Request, key: str | None) -> tuple[Request, Trigger | None]:
+def take(request: Request, key: str | None) -> tuple[Request, Trigger | None]:
     """`raw` without its marks, and the reserved value that counts; raises GatewayError for an unknown one."""
     found: list[Trigger] = []
-    if (said := raw.headers.get(MARKED_HEADER)) is not None:
+    if (said := request.headers.get(MARKED_HEADER)) is not None:
         found.append(_from_header(said))
-    body = dict(raw.json) if isinstance(raw.json, Mapping) else None
+    body = dict(request.json) if isinstance(request.json, Mapping) else None
     if body is not None:
         found += _from_prompt(body) + _from_model(body)
-        raw = replace(raw, json=body)
+        request = replace(request, json=body)
     if key is not None and key.startswith(MARKED_KEY):
         word = key[len(MARKED_KEY) :].partition(".")[0]
         if word == NEUTRAL:
-            return raw, _counting(found)
+            return request, _counting(found)
         if (scenario := meaning(word)) is None:  # the whole key is ours, so a slip in it must not pass for a good key
             raise GatewayError("invalid_request", None, "bad_reserved_value", {"value": repr(word[:80])})
         found.append(Trigger("key", word, scenario))
-    return raw, _counting(found)
+    return request, _counting(found)
 
 
 def _counting(found: Sequence[Trigger]) -> Trigger | None:

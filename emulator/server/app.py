@@ -60,31 +60,31 @@ class App:
         keys = _good_keys(settings.keys)
         self._marks = not settings.no_reserved_values
         self._channels = frozenset(settings.channels)
-        self._terms = ValidationContext(False, self._channels)
-        dialects = registry.read(settings.schema)
-        comparison = DefaultComparison(dialects)
-        contracts = [RequestValidator(one, keys, self._marks, comparison) for one in dialects]
-        for contract in contracts:
-            if contract.dialect.document.source.path.parent != yaml_file.schemas():
-                sum(contract.examine())  # a file of the user's own is checked before anything is answered
-        self.directory = GatewayRegistry(contracts, settings.gateway, partial(self._other, keys, comparison))
+        self._context = ValidationContext(False, self._channels)
+        gateways = registry.read(settings.schema)
+        comparison = DefaultComparison(gateways)
+        validators = [RequestValidator(one, keys, self._marks, comparison) for one in gateways]
+        for validator in validators:
+            if validator.gateway.document.source.path.parent != yaml_file.schemas():
+                sum(validator.examine())  # a file of the user's own is checked before anything is answered
+        self.registry = GatewayRegistry(validators, settings.gateway, partial(self._other, keys, comparison))
         limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
         memory: InMemoryStore[Entry] = InMemoryStore(limits)
         self.sessions = Sessions(memory, self.clock, _default_scenario(settings.scenario))
         self.player = ScenarioEngine(memory, self.clock, settings.seed)
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
-        self.gallery = ImageStore(settings.picture_cache, settings.upload_bytes, secret)
-        self.desk = TaskManager(memory, ResponseBuilder(settings.seed, secret, self.clock, self.gallery))
-        self.storage = ImageHost(self.gallery, self.clock, secret)
+        self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes, secret)
+        self.task_manager = TaskManager(memory, ResponseBuilder(settings.seed, secret, self.clock, self.image_store))
+        self.storage = ImageHost(self.image_store, self.clock, secret)
         self.guard, self.metrics, self.events = AdminAuth(settings), Metrics(), Events()
         rooms = AdminContext(
             settings,
             self.guard,
             self.clock,
-            self.directory,
+            self.registry,
             self.sessions,
             memory,
-            self.gallery,
+            self.image_store,
             self.metrics,
             self.events,
         )
@@ -118,9 +118,9 @@ class App:
         if path.startswith(image_host.PREFIX):
             answering = self.storage.answer(request.method, path, request.headers, self._pictures_id)
             return await self._aside(request, answering)
-        destination = self.directory.find(request.host, path)
-        async with self._freight.room(request, destination.limit(request.method)):
-            return await self._call(request, prefix, destination)
+        route = self.registry.find(request.host, path)
+        async with self._freight.room(request, route.limit(request.method)):
+            return await self._call(request, prefix, route)
 
     async def _administer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         """Answer what is asked of the emulator's own paths."""
@@ -131,45 +131,45 @@ class App:
         response, _ = await wire.send(request, answer, self._usual(), close=not request.content.is_eof())
         return response
 
-    async def _call(self, request: web.BaseRequest, prefix: str | None, destination: Route) -> web.StreamResponse:
+    async def _call(self, request: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
         """Answer a call to a gateway: read, session, contract, scenario, reply, journal."""
-        limit = destination.limit(request.method)
+        limit = route.limit(request.method)
         raw = await wire.read(request, wire.path_of(request), limit, self._bounds, self.clock.now())
         raw = await wire.unfolded(raw)
-        key = destination.dialect.key(raw.headers)
+        key = route.gateway.key(raw.headers)
         name, misnamed = sessions.of(raw, prefix, key, self._marks)
         opened = await self.sessions.open(name)
-        entry = self._entry(opened.number, name, raw, destination.dialect, key)
+        entry = self._entry(opened.number, name, raw, route.gateway, key)
         try:
             if misnamed is not None:
                 raise misnamed
-            destination, terms, playing = await self._judging(entry, destination)
-            operation = destination.operation(raw.method)
+            route, context, playing = await self._judging(entry, route)
+            operation = route.operation(raw.method)
             entry.operation = operation.name
             if operation.redirect is not None:
-                entry.reply = operation.elsewhere(raw)
+                entry.response = operation.elsewhere(raw)
             else:
-                entry.raw = await self.gallery.received(entry.raw, operation.takes_pictures)
-                entry.call = destination.contract.accept(entry.raw, operation, entry.key, terms)
-                entry.choice = await self.player.play(playing, entry.call, entry.raw, entry.dialect, name)
+                entry.request = await self.image_store.received(entry.request, operation.takes_pictures)
+                entry.call = route.validator.accept(entry.request, operation, entry.key, context)
+                entry.choice = await self.player.play(playing, entry.call, entry.request, entry.gateway, name)
                 place = Place(name, raw.origin, entry.request_id, entry.choice.latency or 0.0)
-                entry.reply = await self.desk.answer(entry, place)
-        except GatewayError as problem:
-            self._refuse(entry, problem)
+                entry.response = await self.task_manager.answer(entry, place)
+        except GatewayError as error:
+            self._refuse(entry, error)
         except Exception:  # a bug of ours: say so in the gateway's words, and leave its trace in the log
             log.exception("call %s of session %s failed", opened.number, name)
             self._refuse(entry, GatewayError("server_error"))
-        assert entry.reply is not None
+        assert entry.response is not None
         codes = {finding.code: None for finding in entry.findings}
         answer = entry.choice.answer if entry.choice else scenario.DRAWN
         headers = self._usual(name)
-        if not entry.reply.bare:
-            known = entry.problem is None or entry.problem.kind not in _STRANGERS
-            marks = entry.dialect.identity.headers(entry.request_id, self.clock.now(name) - entry.began, known)
+        if not entry.response.bare:
+            known = entry.error is None or entry.error.kind not in _STRANGERS
+            marks = entry.gateway.identity.headers(entry.request_id, self.clock.now(name) - entry.began, known)
             headers |= {**_CORS, **marks}
         if codes:
             headers["X-Emulator-Finding"] = ", ".join(codes)
-        outgoing = _with_headers(entry.reply, headers, answer.headers)
+        outgoing = _with_headers(entry.response, headers, answer.headers)
         broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
         if outgoing.frames is not None:
             outgoing = replace(outgoing, frames=entry.counted(outgoing.frames))
@@ -188,44 +188,42 @@ class App:
             self._tell(entry)
         return response
 
-    def _entry(self, number: int, name: str, raw: Request, dialect: Gateway, key: str | None) -> Entry:
+    def _entry(self, number: int, name: str, raw: Request, gateway: Gateway, key: str | None) -> Entry:
         """The journal's entry of a call that has come in; its id depends on seed, session and number alone."""
         now = self.clock.now(name)
-        request_id = dialect.identity.make(f"{self.settings.seed}\n{name}\n{number}", now)
-        return Entry(number, name, request_id, raw, key, now, dialect)
+        request_id = gateway.identity.make(f"{self.settings.seed}\n{name}\n{number}", now)
+        return Entry(number, name, request_id, raw, key, now, gateway)
 
-    async def _judging(self, entry: Entry, destination: Route) -> tuple[Route, ValidationContext, Scenario]:
+    async def _judging(self, entry: Entry, route: Route) -> tuple[Route, ValidationContext, Scenario]:
         """In which behavior, and on what terms, a call is judged, and what is played for it.
 
         What the call itself says counts, else its session, else the server. Marks are taken off the call.
         """
-        if self._marks and scenario.may_be_marked(entry.raw, entry.key):
+        if self._marks and scenario.may_be_marked(entry.request, entry.key):
             from emulator.scenario import triggers
 
-            entry.raw, entry.reserved = triggers.take(entry.raw, entry.key)
+            entry.request, entry.reserved = triggers.take(entry.request, entry.key)
         marks, own, usual = entry.reserved, await self.sessions.settings(entry.session), self.settings
-        destination = self.directory.in_behavior(
-            destination, (marks and marks.behavior) or own.behavior or usual.behavior
-        )
-        if destination.dialect is not entry.dialect:
-            key = destination.dialect.key(entry.raw.headers)
-            again = self._entry(entry.number, entry.session, entry.raw, destination.dialect, key)
-            entry.dialect, entry.key, entry.request_id = again.dialect, again.key, again.request_id
+        route = self.registry.in_behavior(route, (marks and marks.behavior) or own.behavior or usual.behavior)
+        if route.gateway is not entry.gateway:
+            key = route.gateway.key(entry.request.headers)
+            again = self._entry(entry.number, entry.session, entry.request, route.gateway, key)
+            entry.gateway, entry.key, entry.request_id = again.gateway, again.key, again.request_id
         report_only = own.report_only if marks is None or marks.report_only is None else marks.report_only
         report_only = usual.report_only if report_only is None else report_only
         script = await self.sessions.playing(entry.session)  # a mark plays in its place, and takes no channel away
         playing = (marks and marks.scenario) or script
-        if report_only or destination.variables or destination.dialect.dated or script.channels:
+        if report_only or route.variables or route.gateway.dated or script.channels:
             today, channels = Calendar(self.clock.today(entry.session), usual.legacy), self._channels | script.channels
-            return destination, ValidationContext(report_only, channels, destination.variables, today), playing
-        return destination, self._terms, playing
+            return route, ValidationContext(report_only, channels, route.variables, today), playing
+        return route, self._context, playing
 
-    def _refuse(self, entry: Entry, problem: GatewayError) -> None:
+    def _refuse(self, entry: Entry, error: GatewayError) -> None:
         """Answer `entry` with `problem`, in the gateway's words and the caller's language."""
-        problem.facts = {**problem.facts, "request_id": entry.request_id}
-        problem.language = entry.dialect.language(entry.raw.headers)
+        error.facts = {**error.facts, "request_id": entry.request_id}
+        error.language = entry.gateway.language(entry.request.headers)
         # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
-        entry.problem, entry.reply = problem.with_traceback(None), entry.dialect.render(problem)
+        entry.error, entry.response = error.with_traceback(None), entry.gateway.render(error)
 
     async def _aside(self, request: web.BaseRequest, answering: Awaitable[Response]) -> web.StreamResponse:
         """Answer what is no call to a gateway; such requests are not journalled."""

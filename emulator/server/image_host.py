@@ -25,16 +25,16 @@ PREFIX: Final = "/pictures/"
 class ImageHost:
     """The pictures' side of one server; `secret` is what the URLs are signed with."""
 
-    def __init__(self, gallery: ImageStore, clock: Clock, secret: bytes) -> None:
-        self._gallery = gallery
+    def __init__(self, image_store: ImageStore, clock: Clock, secret: bytes) -> None:
+        self._image_store = image_store
         self._clock = clock
         self.secret = secret
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Response:
         """The reply to a request for `path`, which starts with PREFIX; one that no page may read is bare."""
         link = self._link(path)
-        reply = await self._answer(link, method, headers, request_id)
-        return replace(reply, bare=True) if _has(link, HostBehavior.NO_CORS) else reply
+        response = await self._answer(link, method, headers, request_id)
+        return replace(response, bare=True) if _has(link, HostBehavior.NO_CORS) else response
 
     def is_closed(self, path: str) -> bool:
         """Whether pages of other origins may not read what is at `path`, even if they ask before."""
@@ -47,7 +47,7 @@ class ImageHost:
             link = recipe.read(token if dot else "", self.secret)
         except BadToken:
             return None
-        return link if ending == FORMATS[link.recipe.served_as] and self._gallery.can_draw(link.recipe) else None
+        return link if ending == FORMATS[link.recipe.served_as] and self._image_store.can_draw(link.recipe) else None
 
     async def _answer(
         self, link: PictureLink | None, method: str, headers: Mapping[str, str], request_id: str
@@ -72,7 +72,7 @@ class ImageHost:
         )
         if _names(headers.get("If-None-Match", ""), tag):
             return Response(304, usual[1:], (b"",))
-        data = (await self._gallery.picture(link.recipe)).data
+        data = (await self._image_store.picture(link.recipe)).data
         if method == "HEAD":  # a range is for GET alone
             return Response(200, usual, (data,))
         return _partial(data, usual, headers, tag)

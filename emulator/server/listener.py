@@ -17,7 +17,7 @@ from emulator.server.app import App
 class Running:
     """A server that answers at `url`; `examined` ends when every schema has been compiled."""
 
-    hall: App
+    app: App
     runner: web.ServerRunner
     url: str
     port: int
@@ -26,16 +26,16 @@ class Running:
     async def stop(self) -> None:
         """Finish the calls under way (7 s at most), then close everything."""
         self.examined.cancel()
-        self.hall.events.close()  # listeners would stay for ever
+        self.app.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
-        self.hall.gallery.close()
+        self.app.image_store.close()
 
 
-async def start(hall: App) -> Running:
+async def start(app: App) -> Running:
     """Listen as the settings say; raises OSError where that is not possible."""
     # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
     serving = web.Server(
-        hall.handle,
+        app.handle,
         access_log=None,
         logger=_http_log(),
         auto_decompress=False,  # bodies are read, inflated and bounded in `wire`
@@ -44,7 +44,7 @@ async def start(hall: App) -> Running:
     )
     runner = web.ServerRunner(serving, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
-    settings = hall.settings
+    settings = app.settings
     try:
         await web.TCPSite(runner, settings.host, settings.port).start()
     except BaseException:
@@ -53,15 +53,15 @@ async def start(hall: App) -> Running:
     port = runner.addresses[0][1]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
     shown = f"[{host}]" if ":" in host else host
-    examined = asyncio.create_task(_examine(hall))
-    return Running(hall, runner, f"http://{shown}:{port}", port, examined)
+    examined = asyncio.create_task(_examine(app))
+    return Running(app, runner, f"http://{shown}:{port}", port, examined)
 
 
-async def _examine(hall: App) -> None:
+async def _examine(app: App) -> None:
     """Compile the schemas that ship, behind the socket: a start should be quick, and our own tests compile them too."""
     await asyncio.sleep(_SETTLED)
-    for contract in hall.directory.contracts.values():
-        for _ in contract.examine():
+    for validator in app.registry.validators.values():
+        for _ in validator.examine():
             await asyncio.sleep(0)
 
 

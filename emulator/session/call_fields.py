@@ -25,13 +25,13 @@ def fields(entry: Entry) -> Mapping[str, Any]:
     Of a refused call the body as given counts. `refused` is a tuple of the kind and, if there is one, the breach;
     a field that has nothing to say is left out.
     """
-    raw, problem = entry.raw, entry.problem
-    headers = {name.lower(): value for name, value in raw.headers.items()}
+    request, error = entry.request, entry.error
+    headers = {name.lower(): value for name, value in request.headers.items()}
     if entry.call is not None:
-        said = scenario.fields(entry.call, raw, entry.dialect.name)
+        said = scenario.fields(entry.call, request, entry.gateway.name)
     else:
-        said = _named(entry, raw.json, headers, entry.model)
-    refused = None if problem is None else (problem.kind, *((problem.breach,) if problem.breach else ()))
+        said = _named(entry, request.json, headers, entry.model)
+    refused = None if error is None else (error.kind, *((error.violation,) if error.violation else ()))
     return {**said, **_outcome(entry, refused)}
 
 
@@ -86,9 +86,9 @@ def _shown(entry: Entry) -> Mapping[str, Any]:
 
 
 def _named(entry: Entry, body: Any, headers: Mapping[str, str], model: str | None) -> dict[str, Any]:
-    named = {"operation": entry.operation, "gateway": entry.dialect.name, "model": model, "headers": headers}
-    if entry.raw.uploads:
-        named["uploads"] = upload.named(entry.raw.uploads)
+    named = {"operation": entry.operation, "gateway": entry.gateway.name, "model": model, "headers": headers}
+    if entry.request.uploads:
+        named["uploads"] = upload.named(entry.request.uploads)
     return {**(body if isinstance(body, Mapping) else {}), **named}
 
 
@@ -96,7 +96,7 @@ def _outcome(entry: Entry, refused: Any) -> dict[str, Any]:
     choice = entry.choice
     outcome = {
         "turn": (choice.turn or None) if choice else None,
-        "status": entry.reply.status if entry.reply else None,
+        "status": entry.response.status if entry.response else None,
         "rule": choice.rule if choice else None,
         "refused": refused,
         "findings": list(dict.fromkeys(finding.code for finding in entry.findings)) or None,
@@ -107,21 +107,21 @@ def _outcome(entry: Entry, refused: Any) -> dict[str, Any]:
 
 
 def _refusal(entry: Entry) -> str | None:
-    problem = entry.problem
-    if problem is None:
+    error = entry.error
+    if error is None:
         return None
-    return f"{problem.kind} ({problem.breach})" if problem.breach else problem.kind
+    return f"{error.kind} ({error.violation})" if error.violation else error.kind
 
 
 def line(entry: Entry) -> str:
     """One call in one line: number, operation, gateway, model, status, rule, refusal."""
-    operation = entry.operation or f"{entry.raw.method} {entry.raw.path}"
+    operation = entry.operation or f"{entry.request.method} {entry.request.path}"
     model, rule = entry.model, entry.choice.rule if entry.choice else None
-    words = (operation, entry.dialect.name, model or "", str(entry.reply.status) if entry.reply else "")
+    words = (operation, entry.gateway.name, model or "", str(entry.response.status) if entry.response else "")
     told = [f"call {entry.number}", " ".join(filter(None, (_plain(entry.blanked(word) or "") for word in words)))]
     if rule is not None:
         told.append(f"rule {rule}")
-    if entry.problem is not None:
+    if entry.error is not None:
         told.append(f"refused as {_refusal(entry)}")
     return ", ".join(told)
 
@@ -142,7 +142,7 @@ def nearest(when: RequestPattern, entries: Sequence[Entry], others: bool) -> Ite
         return
     entry, differences = min(found, key=lambda one: (len(one[1]), -one[0].number))
     yield from _differing("nearest of the others" if others else "nearest", entry, differences)
-    if entry.problem is not None:
+    if entry.error is not None:
         refused = entry.view()["refused"]
         rule = "; ".join(filter(None, (refused["rule"], refused["source"])))
         yield f"call {entry.number} was refused: {refused['message']}" + (f" ({rule})" if rule else "")
@@ -187,7 +187,7 @@ def counted(entries: Sequence[Entry]) -> str:
 def described(when: RequestPattern, entries: Sequence[Entry]) -> str:
     """` with model "dall-e-3" and prompt containing "cat"`; nothing where every call is meant."""
     secret = {f"headers.{name}" for name in CREDENTIAL_HEADERS}
-    secret |= {f"headers.{one.header}" for entry in entries for one in entry.dialect.credentials}
+    secret |= {f"headers.{one.header}" for entry in entries for one in entry.gateway.credentials}
     told = [f"{path} {BLANK if path in secret else expected(matcher)}" for path, matcher in when.conditions]
     return " with " + " and ".join(told) if told else ""
 

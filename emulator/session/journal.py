@@ -37,16 +37,16 @@ class Entry:
     number: int
     session: str
     request_id: str
-    raw: Request
+    request: Request
     key: str | None
     began: float
-    dialect: Gateway
+    gateway: Gateway
     operation: str | None = None
     call: Call | None = None
-    problem: GatewayError | None = None
+    error: GatewayError | None = None
     reserved: Trigger | None = None
     choice: Selection | None = None
-    reply: Response | None = None
+    response: Response | None = None
     duration: float | None = None
     sent: bool = False
     events: int | None = None
@@ -55,7 +55,7 @@ class Entry:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What was noticed, whether the call was answered or refused."""
-        noticed = self.call.findings if self.call else self.problem.findings if self.problem else ()
+        noticed = self.call.findings if self.call else self.error.findings if self.error else ()
         return (*noticed, *self.choice.findings) if self.choice else noticed
 
     @property
@@ -63,9 +63,9 @@ class Entry:
         """The model that answers, or that was asked for."""
         if self.call:
             return self.call.model
-        if self.problem and self.problem.model:
-            return self.problem.model
-        named = self.raw.json.get("model") if isinstance(self.raw.json, Mapping) else None
+        if self.error and self.error.model:
+            return self.error.model
+        named = self.request.json.get("model") if isinstance(self.request.json, Mapping) else None
         return named if isinstance(named, str) else None
 
     def blanked(self, text: str | None) -> str | None:
@@ -86,26 +86,26 @@ class Entry:
     def view(self) -> dict[str, Any]:
         """The entry as JSON, with every key blanked."""
         blank = self._blanker()
-        raw, call, choice, reply = self.raw, self.call, self.choice, self.reply
+        request, call, choice, response = self.request, self.call, self.choice, self.response
         headers = {
             name: BLANK if name.lower() in self._credential_headers else blank(value)
-            for name, value in raw.headers.items()
+            for name, value in request.headers.items()
         }
         return {
             "number": self.number,
             "time": clock.iso(self.began),
             "session": self.session,
             "request_id": self.request_id,
-            "gateway": self.dialect.name,
+            "gateway": self.gateway.name,
             "operation": self.operation,
             "model": blank(self.model),
-            "method": raw.method,
-            "path": blank(raw.path),
-            "query": blank.text(raw.query),
+            "method": request.method,
+            "path": blank(request.path),
+            "query": blank.text(request.query),
             "headers": headers,
-            "given": blank(raw.json),
+            "given": blank(request.json),
             "params": blank(dict(call.params)) if call else None,
-            "uploads": [{name: blank(told) for name, told in one.told().items()} for one in self.raw.uploads],
+            "uploads": [{name: blank(told) for name, told in one.told().items()} for one in self.request.uploads],
             "unreadable": self._unreadable(blank),
             "refused": self._refused(blank),
             "reserved": {"door": self.reserved.door, "value": self.reserved.value} if self.reserved else None,
@@ -120,10 +120,10 @@ class Entry:
             "tries": [
                 {"rule": one.rule, "step": one.step, "latency": one.latency} for one in (choice.tries if choice else ())
             ],
-            "status": reply.status if reply else None,
+            "status": response.status if response else None,
             "sent": self.sent,
             "events": self.events,
-            "task": reply.task if reply else None,
+            "task": response.task if response else None,
             "duration": None if self.duration is None else round(self.duration, 6),
             "pictures": self._pictures(),
             "findings": [
@@ -133,58 +133,56 @@ class Entry:
         }
 
     def _blanker(self) -> _Blanker:
-        return _Blanker(self.key, self.raw.headers, self._credential_headers)
+        return _Blanker(self.key, self.request.headers, self._credential_headers)
 
     @property
     def _credential_headers(self) -> frozenset[str]:
-        return CREDENTIAL_HEADERS | {credential.header for credential in self.dialect.credentials}
+        return CREDENTIAL_HEADERS | {credential.header for credential in self.gateway.credentials}
 
     def _unreadable(self, blank: _Blanker) -> dict[str, Any] | None:
         """What is known of a body that is no JSON: why, how long, and its beginning."""
-        raw = self.raw
-        if raw.trouble is None and (raw.json is not None or not raw.body):
+        request = self.request
+        if request.trouble is None and (request.json is not None or not request.body):
             return None
-        beginning = raw.body[:_SHOWN].decode("utf-8", "backslashreplace")
-        why = raw.trouble or (self.problem.breach if self.problem else None)
-        declared = raw.headers.get("Content-Length", "")
+        beginning = request.body[:_SHOWN].decode("utf-8", "backslashreplace")
+        why = request.trouble or (self.error.violation if self.error else None)
+        declared = request.headers.get("Content-Length", "")
         # Of a form that is none only the beginning is kept; of a compressed body more than was sent.
-        length = max(len(raw.body), int(declared)) if declared.isdecimal() else len(raw.body) or None
+        length = max(len(request.body), int(declared)) if declared.isdecimal() else len(request.body) or None
         return {"why": why, "length": length, "beginning": blank.text(beginning)}
 
     def _pictures(self) -> list[dict[str, Any]]:
         """What was asked for of each picture, and what a script had otherwise about it."""
-        reply = self.reply
+        response = self.response
         return [
             {
                 "recipe": one.digest, "width": one.width, "height": one.height, "format": one.format,
                 "file": f"{one.digest}.{FORMATS[one.served_as]}", "index": one.index, "prompt_hash": one.prompt_hash,
-                "altered": reply.altered,
+                "altered": response.altered,
             }
-            for one in reply.pictures
-        ] if reply else []  # fmt: skip
+            for one in response.pictures
+        ] if response else []  # fmt: skip
 
     def _refused(self, blank: _Blanker) -> dict[str, Any] | None:
-        problem = self.problem
-        if problem is None:
+        error = self.error
+        if error is None:
             return None
-        value = blank(problem.value)
+        value = blank(error.value)
         # The words are made anew from blanked facts: a key that was cut short could not be told any more.
-        told = {"value": quoted(value), "model": str(value)[:200], "key": BLANK, "path": blank(self.raw.path)}
-        facts = {
-            name: told.get(name, fact) if problem.value is not None else fact for name, fact in problem.facts.items()
-        }
+        told = {"value": quoted(value), "model": str(value)[:200], "key": BLANK, "path": blank(self.request.path)}
+        facts = {name: told.get(name, fact) if error.value is not None else fact for name, fact in error.facts.items()}
         if "key" in facts:
             facts["key"] = BLANK
-        blanked = replace(problem, param=blank(problem.param), facts=facts)
+        blanked = replace(error, param=blank(error.param), facts=facts)
         return {
-            "kind": problem.kind,
-            "breach": problem.breach,
+            "kind": error.kind,
+            "breach": error.violation,
             "param": blanked.param,
-            "code": self.dialect.wording.code(problem),
+            "code": self.gateway.error_catalog.code(error),
             "value": value,
-            "rule": problem.rule,
-            "source": problem.source,
-            "message": blank(self.dialect.wording.message(blanked)),
+            "rule": error.rule,
+            "source": error.source,
+            "message": blank(self.gateway.error_catalog.message(blanked)),
         }
 
 
@@ -197,23 +195,27 @@ class Journal:
 
     async def end(self, entry: Entry) -> None:
         """Write `entry` down, without the reply's body, which may be many pictures, and without the uploads' bytes."""
-        if entry.reply is not None:
-            entry.reply = entry.reply.shelved()
-        if entry.raw.uploads:  # their bytes are kept apart, or not at all
-            entry.raw = replace(entry.raw, uploads=tuple(one.without_bytes() for one in entry.raw.uploads))
+        if entry.response is not None:
+            entry.response = entry.response.shelved()
+        if entry.request.uploads:  # their bytes are kept apart, or not at all
+            entry.request = replace(entry.request, uploads=tuple(one.without_bytes() for one in entry.request.uploads))
             if entry.call is not None:
                 entry.call = replace(entry.call, uploads=tuple(one.without_bytes() for one in entry.call.uploads))
-        raw = entry.raw
-        heads = len(raw.path) + len(raw.query) + sum(len(name) + len(value) for name, value in raw.headers.items())
-        entry.weight = _OWN_WEIGHT + heads + _PARSED * _size(raw)
+        request = entry.request
+        heads = (
+            len(request.path)
+            + len(request.query)
+            + sum(len(name) + len(value) for name, value in request.headers.items())
+        )
+        entry.weight = _OWN_WEIGHT + heads + _PARSED * _size(request)
         await self._memory.keep(self._session, entry)
 
 
-def _size(raw: Request) -> int:
+def _size(request: Request) -> int:
     """About the bytes of a body; that of a form is kept as its texts alone."""
-    if raw.body or not isinstance(raw.json, Mapping):
-        return len(raw.body)
-    return sum(len(str(value)) for value in raw.json.values())
+    if request.body or not isinstance(request.json, Mapping):
+        return len(request.body)
+    return sum(len(str(value)) for value in request.json.values())
 
 
 class _Blanker:

@@ -30,17 +30,17 @@ class Metrics:
 
     def count(self, entry: Entry) -> None:
         """Count a call that has been answered."""
-        gateway, reply, problem = entry.dialect.name, entry.reply, entry.problem
-        call = (gateway, entry.operation or "none", reply.status if reply is not None else 0)
+        gateway, response, error = entry.gateway.name, entry.response, entry.error
+        call = (gateway, entry.operation or "none", response.status if response is not None else 0)
         self._calls[call] = self._calls.get(call, 0) + 1
-        if problem is not None:
-            refusal = (gateway, problem.kind)
+        if error is not None:
+            refusal = (gateway, error.kind)
             self._refusals[refusal] = self._refusals.get(refusal, 0) + 1
         for finding in entry.findings:
             code = (finding.code,)
             self._findings[code] = self._findings.get(code, 0) + 1
-        if reply is not None:
-            for picture in reply.pictures:
+        if response is not None:
+            for picture in response.pictures:
                 drawn = (gateway, picture.format)
                 self._pictures[drawn] = self._pictures.get(drawn, 0) + 1
         histogram = self._seconds.get(gateway)

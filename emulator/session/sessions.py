@@ -100,20 +100,20 @@ def split(path: str) -> tuple[str | None, str]:
     return name, "/" + rest
 
 
-def of(raw: Request, prefix: str | None, key: str | None, marks: bool) -> tuple[str, GatewayError | None]:
+def of(request: Request, prefix: str | None, key: str | None, marks: bool) -> tuple[str, GatewayError | None]:
     """The session of a call; one whose own name for it cannot be used is refused in nobody's session."""
     try:
-        return name_of(raw, prefix, key, marks), None
-    except GatewayError as problem:
-        return NOBODYS, problem
+        return name_of(request, prefix, key, marks), None
+    except GatewayError as error:
+        return NOBODYS, error
 
 
-def name_of(raw: Request, prefix: str | None, key: str | None, marks: bool) -> str:
+def name_of(request: Request, prefix: str | None, key: str | None, marks: bool) -> str:
     """The name of the session that a call belongs to; raises GatewayError where the caller's own name cannot be one.
 
     With `marks` a reserved key names its session behind its value.
     """
-    name = prefix if prefix is not None else raw.headers.get(HEADER)
+    name = prefix if prefix is not None else request.headers.get(HEADER)
     if marks and name is None and key is not None and key.startswith(MARKED_KEY):
         name = key[len(MARKED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:

@@ -61,13 +61,13 @@ class Task:
 class TaskManager:
     """Where calls are answered, at once or later: hands out tasks, and shows them to those who ask."""
 
-    def __init__(self, memory: Store[Entry], composer: ResponseBuilder) -> None:
+    def __init__(self, memory: Store[Entry], response_builder: ResponseBuilder) -> None:
         self._memory = memory
-        self._composer = composer
+        self._response_builder = response_builder
 
     async def answer(self, entry: Entry, place: Place) -> Response:
         """The reply to the call of `entry`, raises GatewayError where it is a refusal."""
-        call, choice, shape = entry.call, entry.choice, entry.dialect.tasks
+        call, choice, shape = entry.call, entry.choice, entry.gateway.tasks
         assert call is not None
         assert choice is not None
         plan = choice.answer.plan
@@ -78,7 +78,7 @@ class TaskManager:
             return _told(entry, task, "waiting", shape.submitted, status=shape.status)
         if shape is not None and shape.beside is not None and call.count and isinstance(plan, Draw):
             return await self._at_once(entry, shape, plan, place)
-        return await self._composer.compose(call, plan, entry.dialect, place)
+        return await self._response_builder.compose(call, plan, entry.gateway, place)
 
     async def _at_once(self, entry: Entry, shape: TaskShape, plan: Draw, place: Place) -> Response:
         """The reply to a call that waits for its pictures, in which its task stands beside them."""
@@ -86,15 +86,15 @@ class TaskManager:
         assert call is not None
         assert choice is not None
         assert beside is not None
-        task = _task(entry, shape, call, choice, self._composer)
+        task = _task(entry, shape, call, choice, self._response_builder)
         task = replace(task, ended=task.begun, seconds=0.0)
         place = replace(place, made=task.begun, lay=lambda body: body | filled(beside, _facts(task, 100)))
-        reply = await self._composer.compose(call, plan, entry.dialect, place)
+        response = await self._response_builder.compose(call, plan, entry.gateway, place)
         await self._keep(entry.session, task)
-        return replace(reply, task=_mark(task, "done"))
+        return replace(response, task=_mark(task, "done"))
 
     async def _begin(self, entry: Entry, shape: TaskShape, call: Call, choice: Selection) -> Task:
-        task = _task(entry, shape, call, choice, self._composer)
+        task = _task(entry, shape, call, choice, self._response_builder)
         await self._keep(entry.session, task)
         return task
 
@@ -115,7 +115,7 @@ class TaskManager:
 
     def _moved_on(self, task: Task, session: str) -> tuple[Task, float]:
         """`task` after one more poll, and how much of it is done; where waits are skipped, its time passes then."""
-        clock = self._composer.clock
+        clock = self._response_builder.clock
         task = replace(task, polls=task.polls + 1)
         share = 1.0 if task.ended is not None else task.share(clock, session)
         if share < 1 or task.ended is not None:
@@ -136,12 +136,12 @@ class TaskManager:
         place = replace(place, made=task.ended, lay=lay, request_id=task.request_id)
         try:
             came = _plan(task.plan, plan)
-            reply = await self._composer.compose(task.call, came, entry.dialect, place)
-        except GatewayError as problem:
-            problem.language = task.language
-            error = entry.dialect.wording.error(problem)
-            return _told(entry, task, "failed", shape.shown["failed"], plan, 100, error)
-        return replace(reply, task=_mark(task, "done"))
+            response = await self._response_builder.compose(task.call, came, entry.gateway, place)
+        except GatewayError as error:
+            error.language = task.language
+            told = entry.gateway.error_catalog.error(error)
+            return _told(entry, task, "failed", shape.shown["failed"], plan, 100, told)
+        return replace(response, task=_mark(task, "done"))
 
     async def _remembered(self, session: str) -> Mapping[str, Task]:
         return await self._memory.noted(session, NOTE) or {}
@@ -153,7 +153,7 @@ class TaskManager:
         weight = sum(one.weight for one in tasks.values())
         while len(tasks) > MOST_TASKS or (weight > MOST_BYTES and len(tasks) > 1):
             weight -= tasks.pop(next(iter(tasks))).weight
-        await self._memory.note(session, NOTE, tasks, self._composer.clock.base())
+        await self._memory.note(session, NOTE, tasks, self._response_builder.clock.base())
 
 
 async def forget(memory: Store[Any], session: str, now: float) -> None:
@@ -162,22 +162,22 @@ async def forget(memory: Store[Any], session: str, now: float) -> None:
         await memory.note(session, NOTE, None, now)
 
 
-def _task(entry: Entry, shape: TaskShape, call: Call, choice: Selection, composer: ResponseBuilder) -> Task:
+def _task(entry: Entry, shape: TaskShape, call: Call, choice: Selection, response_builder: ResponseBuilder) -> Task:
     """The task of a call that has just come; its id depends on seed, session and the call's number alone."""
-    now = composer.clock.now(entry.session)
+    now = response_builder.clock.now(entry.session)
     uploads = tuple(one.without_bytes() for one in call.uploads)
     times = [one.latency for one in (*choice.tries, choice) if one.latency is not None]
     return Task(
-        id=shape.ids.make(f"{composer.seed}\n{entry.session}\n{entry.number}\ntask", now),
+        id=shape.ids.make(f"{response_builder.seed}\n{entry.session}\n{entry.number}\ntask", now),
         number=entry.number,
         request_id=entry.request_id,
-        language=entry.dialect.language(entry.raw.headers),
+        language=entry.gateway.language(entry.request.headers),
         call=replace(call, given={}, params={}, findings=(), uploads=uploads),
         plan=choice.answer.plan,
         seconds=sum(times) if times else None,
         begun=now,
-        base=composer.clock.base(),
-        weight=len(entry.raw.body),
+        base=response_builder.clock.base(),
+        weight=len(entry.request.body),
     )
 
 
@@ -206,7 +206,7 @@ def _told(
     body = filled(template, {**_facts(task, progress), **(error or {})})
     if poll is not None:
         overrides.members(body, (body,), poll)
-    spelling = entry.dialect.spelling
+    spelling = entry.gateway.spelling
     return Response(
         status, (("Content-Type", spelling.content_type),), (spelling.spell(body),), task=_mark(task, state)
     )

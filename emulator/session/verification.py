@@ -62,7 +62,7 @@ class Verification:
     no_unused_answers: bool = False
     max_cost: float | None = None
 
-    def judge(
+    def schema_validator(
         self, entries: Sequence[Entry], unused: Sequence[Unused] = (), cost: Cost | None = None, forgotten: int = 0
     ) -> Verdict:
         """The verdict on `entries`, the finished calls of a session in any order.
@@ -178,7 +178,7 @@ def _used(unused: Sequence[Unused], entries: Sequence[Entry], told: _Told) -> No
 
 def _paid(most: float, matched: Sequence[Entry], cost: Cost, told: _Told) -> None:
     """Whether the calls that got pictures cost no more than `most` dollars, as far as their prices are known."""
-    prices = [(entry, cost(entry)) for entry in matched if entry.reply and entry.reply.pictures]
+    prices = [(entry, cost(entry)) for entry in matched if entry.response and entry.response.pictures]
     total = math.fsum(price for _, price in prices if price is not None)
     expected = f"expected a cost of at most {_dollars(most)}"
     if total <= most + _ROUNDING:
@@ -194,8 +194,8 @@ def _paid(most: float, matched: Sequence[Entry], cost: Cost, told: _Told) -> Non
 def _price(entry: Entry) -> float | None:
     """Dollars for the pictures that a call got, by published prices."""
     assert entry.call is not None
-    assert entry.reply is not None
-    return pricing.cost(entry.call, len(entry.reply.pictures))
+    assert entry.response is not None
+    return pricing.cost(entry.call, len(entry.response.pictures))
 
 
 async def unused(scenario: Scenario, counter: Counter, session: str) -> tuple[Unused, ...]:

@@ -16,46 +16,48 @@ from emulator.messages import GatewayError, Request
 from emulator.validation import go_json, multipart, parameters
 
 
-def given(raw: Request, operation: Operation, dialect: Gateway) -> tuple[Mapping[str, Any], Models]:
+def given(request: Request, operation: Operation, gateway: Gateway) -> tuple[Mapping[str, Any], Models]:
     """The parameters of `raw` (a form's as texts), and the rules for bodies of its kind; raises GatewayError."""
-    if raw.trouble == "too_large":
-        raise _too_large(raw, operation.limit)
-    kind = raw.headers.get("Content-Type", "")
+    if request.trouble == "too_large":
+        raise _too_large(request, operation.limit)
+    kind = request.headers.get("Content-Type", "")
     if operation.form is not None and multipart.is_form(kind):
-        if raw.trouble is not None:
-            raise _unreadable(raw, dialect, f"requestBody: a readable form: {raw.why}" if raw.why else _FORM_RULE)
-        return raw.json, operation.form
+        if request.trouble is not None:
+            raise _unreadable(
+                request, gateway, f"requestBody: a readable form: {request.why}" if request.why else _FORM_RULE
+            )
+        return request.json, operation.form
     models = operation.models
     if models is None or (kind != JSON and not _is_json(kind)):
-        if dialect.any_type and models is not None:  # a null below too: a decoder leaves its structure empty then
+        if gateway.any_type and models is not None:  # a null below too: a decoder leaves its structure empty then
             return {}, models
         types = [name for name, there in ((FORM, operation.form), (JSON, models)) if there is not None]
         facts = {"content_type": kind[:100], "supported": listed(types, "or")}
         raise parameters.refusal("content_type", facts, rule=f"requestBody: {' or '.join(types)} in UTF-8")
-    if raw.trouble is not None:
-        raise _unreadable(raw, dialect, "requestBody: readable JSON")
-    if raw.json is None and dialect.any_type:
+    if request.trouble is not None:
+        raise _unreadable(request, gateway, "requestBody: readable JSON")
+    if request.json is None and gateway.any_type:
         return {}, models
-    if not isinstance(raw.json, Mapping):
-        facts = {"actual": kind_of(raw.json), "decoded": decoded(raw.json)[0]}
+    if not isinstance(request.json, Mapping):
+        facts = {"actual": kind_of(request.json), "decoded": decoded(request.json)[0]}
         raise parameters.refusal("not_an_object", facts, rule="requestBody: an object")
-    return raw.json, models
+    return request.json, models
 
 
-def _too_large(raw: Request, limit: int) -> GatewayError:
-    length = raw.headers.get("Content-Length", "")
+def _too_large(request: Request, limit: int) -> GatewayError:
+    length = request.headers.get("Content-Length", "")
     read = length if length.isdecimal() and int(length) > limit else str(limit + 1)
     facts = {"limit": str(limit), "length": read[:20]}
     return GatewayError("too_large", facts=facts, rule=f"a body of at most {limit} bytes", source="assumed")
 
 
-def _unreadable(raw: Request, dialect: Gateway, rule: str) -> GatewayError:
-    assert raw.trouble is not None
-    assert raw.trouble != "too_large"
-    facts = {"value": quoted(raw.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
-    if raw.trouble == "bad_json" and dialect.wording.quotes_decoder:
-        facts["unreadable"] = go_json.complaint(raw.body)
-    return parameters.refusal(raw.trouble, facts, rule=rule)
+def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:
+    assert request.trouble is not None
+    assert request.trouble != "too_large"
+    facts = {"value": quoted(request.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
+    if request.trouble == "bad_json" and gateway.error_catalog.quotes_decoder:
+        facts["unreadable"] = go_json.complaint(request.body)
+    return parameters.refusal(request.trouble, facts, rule=rule)
 
 
 def _is_json(kind: str) -> bool:

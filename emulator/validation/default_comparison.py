@@ -16,8 +16,8 @@ from emulator.messages import OperationName
 class DefaultComparison:
     """The gateways of one server, side by side."""
 
-    def __init__(self, dialects: Iterable[Gateway] = ()) -> None:
-        self._dialects = tuple(dialects)
+    def __init__(self, gateways: Iterable[Gateway] = ()) -> None:
+        self._gateways = tuple(gateways)
         self._known: dict[tuple[str, str], Mapping[str, str]] = {}
 
     def differing(
@@ -27,7 +27,7 @@ class DefaultComparison:
 
         Only gateways that list `model` by name are compared: at the others it may be another model.
         """
-        if model is None or len(self._dialects) < 2:
+        if model is None or len(self._gateways) < 2:
             return _NONE
         known = self._known.get((gateway, rules.ref + model))
         if known is None:
@@ -39,7 +39,7 @@ class DefaultComparison:
     def _compared(
         self, gateway: str, model: str, rules: ModelRules, operation: OperationName
     ) -> Iterator[tuple[str, str]]:
-        there = ((one.name, _listed(one, model, operation)) for one in self._dialects)
+        there = ((one.name, _listed(one, model, operation)) for one in self._gateways)
         elsewhere = {name: _defaults(found) for name, found in there if found is not None}
         elsewhere.pop(gateway, None)
         for name, value in _defaults(rules).items():
@@ -57,7 +57,7 @@ def _listed(dialect: Gateway, model: str, operation: OperationName) -> ModelRule
 
 def _defaults(rules: ModelRules) -> Mapping[str, object]:
     """What counts for parameters that are left out; how pictures are delivered is one of them, said or not."""
-    delivered = rules.reply.delivery or rules.defaults.get("response_format", "url")
+    delivered = rules.response.delivery or rules.defaults.get("response_format", "url")
     return {**rules.defaults, "response_format": delivered}
 
 

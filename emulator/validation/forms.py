@@ -34,14 +34,14 @@ class FormBody:
         told = {one.param for one in self.broken}
         found = [*((one, False) for one in self.broken), *(other for other in others if other[0].param not in told)]
         order = {name: place for place, name in enumerate(rules.parameters)}
-        return sorted(found, key=lambda one: (one[0].breach != "unknown_parameter", order.get(one[0].param, 0)))
+        return sorted(found, key=lambda one: (one[0].violation != "unknown_parameter", order.get(one[0].param, 0)))
 
 
-def body(raw: Request, rules: ModelRules) -> FormBody:
+def body(request: Request, rules: ModelRules) -> FormBody:
     """What the texts and files of `raw` say, as `rules` want it said."""
     found: dict[str, Any] = {}
     broken: list[SchemaViolation] = []
-    for name, text in raw.json.items():
+    for name, text in request.json.items():
         base, steps = _nested(name) if name not in rules.parameters else (name, ())
         if base not in rules.parameters:
             found[name] = text
@@ -58,7 +58,7 @@ def body(raw: Request, rules: ModelRules) -> FormBody:
                 source = rules.parameters[name]["type"].source
                 broken.append(SchemaViolation("unconvertible", name, facts, f"type: {wanted}", source, text))
                 del found[name]
-    broken += _files(raw, rules, found)
+    broken += _files(request, rules, found)
     return FormBody(found, tuple(broken))
 
 
@@ -69,10 +69,10 @@ def plain(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in body.items() if not _is_marked(value)}
 
 
-def _files(raw: Request, rules: ModelRules, found: dict[str, Any]) -> Iterator[SchemaViolation]:
+def _files(request: Request, rules: ModelRules, found: dict[str, Any]) -> Iterator[SchemaViolation]:
     """Put marks for the files into `found`; what is wrong where a text should be."""
     files: dict[str, list[FileMark]] = {}
-    for upload in raw.uploads:
+    for upload in request.uploads:
         files.setdefault(upload.param, []).append(FileMark())
     for name, marks in files.items():
         if name not in rules.pictures and "type" in rules.parameters.get(name, ()):

@@ -93,7 +93,7 @@ def filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
     return params
 
 
-def heeded(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Mapping[str, Any]:
+def effective(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Mapping[str, Any]:
     """The parameters that have an effect: of a plain file, which says little, also those that it does not know."""
     if rules.heard.issuperset(params):
         return params
@@ -136,7 +136,7 @@ def pixels(size: Any, findings: list[Finding]) -> tuple[int, int]:
 
 
 def refusal(
-    breach: Violation,
+    violation: Violation,
     facts: Mapping[str, str],
     param: str | None = None,
     source: str | None = "assumed",
@@ -144,8 +144,8 @@ def refusal(
     rule: str | None = None,
 ) -> GatewayError:
     """The problem of a body that says what cannot be meant, with the rule that it breaks."""
-    rule = rule or f"{_KEYWORDS.get(breach, breach)}: {facts.get('limit') or facts.get('expected') or param}"
-    return GatewayError("invalid_request", param, breach, facts, rule, source, value)
+    rule = rule or f"{_KEYWORDS.get(violation, violation)}: {facts.get('limit') or facts.get('expected') or param}"
+    return GatewayError("invalid_request", param, violation, facts, rule, source, value)
 
 
 _KEYWORDS: Final = {"below_minimum": "minimum", "above_maximum": "maximum", "missing": "required"}

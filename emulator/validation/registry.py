@@ -32,15 +32,15 @@ class Route:
     `variables` are the values of those that the path has, such as a model's name.
     """
 
-    contract: RequestValidator
+    validator: RequestValidator
     path: str
     operations: Mapping[str, Operation]
     variables: Mapping[str, str]
 
     @property
-    def dialect(self) -> Gateway:
+    def gateway(self) -> Gateway:
         """The gateway's behavior."""
-        return self.contract.dialect
+        return self.validator.gateway
 
     def limit(self, method: str) -> int:
         """How many bytes of body are read before somebody says how many may come.
@@ -66,65 +66,65 @@ class Route:
 class GatewayRegistry:
     """All gateways of one server."""
 
-    def __init__(self, contracts: Iterable[RequestValidator], default: str, others: Others) -> None:
+    def __init__(self, validators: Iterable[RequestValidator], default: str, others: Others) -> None:
         """`default` names the gateway that answers where neither path nor host say which; raises InvalidFile.
 
         `others` makes the contract of a gateway in other behavior than the documented ones, None where it has none.
         """
         self._others = others
         self._in_behavior: dict[tuple[str, Behavior], RequestValidator] = {}
-        self.contracts = {contract.dialect.name: contract for contract in contracts}
-        if default not in self.contracts:
-            raise yaml_file.InvalidFile(f"--gateway {default!r} is unknown; known are {', '.join(self.contracts)}")
-        self.default = self.contracts[default]
-        self._by_host = {host: contract for contract in self.contracts.values() for host in contract.dialect.hosts}
+        self.validators = {validator.gateway.name: validator for validator in validators}
+        if default not in self.validators:
+            raise yaml_file.InvalidFile(f"--gateway {default!r} is unknown; known are {', '.join(self.validators)}")
+        self.default = self.validators[default]
+        self._by_host = {host: validator for validator in self.validators.values() for host in validator.gateway.hosts}
 
     def find(self, host: str, path: str) -> Route:
         """Where a call to `path` at `host` goes."""
         _, first, *rest = path.split("/", 2)
-        contract = self.contracts.get(first)
-        if contract is not None:
-            return _destination(contract, "/" + "".join(rest))
-        contract = self._by_host.get(host.partition(":")[0].lower())
-        if contract is not None:
-            return _destination(contract, path)
-        base = self.default.dialect.base
+        validator = self.validators.get(first)
+        if validator is not None:
+            return _route(validator, "/" + "".join(rest))
+        validator = self._by_host.get(host.partition(":")[0].lower())
+        if validator is not None:
+            return _route(validator, path)
+        base = self.default.gateway.base
         if base != "/v1" and path.startswith("/v1/"):
             path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
-        return _destination(self.default, path)
+        return _route(self.default, path)
 
-    def contract(self, name: str, behavior: Behavior) -> RequestValidator:
+    def validator(self, name: str, behavior: Behavior) -> RequestValidator:
         """The contract of the gateway `name` in `behavior`; a gateway that has no other behavior keeps the documented.
 
         Raises InvalidFile where a file of our own is at fault, which the tests rule out.
         """
         if behavior == "documented":
-            return self.contracts[name]
+            return self.validators[name]
         known = self._in_behavior.get((name, behavior))
         if known is None:  # read with the first call that wants it
-            known = self._in_behavior[name, behavior] = self._others(name, behavior) or self.contracts[name]
+            known = self._in_behavior[name, behavior] = self._others(name, behavior) or self.validators[name]
         return known
 
-    def in_behavior(self, destination: Route, behavior: Behavior) -> Route:
+    def in_behavior(self, route: Route, behavior: Behavior) -> Route:
         """The same place of the gateway in `behavior`."""
-        if behavior == destination.dialect.behavior:
-            return destination
-        return _destination(self.contract(destination.dialect.name, behavior), destination.path)
+        if behavior == route.gateway.behavior:
+            return route
+        return _route(self.validator(route.gateway.name, behavior), route.path)
 
 
-def other(name: str, behavior: Behavior, wordings: ErrorCatalogs | None = None) -> Gateway | None:
+def other(name: str, behavior: Behavior, error_catalogs: ErrorCatalogs | None = None) -> Gateway | None:
     """The gateway `name` in `behavior` , None where it has no such behavior; raises InvalidFile."""
     path = yaml_file.schemas() / behavior / f"{name}.yaml"
-    return dialect.read(path, wordings, behavior) if path.is_file() else None
+    return dialect.read(path, error_catalogs, behavior) if path.is_file() else None
 
 
 def read(extra: Iterable[str]) -> list[Gateway]:
     """The gateways that ship, and those that the files `extra` describe; raises InvalidFile."""
     found: dict[str, Gateway] = {}
-    wordings = ErrorCatalogs()
+    error_catalogs = ErrorCatalogs()
     shipped = sorted(path for path in yaml_file.schemas().glob("*.yaml"))
     for path in (*shipped, *map(Path, extra)):
-        gateway = dialect.read(path, wordings)
+        gateway = dialect.read(path, error_catalogs)
         if gateway.name in RESERVED or gateway.name in found:
             why = f"is taken by {found[gateway.name].document.source.path}" if gateway.name in found else "is reserved"
             raise yaml_file.InvalidFile(f"{path}: the gateway's name {gateway.name!r} (the file's stem) {why}")
@@ -132,5 +132,5 @@ def read(extra: Iterable[str]) -> list[Gateway]:
     return list(found.values())
 
 
-def _destination(contract: RequestValidator, path: str) -> Route:
-    return Route(contract, path, *contract.dialect.at(path))
+def _route(validator: RequestValidator, path: str) -> Route:
+    return Route(validator, path, *validator.gateway.at(path))

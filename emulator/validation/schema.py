@@ -34,7 +34,7 @@ _MOST_TOLD: Final = 20  # broken lines; a client is told one, a person reads a f
 class SchemaViolation:
     """A line of a schema that a body breaks: `facts` are for the message, `rule` and `source` for the journal."""
 
-    breach: Violation
+    violation: Violation
     param: str
     facts: Mapping[str, str]
     rule: str
@@ -153,11 +153,11 @@ class SchemaValidator:
             return
         param = path(list(error.absolute_path))
         facts = {"param": param, "value": quoted(error.instance)}
-        breach = _breach(keyword, error, facts)
-        breach = _renamed(error).get(keyword, breach)
-        if breach == "type":
+        violation = _violation(keyword, error, facts)
+        violation = _renamed(error).get(keyword, violation)
+        if violation == "type":
             facts["decoded"], facts["decoded_value"] = decoded(error.instance)
-        yield SchemaViolation(breach, param, facts, rule, source, error.instance)
+        yield SchemaViolation(violation, param, facts, rule, source, error.instance)
 
 
 def _renamed(error: ValidationError) -> Mapping[str, Violation]:
@@ -168,7 +168,7 @@ def _renamed(error: ValidationError) -> Mapping[str, Violation]:
     return renamed
 
 
-def _breach(keyword: str, error: ValidationError, facts: dict[str, str]) -> Violation:
+def _violation(keyword: str, error: ValidationError, facts: dict[str, str]) -> Violation:
     """The breach's usual word; puts what its message names into `facts`."""
     limit: Any = error.validator_value
     instance = error.instance
@@ -203,8 +203,8 @@ def _named(values: Sequence[Any]) -> Sequence[Any]:
 def _sized(_: Any, rule: Mapping[str, Any], value: Any, __: Any) -> Iterator[ValidationError]:
     """The keyword `x-emulator-size`, for jsonschema: an error's message is its breach."""
     if isinstance(value, str):
-        for breach, part, limit in size_rules.misses(rule, value):
-            yield ValidationError(breach, validator_value={part: limit})
+        for violation, part, limit in size_rules.misses(rule, value):
+            yield ValidationError(violation, validator_value={part: limit})
 
 
 def _missing(error: ValidationError) -> str:

@@ -22,25 +22,25 @@ LONGEST_URL: Final = 20_971_520  # characters of a data: URL, as OpenAI has it
 Steps = tuple[str | int, ...]
 
 
-def links(raw: Request) -> set[str]:
+def links(request: Request) -> set[str]:
     """The links to pictures in a JSON body."""
-    if raw.uploads or not isinstance(raw.json, Mapping):
+    if request.uploads or not isinstance(request.json, Mapping):
         return set()
-    texts = (text for name in _PARAMETERS for _, text in _texts(raw.json.get(name), (name,)))
+    texts = (text for name in _PARAMETERS for _, text in _texts(request.json.get(name), (name,)))
     return {text for text in texts if text.startswith(_LINKS)}
 
 
-def received(raw: Request, known: Mapping[str, bytes]) -> Request:
+def received(request: Request, known: Mapping[str, bytes]) -> Request:
     """`raw` with every picture in it as an upload that was looked at; slow, so it is done beside the loop.
 
     `known` are the files behind links that need no fetching.
     """
     from emulator.image import examine  # Pillow is loaded with the first upload
 
-    if not raw.uploads and isinstance(raw.json, Mapping):
-        raw = _unpacked(raw, known)
-    seen = (one if one.look is not None else replace(one, look=examine.look(one.data)) for one in raw.uploads)
-    return replace(raw, uploads=tuple(seen))
+    if not request.uploads and isinstance(request.json, Mapping):
+        request = _unpacked(request, known)
+    seen = (one if one.look is not None else replace(one, look=examine.look(one.data)) for one in request.uploads)
+    return replace(request, uploads=tuple(seen))
 
 
 def unfit(
@@ -75,12 +75,12 @@ class _Judged:
     rule: PictureRule
     place: int
 
-    def broken(self, breach: Violation, rule: str, **facts: str) -> SchemaViolation:
+    def broken(self, violation: Violation, rule: str, **facts: str) -> SchemaViolation:
         """The line that it breaks."""
         indexed = f"{self.upload.param}[{self.place}]" if self.upload.role == "image" else self.upload.param
         param = self.upload.name if self.upload.written else indexed
         return SchemaViolation(
-            breach, param, {"param": param, **facts}, f"x-emulator-picture: {rule}", self.rule.source, None
+            violation, param, {"param": param, **facts}, f"x-emulator-picture: {rule}", self.rule.source, None
         )
 
     @property
@@ -116,8 +116,8 @@ def _misses(one: _Judged, first: Look | None) -> Iterator[SchemaViolation]:
     elif too_long:
         yield one.broken("picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(look.bytes))
     elif look.flaw is not None:
-        breach: Violation = "picture_data" if one.upload.written else "damaged_picture"
-        yield one.broken(breach, "it decodes, and has at most 4096 x 4096 pixels", value=str(one.place + 1))
+        violation: Violation = "picture_data" if one.upload.written else "damaged_picture"
+        yield one.broken(violation, "it decodes, and has at most 4096 x 4096 pixels", value=str(one.place + 1))
     elif rule.square and look.width != look.height:
         yield one.broken("picture_not_square", "square: true", value=f"{look.width}x{look.height}")
     elif rule.modes and look.mode not in rule.modes:
@@ -143,9 +143,9 @@ def _no_picture(steps: Steps, text: str) -> tuple[SchemaViolation, tuple[Finding
     return SchemaViolation("picture_data", place, {"param": place}, "a data: URL of a picture", "assumed", text), ()
 
 
-def _unpacked(raw: Request, known: Mapping[str, bytes]) -> Request:
+def _unpacked(request: Request, known: Mapping[str, bytes]) -> Request:
     """`raw` with the pictures that its JSON holds as text taken out; short words stand in their place."""
-    found, body = [], copy.deepcopy(raw.json)
+    found, body = [], copy.deepcopy(request.json)
     for name in _PARAMETERS:
         for steps, text in _texts(body.get(name), (name,)):
             if text in known:
@@ -153,7 +153,7 @@ def _unpacked(raw: Request, known: Mapping[str, bytes]) -> Request:
             elif steps[-1] != _FILE_ID and (upload := _decoded(path(steps), text)) is not None:
                 found.append(upload)
                 _put(body, steps, f"(a picture of {len(upload.data)} bytes)")
-    return replace(raw, json=body, body=b"", uploads=tuple(found)) if found else raw
+    return replace(request, json=body, body=b"", uploads=tuple(found)) if found else request
 
 
 def _decoded(name: str, text: str) -> Upload | None:

@@ -47,14 +47,18 @@ def guarded() -> Iterator[Served]:
 def test_without_the_token_nothing_is_told(guarded: Served, headers: dict[str, str]) -> None:
     """401 in our envelope for every way but health, whether the token is missing or wrong, and for what is no way."""
     for way in WAYS:
-        reply = CLIENT.request(way.method, f"{guarded.url}/_emulator{way.path}", headers=headers)
+        response = CLIENT.request(way.method, f"{guarded.url}/_emulator{way.path}", headers=headers)
         if way.path == "/health":
-            assert 200 == reply.status_code
+            assert 200 == response.status_code
             continue
-        assert (way, 401, 'Bearer realm="emulator"') == (way, reply.status_code, reply.headers["www-authenticate"])
-        error = reply.json()["error"]
-        assert ("emulator_error", False) == (error["type"], "canary" in reply.text)
-        assert not [name for name in reply.headers if name.startswith("access-control")]
+        assert (way, 401, 'Bearer realm="emulator"') == (
+            way,
+            response.status_code,
+            response.headers["www-authenticate"],
+        )
+        error = response.json()["error"]
+        assert ("emulator_error", False) == (error["type"], "canary" in response.text)
+        assert not [name for name in response.headers if name.startswith("access-control")]
     for method, path in (("GET", "/nothing"), ("PATCH", "/clock"), ("OPTIONS", "/clock"), ("GET", "/s/a/_emulator")):
         assert 401 == CLIENT.request(method, f"{guarded.url}/_emulator{path}", headers=headers).status_code
     assert 401 == CLIENT.get(f"{guarded.url}/s/x/_emulator/sessions", headers=headers).status_code
@@ -64,8 +68,8 @@ def test_odd_tokens_are_wrong_tokens(guarded: Served) -> None:
     """Bytes that are no ASCII, however they are sent, compare like any other."""
     for value in (b"\xff\xfe", "ä".encode(), b"Bearer \xf0\x9f\x98\x80", b"a" * 7000):
         for name in (b"Authorization", b"X-Emulator-Token"):
-            reply = CLIENT.get(f"{guarded.url}/_emulator/sessions", headers=[(name, value)])
-            assert (value, 401) == (value, reply.status_code)
+            response = CLIENT.get(f"{guarded.url}/_emulator/sessions", headers=[(name, value)])
+            assert (value, 401) == (value, response.status_code)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def test_the_token_stays_in(guarded: Served, caplog: pytest.LogCaptureFixture) -
         "/health", "/sessions", "/sessions/stays", "/sessions/stays/calls", "/metrics", "/openapi.json", "/gateways",
     )]  # fmt: skip
     wrong = CLIENT.get(f"{guarded.url}/_emulator/sessions", headers={"x-emulator-token": f"{TOKEN}-not"}).text
-    everything = "\n".join([*told, *heard, wrong, caplog.text, repr(guarded.hall.settings)])
+    everything = "\n".join([*told, *heard, wrong, caplog.text, repr(guarded.app.settings)])
     assert "stays" in everything
     assert "canary" not in everything
 

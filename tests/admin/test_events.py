@@ -110,10 +110,10 @@ async def test_the_end_is_told_to_all() -> None:
 # --- through a server ---
 
 
-def heard(reply: httpx.Response) -> Iterator[tuple[str, str, Any]]:
+def heard(response: httpx.Response) -> Iterator[tuple[str, str, Any]]:
     """Event, id and data of each event in a stream."""
     fields: dict[str, str] = {}
-    for line in reply.iter_lines():
+    for line in response.iter_lines():
         if line and not line.startswith(":"):
             name, _, value = line.partition(": ")
             fields[name] = value
@@ -147,30 +147,30 @@ def test_latest_is_the_one_used_last(serve: Callable[..., Served]) -> None:
     url = f"{served.url}/_emulator/events?session=latest"
     assert 404 == httpx.get(url).status_code
     served.generate("ezmodel", BODY, **{"x-emulator-session": "mine"})
-    with httpx.stream("GET", url) as reply:
+    with httpx.stream("GET", url) as response:
         for name in ("other", "mine"):
             served.generate("ezmodel", BODY, **{"x-emulator-session": name})
-        assert "mine/2" == next(heard(reply))[1]
+        assert "mine/2" == next(heard(response))[1]
 
 
 def test_a_head_is_no_stream(server: Served) -> None:
     """HEAD is answered at once."""
-    reply = httpx.head(f"{server.url}/_emulator/events")
-    assert (200, "text/event-stream; charset=utf-8") == (reply.status_code, reply.headers["content-type"])
+    response = httpx.head(f"{server.url}/_emulator/events")
+    assert (200, "text/event-stream; charset=utf-8") == (response.status_code, response.headers["content-type"])
 
 
 def test_who_leaves_makes_room(serve: Callable[..., Served]) -> None:
     """A listener that has left is noticed though nothing is told; one too many is refused until then."""
     served = serve()
-    served.hall.events._glance, served.hall.events._keepalive = 0.01, 1e9  # no comment's failure may give it away
+    served.app.events._glance, served.app.events._keepalive = 0.01, 1e9  # no comment's failure may give it away
     url = f"{served.url}/_emulator/events"
     lines = []
     for _ in range(events.MOST):
         lines.append(socket.create_connection(("127.0.0.1", served.port), PATIENCE))
         lines[-1].sendall(b"GET /_emulator/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert lines[-1].recv(1)
-    reply = httpx.get(url)
-    assert (503, "emulator_error") == (reply.status_code, reply.json()["error"]["type"])
+    response = httpx.get(url)
+    assert (503, "emulator_error") == (response.status_code, response.json()["error"]["type"])
     for line in lines:
         line.close()
     statuses = set()
@@ -196,8 +196,8 @@ def command(tmp_path: Path) -> Iterator[Command]:
 
 def test_listeners_do_not_hold_the_end_up(command: Command) -> None:
     """At SIGTERM a stream ends well, and the process with it."""
-    with httpx.stream("GET", f"{command.url}/_emulator/events") as reply:
-        lines = reply.iter_lines()
+    with httpx.stream("GET", f"{command.url}/_emulator/events") as response:
+        lines = response.iter_lines()
         assert ": each call as it ends" == next(lines)
         command.generate(BODY)
         assert (0, "", "") == command.end(signal.SIGTERM)

@@ -63,14 +63,14 @@ def test_health(serve: Serve) -> None:
     health = Described(served).get("/health")
     assert {
         "status": "ok", "seed": 7, "clock": "frozen:2026-01-01T00:00:00Z", "reserved_values": False,
-        "report_only": True, "behavior": "documented", "gateways": sorted(served.hall.directory.contracts),
+        "report_only": True, "behavior": "documented", "gateways": sorted(served.app.registry.validators),
     } == {key: value for key, value in health.items() if key != "version"}  # fmt: skip
 
 
 def test_gateways(ask: Described, served: Served) -> None:
     """A gateway's base URL is one that a client can use, with the host that it asked under."""
     told = {one["name"]: one for one in ask.get("/gateways")["gateways"]}
-    assert set(served.hall.directory.contracts) == set(told)
+    assert set(served.app.registry.validators) == set(told)
     one = told["geekai"]
     assert ("/geekai/api/v1", f"{served.url}/geekai/api/v1", ["generate", "models"]) == (
         one["base"], one["base_url"], one["operations"],
@@ -271,8 +271,8 @@ def test_one_call(ask: Described, served: Served) -> None:
 def test_calls_stand_in_the_order_in_which_they_came(ask: Described, served: Served) -> None:
     """A slow call that ends after later ones stands before them, and is not the latest."""
     play(served, BODY, BODY, BODY)
-    first = (asyncio.run(served.hall.sessions.calls("case")) or ())[0]
-    asyncio.run(Journal(served.hall.sessions._memory, "case").end(first))  # as if it ended only now
+    first = (asyncio.run(served.app.sessions.calls("case")) or ())[0]
+    asyncio.run(Journal(served.app.sessions._memory, "case").end(first))  # as if it ended only now
     assert [1, 1, 2, 3] == [call["number"] for call in ask.get("/sessions/case/calls")["calls"]]
     assert 3 == ask.get("/sessions/case/calls/latest")["number"]
 
@@ -285,11 +285,11 @@ def test_a_bug_of_ours_is_no_open_door(
     async def fails(*_: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(served.hall.sessions, "known", fails)
+    monkeypatch.setattr(served.app.sessions, "known", fails)
     with caplog.at_level(logging.ERROR, "emulator"):
-        reply = CLIENT.get(f"{served.url}/_emulator/sessions")
-    assert (500, "emulator_error") == (reply.status_code, reply.json()["error"]["type"])
-    assert not [name for name in reply.headers if name.startswith("access-control")]
+        response = CLIENT.get(f"{served.url}/_emulator/sessions")
+    assert (500, "emulator_error") == (response.status_code, response.json()["error"]["type"])
+    assert not [name for name in response.headers if name.startswith("access-control")]
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
@@ -333,7 +333,7 @@ def test_portability(mixed: Served) -> None:
     told = ask("POST", "/portability", {"session": "latest"}).json()
     assert [1, 2, 3, 4, 5] == [call["number"] for call in told["calls"]]
     by_gateway = {(one["gateway"], one["behavior"]): one for one in told["gateways"]}
-    assert set(mixed.hall.directory.contracts) <= {name for name, _ in by_gateway}
+    assert set(mixed.app.registry.validators) <= {name for name, _ in by_gateway}
     (third,) = (
         fit for fit in told["calls"][2]["fits"] if (fit["gateway"], fit["behavior"]) == ("ezmodel", "documented")
     )
@@ -357,9 +357,9 @@ def test_portability(mixed: Served) -> None:
     assert 7 == ask.get("/sessions/case")["calls"]
 
 
-def _verdict(reply: httpx.Response) -> dict[str, Any]:
-    assert 200 == reply.status_code
-    return {key: reply.json()[key] for key in ("ok", "matched")}
+def _verdict(response: httpx.Response) -> dict[str, Any]:
+    assert 200 == response.status_code
+    return {key: response.json()[key] for key in ("ok", "matched")}
 
 
 # --- what cannot be meant ---
@@ -500,9 +500,9 @@ def test_every_way_has_its_methods(server: Served, way: Any) -> None:
         for word in (("GET", "HEAD") if one.method == "GET" else (one.method,))
     )  # fmt: skip
     for method in ("PATCH", "OPTIONS", "TRACE", "PROPFIND", *({"PUT", "DELETE", "POST", "GET"} - possible)):
-        reply = CLIENT.request(method, path, headers={"access-control-request-method": "GET"})
-        assert (method, 405, allow) == (method, reply.status_code, reply.headers["allow"])
-        assert not [name for name in reply.headers if name.startswith("access-control")]
+        response = CLIENT.request(method, path, headers={"access-control-request-method": "GET"})
+        assert (method, 405, allow) == (method, response.status_code, response.headers["allow"])
+        assert not [name for name in response.headers if name.startswith("access-control")]
     if way.method == "GET" and way.path != "/events":
         whole, head = CLIENT.get(path), CLIENT.head(path)
         assert (whole.status_code, b"") == (head.status_code, head.content)
@@ -525,10 +525,10 @@ def test_strangers_may_not(still: Served, headers: dict[str, str]) -> None:
     for way in WAYS:
         path = way.path.replace("{id}", "case").replace("{number}", "1")
         body = {"json": {"advance": "1h"}} if way.path == "/clock" and way.method == "POST" else {}
-        reply = CLIENT.request(way.method, f"{still.url}/_emulator{path}", headers=headers, **body)  # type: ignore[arg-type]
-        assert (way, 403) == (way, reply.status_code)
-        assert ["error"] == list(reply.json())
-        assert not [name for name in reply.headers if name.startswith("access-control")]
+        response = CLIENT.request(way.method, f"{still.url}/_emulator{path}", headers=headers, **body)  # type: ignore[arg-type]
+        assert (way, 403) == (way, response.status_code)
+        assert ["error"] == list(response.json())
+        assert not [name for name in response.headers if name.startswith("access-control")]
     ask = Described(still)
     assert (calls, "2026-01-01T00:00:00Z") == (ask.get("/sessions/case")["calls"], ask.get("/clock")["now"])
 

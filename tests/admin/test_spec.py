@@ -40,8 +40,8 @@ def served() -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def document(served: Served) -> Mapping[str, Any]:
     """The description as that server shows it."""
-    reply = httpx.get(f"{served.url}/_emulator/openapi.json", headers={"x-emulator-token": TOKEN})
-    found: Mapping[str, Any] = reply.json()
+    response = httpx.get(f"{served.url}/_emulator/openapi.json", headers={"x-emulator-token": TOKEN})
+    found: Mapping[str, Any] = response.json()
     return found
 
 

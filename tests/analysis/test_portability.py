@@ -84,10 +84,10 @@ def test_a_gateway_tells_it_in_its_own_language() -> None:
     """A refusal is told as to a client that asks for no language."""
     dialect = DIALECTS["ezmodel"]
     words = replace(
-        dialect.wording.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, own=()
+        dialect.error_catalog.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, own=()
     )
-    wording = replace(dialect.wording, kinds={**dialect.wording.kinds, "unknown_model": words})
-    german = portability.sides([replace(dialect, wording=wording, languages=("de", "en"))])
+    error_catalog = replace(dialect.error_catalog, kinds={**dialect.error_catalog.kinds, "unknown_model": words})
+    german = portability.sides([replace(dialect, error_catalog=error_catalog, languages=("de", "en"))])
     found = held({"prompt": "A cat", "model": "x"}, sides=german).calls[0].fits[0]
     assert "Unbekannt." == (found.refused and found.refused.message)
 
@@ -132,7 +132,7 @@ def test_the_key_is_not_what_is_judged() -> None:
     strict = GatewayRegistry(
         [RequestValidator(one, frozenset({"sk-only"}), marks=False) for one in DIALECTS.values()], "ezmodel", _none
     )
-    sides = portability.sides(portability.dialects(strict))
+    sides = portability.sides(portability.gateways(strict))
     assert {"accepted"} == {
         one.outcome for one in held({"prompt": "A cat", "model": "dall-e-3"}, sides=sides).calls[0].fits
     }
@@ -145,11 +145,11 @@ def _none(name: str, behavior: str) -> None:
 def test_every_behavior_of_a_gateway_is_a_side() -> None:
     """A gateway that has observed behavior too is held twice, and one that has none once."""
     observed = replace(DIALECTS["geeknow"], behavior="observed")
-    contracts = [RequestValidator(one) for one in DIALECTS.values()]
+    validators = [RequestValidator(one) for one in DIALECTS.values()]
     both = GatewayRegistry(
-        contracts, "ezmodel", lambda name, behavior: RequestValidator(observed) if name == "geeknow" else None
+        validators, "ezmodel", lambda name, behavior: RequestValidator(observed) if name == "geeknow" else None
     )
-    sides = portability.sides(portability.dialects(both))
+    sides = portability.sides(portability.gateways(both))
     assert [
         ("aiai", "documented"), ("ezmodel", "documented"), ("geekai", "documented"), ("geeknow", "documented"),
         ("geeknow", "observed"), ("openai", "documented"),
@@ -209,7 +209,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
     served.generate("aiai", {"prompt": "A cat", "size": key, "n": 2}, key=key)
     httpx.get(f"{served.base('aiai')}/models", headers={"authorization": f"Bearer {key}"})
     assert 3 == len(served.calls())  # asked over HTTP, so that the last call has been written down
-    entries = asyncio.run(served.hall.sessions.calls(names.digest(key)))
+    entries = asyncio.run(served.app.sessions.calls(names.digest(key)))
     assert entries is not None
     assert 3 == len(entries)
     asked = portability.journalled(reversed(entries))
@@ -239,12 +239,14 @@ def test_what_is_no_call(said: Any, complaint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "breach"), [("bad_json", "bad_json"), ("too_large", None), ("cut_body", "cut_body")]
+    ("trouble", "violation"), [("bad_json", "bad_json"), ("too_large", None), ("cut_body", "cut_body")]
 )
-def test_a_body_that_could_not_be_read_is_refused_everywhere(trouble: str, breach: str | None) -> None:
+def test_a_body_that_could_not_be_read_is_refused_everywhere(trouble: str, violation: str | None) -> None:
     """What was wrong with it is wrong at every gateway."""
     found = portability.hold([SampleRequest(None, trouble=trouble)], SIDES).calls[0].fits
-    assert {("refused", breach)} == {(one.outcome, one.refused.breach if one.refused else "none") for one in found}
+    assert {("refused", violation)} == {
+        (one.outcome, one.refused.violation if one.refused else "none") for one in found
+    }
 
 
 def _main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -109,9 +109,9 @@ def test_the_package_names_its_classes() -> None:
 def test_keys_and_names_are_the_servers() -> None:
     """What a client works out by itself is what the server's rooms say."""
     assert f"{names.MARKED_KEY}{names.NEUTRAL}." == names.KEY_PREFIX
-    raw = Request("GET", "/", "", {}, b"", None, None, (), "", 0)
-    assert names.digest("sk-éñ") == sessions.name_of(raw, None, "sk-éñ", marks=True)
-    assert "case-7" == sessions.name_of(raw, None, names.key_for("case-7"), marks=True)
+    request = Request("GET", "/", "", {}, b"", None, None, (), "", 0)
+    assert names.digest("sk-éñ") == sessions.name_of(request, None, "sk-éñ", marks=True)
+    assert "case-7" == sessions.name_of(request, None, names.key_for("case-7"), marks=True)
 
 
 NAMES: Final = (
@@ -225,7 +225,12 @@ def test_a_call_tells_what_it_was(asked: ImageApi) -> None:
     assert [(0, "256x256", 256, "png")] == [(one.index, one.size, one.width, one.format) for one in first.pictures]
     refused = second.refused
     assert refused is not None
-    assert ("invalid_request", "above_maximum", "n", 2) == (refused.kind, refused.breach, refused.param, refused.value)
+    assert ("invalid_request", "above_maximum", "n", 2) == (
+        refused.kind,
+        refused.breach,
+        refused.param,
+        refused.value,
+    )
     assert (True, False) == (second.unexpected, first.unexpected)
     assert f"<call 2: ezmodel generate dall-e-3 400 {second.why}>" == repr(second)
     assert first.as_dict()["request_id"] == first.request_id

@@ -30,8 +30,8 @@ GONE = "The model 'gpt-image-1.5' does not exist."
 )  # fmt: skip
 def test_who_is_there(model: str, day: str, legacy: bool, kind: str | None) -> None:
     """A model is there from the day of its release to the day before its end; of others no day is known."""
-    problem = Calendar(day, legacy).absence(model)
-    assert kind == (problem and problem.kind)
+    error = Calendar(day, legacy).absence(model)
+    assert kind == (error and error.kind)
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def _ask(served: Served, key: str = "sk-test", **headers: str) -> httpx.Response
 
 
 def _listed(served: Served) -> dict[str, str | None]:
-    reply = httpx.get(f"{served.base('openai')}/models", headers={"authorization": "Bearer sk-test"})
-    return {one["id"]: one["shutdown_date"] for one in reply.json()["data"]}
+    response = httpx.get(f"{served.base('openai')}/models", headers={"authorization": "Bearer sk-test"})
+    return {one["id"]: one["shutdown_date"] for one in response.json()["data"]}
 
 
 def test_time_retires_a_model(serve: Callable[..., Served]) -> None:
@@ -108,8 +108,8 @@ def test_a_sessions_own_clock_counts(serve: Callable[..., Served]) -> None:
 def test_legacy_keeps_what_has_ended(serve: Callable[..., Served]) -> None:
     """With `legacy` the old models answer and are listed with their ends; what is not there yet, is not."""
     served = serve(as_of="2026-05-12", legacy=True)
-    reply = served.generate("openai", {"model": "dall-e-2", "prompt": "x", "size": "256x256"})
-    assert (200, "model_ending") == (reply.status_code, reply.headers["x-emulator-finding"])
+    response = served.generate("openai", {"model": "dall-e-2", "prompt": "x", "size": "256x256"})
+    assert (200, "model_ending") == (response.status_code, response.headers["x-emulator-finding"])
     listed = _listed(served)
     assert "2026-05-12" == listed["dall-e-2"]
     assert "gpt-image-2.5-flare" not in listed
@@ -124,7 +124,7 @@ def test_other_gateways_have_no_calendar(serve: Callable[..., Served]) -> None:
 def test_report_only_answers_for_a_model_that_is_gone(serve: Callable[..., Served]) -> None:
     """It is answered by the rules that it had, and told as what it is."""
     served = serve(as_of="2026-12-01", report_only=True)
-    assert (200, "would_be_refused") == ((reply := _ask(served)).status_code, reply.headers["x-emulator-finding"])
+    assert (200, "would_be_refused") == ((response := _ask(served)).status_code, response.headers["x-emulator-finding"])
     assert served.calls()[-1]["findings"][0]["message"].endswith(f"400 {GONE}")
 
 

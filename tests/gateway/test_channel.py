@@ -34,12 +34,12 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
-def accepted(gateway: Gateway, terms: ValidationContext = USUAL_TERMS, **body: Any) -> Call:
+def accepted(gateway: Gateway, context: ValidationContext = USUAL_TERMS, **body: Any) -> Call:
     """`body` as a call of dall-e-2, understood."""
     operation = next(gateway.generating())
     given = {"model": "dall-e-2", "prompt": "x", **body}
-    raw = Request("POST", operation.path, "", {"Content-Type": "application/json"}, b"", given, None, (), "", 0)
-    return RequestValidator(gateway).accept(raw, operation, "sk-test", terms)
+    request = Request("POST", operation.path, "", {"Content-Type": "application/json"}, b"", given, None, (), "", 0)
+    return RequestValidator(gateway).accept(request, operation, "sk-test", context)
 
 
 def test_what_becomes_of_a_reply(make: Make) -> None:
@@ -51,15 +51,15 @@ def test_what_becomes_of_a_reply(make: Make) -> None:
     gateway = make(both)
     call = accepted(gateway, model="dall-e-3")
     usual, indented = gateway.through(None, call)
-    assert (call.reply, 2) == (usual.reply, indented.spelling.indent)
+    assert (call.response, 2) == (usual.response, indented.spelling.indent)
     converted, compact = gateway.through("converted", call)
     assert (("data", "created"), "rewritten", True) == (
-        converted.reply.fields,
-        converted.reply.revised_prompt,
-        converted.reply.blank,
+        converted.response.fields,
+        converted.response.revised_prompt,
+        converted.response.blank,
     )
     assert (0, True) == (compact.spelling.indent, compact.spelling.escape)
-    assert ResponseShape().delivery != gateway.through("zhipu", call)[0].reply.delivery
+    assert ResponseShape().delivery != gateway.through("zhipu", call)[0].response.delivery
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_a_redirect_has_the_status_of_one(make: Make) -> None:
     with pytest.raises(InvalidFile, match="redirect is 200; expected one of 301, 302, 303, 307, 308"):
         make(status(200))
     operation = make(status(308)).operations["/v1/images/generations/"]["POST"]
-    raw = Request("POST", "/s/x/own/v1/images/generations/", "a=b", {}, b"", None, None, (), "", 0)
-    reply = operation.elsewhere(raw)
+    request = Request("POST", "/s/x/own/v1/images/generations/", "a=b", {}, b"", None, None, (), "", 0)
+    response = operation.elsewhere(request)
     assert (308, (("Location", "/s/x/own/v1/images/generations?a=b"),), True) == (
-        reply.status,
-        reply.headers,
-        reply.bare,
+        response.status,
+        response.headers,
+        response.bare,
     )
 
 

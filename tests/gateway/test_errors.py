@@ -17,7 +17,7 @@ OPENAIS = yaml_file.schemas() / "wordings/openai.yaml"
 
 
 @pytest.fixture
-def wording(tmp_path: Path) -> Any:
+def error_catalog(tmp_path: Path) -> Any:
     """Makes a wording that builds on OpenAI's."""
     (tmp_path / "openai.yaml").write_text(OPENAIS.read_text())
 
@@ -40,52 +40,54 @@ GO = {
 }
 
 
-def test_what_is_not_said_is_as_in_the_file_below(wording: Any) -> None:
+def test_what_is_not_said_is_as_in_the_file_below(error_catalog: Any) -> None:
     """`extends` takes every line, the envelope and the spelling of another file but for its own."""
-    own = wording(kinds={"billing": {"status": 402, "message": "No coins"}})
+    own = error_catalog(kinds={"billing": {"status": 402, "message": "No coins"}})
     assert 402 == own.render(GatewayError("billing")).status
     assert ErrorCatalogs().at(OPENAIS).render(GatewayError("quota")) == own.render(GatewayError("quota"))
 
 
-def test_envelopes_by_name(wording: Any) -> None:
+def test_envelopes_by_name(error_catalog: Any) -> None:
     """A line names its envelope, the first is the usual one, and an empty one is no body at all."""
-    own = wording(
+    own = error_catalog(
         **GO,
         kinds={
             "missing_key": {"status": 401, "type": "t", "code": "", "message": "No <key> & no ID", "envelope": "abort"},
             "rate_limit": {"status": 429, "message": "", "envelope": "bare"},
         },
     )
-    reply = own.render(GatewayError("missing_key"))
-    assert b'{"error":{"code":"","message":"No \\u003ckey\\u003e \\u0026 no ID","type":"t"}}' == reply.body[0]
-    assert (("Content-Type", "application/json; charset=utf-8"),) == reply.headers
+    response = own.render(GatewayError("missing_key"))
+    assert b'{"error":{"code":"","message":"No \\u003ckey\\u003e \\u0026 no ID","type":"t"}}' == response.body[0]
+    assert (("Content-Type", "application/json; charset=utf-8"),) == response.headers
     empty = own.render(GatewayError("rate_limit"))
     assert (429, (), (b"",)) == (empty.status, empty.headers, empty.body)
     assert ["message", "type", "param", "code"] == list(json.loads(own.render(GatewayError("quota")).body[0])["error"])
 
 
-def test_headers_of_a_line(wording: Any) -> None:
+def test_headers_of_a_line(error_catalog: Any) -> None:
     """What a line says of headers goes with its reply, with a body or without, before the problem's own."""
     challenge = {"WWW-Authenticate": "Bearer"}
-    own = wording(
+    own = error_catalog(
         **GO, kinds={"missing_key": {"status": 401, "message": "m", "envelope": "bare", "headers": challenge}}
     )
-    reply = own.render(GatewayError("missing_key", headers=(("Retry-After", "1"),)))
-    assert (("WWW-Authenticate", "Bearer"), ("Retry-After", "1")) == reply.headers
+    response = own.render(GatewayError("missing_key", headers=(("Retry-After", "1"),)))
+    assert (("WWW-Authenticate", "Bearer"), ("Retry-After", "1")) == response.headers
 
 
-def test_languages(wording: Any) -> None:
+def test_languages(error_catalog: Any) -> None:
     """A message may be in several languages; the caller's counts, else the first."""
-    own = wording(kinds={"invalid_key": {"status": 401, "message": {"en": "Invalid token", "zh": "无效的令牌"}}})
+    own = error_catalog(kinds={"invalid_key": {"status": 401, "message": {"en": "Invalid token", "zh": "无效的令牌"}}})
     assert ["Invalid token", "无效的令牌", "Invalid token"] == [
         own.message(GatewayError("invalid_key", language=language)) for language in ("en", "zh", "fr")
     ]
 
 
-def test_own_words_for_parameters_and_cases(wording: Any) -> None:
+def test_own_words_for_parameters_and_cases(error_catalog: Any) -> None:
     """`params` and `cases` differ from their line in what they say, and in nothing else."""
-    own = wording(
-        breaches={"type": {"status": 500, "code": "c", "message": "usual", "params": {"n": {"message": "of {param}"}}}},
+    own = error_catalog(
+        violations={
+            "type": {"status": 500, "code": "c", "message": "usual", "params": {"n": {"message": "of {param}"}}}
+        },
         kinds={"quota": {"status": 403, "code": "user", "message": "u", "cases": {"key": {"code": "key"}}}},
     )
     typed = [own.words(GatewayError("invalid_request", param, "type")) for param in ("n", "size", None)]
@@ -98,10 +100,10 @@ def test_own_words_for_parameters_and_cases(wording: Any) -> None:
     assert [(403, "user"), (403, "key"), (9, "key")] == [(one.status, one.code) for one in cases]
 
 
-def test_what_an_upstream_refuses(wording: Any) -> None:
+def test_what_an_upstream_refuses(error_catalog: Any) -> None:
     """An upstream's words are passed on in the gateway's envelope, with an empty `param` in the place of null."""
-    own = wording(**GO, upstream={"$ref": "openai.yaml", "envelope": "relay"})
-    reply = own.render(
+    own = error_catalog(**GO, upstream={"$ref": "openai.yaml", "envelope": "relay"})
+    response = own.render(
         GatewayError("invalid_request", "n", "above_maximum", {"limit": "1", "value": "2"}, upstream=True)
     )
     assert {
@@ -109,13 +111,13 @@ def test_what_an_upstream_refuses(wording: Any) -> None:
         "type": "invalid_request_error",
         "param": "n",
         "code": "integer_above_max_value",
-    } == json.loads(reply.body[0])["error"]
+    } == json.loads(response.body[0])["error"]
     assert "" == json.loads(own.render(GatewayError("moderation", upstream=True)).body[0])["error"]["param"]
 
 
-def test_a_line_can_leave_the_words_to_the_upstream(wording: Any) -> None:
+def test_a_line_can_leave_the_words_to_the_upstream(error_catalog: Any) -> None:
     """`upstream` in a line passes on what the upstream says of that kind, addresses masked where the file says so."""
-    own = wording(
+    own = error_catalog(
         **GO,
         upstream={"$ref": "openai.yaml", "envelope": "relay", "masked": True},
         kinds={
@@ -134,20 +136,22 @@ def test_a_line_can_leave_the_words_to_the_upstream(wording: Any) -> None:
     assert "m" == own.message(GatewayError("upstream_error"))
 
 
-def test_a_bare_wording_sends_no_headers_but_its_own(wording: Any) -> None:
+def test_a_bare_wording_sends_no_headers_but_its_own(error_catalog: Any) -> None:
     """Neither Allow nor Retry-After, wherever they come from; a line's own headers stay."""
     told = {"status": 429, "message": "m", "headers": {"X-Own": "1"}}
     waiting = GatewayError("rate_limit", headers=(("retry-after", "9"),))
     names = [
-        [name for name, _ in wording(kinds={"rate_limit": told}, **bare).render(waiting).headers]
+        [name for name, _ in error_catalog(kinds={"rate_limit": told}, **bare).render(waiting).headers]
         for bare in ({}, {"bare": True})
     ]
     assert [["Content-Type", "X-Own", "retry-after"], ["Content-Type", "X-Own"]] == names
 
 
-def test_own_words_for_the_model_whose_rules_were_broken(wording: Any) -> None:
+def test_own_words_for_the_model_whose_rules_were_broken(error_catalog: Any) -> None:
     """A breach's words go by its problem's model, as a kind's go by the model that it names."""
-    own = wording(breaches={"enum": {"status": 500, "message": "m", "models": {"dall-e-2": {"message": "of 2"}}}})
+    own = error_catalog(
+        violations={"enum": {"status": 500, "message": "m", "models": {"dall-e-2": {"message": "of 2"}}}}
+    )
     said = [
         own.message(GatewayError("invalid_request", "size", "enum", model=model)) for model in ("dall-e-2", "dall-e-3")
     ]
@@ -170,8 +174,8 @@ def test_own_words_for_the_model_whose_rules_were_broken(wording: Any) -> None:
         ({"breaches": {"type": {"message": "m", "params": {"n": {"colour": 1}}}}}, "unknown key 'colour'"),
     ],
 )
-def test_a_slip_is_one_line(wording: Any, said: dict[str, Any], complaint: str) -> None:
+def test_a_slip_is_one_line(error_catalog: Any, said: dict[str, Any], complaint: str) -> None:
     """What is wrong in a file of wording stops the start, with file and line."""
     with pytest.raises(yaml_file.InvalidFile, match=complaint) as caught:
-        wording(**said)
+        error_catalog(**said)
     assert "\n" not in str(caught.value)

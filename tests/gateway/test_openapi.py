@@ -53,7 +53,7 @@ def written(tmp_path: Path) -> Callable[[Any], Path]:
 def test_an_odd_file_is_served_and_each_defect_is_a_finding(serve: Callable[..., Served]) -> None:
     """The defects of exported pages do not stop it: they are findings, and every rule that it has is live."""
     served = serve(schema=(str(ODD),), gateway="odd-gateway")
-    gateway = served.hall.directory.contracts["odd-gateway"].dialect
+    gateway = served.app.registry.validators["odd-gateway"].gateway
     assert [
         "empty_title", "keyword_of_another_version", "no_servers", "operation_left_out", "unknown_security_scheme",
         "unknown_security_type",
@@ -61,11 +61,11 @@ def test_an_odd_file_is_served_and_each_defect_is_a_finding(serve: Callable[...,
     assert "/v1" == gateway.base
     good = served.generate("odd-gateway", {"prompt": "x", "size": "1792x1024", "user": None, "strength": 1})
     assert 200 == good.status_code, good.text
-    for breach, param in (
+    for violation, param in (
         ({"n": 11}, "n"), ({"size": "1x1"}, "size"), ({"strength": 0}, "strength"), ({"user": 5}, "user"),
         ({"prompt": None}, "prompt"), ({"n": 1.0}, "n"), ({"n": True}, "n"),
     ):  # fmt: skip
-        refused = served.generate("odd-gateway", {"prompt": "x", **breach})
+        refused = served.generate("odd-gateway", {"prompt": "x", **violation})
         assert (400, param) == (refused.status_code, refused.json()["error"]["param"])
 
 
@@ -75,9 +75,9 @@ def test_a_plain_file_takes_an_openai_compatible_apis_defaults(
     """Bearer key, url replies, at most ten pictures, unknown parameters with a finding, OpenAI's envelope."""
     served = serve(schema=(str(written(_plain())),))
     assert f"{served.url}/plain/api/v2" == served.base("plain")
-    reply = served.generate("plain", {"prompt": "x", "n": 2, "extra": 1})
-    assert ["url"] == [key for item in reply.json()["data"][:1] for key in item]
-    assert "unknown_parameter" == reply.headers["x-emulator-finding"]
+    response = served.generate("plain", {"prompt": "x", "n": 2, "extra": 1})
+    assert ["url"] == [key for item in response.json()["data"][:1] for key in item]
+    assert "unknown_parameter" == response.headers["x-emulator-finding"]
     assert "integer_above_max_value" == served.generate("plain", {"prompt": "x", "n": 11}).json()["error"]["code"]
     assert "invalid_type" == served.generate("plain", {"prompt": "x", "n": "2"}).json()["error"]["code"]
     assert 401 == served.generate("plain", {"prompt": "x"}, authorization="Basic abc").status_code
@@ -121,12 +121,12 @@ def test_a_reply_in_a_layout_of_its_own(serve: Callable[..., Served], written: C
     marks = {"account": {"X-Account": "me"}, "duration": "X-Took"}
     document["x-emulator-gateway"] = {"spelling": {"indent": 4}, "request_id": marks}
     served = serve(schema=(str(written(document)),), clock="frozen:2026-01-01")
-    reply = served.generate("plain", {"prompt": "x", "size": "512x512"}, **{"X-Emulator": "latency=1500ms"})
-    body = reply.json()
+    response = served.generate("plain", {"prompt": "x", "size": "512x512"}, **{"X-Emulator": "latency=1500ms"})
+    body = response.json()
     assert (["size", "data", "created"], "512x512") == (list(body), body["size"])
     assert ["revised_prompt", "url"] == list(body["data"][0])
-    assert json.dumps(body, indent=4) + "\n" == reply.text
-    assert ("me", "1500") == (reply.headers["x-account"], reply.headers["x-took"])
+    assert json.dumps(body, indent=4) + "\n" == response.text
+    assert ("me", "1500") == (response.headers["x-account"], response.headers["x-took"])
     stranger = served.generate("plain", {"prompt": "x"}, key="sk-invalid")
     assert (401, "0") == (stranger.status_code, stranger.headers["x-took"])
     assert "x-account" not in stranger.headers

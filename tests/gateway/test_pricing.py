@@ -58,8 +58,8 @@ def test_the_newer_models_count_one_more_token_beside_the_prompt() -> None:
 
 
 def _call(model: str | None, quality: Any, pixels: tuple[int, int]) -> Call:
-    heeded = {"prompt": "a siamese cat", "quality": quality}
-    return Call("generate", model, heeded, heeded, heeded, 2, pixels, ResponseShape(), ())
+    effective = {"prompt": "a siamese cat", "quality": quality}
+    return Call("generate", model, effective, effective, effective, 2, pixels, ResponseShape(), ())
 
 
 @pytest.mark.parametrize(

@@ -178,9 +178,9 @@ def play(served: Served, session: str, *pictures: dict[str, Any]) -> dict[str, s
 def ask(served: Served, way: str, headers: dict[str, str]) -> dict[str, Any]:
     """The first picture of a reply."""
     gateway, model, params, _ = WAYS[way]
-    reply = served.generate(gateway, {"prompt": "A cat", "model": model, **params}, **headers)
-    assert 200 == reply.status_code, reply.text
-    (item,) = reply.json()["data"]
+    response = served.generate(gateway, {"prompt": "A cat", "model": model, **params}, **headers)
+    assert 200 == response.status_code, response.text
+    (item,) = response.json()["data"]
     return dict(item)
 
 

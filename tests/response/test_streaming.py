@@ -57,9 +57,9 @@ def told(text: str) -> list[Event]:
 def ask(served: Served, gateway: str = "aiai", key: str = "sk-test", **params: Any) -> list[Event]:
     """The events that a call gets."""
     wanted = {name: value for name, value in {**BODY, **params}.items() if value is not None}
-    reply = served.generate(gateway, wanted, key)
-    assert (200, "text/event-stream") == (reply.status_code, reply.headers["content-type"])
-    return told(reply.text)
+    response = served.generate(gateway, wanted, key)
+    assert (200, "text/event-stream") == (response.status_code, response.headers["content-type"])
+    return told(response.text)
 
 
 def play(served: Served, session: str, *answers: Any) -> dict[str, str]:
@@ -107,10 +107,10 @@ def test_the_events_of_a_stream(server: Served, partials: int | None) -> None:
 
 def test_the_head_of_a_stream(server: Served) -> None:
     """It is told as a stream, of no length and for no cache, with what marks the gateway's other answers too."""
-    reply = server.generate(
+    response = server.generate(
         "aiai", {**BODY, "partial_images": 1}, **play(server, "stream-head", {"headers": {"x-own": "1"}})
     )
-    headers = reply.headers
+    headers = response.headers
     assert ("text/event-stream", "no-cache", "1") == tuple(
         headers[name] for name in ("content-type", "cache-control", "x-own")
     )
@@ -131,8 +131,10 @@ def test_each_event_is_one_line(server: Served) -> None:
 def test_every_spelling_of_true(server: Served, wanted: Any) -> None:
     """The gateway's page prints a string; the journal shows what was understood, and how many events were made."""
     session = f"stream-spelling-{wanted}-{type(wanted).__name__}"
-    reply = server.generate("aiai", {**BODY, "stream": wanted, "partial_images": 2}, **{"x-emulator-session": session})
-    assert 3 == len(told(reply.text))
+    response = server.generate(
+        "aiai", {**BODY, "stream": wanted, "partial_images": 2}, **{"x-emulator-session": session}
+    )
+    assert 3 == len(told(response.text))
     call = journalled(server, session)
     assert (True, 3, True, 1) == (call["params"]["stream"], call["events"], call["sent"], len(call["pictures"]))
 
@@ -147,9 +149,9 @@ def test_without_a_model_a_stream_means_the_one_that_streams(server: Served) -> 
 
 def test_other_gateways_have_no_streams(server: Served) -> None:
     """Where the page knows no `stream`, it changes nothing, and is a finding."""
-    reply = server.generate("ezmodel", {"prompt": "A cat", "stream": True})
+    response = server.generate("ezmodel", {"prompt": "A cat", "stream": True})
     assert ("application/json", "unknown_parameter") == (
-        reply.headers["content-type"], reply.headers["x-emulator-finding"].partition(",")[0],
+        response.headers["content-type"], response.headers["x-emulator-finding"].partition(",")[0],
     )  # fmt: skip
 
 
@@ -314,8 +316,8 @@ def test_what_is_refused_is_no_stream(server: Served, key: str, change: dict[str
 def test_an_error_in_the_middle(server: Served, key: str, error: Any, expected: dict[str, Any]) -> None:
     """It is nested, under the name `error`, in the place of the finished picture, and the SDK raises it."""
     headers = play(server, "stream-middle", {"draw": {"partials": 1, "error": error}})
-    reply = server.generate("aiai", {**BODY, "partial_images": 3, "n": 2}, **headers)
-    (first, _), last = told(reply.text)
+    response = server.generate("aiai", {**BODY, "partial_images": 3, "n": 2}, **headers)
+    (first, _), last = told(response.text)
     assert ("image_generation.partial_image", ("error", {"type": "error", "error": expected})) == (first, last)
     assert json.dumps(last[1]) == json.dumps({"type": "error", "error": expected})
     call = journalled(server, "stream-middle")
@@ -501,9 +503,9 @@ class Held:
         self.drawn: queue.Queue[Stage | None] = queue.Queue()
         self.ended: queue.Queue[Entry] = queue.Queue()
         self.free = asyncio.Event()
-        served.hall._tell = self.ended.put
-        self._usual = served.hall.gallery.picture
-        served.hall.gallery.picture = self._picture  # type: ignore[method-assign]
+        served.app._tell = self.ended.put
+        self._usual = served.app.image_store.picture
+        served.app.image_store.picture = self._picture  # type: ignore[method-assign]
 
     async def _picture(self, recipe: ImageRecipe) -> Picture:
         if recipe.stage is None:
@@ -589,7 +591,7 @@ def test_the_sdk_may_leave(held: Held, caplog: pytest.LogCaptureFixture) -> None
                 for _ in range(events):
                     next(iter(answer))
             entry = held.ended.get(timeout=10)
-            assert (False, 1, 200) == (entry.sent, entry.events, entry.reply and entry.reply.status)
+            assert (False, 1, 200) == (entry.sent, entry.events, entry.response and entry.response.status)
     assert [] == [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 

@@ -41,10 +41,10 @@ class Postcards:
         raise NoPicture(text)
 
     def _drawn(self, client: OpenAI, text: str) -> bytes:
-        reply = client.images.generate(model="dall-e-3", prompt=f"A postcard: {text}", size="1792x1024")
-        if not reply.data:
+        response = client.images.generate(model="dall-e-3", prompt=f"A postcard: {text}", size="1792x1024")
+        if not response.data:
             raise OSError("a reply without a picture")
-        picture = reply.data[0]
+        picture = response.data[0]
         if picture.b64_json:
             return base64.b64decode(picture.b64_json)
         answer = httpx.get(picture.url or "", timeout=30)

@@ -20,8 +20,8 @@ def limited(serve: Callable[..., Served]) -> Callable[..., Served]:
     def begin(rules: Sequence[Any] = (), /, **limits: Any) -> Served:
         served = serve(clock=AT)
         script = {"limits": limits, "rules": list(rules)}
-        reply = httpx.put(f"{served.url}/_emulator/sessions/s/scenario", json=script)
-        assert 200 == reply.status_code, reply.text
+        response = httpx.put(f"{served.url}/_emulator/sessions/s/scenario", json=script)
+        assert 200 == response.status_code, response.text
         return served
 
     return begin
@@ -39,7 +39,7 @@ def test_requests_a_minute(limited: Callable[..., Served]) -> None:
     """The third of two is refused with the wait that is left; when it has passed, the next is answered."""
     served = limited(requests_per_minute=2)
     replies = [_ask(served) for _ in range(3)]
-    assert [200, 200, 429] == [reply.status_code for reply in replies]
+    assert [200, 200, 429] == [response.status_code for response in replies]
     assert ("15", "15000") == (replies[2].headers["retry-after"], replies[2].headers["retry-after-ms"])
     assert "Please try again in 15s" in replies[2].json()["error"]["message"]
     assert 200 == _ask(served, session="another").status_code
@@ -69,7 +69,7 @@ def test_dollars(limited: Callable[..., Served]) -> None:
         _buy(served, "ezmodel", "dall-e-2", size="256x256"),  # 0.016
         _buy(served, "ezmodel", "dall-e-3"),
     ]
-    assert [200, 400, 200, 200, 400, 400] == [reply.status_code for reply in asked]
+    assert [200, 400, 200, 200, 400, 400] == [response.status_code for response in asked]
     assert "billing_hard_limit_reached" == asked[1].json()["error"]["code"]
     assert "retry-after" not in asked[1].headers
     assert "limits: cost 0.1" == served.calls("s")[-1]["refused"]["rule"]
@@ -105,13 +105,13 @@ def test_a_price_that_nobody_knows(limited: Callable[..., Served], rules: list[A
     """The call passes, nothing is counted, and a finding says that the ceiling could not be applied."""
     served = limited(rules, cost=0.02)
     for gateway, model in (("geekai", "cogview-4"), ("geeknow", "flux-pro")):
-        reply = _buy(served, gateway, model)
-        assert 200 == reply.status_code
-        assert "cost_unknown" in reply.headers["x-emulator-finding"].split(", ")
+        response = _buy(served, gateway, model)
+        assert 200 == response.status_code
+        assert "cost_unknown" in response.headers["x-emulator-finding"].split(", ")
         told = {finding["code"]: finding for finding in served.calls("s")[-1]["findings"]}["cost_unknown"]
         assert (f"nobody knows what {model!r} costs", "model") == (told["message"], told["param"])
-    reply = _buy(served, "ezmodel", "dall-e-2")
-    assert (200, False) == (reply.status_code, "cost_unknown" in reply.headers.get("x-emulator-finding", ""))
+    response = _buy(served, "ezmodel", "dall-e-2")
+    assert (200, False) == (response.status_code, "cost_unknown" in response.headers.get("x-emulator-finding", ""))
     assert 400 == _buy(served, "ezmodel", "dall-e-2").status_code
 
 
@@ -150,6 +150,6 @@ def test_a_breach_of_the_contract_spends_nothing(limited: Callable[..., Served])
 )
 def test_limits_that_are_none(serve: Callable[..., Served], limits: Any) -> None:
     """They are refused when they are given, with the line and the known words."""
-    reply = httpx.put(f"{serve().url}/_emulator/sessions/s/scenario", json={"limits": limits})
-    assert 400 == reply.status_code
-    assert "scenario:1: " in reply.json()["error"]["message"]
+    response = httpx.put(f"{serve().url}/_emulator/sessions/s/scenario", json={"limits": limits})
+    assert 400 == response.status_code
+    assert "scenario:1: " in response.json()["error"]["message"]

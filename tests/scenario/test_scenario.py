@@ -48,8 +48,8 @@ class Game:
         for _ in range(calls):
             try:
                 said += _word((await self.turn(session, **fields)).answer)
-            except GatewayError as problem:
-                said += "!" if problem.breach == "scenario_exhausted" else f"<{problem}>"
+            except GatewayError as error:
+                said += "!" if error.violation == "scenario_exhausted" else f"<{error}>"
         return said
 
 

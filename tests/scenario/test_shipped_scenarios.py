@@ -68,9 +68,9 @@ class Client:
 
     def draw(self, prompt: str = "A lighthouse", **params: Any) -> ImagesResponse:
         """What the SDK brings."""
-        reply = self.sdk.images.generate(**{"model": self.model, "prompt": prompt, **params})
-        assert isinstance(reply, ImagesResponse)
-        return reply
+        response = self.sdk.images.generate(**{"model": self.model, "prompt": prompt, **params})
+        assert isinstance(response, ImagesResponse)
+        return response
 
     def post(self, **params: Any) -> httpx.Response:
         """What a client meets that is no SDK."""
@@ -124,9 +124,9 @@ def play(serve: Callable[..., Served]) -> Iterator[Play]:
         client.close()
 
 
-def _links(reply: ImagesResponse) -> list[str]:
+def _links(response: ImagesResponse) -> list[str]:
     """What leads to the pictures of a reply: a link or Base64."""
-    return [one.url or one.b64_json or "" for one in reply.data or ()]
+    return [one.url or one.b64_json or "" for one in response.data or ()]
 
 
 @pytest.mark.parametrize("name", loader.shelf())
@@ -339,9 +339,9 @@ def test_broken_base64(play: Play) -> None:
         assert picture == client.plain.get(_first(client.draw()).url or "").content
 
 
-def _first(reply: ImagesResponse) -> Image:
+def _first(response: ImagesResponse) -> Image:
     """The first picture of a reply."""
-    return (reply.data or [])[0]
+    return (response.data or [])[0]
 
 
 def test_expired_urls(play: Play) -> None:

@@ -31,8 +31,8 @@ def test_every_door(
     server: Served, change: dict[str, Any], key: str, headers: dict[str, str], door: str, value: str
 ) -> None:
     """Each door refuses alike; the contract and the journal see the call without its mark, and the journal the door."""
-    reply = server.generate("ezmodel", {**BODY, **change}, key=key, **headers)
-    assert (429, "rate_limit_exceeded") == (reply.status_code, reply.json()["error"]["code"])
+    response = server.generate("ezmodel", {**BODY, **change}, key=key, **headers)
+    assert (429, "rate_limit_exceeded") == (response.status_code, response.json()["error"]["code"])
     call = server.calls()[-1]
     assert {"door": door, "value": value} == call["reserved"]
     assert BODY == call["given"]
@@ -48,7 +48,7 @@ def test_the_order_of_doors(server: Served) -> None:
         server.generate("ezmodel", {**body, "prompt": "A cat"}, key=key),
         server.generate("ezmodel", BODY, key=key),
     ]
-    assert [400, 429, 503, 500] == [reply.status_code for reply in asked]
+    assert [400, 429, 503, 500] == [response.status_code for response in asked]
 
 
 def test_a_reserved_key_names_its_session_and_is_always_good(serve: Callable[..., Served], tmp_path: Any) -> None:
@@ -61,8 +61,8 @@ def test_a_reserved_key_names_its_session_and_is_always_good(serve: Callable[...
 
 def test_a_breach_of_the_contract_comes_first(server: Served) -> None:
     """A mark hides nothing: what is wrong with the call is said first."""
-    reply = server.generate("ezmodel", {"prompt": "A cat [[rate-limit]]", "size": "1x1"})
-    assert (400, "size") == (reply.status_code, reply.json()["error"]["param"])
+    response = server.generate("ezmodel", {"prompt": "A cat [[rate-limit]]", "size": "1x1"})
+    assert (400, "size") == (response.status_code, response.json()["error"]["param"])
 
 
 def test_latency_faults_and_scenarios(serve: Callable[..., Served]) -> None:
@@ -76,14 +76,14 @@ def test_latency_faults_and_scenarios(serve: Callable[..., Served]) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         served.generate("ezmodel", BODY, **{"x-emulator": "fault=truncate; latency=1m"})
     played = [served.generate("ezmodel", {**BODY, "prompt": "x [[rate-limited-then-ok]]"}) for _ in range(3)]
-    assert [429, 429, 200] == [reply.status_code for reply in played]
+    assert [429, 429, 200] == [response.status_code for response in played]
 
 
 @pytest.mark.parametrize("header", ["refuse=boredom", "nonsense", "latency=soon", "fault=boredom", "scenario=nobody"])
 def test_a_header_that_means_nothing(server: Served, header: str) -> None:
     """It is refused as the emulator's own error rather than overlooked."""
-    reply = server.generate("ezmodel", BODY, **{"x-emulator": header})
-    assert (400, "bad_reserved_value") == (reply.status_code, reply.json()["error"]["code"])
+    response = server.generate("ezmodel", BODY, **{"x-emulator": header})
+    assert (400, "bad_reserved_value") == (response.status_code, response.json()["error"]["code"])
 
 
 @pytest.mark.parametrize("prompt", ["[[nothing-of-ours]]", "a [[b", "[[]]", "x" * 50 + "[[" + "y" * 50 + "]]"])
@@ -104,8 +104,8 @@ def test_they_can_be_switched_off(serve: Callable[..., Served], tmp_path: Any) -
 
 def test_a_key_with_a_slip_is_no_good_key(server: Served) -> None:
     """A reserved key whose value nobody knows is refused rather than taken for an ordinary one."""
-    reply = server.generate("ezmodel", BODY, key="sk-emulator.rate-limt")
-    assert (400, "bad_reserved_value") == (reply.status_code, reply.json()["error"]["code"])
+    response = server.generate("ezmodel", BODY, key="sk-emulator.rate-limt")
+    assert (400, "bad_reserved_value") == (response.status_code, response.json()["error"]["code"])
 
 
 def test_the_sdk_meets_them(server: Served) -> None:

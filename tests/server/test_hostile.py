@@ -183,8 +183,8 @@ def test_the_suite_raw(server: Served, client: httpx.Client, key: str) -> None:
         unparsed = error["message"].startswith("We could not parse the JSON body")
         if name.startswith(("n_", "y_")):
             assert (name, name.startswith("n_")) == (name, unparsed)
-    breaches = {call["refused"]["breach"] for call in server.calls() if call["session"].startswith("key-")}
-    assert {"bad_json", "missing", "not_an_object"} >= breaches
+    violations = {call["refused"]["breach"] for call in server.calls() if call["session"].startswith("key-")}
+    assert {"bad_json", "missing", "not_an_object"} >= violations
 
 
 def test_the_suite_spliced(client: httpx.Client) -> None:
@@ -850,9 +850,9 @@ def test_the_journal_weighs_what_it_keeps(serve: Serve) -> None:
         assert 200 == served.generate("geeknow", body | {"prompt": f"x {number}"}, key="sk-large-answers").status_code
     held = 0
     for name in _sessions(served):
-        for entry in asyncio.run(served.hall.sessions._memory.entries(name)) or ():
-            held += sum(len(name) + len(value) for name, value in entry.raw.headers.items())
-            held += sum(map(len, entry.reply.body)) if entry.reply else 0
+        for entry in asyncio.run(served.app.sessions._memory.entries(name)) or ():
+            held += sum(len(name) + len(value) for name, value in entry.request.headers.items())
+            held += sum(map(len, entry.response.body)) if entry.response else 0
     assert held <= 2 * 300_000
 
 
@@ -880,7 +880,7 @@ def test_every_letter_of_a_token_counts(server: Served) -> None:
     """One bit turned over, at any place, and the token is forged: there is one spelling of a link, and no other."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     tokens = [
-        spell(PictureLink(replace(DRAWN, caption="x" + "ab" * n), "s", FAR), server.hall.storage.secret)
+        spell(PictureLink(replace(DRAWN, caption="x" + "ab" * n), "s", FAR), server.app.storage.secret)
         for n in range(12)
     ]
     by_rest = {len(token) % 4: token for token in tokens}  # the last letter of some lengths has bits to spare
@@ -926,7 +926,7 @@ def signed(served: Served, fields: bytes) -> bytes:
     """The path of a picture whose token is signed as it should be, whatever it says."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, zlib.Z_DEFAULT_STRATEGY, recipe._USUAL)
     packed = packer.compress(fields) + packer.flush()
-    token = base64.urlsafe_b64encode(recipe._mac(packed, served.hall.storage.secret) + packed).rstrip(b"=")
+    token = base64.urlsafe_b64encode(recipe._mac(packed, served.app.storage.secret) + packed).rstrip(b"=")
     return b"/pictures/" + token + b".png"
 
 
@@ -967,9 +967,9 @@ def test_signed_nonsense(server: Served, fields: bytes) -> None:
 def test_a_link_expires(serve: Serve) -> None:
     """At the second that it names, by the emulator's clock, it is over: 403 in XML, for GET, HEAD and Range alike."""
     served = serve(clock="frozen:2026-01-01T00:00:00Z")
-    now = int(served.hall.clock.now())
+    now = int(served.app.clock.now())
     for expires, status in ((now - 1, 403), (now, 403), (now + 1, 200), (0, 403)):
-        path = f"/pictures/{spell(PictureLink(DRAWN, 's', expires), served.hall.storage.secret)}.png".encode()
+        path = f"/pictures/{spell(PictureLink(DRAWN, 's', expires), served.app.storage.secret)}.png".encode()
         for method, extra in (
             (b"GET", b"X-A: 1"),
             (b"HEAD", b"X-A: 1"),
@@ -1258,7 +1258,7 @@ def test_what_the_parser_refuses_is_one_line(server: Served, caplog: pytest.LogC
 
 def test_recipes_of_links_are_checked(server: Served) -> None:
     """The recipe inside a good link is what was asked for; one with other numbers is another link."""
-    secret = server.hall.storage.secret
+    secret = server.app.storage.secret
     token = spell(PictureLink(DRAWN, "s", FAR), secret)
     assert DRAWN == recipe.read(token, secret).recipe
     assert token != spell(PictureLink(replace(DRAWN, index=1), "s", FAR), secret)

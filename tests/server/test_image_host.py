@@ -33,7 +33,7 @@ def test_a_link_uses_the_host_that_the_client_used(server: Served, serve: Callab
         server.generate("ezmodel", body, host='"<script>'),
         serve(public_url="https://pictures.test").generate("ezmodel", body),
     ]
-    origins = [reply.json()["data"][0]["url"].partition("/pictures/")[0] for reply in links]
+    origins = [response.json()["data"][0]["url"].partition("/pictures/")[0] for response in links]
     assert ["http://localhost:81", "https://images.test", server.url, "https://pictures.test"] == origins
 
 
@@ -79,7 +79,7 @@ def test_a_known_picture_is_not_sent_again(url: str) -> None:
 
 def test_other_methods_and_preflight(url: str) -> None:
     """Nothing but GET and HEAD; a browser may ask first."""
-    assert (405, "GET, HEAD, OPTIONS") == ((reply := httpx.delete(url)).status_code, reply.headers["allow"])
+    assert (405, "GET, HEAD, OPTIONS") == ((response := httpx.delete(url)).status_code, response.headers["allow"])
     assert 204 == httpx.options(url, headers={"origin": "http://page.test"}).status_code
 
 
@@ -98,11 +98,11 @@ def test_a_link_expires_after_an_hour(serve: Callable[..., Served]) -> None:
 def test_forged_and_damaged_tokens(server: Served, url: str) -> None:
     """What was not signed here, or not whole, is not there: one answer, that of a missing file."""
     token = url.rpartition("/")[2].removesuffix(".png")
-    link = recipe.read(token, server.hall.storage.secret)
+    link = recipe.read(token, server.app.storage.secret)
     forged = recipe.spell(replace(link, expires=2**34), b"another secret")
     for wrong in (forged, token[:-1], token + "A", token.swapcase(), "x" * 3000, "", token + "=", "ü" * 20):
-        reply = httpx.get(f"{server.url}/pictures/{wrong}.png")
-        assert (404, "ResourceNotFound") == (reply.status_code, reply.headers["x-ms-error-code"]), wrong
+        response = httpx.get(f"{server.url}/pictures/{wrong}.png")
+        assert (404, "ResourceNotFound") == (response.status_code, response.headers["x-ms-error-code"]), wrong
     assert 404 == httpx.get(f"{server.url}/pictures/{token}.jpg").status_code
     assert 404 == httpx.get(f"{server.url}/pictures/{token}").status_code
 
@@ -111,7 +111,7 @@ def test_an_altered_picture_is_whole_to_http(server: Served) -> None:
     """HEAD, ranges, tag and 304 are about the altered file; its tag is not that of the plain one."""
     made = server.generate("ezmodel", {"prompt": "A cat", "size": "256x256"}, **{"x-emulator-session": "plain-twin"})
     plain = made.json()["data"][0]["url"]
-    secret = server.hall.storage.secret
+    secret = server.app.storage.secret
     link = recipe.read(plain.rpartition("/")[2].removesuffix(".png"), secret)
     altered = replace(link, recipe=replace(link.recipe, altered=recipe.Alteration(mode="16_bit", kept=200)))
     url = f"{server.url}/pictures/{recipe.spell(altered, secret)}.png"
@@ -158,9 +158,9 @@ def test_a_difficult_host(server: Served, host: list[Any], library: int, origin:
     url = _signed(server, host)
     page, browser = {"origin": "http://page.test"}, {"user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"}
     for agent, status in ((browser, 200), ({}, library), ({"user-agent": ""}, library), ({"user-agent": "x"}, library)):
-        for reply in (httpx.get(url, headers={**page, **agent}), httpx.head(url, headers={**page, **agent})):
-            assert (status, origin) == (reply.status_code, reply.headers.get("access-control-allow-origin"))
-            assert {200: "image/png", 403: "text/html"}[status] == reply.headers["content-type"]
+        for response in (httpx.get(url, headers={**page, **agent}), httpx.head(url, headers={**page, **agent})):
+            assert (status, origin) == (response.status_code, response.headers.get("access-control-allow-origin"))
+            assert {200: "image/png", 403: "text/html"}[status] == response.headers["content-type"]
     asked = httpx.options(url, headers={**page, "access-control-request-headers": "range"})
     assert (preflight, origin) == (asked.status_code, asked.headers.get("access-control-allow-origin"))
     shown, plain = (httpx.get(one, headers=browser) for one in (url, _signed(server, [])))
@@ -201,5 +201,5 @@ def _signed(served: Served, altered: list[Any]) -> str:
     plain: list[Any] = ["s", 4_102_444_800, "g", "m", "c", "h", 64, 64, "q", "opaque", "png", None, 0, 0]
     packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, zlib.Z_DEFAULT_STRATEGY, recipe._USUAL)
     packed = packer.compress(strict_json.compact(plain + altered).encode()) + packer.flush()
-    token = base64.urlsafe_b64encode(recipe._mac(packed, served.hall.storage.secret) + packed).rstrip(b"=").decode()
+    token = base64.urlsafe_b64encode(recipe._mac(packed, served.app.storage.secret) + packed).rstrip(b"=").decode()
     return f"{served.url}/pictures/{token}.png"

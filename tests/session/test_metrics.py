@@ -16,12 +16,12 @@ LINE = re.compile(r'([a-z_]+)(?:\{((?:[a-z]+="(?:[^"\\\n]|\\[\\n"])*",?)*)\})? (
 
 def samples(served: Served) -> dict[str, float]:
     """Every sample, by its name and labels; fails for a text that Prometheus would not read."""
-    reply = httpx.get(f"{served.url}/_emulator/metrics")
-    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (reply.status_code, reply.headers["content-type"])
-    assert reply.text.endswith("\n")
+    response = httpx.get(f"{served.url}/_emulator/metrics")
+    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (response.status_code, response.headers["content-type"])
+    assert response.text.endswith("\n")
     found: dict[str, float] = {}
     families: dict[str, str] = {}
-    for line in reply.text.splitlines():
+    for line in response.text.splitlines():
         if line.startswith("# HELP "):
             continue
         if line.startswith("# TYPE "):

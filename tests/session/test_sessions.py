@@ -44,9 +44,9 @@ def test_calls_are_numbered_in_their_session(serve: Callable[..., Served]) -> No
 @pytest.mark.parametrize("name", ["latest", "", "x" * 65, "a b", "ä", "%41", "a:b", "sk-" + "a" * 20])
 def test_names_that_cannot_be(server: Served, name: str) -> None:
     """A session's name is short and plain; another is refused in the envelope, as the emulator's own error."""
-    reply = httpx.post(f"{server.url}/s/{name}/ezmodel/v1/images/generations", json=BODY)
+    response = httpx.post(f"{server.url}/s/{name}/ezmodel/v1/images/generations", json=BODY)
     assert (400, "emulator_error", "bad_session") == (
-        reply.status_code, reply.json()["error"]["type"], reply.json()["error"]["code"],
+        response.status_code, response.json()["error"]["type"], response.json()["error"]["code"],
     )  # fmt: skip
 
 
@@ -68,9 +68,9 @@ def test_the_journal_says_why(server: Served, key: str) -> None:
 
 def test_the_journal_maps_pictures_to_calls(server: Served, key: str) -> None:
     """The recipe in a picture's label is the one that the journal has for its call."""
-    reply = server.generate("ezmodel", {"prompt": "A cat", "n": 2, "size": "256x256"}, key=key)
+    response = server.generate("ezmodel", {"prompt": "A cat", "n": 2, "size": "256x256"}, key=key)
     pictures = server.calls(names.digest(key))[-1]["pictures"]
-    labels = [emulator.inspect(httpx.get(item["url"]).content).label for item in reply.json()["data"]]
+    labels = [emulator.inspect(httpx.get(item["url"]).content).label for item in response.json()["data"]]
     assert [one["recipe"] for one in pictures] == [label["recipe"] for label in labels if label]
 
 

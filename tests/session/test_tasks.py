@@ -50,15 +50,15 @@ class Client:
 
     def begun(self, **more: Any) -> str:
         """The id of a task that has begun just now."""
-        reply = self.begin(asked={**ASKED, **more})
-        assert (200, "pending") == (reply.status_code, reply.json()["task_status"]), reply.text
-        return str(reply.json()["task_id"])
+        response = self.begin(asked={**ASKED, **more})
+        assert (200, "pending") == (response.status_code, response.json()["task_status"]), response.text
+        return str(response.json()["task_id"])
 
     def play(self, *rules: Any, **more: Any) -> None:
         """Play these rules from now on."""
         url = f"{self.served.url}/_emulator/sessions/{self.session}/scenario"
-        reply = httpx.put(url, json={"rules": list(rules), **more})
-        assert 200 == reply.status_code, reply.text
+        response = httpx.put(url, json={"rules": list(rules), **more})
+        assert 200 == response.status_code, response.text
 
     def advance(self, length: str) -> None:
         """Let time pass for this account."""
@@ -193,15 +193,15 @@ def test_what_is_known_before_the_work_is_said_at_once(client: Client, kind: str
 
 def test_a_broken_contract_begins_no_task(client: Client) -> None:
     """The contract comes first: also for a task."""
-    reply = client.begin(asked={**ASKED, "size": "1x1"})
-    assert (400, ["message"]) == (reply.status_code, list(reply.json()))
+    response = client.begin(asked={**ASKED, "size": "1x1"})
+    assert (400, ["message"]) == (response.status_code, list(response.json()))
 
 
 def test_a_canned_answer_that_is_no_failure_is_just_that(client: Client) -> None:
     """A script can have another status for the beginning, as 201."""
     client.play({"answers": {"canned": {"status": 201, "json": {"task_id": "x", "task_status": "pending"}}}})
-    reply = client.begin()
-    assert (201, "x") == (reply.status_code, reply.json()["task_id"])
+    response = client.begin()
+    assert (201, "x") == (response.status_code, response.json()["task_id"])
 
 
 def test_retries_are_the_tasks_too(client: Client) -> None:
@@ -243,7 +243,7 @@ def test_a_rule_can_be_about_polls(client: Client) -> None:
     )
     task = client.begun()
     replies = [client.poll(task) for _ in range(4)]
-    assert [503, 200, 200, 404] == [reply.status_code for reply in replies]
+    assert [503, 200, 200, 404] == [response.status_code for response in replies]
     assert {"task_id": task, "task_status": "queued"} == replies[1].json()
     assert [{"url": "http://127.0.0.1/gone"}] == replies[2].json()["data"]
     assert ["asked"] * 4 == [call["rule"] for call in client.calls()[1:]]
@@ -273,8 +273,8 @@ def test_a_task_is_its_sessions_own(client: Client) -> None:
     task = client.begun()
     other = Client(client.served, client.session + "-other")
     for asked, wanted in ((other, task), (client, "no-such-task"), (client, task.upper())):
-        reply = asked.poll(wanted)
-        assert (404, {"message": "任务不存在"}) == (reply.status_code, reply.json())
+        response = asked.poll(wanted)
+        assert (404, {"message": "任务不存在"}) == (response.status_code, response.json())
     told = client.calls()[-1]["refused"]
     assert ("no_such_task", "task_id", "assumed") == (told["breach"], told["param"], told["source"])
     assert 401 == client.poll(task, authorization="").status_code
@@ -294,18 +294,18 @@ def test_the_journal_names_the_call_that_began_a_task(client: Client) -> None:
 
 def test_a_call_that_waits_has_a_task_too(client: Client) -> None:
     """Its id stands beside the pictures, and leads to the same ones."""
-    reply = client.begin(asked={"model": "dall-e-3", "prompt": "A cat"}).json()
-    assert ["created", "data", "task_id", "task_status"] == list(reply)
-    told = client.poll(reply["task_id"]).json()
-    assert ("succeed", reply["data"]) == (told["task_status"], told["data"])
+    response = client.begin(asked={"model": "dall-e-3", "prompt": "A cat"}).json()
+    assert ["created", "data", "task_id", "task_status"] == list(response)
+    told = client.poll(response["task_id"]).json()
+    assert ("succeed", response["data"]) == (told["task_status"], told["data"])
 
 
 def test_an_edit_has_a_task_too(client: Client) -> None:
     """It shows what was made of the picture that came with the call, whose bytes it does not keep."""
     url = client.served.base("geekai") + "/images/edits"
     edit = {"model": "gpt-image-1", "prompt": "A hat", "image": GREEN}
-    reply = httpx.post(url, json=edit, headers=client.headers).json()
-    assert reply["data"] == client.poll(reply["task_id"]).json()["data"]
+    response = httpx.post(url, json=edit, headers=client.headers).json()
+    assert response["data"] == client.poll(response["task_id"]).json()["data"]
 
 
 def test_reset_forgets_tasks_and_begins_the_ids_anew(client: Client) -> None:
@@ -367,9 +367,9 @@ def test_another_gateway_spells_its_tasks_otherwise(frozen: Served) -> None:
 
 def test_the_pages_know_no_tasks(server: Served, key: str) -> None:
     """In documented behavior `async` is a parameter that the page does not have, and its paths are unknown."""
-    reply = server.generate("geekai", ASKED, key)
-    assert (200, ["created", "data"]) == (reply.status_code, list(reply.json()))
-    assert "unknown_parameter" in reply.headers["x-emulator-finding"]
+    response = server.generate("geekai", ASKED, key)
+    assert (200, ["created", "data"]) == (response.status_code, list(response.json()))
+    assert "unknown_parameter" in response.headers["x-emulator-finding"]
     headers = {"authorization": f"Bearer {key}"}
     assert 404 == httpx.get(server.base("geekai") + "/images/some-task", headers=headers).status_code
     assert 404 == httpx.post(server.base("geeknow") + "/images/generations/async", json={}, headers=headers).status_code

@@ -34,18 +34,18 @@ def entry(
     number: int, body: Any, headers: Mapping[str, str] | None = None, gateway: str = "ezmodel", **known: Any
 ) -> Entry:
     """Call `number`, held against its contract; `known` are more fields of its entry."""
-    contract = CONTRACTS[gateway]
-    operation = next(contract.dialect.generating())
+    validator = CONTRACTS[gateway]
+    operation = next(validator.gateway.generating())
     usual = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     sent = CIMultiDict({**usual, **(headers or {})})
-    raw = Request("POST", operation.path, "", sent, b"{}", body, None, (), "", 0)
-    key = contract.dialect.key(sent)
-    made = Entry(number, "s", f"req_{number}", raw, key, 0.0, contract.dialect, "generate", **known)
+    request = Request("POST", operation.path, "", sent, b"{}", body, None, (), "", 0)
+    key = validator.gateway.key(sent)
+    made = Entry(number, "s", f"req_{number}", request, key, 0.0, validator.gateway, "generate", **known)
     try:
-        made.call = contract.accept(raw, operation, key)
-        made.reply = Response(200, (), ())
-    except GatewayError as problem:
-        made.problem, made.reply = problem, contract.dialect.render(problem)
+        made.call = validator.accept(request, operation, key)
+        made.response = Response(200, (), ())
+    except GatewayError as error:
+        made.error, made.response = error, validator.gateway.render(error)
     return made
 
 
@@ -53,25 +53,25 @@ def drawn(number: int, body: Any) -> Entry:
     """Call `number`, answered with all its pictures."""
     made = entry(number, body)
     assert isinstance(made.call, Call)
-    assert made.reply is not None
+    assert made.response is not None
     pictures = tuple(builder.recipe_of(made.call, "ezmodel", 0, index) for index in range(made.call.count))
-    made.reply = replace(made.reply, pictures=pictures)
+    made.response = replace(made.response, pictures=pictures)
     return made
 
 
 def listing(number: int) -> Entry:
     """Call `number`, which asks for the models."""
-    contract = CONTRACTS["ezmodel"]
-    operation = contract.dialect.operations["/v1/models"]["GET"]
-    raw = Request("GET", operation.path, "", {}, b"", None, None, (), "", 0)
-    made = Entry(number, "s", f"req_{number}", raw, KEY, 0.0, contract.dialect, "models")
-    made.call, made.reply = contract.accept(raw, operation, KEY), Response(200, (), ())
+    validator = CONTRACTS["ezmodel"]
+    operation = validator.gateway.operations["/v1/models"]["GET"]
+    request = Request("GET", operation.path, "", {}, b"", None, None, (), "", 0)
+    made = Entry(number, "s", f"req_{number}", request, KEY, 0.0, validator.gateway, "models")
+    made.call, made.response = validator.accept(request, operation, KEY), Response(200, (), ())
     return made
 
 
 def judged(said: Any, entries: list[Entry], **known: Any) -> Verdict:
     """The verdict on `entries`."""
-    return verification.read(said).judge(entries, **known)
+    return verification.read(said).schema_validator(entries, **known)
 
 
 CALLS: Final = [
@@ -415,7 +415,7 @@ def test_no_key_is_told_of_findings_rules_and_headers_of_a_gateways_own() -> Non
     assert "'***' is not on the gateway's page" in judged({"no_findings": True}, [strange, entry(2, DALL_E_3)]).message
     assert "rule *** has 1 answer left" in judged({"no_unused_answers": True}, [], unused=[Unused(SK, 1)]).message
     other = entry(1, DALL_E_3, {"X-My-Key": "opensesame-1"})
-    other.dialect = replace(other.dialect, credentials=(Credential("x-my-key", None, None),))
+    other.gateway = replace(other.gateway, credentials=(Credential("x-my-key", None, None),))
     assert [
         "expected at least 1 call with headers.x-my-key ***, came none",
         "nearest: call 1, generate ezmodel dall-e-3 200: headers.x-my-key: expected ***, came ***",
@@ -563,7 +563,7 @@ def test_calls_that_are_under_way() -> None:
 def test_findings_of_refused_calls_count() -> None:
     """What was noticed counts whether the call was answered or refused."""
     refused = entry(1, {"model": "dall-e-2", "prompt": "", "style": "vivid"})
-    assert isinstance(refused.problem, GatewayError)
+    assert isinstance(refused.error, GatewayError)
     assert [Finding("parameter_ignored", "'style' has no effect with dall-e-2", "style")] == list(refused.findings)
     assert not judged({"no_findings": True}, [refused]).ok
 

@@ -160,9 +160,9 @@ def test_what_is_no_form_is_refused(server: Served, key: str, name: str) -> None
     headers = {"authorization": f"Bearer {key}", "content-type": content_type, "x-emulator-session": session}
     sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     for gateway in ("ezmodel", "openai"):
-        reply = httpx.post(f"{server.base(gateway)}/images/edits", content=body, headers=sent)
-        error = reply.json()["error"]
-        assert (400, "Could not parse multipart form") == (reply.status_code, error["message"])
+        response = httpx.post(f"{server.base(gateway)}/images/edits", content=body, headers=sent)
+        error = response.json()["error"]
+        assert (400, "Could not parse multipart form") == (response.status_code, error["message"])
         assert ["message", "type", "param", "code"] == list(error)
     call = server.calls(session)[-1]
     assert ("bad_form", "bad_form") == (call["refused"]["breach"], call["unreadable"]["why"])

@@ -33,11 +33,11 @@ def test_a_breach_is_answered_and_recorded(
 ) -> None:
     """With --report-only the call is a 200; each breach is a finding that names its parameter."""
     served = serve(report_only=True)
-    reply = served.generate(gateway, body)
-    assert 200 == reply.status_code, reply.text
+    response = served.generate(gateway, body)
+    assert 200 == response.status_code, response.text
     found = [one["param"] for one in served.calls()[-1]["findings"] if one["code"] == "would_be_refused"]
     assert params == found
-    assert "would_be_refused" in reply.headers["x-emulator-finding"]
+    assert "would_be_refused" in response.headers["x-emulator-finding"]
 
 
 def test_the_finding_says_what_the_refusal_would_have_been(serve: Callable[..., Served]) -> None:
@@ -52,8 +52,8 @@ def test_the_finding_says_what_the_refusal_would_have_been(serve: Callable[..., 
 
 def test_two_pictures_come_where_two_can_be_drawn(serve: Callable[..., Served]) -> None:
     """A client that asks dall-e-3 for two pictures gets two, so that its own code goes on."""
-    reply = serve(report_only=True).generate("ezmodel", {"prompt": "A cat", "model": "dall-e-3", "n": 2})
-    assert 2 == len(reply.json()["data"])
+    response = serve(report_only=True).generate("ezmodel", {"prompt": "A cat", "model": "dall-e-3", "n": 2})
+    assert 2 == len(response.json()["data"])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_call_beats_its_session_and_a_session_its_server(serve: Callable[..., 
     served = serve()
     bad = {"prompt": "A cat", "size": "9x9"}
     before = served.generate("ezmodel", bad, **{"x-emulator-session": "lenient"}).status_code
-    asyncio.run(served.hall.sessions.set("lenient", report_only=True))
+    asyncio.run(served.app.sessions.set("lenient", report_only=True))
     asked = [
         served.generate("ezmodel", bad, **headers).status_code
         for headers in (

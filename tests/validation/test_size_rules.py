@@ -12,7 +12,7 @@ RULE: Final = {"words": ["auto"], "step": 16, "edge": 3840, "pixels": [655_360, 
 
 
 @pytest.mark.parametrize(
-    ("value", "breaches"),
+    ("value", "violations"),
     [
         ("auto", []), ("1024x1024", []), ("816x816", []), ("3840x2160", []), ("3840x1280", []), ("01024x1024", []),
         ("Auto", ["size_shape"]), ("", ["size_shape"]), ("1024", ["size_shape"]), ("1024x1024x1", ["size_shape"]),
@@ -25,9 +25,9 @@ RULE: Final = {"words": ["auto"], "step": 16, "edge": 3840, "pixels": [655_360, 
         ("999999999x1", ["size_step", "size_edge", "size_above_budget", "size_ratio"]),
     ],
 )  # fmt: skip
-def test_what_a_size_misses(value: str, breaches: list[str]) -> None:
+def test_what_a_size_misses(value: str, violations: list[str]) -> None:
     """Shape, steps, the longest edge, fewest and most pixels, the ratio: in this order."""
-    assert breaches == [breach for breach, _, _ in size_rules.misses(RULE, value)]
+    assert violations == [violation for violation, _, _ in size_rules.misses(RULE, value)]
 
 
 @pytest.mark.parametrize(

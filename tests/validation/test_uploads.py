@@ -209,7 +209,7 @@ SQUARE: Final = file("PNG", "RGBA", (40, 40))
 
 
 @pytest.mark.parametrize(
-    ("rules", "given", "breaches"),
+    ("rules", "given", "violations"),
     [
         (ANY, [upload()], []),
         (ANY, [upload(kind="application/octet-stream")], []),
@@ -238,10 +238,10 @@ SQUARE: Final = file("PNG", "RGBA", (40, 40))
         (STRICT, [upload(kind="image/webp")], []),
     ],
 )
-def test_what_models_take(rules: Mapping[str, PictureRule], given: list[Upload], breaches: list[str]) -> None:
+def test_what_models_take(rules: Mapping[str, PictureRule], given: list[Upload], violations: list[str]) -> None:
     """Each picture is held against its parameter's rule, and what comes first is told."""
-    found = [f"{broken.breach} {broken.param}" for broken, _ in inputs.unfit(given, {}, rules)]
-    assert breaches == found
+    found = [f"{broken.violation} {broken.param}" for broken, _ in inputs.unfit(given, {}, rules)]
+    assert violations == found
 
 
 # --- pictures in JSON ---
@@ -279,7 +279,7 @@ def test_pictures_in_json_are_uploads() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "breach", "param"),
+    ("text", "violation", "param"),
     [
         ("https://x.test/a.png", "unreachable_picture", "url"),
         ("data:image/png,plain", "picture_data", "images[0].image_url"),
@@ -292,12 +292,12 @@ def test_pictures_in_json_are_uploads() -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_texts_that_are_no_pictures(text: str, breach: str, param: str) -> None:
+def test_texts_that_are_no_pictures(text: str, violation: str, param: str) -> None:
     """A link is never followed, and what does not decode is told as it is."""
     got = inputs.received(call({"images": [{"image_url": text}]}), {})
     found = list(inputs.unfit(got.uploads, got.json, {"images": PictureRule(many=True)}))
-    assert [(breach, param)] == [(broken.breach, broken.param) for broken, _ in found]
-    assert (["nothing_fetched"] if breach == "unreachable_picture" else []) == [one.code for one in found[0][1]]
+    assert [(violation, param)] == [(broken.violation, broken.param) for broken, _ in found]
+    assert (["nothing_fetched"] if violation == "unreachable_picture" else []) == [one.code for one in found[0][1]]
 
 
 # --- what is kept ---
@@ -348,8 +348,8 @@ def test_the_journal_tells_of_uploads(server: Served) -> None:
         "alpha_share": None, "bytes": len(picture),
     } == told[0]  # fmt: skip
     assert ("mask", 0.0) == (told[1]["name"], told[1]["alpha_share"])
-    reply = ask("GET", f"/sessions/told/uploads/{digest}")
-    assert (200, "image/png", picture) == (reply.status_code, reply.headers["content-type"], reply.content)
+    response = ask("GET", f"/sessions/told/uploads/{digest}")
+    assert (200, "image/png", picture) == (response.status_code, response.headers["content-type"], response.content)
     assert (404, "digest") == ask.error("GET", f"/sessions/told/uploads/{'0' * 64}")[:2]
     edit(server, "another", files[1:])
     assert (404, "digest") == ask.error("GET", f"/sessions/another/uploads/{digest}")[:2]

@@ -15,23 +15,23 @@ from emulator.validation.validator import RequestValidator, masked
 
 
 @pytest.fixture(scope="module")
-def contracts() -> dict[str, RequestValidator]:
+def validators() -> dict[str, RequestValidator]:
     """Every gateway that ships, compiled."""
     return {path.stem: RequestValidator(dialect.read(path)) for path in yaml_file.schemas().glob("*.yaml")}
 
 
-def _raw(body: Any) -> Request:
+def _request(body: Any) -> Request:
     headers = {"Content-Type": "application/json"}
     return Request("POST", "/", "", headers, b"", body, None, (), "http://x", 0)
 
 
-def _accept(contract: RequestValidator, body: Any, key: str | None = "sk-x") -> Call:
-    return contract.accept(_raw(body), next(contract.dialect.generating()), key)
+def _accept(validator: RequestValidator, body: Any, key: str | None = "sk-x") -> Call:
+    return validator.accept(_request(body), next(validator.gateway.generating()), key)
 
 
-def _refused(contract: RequestValidator, body: Any, key: str | None = "sk-x") -> GatewayError:
+def _refused(validator: RequestValidator, body: Any, key: str | None = "sk-x") -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        _accept(contract, body, key)
+        _accept(validator, body, key)
     return caught.value
 
 
@@ -50,54 +50,54 @@ def _refused(contract: RequestValidator, body: Any, key: str | None = "sk-x") ->
     ],
 )
 def test_the_order_of_checks(
-    contracts: dict[str, RequestValidator], gateway: str, body: Any, key: str | None, told: tuple[str, str | None]
+    validators: dict[str, RequestValidator], gateway: str, body: Any, key: str | None, told: tuple[str, str | None]
 ) -> None:
     """Key, model, unknown parameters, then each parameter in the schema's order, whatever the body's."""
-    problem = _refused(contracts[gateway], body, key)
-    assert told == (problem.breach or problem.kind, problem.param)
+    error = _refused(validators[gateway], body, key)
+    assert told == (error.violation or error.kind, error.param)
 
 
-def test_a_kept_verdict_never_serves_another_body(contracts: dict[str, RequestValidator]) -> None:
+def test_a_kept_verdict_never_serves_another_body(validators: dict[str, RequestValidator]) -> None:
     """1, 1.0 and true are three values; a prompt counts by its length; asking twice changes nothing."""
-    contract = contracts["ezmodel"]
+    validator = validators["ezmodel"]
     for _ in range(2):
-        assert 1 == _accept(contract, {"prompt": "x", "n": 1}).count
-        assert "type" == _refused(contract, {"prompt": "x", "n": 1.0}).breach
-        assert "type" == _refused(contract, {"prompt": "x", "n": True}).breach
-        assert 1 == _accept(contract, {"prompt": "y" * 1000}).count
-        assert "too_long" == _refused(contract, {"prompt": "y" * 1001}).breach
-        assert "type" == _refused(contract, {"prompt": 1000}).breach
-        assert "type" == _refused(contract, {"prompt": None}).breach
+        assert 1 == _accept(validator, {"prompt": "x", "n": 1}).count
+        assert "type" == _refused(validator, {"prompt": "x", "n": 1.0}).violation
+        assert "type" == _refused(validator, {"prompt": "x", "n": True}).violation
+        assert 1 == _accept(validator, {"prompt": "y" * 1000}).count
+        assert "too_long" == _refused(validator, {"prompt": "y" * 1001}).violation
+        assert "type" == _refused(validator, {"prompt": 1000}).violation
+        assert "type" == _refused(validator, {"prompt": None}).violation
 
 
-def test_no_prompt_is_told_to_another(contracts: dict[str, RequestValidator]) -> None:
+def test_no_prompt_is_told_to_another(validators: dict[str, RequestValidator]) -> None:
     """Two overlong prompts of one length: each refusal holds its own value."""
-    values = [_refused(contracts["ezmodel"], {"prompt": letter * 1001}).value for letter in "ab"]
+    values = [_refused(validators["ezmodel"], {"prompt": letter * 1001}).value for letter in "ab"]
     assert ["a" * 1001, "b" * 1001] == values
 
 
 def test_kept_verdicts_are_bounded() -> None:
     """However many different bodies come, no more than KEPT verdicts are kept, and no long or wide body is."""
     gateway = dialect.read(yaml_file.schemas() / "ezmodel.yaml")
-    judge = SchemaValidator(gateway.document, "#/components/schemas/DallE2")
+    schema_validator = SchemaValidator(gateway.document, "#/components/schemas/DallE2")
     for number in range(KEPT + 100):
-        judge.verdict({"prompt": "x", "n": number})
-    judge.verdict({"prompt": "x", "size": "s" * 1000})
-    judge.verdict({"prompt": "x", "n" * 1000: 1})
-    judge.verdict({str(number): 1 for number in range(1000)})
-    assert 0 < len(judge._kept) <= KEPT
-    assert max(len(repr(key)) for key in judge._kept) < 1000
+        schema_validator.verdict({"prompt": "x", "n": number})
+    schema_validator.verdict({"prompt": "x", "size": "s" * 1000})
+    schema_validator.verdict({"prompt": "x", "n" * 1000: 1})
+    schema_validator.verdict({str(number): 1 for number in range(1000)})
+    assert 0 < len(schema_validator._kept) <= KEPT
+    assert max(len(repr(key)) for key in schema_validator._kept) < 1000
 
 
-def test_defaults_and_aliases(contracts: dict[str, RequestValidator]) -> None:
+def test_defaults_and_aliases(validators: dict[str, RequestValidator]) -> None:
     """What is absent takes its default, an alias becomes what it means, what was given stays visible."""
-    call = _accept(contracts["geeknow"], {"model": "dall-e-3", "prompt": "x", "n": 0, "response_format": "base64"})
+    call = _accept(validators["geeknow"], {"model": "dall-e-3", "prompt": "x", "n": 0, "response_format": "base64"})
     assert (1, "b64_json", "standard", "1024x1024") == tuple(
         call.params[name] for name in ("n", "response_format", "quality", "size")
     )
     assert (0, "base64") == (call.given["n"], call.given["response_format"])
     assert "watermark" not in call.params
-    auto = _accept(contracts["aiai"], {"model": "gpt-image-1", "prompt": "x"})
+    auto = _accept(validators["aiai"], {"model": "gpt-image-1", "prompt": "x"})
     assert ("1024x1024", "high", "opaque") == tuple(auto.params[name] for name in ("size", "quality", "background"))
 
 
@@ -111,10 +111,10 @@ def test_defaults_and_aliases(contracts: dict[str, RequestValidator]) -> None:
     ],
 )  # fmt: skip
 def test_sizes_that_a_gateway_lets_by(
-    contracts: dict[str, RequestValidator], size: str, pixels: tuple[int, int], told: bool
+    validators: dict[str, RequestValidator], size: str, pixels: tuple[int, int], told: bool
 ) -> None:
     """What can be drawn is drawn; anything else is 1024x1024, and a finding says so."""
-    call = _accept(contracts["geeknow"], {"model": "some-model", "prompt": "x", "size": size})
+    call = _accept(validators["geeknow"], {"model": "some-model", "prompt": "x", "size": size})
     assert (pixels, told) == (call.pixels, "size_not_drawn" in [finding.code for finding in call.findings])
 
 
@@ -149,10 +149,10 @@ def test_picture_tokens(quality: str, square: int, portrait: int, landscape: int
         )  # fmt: skip
 
 
-def test_findings_come_in_the_bodys_order(contracts: dict[str, RequestValidator]) -> None:
+def test_findings_come_in_the_bodys_order(validators: dict[str, RequestValidator]) -> None:
     """Not in that of a set, which differs from process to process: a run repeats."""
     ignored = ["watermark", "background", "style"]
     for names in (ignored, ignored[::-1]):
         values = {name: False if name == "watermark" else "x" for name in names}
-        call = _accept(contracts["geeknow"], {"model": "dall-e-2", "prompt": "x", **values})
+        call = _accept(validators["geeknow"], {"model": "dall-e-2", "prompt": "x", **values})
         assert names == [finding.param for finding in call.findings]

@@ -105,15 +105,20 @@ def post(served: Served, gateway: str = "openai", path: str = "edits", **how: An
 def test_the_sdk_edits(client: openai.OpenAI) -> None:
     """One picture, bytes without a name: the picture is the input, changed all over, in the size asked for."""
     given = photo()
-    reply = client.images.edit(
+    response = client.images.edit(
         model="gpt-image-2", image=given, prompt="Make it evening", size="1536x1024", quality="low"
     )
-    assert reply.data
-    assert reply.usage
-    drawn = opened(reply.data[0].b64_json or "")
+    assert response.data
+    assert response.usage
+    drawn = opened(response.data[0].b64_json or "")
     assert ("PNG", (1536, 1024)) == (drawn.format, drawn.size)
-    assert (reply.size, reply.quality, reply.output_format, reply.background) == ("1536x1024", "low", "png", "opaque")
-    label = emulator.inspect(base64.b64decode(reply.data[0].b64_json or "")).label
+    assert (response.size, response.quality, response.output_format, response.background) == (
+        "1536x1024",
+        "low",
+        "png",
+        "opaque",
+    )
+    label = emulator.inspect(base64.b64decode(response.data[0].b64_json or "")).label
     assert label
     assert "gpt-image-2" == label["model"]
     for box in ((0, 0, 0.5, 0.4), (0.5, 0, 1, 0.4), (0, 0.4, 1, BAND)):
@@ -125,12 +130,15 @@ def test_the_sdk_edits(client: openai.OpenAI) -> None:
 def test_a_mask_says_what_is_repainted(client: openai.OpenAI, kind: Any) -> None:
     """What the mask leaves open is painted, and the rest is the input to the pixel, but for the encoding."""
     given = photo((512, 512), "PNG")
-    reply = client.images.edit(
+    response = client.images.edit(
         model="gpt-image-1.5", image=("cat.png", given, "image/png"), mask=hole((512, 512)), prompt="A boat",
         size="1024x1024", output_format=kind,
     )  # fmt: skip
-    assert reply.data
-    drawn, before = opened(reply.data[0].b64_json or ""), opened(given).resize((1024, 1024), Image.Resampling.BICUBIC)
+    assert response.data
+    drawn, before = (
+        opened(response.data[0].b64_json or ""),
+        opened(given).resize((1024, 1024), Image.Resampling.BICUBIC),
+    )
     assert kind == (drawn.format or "").lower()
     assert 20 < apart(drawn, before, (0.28, 0.28, 0.72, 0.72))
     for box in ((0, 0, 1, 0.23), (0, 0, 0.23, BAND), (0.77, 0, 1, BAND), (0, 0.77, 1, BAND)):
@@ -142,11 +150,11 @@ async def test_the_asynchronous_client_edits_several(served: Served, key: str) -
     mine = {"x-emulator-session": "several"}
     async with openai.AsyncOpenAI(base_url=served.base("openai"), api_key=key, default_headers=mine) as client:
         with io.BytesIO(photo(kind="PNG")) as opened_file:
-            reply = await client.images.edit(
+            response = await client.images.edit(
                 model="gpt-image-2.5-flare", image=[opened_file, ("b.webp", photo(kind="WEBP"))], prompt="Both", n=2
             )
-    assert reply.data
-    assert 2 == len({one.b64_json for one in reply.data})
+    assert response.data
+    assert 2 == len({one.b64_json for one in response.data})
     told = served.calls("several")[-1]
     assert ["image[]", "image[]"] == [one["name"] for one in told["uploads"]]
     assert (2, "edit", 2) == (told["params"]["n"], told["operation"], len(told["pictures"]))
@@ -168,9 +176,9 @@ def test_the_same_edit_is_the_same_picture(client: openai.OpenAI) -> None:
 
     def made(**other: Any) -> Any:
         asked = {"model": "gpt-image-2", "image": photo(), "prompt": "Evening", "size": "1024x1024", **other}
-        reply = client.images.edit(**asked)
-        assert reply.data
-        return reply.data[0].b64_json
+        response = client.images.edit(**asked)
+        assert response.data
+        return response.data[0].b64_json
 
     first = made()
     assert first == made(image=("another-name.jpg", photo(), "image/jpeg"))
@@ -217,8 +225,8 @@ def test_unquoted_names_in_chunks(served: Served) -> None:
         b"\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=n\r\n\r\n2\r\n",
         b"--x\r\nContent-Disposition: form-data; name=model\r\n\r\ngpt-image-2\r\n--x--\r\n",
     ]
-    reply = post(served, content=iter(pieces), headers={"content-type": 'multipart/form-data; boundary="x"'})
-    assert (200, 2) == (reply.status_code, len(reply.json()["data"])), reply.text
+    response = post(served, content=iter(pieces), headers={"content-type": 'multipart/form-data; boundary="x"'})
+    assert (200, 2) == (response.status_code, len(response.json()["data"])), response.text
 
 
 def test_edits_in_json(served: Served) -> None:
@@ -238,8 +246,8 @@ def test_a_link_of_our_own_is_a_picture(served: Served) -> None:
         "url"
     ]
     body = {"model": "gpt-image-2", "prompt": "A boat", "images": [{"image_url": link}]}
-    reply = post(served, json=body, headers={"x-emulator-session": "link"})
-    assert 200 == reply.status_code
+    response = post(served, json=body, headers={"x-emulator-session": "link"})
+    assert 200 == response.status_code
     assert 256 == served.calls("link")[-1]["uploads"][0]["width"]
     body["images"] = [{"image_url": link.replace("/pictures/", "/pictures/x")}]
     refused = post(served, json=body)
@@ -250,7 +258,7 @@ def test_a_link_of_our_own_is_a_picture(served: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gateway", "path", "form", "reply"),
+    ("gateway", "path", "form", "response"),
     [
         ("ezmodel", "edits", {"prompt": "x"}, "url"),
         ("ezmodel", "edits", {"prompt": "x", "n": "0", "size": "256x256"}, "url"),
@@ -261,11 +269,11 @@ def test_a_link_of_our_own_is_a_picture(served: Served) -> None:
         ("aiai", "edits", {"prompt": "x", "model": "gpt-image-1"}, "b64_json"),
     ],
 )
-def test_gateways_edit(server: Served, gateway: str, path: str, form: dict[str, str], reply: str) -> None:
+def test_gateways_edit(server: Served, gateway: str, path: str, form: dict[str, str], response: str) -> None:
     """Each gateway that has edits takes a form as its page says, with its own defaults."""
     answer = post(server, gateway, path, data=form, files={"image": file("PNG", "RGBA", (40, 40))})
     assert 200 == answer.status_code, answer.text
-    assert [reply] == [name for name in answer.json()["data"][0] if name != "revised_prompt"]
+    assert [response] == [name for name in answer.json()["data"][0] if name != "revised_prompt"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +322,7 @@ def test_a_plain_file_with_edits(serve: Callable[..., Served], tmp_path: Path) -
     }
     (tmp_path / "plain.json").write_text(json.dumps(plain))
     served = serve(schema=(str(tmp_path / "plain.json"),))
-    there = served.hall.directory.contracts["plain"].dialect
+    there = served.app.registry.validators["plain"].gateway
     assert {"generate", "edit"} == {one.name for by_method in there.operations.values() for one in by_method.values()}
     assert "operation_left_out" in [finding.code for finding in there.findings]
     asked = post(served, "plain", data={"prompt": "x", "n": "2"}, files={"image": file()})
@@ -394,10 +402,10 @@ def test_refusals_of_forms(served: Served, case: tuple[str, dict[str, Any], list
     """Message, type, param and code are OpenAI's own; where nobody has seen them they are assumed."""
     _, form, given, message, kind, param, code = case
     texts = {name: text for name, text in {"model": "gpt-image-2", "prompt": "x", **form}.items() if text is not None}
-    reply = post(served, data=texts, files=given) if given else _bare(served, texts)
-    error = reply.json()["error"]
+    response = post(served, data=texts, files=given) if given else _bare(served, texts)
+    error = response.json()["error"]
     assert (400, message, TYPES[kind], param, code) == (
-        reply.status_code, error["message"], error["type"], error["param"], error["code"],
+        response.status_code, error["message"], error["type"], error["param"], error["code"],
     )  # fmt: skip
     assert ["message", "type", "param", "code"] == list(error)
 
@@ -438,17 +446,17 @@ def test_refusals_of_json(
     served: Served, body: dict[str, Any], message: str, param: str | None, code: str | None
 ) -> None:
     """JSON has its own names for pictures, and its own words for those that are none."""
-    reply = post(served, json={"model": "gpt-image-2", "prompt": "x", **body})
-    error = reply.json()["error"]
-    assert (400, message, param, code) == (reply.status_code, error["message"], error["param"], error["code"])
+    response = post(served, json={"model": "gpt-image-2", "prompt": "x", **body})
+    error = response.json()["error"]
+    assert (400, message, param, code) == (response.status_code, error["message"], error["param"], error["code"])
 
 
 @pytest.mark.parametrize("path", [path for path in SUITE if path.stem.startswith("x")], ids=lambda path: path.stem)
 def test_corrupt_pngs_are_refused(served: Served, path: Path) -> None:
     """Every corrupt picture of the suite is refused, and none is a failure of ours."""
     given = ("a.png", path.read_bytes(), "image/png")
-    reply = post(served, data={"model": "gpt-image-2", "prompt": "x"}, files={"image": given})
-    assert (400, "invalid_image_file") == (reply.status_code, reply.json()["error"]["code"])
+    response = post(served, data={"model": "gpt-image-2", "prompt": "x"}, files={"image": given})
+    assert (400, "invalid_image_file") == (response.status_code, response.json()["error"]["code"])
 
 
 @pytest.mark.parametrize("path", [path for path in SUITE if not path.stem.startswith("x")], ids=lambda path: path.stem)
@@ -480,9 +488,9 @@ def test_too_large_is_413(served: Served) -> None:
 
 def test_a_form_at_generations_is_refused(served: Served) -> None:
     """Generations take JSON alone, and say so; the journal tells of the files all the same."""
-    reply = post(served, path="generations", files={"image": file()}, headers={"x-emulator-session": "astray"})
-    assert (400, "unsupported_content_type") == (reply.status_code, reply.json()["error"]["code"])
-    assert "only accepts 'application/json' requests" in reply.json()["error"]["message"]
+    response = post(served, path="generations", files={"image": file()}, headers={"x-emulator-session": "astray"})
+    assert (400, "unsupported_content_type") == (response.status_code, response.json()["error"]["code"])
+    assert "only accepts 'application/json' requests" in response.json()["error"]["message"]
     assert 64 == served.calls("astray")[-1]["uploads"][0]["width"]
 
 
@@ -665,8 +673,8 @@ LEGACY: Final = [
 @pytest.mark.parametrize(("given", "message"), LEGACY)
 def test_the_old_model_wants_a_square_png(legacy: Served, given: bytes, message: str | None) -> None:
     """dall-e-2 takes what it took, and says what it said."""
-    reply = post(legacy, data={"model": "dall-e-2", "prompt": "x", "size": "256x256"}, files={"image": given})
-    assert message == reply.json().get("error", {}).get("message")
+    response = post(legacy, data={"model": "dall-e-2", "prompt": "x", "size": "256x256"}, files={"image": given})
+    assert message == response.json().get("error", {}).get("message")
 
 
 # --- the bill ---
@@ -705,18 +713,18 @@ def test_tokens_of_what_is_given(
 ) -> None:
     """Image tokens by each model's rule, and the text tokens that a picture adds; a mask costs nothing."""
     mask = (Upload("mask", None, "", b"", Look("", 0, "png", 9, 9)),)
-    heeded = {"input_fidelity": fidelity} if fidelity else {}
-    call = Call("edit", "m", {}, {}, heeded, 1, (1, 1), ResponseShape(), (), uploads=(*given_of(*sizes), *mask))
+    effective = {"input_fidelity": fidelity} if fidelity else {}
+    call = Call("edit", "m", {}, {}, effective, 1, (1, 1), ResponseShape(), (), uploads=(*given_of(*sizes), *mask))
     assert tokens == pricing.given(call, table)
 
 
 def test_usage_of_an_edit(served: Served) -> None:
     """The whole bill of two pictures: text with what each input adds, image tokens, and their sum."""
-    reply = post(
+    response = post(
         served, data={"model": "gpt-image-1.5", "prompt": "a siamese cat", "quality": "low", "n": "2"},
         files=[("image[]", file("PNG", "RGB", (64, 64))), ("image[]", file("PNG", "RGB", (64, 64)))],
     )  # fmt: skip
-    told = reply.json()["usage"]
+    told = response.json()["usage"]
     assert {"image_tokens": 2 * 2 * 194, "text_tokens": 2 * (10 + 2 * 16)} == told["input_tokens_details"]
     assert (860, 544, 1404) == (told["input_tokens"], told["output_tokens"], told["total_tokens"])
 
@@ -776,14 +784,14 @@ def test_edits_as_observed(
 ) -> None:
     """new-api looks at the model, the number and whether there is a picture; the rest is its upstream's to refuse."""
     behavior = {"authorization": "Bearer skedits", "x-emulator": "behavior=observed"}
-    reply = post(served, gateway, data=form, files=given, headers=behavior)
-    assert expected == (reply.status_code, reply.json().get("error", {}).get("code")), reply.text
+    response = post(served, gateway, data=form, files=given, headers=behavior)
+    assert expected == (response.status_code, response.json().get("error", {}).get("code")), response.text
 
 
 def test_base64_of_more_than_a_megabyte(served: Served) -> None:
     """A gateway that takes edits as JSON, and in other behavior alone, takes large ones too."""
     image = base64.b64encode(noise(2_000_000)).decode()
     behavior = {"x-emulator": "behavior=observed", "x-emulator-session": "large"}
-    reply = post(served, "geekai", json={"model": "gpt-image-1", "prompt": "x", "image": image}, headers=behavior)
-    assert 200 == reply.status_code, reply.text
+    response = post(served, "geekai", json={"model": "gpt-image-1", "prompt": "x", "image": image}, headers=behavior)
+    assert 200 == response.status_code, response.text
     assert served.calls("large")[-1]["uploads"][0]["bytes"] > 2_000_000

@@ -67,7 +67,7 @@ class Exchange:
     source: str
     rule: str | None
     request: Mapping[str, Any]
-    reply: Mapping[str, Any]
+    response: Mapping[str, Any]
     findings: tuple[str, ...]
     params: Mapping[str, Any]
     settings: Mapping[str, Any]
@@ -76,7 +76,7 @@ class Exchange:
     def schema(self) -> str:
         """Which of the gateway's own schemas the reply's body keeps."""
         path, method = self.request["path"], self.request.get("method", "POST")
-        if self.reply["status"] >= 400:
+        if self.response["status"] >= 400:
             return "Refusal"
         if "/images/generations" in path:
             return "Pictures"
@@ -114,7 +114,7 @@ def expanded(gateway: str, entry: Any) -> Iterator[Exchange]:
             source=entry["source"],
             rule=entry.get("rule"),
             request=request,
-            reply=reply,
+            response=reply,
             findings=tuple(findings or ()),
             params=params or {},
             settings={**SETTINGS.get(gateway, {}), **entry.get("settings", {})},
@@ -225,7 +225,7 @@ def test_a_gateway_answers_as_its_page_says(
     given = exchange.request.get("body", entry.get("given"))
     prompt = given.get("prompt") if isinstance(given, Mapping) else None
     wrong = [
-        *_compared(exchange.reply["status"], response.status_code, "status"),
+        *_compared(exchange.response["status"], response.status_code, "status"),
         *_headers(exchange, response),
         *_bodies(Looker(client, f"{server.url}/pictures/", prompt), exchange, response),
         *_journalled(exchange, entry),
@@ -262,7 +262,7 @@ def _ask(exchange: Exchange, server: Served, client: httpx.Client) -> tuple[http
 def _headers(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     """What is wrong with the headers; those that every reply has are checked too."""
     usual = {"content-type": "application/json", "access-control-allow-origin": "*"}
-    for name, expected in {**usual, **exchange.reply.get("headers", {})}.items():
+    for name, expected in {**usual, **exchange.response.get("headers", {})}.items():
         yield from _compared(expected, response.headers.get(name), f"header {name}")
     if not re.fullmatch(r"req_[0-9a-f]{32}", response.headers.get("x-request-id", "")):
         yield f"header x-request-id: {response.headers.get('x-request-id')!r}"
@@ -274,21 +274,21 @@ def _headers(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
 
 def _bodies(looker: Looker, exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     """What is wrong with the body: against the golden one, its layout, and against the gateway's own schema."""
-    if "text" in exchange.reply:
-        yield from _compared(exchange.reply["text"], response.text, "text")
+    if "text" in exchange.response:
+        yield from _compared(exchange.response["text"], response.text, "text")
         return
     try:
         body = json.loads(response.content, object_pairs_hook=_no_key_twice)
     except ValueError as error:
         yield f"body: {error}"
         return
-    yield from looker.compared(exchange.reply["body"], body, "body")
+    yield from looker.compared(exchange.response["body"], body, "body")
     indent = INDENTS.get(exchange.gateway)
     layout = json.dumps(body, ensure_ascii=False, indent=indent, separators=None if indent else (",", ":"))
-    if layout + exchange.reply.get("end", "") != response.text:
+    if layout + exchange.response.get("end", "") != response.text:
         yield f"layout: came {response.text[:200]!r}"
-    for breach in VALIDATORS[exchange.gateway, exchange.schema].iter_errors(body):
-        yield f"body, by {exchange.gateway}.yaml: {breach.json_path}: {breach.message[:300]}"
+    for violation in VALIDATORS[exchange.gateway, exchange.schema].iter_errors(body):
+        yield f"body, by {exchange.gateway}.yaml: {violation.json_path}: {violation.message[:300]}"
 
 
 def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def _journalled(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the call in the journal."""
     yield from _compared(exchange.gateway, entry.get("gateway"), "journal's gateway")
     refused = entry.get("refused") or {}
-    if exchange.reply["status"] >= 400:
+    if exchange.response["status"] >= 400:
         if exchange.rule is not None:
             yield from _compared(exchange.rule, refused.get("source", "not refused"), "source of the broken rule")
         return
@@ -351,7 +351,7 @@ class Looker:
             if len({json.dumps(one) for one in actual}) != len(actual):
                 yield f"{place}: two of the {len(actual)} items are equal"
         elif isinstance(expected, str) and (found := PLACEHOLDERS.fullmatch(expected)):
-            yield from (f"{place}: expected {expected}, {problem}" for problem in self._varies(found, actual))
+            yield from (f"{place}: expected {expected}, {error}" for error in self._varies(found, actual))
         elif json.dumps(expected) != json.dumps(actual):
             yield f"{place}: expected {json.dumps(expected, ensure_ascii=False)}, came {_cut(actual)}"
 
@@ -429,7 +429,7 @@ def test_every_listed_model_draws_in_some_exchange(gateway: str) -> None:
         exchange.request["body"]["model"]
         for exchange in EXCHANGES
         if exchange.gateway == gateway
-        and exchange.reply["status"] == 200
+        and exchange.response["status"] == 200
         and "model" in exchange.request.get("body", {})
     }
     assert set(operation.models.listed) - drawn == set()
@@ -444,7 +444,7 @@ def test_no_two_exchanges_share_a_name() -> None:
 def test_every_exchange_says_where_its_promise_comes_from() -> None:
     """Each source is one of the words, and a refusal, whose wording no page has, is never called documented."""
     assert {exchange.source for exchange in EXCHANGES} <= set(SOURCES)
-    assert "documented" not in {exchange.source for exchange in EXCHANGES if exchange.reply["status"] >= 400}
+    assert "documented" not in {exchange.source for exchange in EXCHANGES if exchange.response["status"] >= 400}
 
 
 GOOD: Final[Mapping[str, Any]] = {
@@ -496,4 +496,4 @@ def test_an_entry_can_stand_for_many() -> None:
     }
     bodies = [exchange.request["body"] for exchange in expanded("x", entry)]
     assert json.dumps([{"n": 1, "prompt": "猫猫猫"}, {"n": 1.0, "prompt": "猫猫猫"}]) == json.dumps(bodies)
-    assert [{"url": "<url>"}] * 2 == next(expanded("x", entry)).reply["body"]["data"]
+    assert [{"url": "<url>"}] * 2 == next(expanded("x", entry)).response["body"]["data"]

@@ -62,14 +62,14 @@ def test_the_server_answers_as_it_was_observed(exchange: Exchange, served: Serve
     content = json.dumps(request["body"]) if "body" in request else request.get("text")
     method, url = request.get("method", "POST"), served.base("geekai") + request["path"]
     response = httpx.request(method, url, headers=headers, content=content)
-    assert (exchange.reply["status"], "application/json") == (response.status_code, response.headers["content-type"])
+    assert (exchange.response["status"], "application/json") == (response.status_code, response.headers["content-type"])
     codes = response.headers.get("x-emulator-finding", "").split(", ")
     assert list(exchange.findings) == [code for code in codes if code not in ("", "default_differs")]
     with httpx.Client() as client:
         looker = Looker(client, f"{served.url}/pictures/", request.get("body", {}).get("prompt"))
-        assert [] == list(looker.compared(exchange.reply["body"], response.json(), "body"))
-    for breach in validator(schema_of(exchange)).iter_errors(response.json()):
-        raise AssertionError(f"{breach.json_path}: {breach.message[:300]}")
+        assert [] == list(looker.compared(exchange.response["body"], response.json(), "body"))
+    for violation in validator(schema_of(exchange)).iter_errors(response.json()):
+        raise AssertionError(f"{violation.json_path}: {violation.message[:300]}")
     (call,) = served.calls(session)
     if exchange.rule is not None:
         assert exchange.rule == call["refused"]["source"]
@@ -78,11 +78,11 @@ def test_the_server_answers_as_it_was_observed(exchange: Exchange, served: Serve
 
 def schema_of(exchange: Exchange) -> str:
     """Which schema of the file the reply keeps."""
-    if exchange.reply["status"] >= 400:
+    if exchange.response["status"] >= 400:
         return "Refusal"
     if exchange.request["path"].startswith("/models/"):
         return "Model"
-    return "Pictures" if "created" in exchange.reply["body"] else "Submitted"
+    return "Pictures" if "created" in exchange.response["body"] else "Submitted"
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -121,15 +121,15 @@ def test_a_refusal_is_a_flat_message(kind: Any) -> None:
 
 def test_codes_go_by_the_status() -> None:
     """The three that the makers' notes name, and null elsewhere; what the emulator says of itself keeps its own."""
-    wording = observed().wording
-    problems = [
+    error_catalog = observed().error_catalog
+    errors = [
         GatewayError("invalid_request", "n", "above_maximum"),
         GatewayError("invalid_key"),
         GatewayError("too_large"),
     ]
-    assert ["validation_error", "unauthorized", "invalid_request"] == [wording.code(one) for one in problems]
-    assert None is wording.code(GatewayError("billing"))
-    assert "scenario_exhausted" == wording.code(GatewayError("invalid_request", None, "scenario_exhausted"))
+    assert ["validation_error", "unauthorized", "invalid_request"] == [error_catalog.code(one) for one in errors]
+    assert None is error_catalog.code(GatewayError("billing"))
+    assert "scenario_exhausted" == error_catalog.code(GatewayError("invalid_request", None, "scenario_exhausted"))
 
 
 def test_an_empty_account_is_a_402(served: Served, key: str) -> None:

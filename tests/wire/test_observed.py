@@ -128,21 +128,21 @@ def asked(exchange: Exchange, server: Served, client: httpx.Client) -> tuple[htt
 
 def wrong_head(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     """What is wrong with status and headers."""
-    if exchange.reply["status"] != response.status_code:
-        yield f"status: expected {exchange.reply['status']}, came {response.status_code}"
+    if exchange.response["status"] != response.status_code:
+        yield f"status: expected {exchange.response['status']}, came {response.status_code}"
     head = response.headers
     if any(name in head for name in NEVER):
         yield f"headers: came {dict(head)}"
-    if exchange.reply["status"] == 307:
+    if exchange.response["status"] == 307:
         if not exchange.request["path"].endswith("/") or "x-oneapi-request-id" in head or "content-type" in head:
             yield f"headers of a router: came {dict(head)}"
         return
     if not re.fullmatch(IDS[exchange.gateway], head.get("x-oneapi-request-id", "")):
         yield f"request id: came {head.get('x-oneapi-request-id')!r}"
     expected = {"x-new-api-version": VERSIONS[exchange.gateway], "access-control-allow-origin": "*"}
-    drawn = "body" in exchange.reply
+    drawn = "body" in exchange.response
     expected["content-type"] = "application/json" if drawn else "application/json; charset=utf-8"
-    for name, value in {**expected, **exchange.reply.get("headers", {})}.items():
+    for name, value in {**expected, **exchange.response.get("headers", {})}.items():
         if head.get(name) != value:
             yield f"header {name}: expected {value!r}, came {head.get(name)!r}"
     codes = [code for code in head.get("x-emulator-finding", "").split(", ") if code not in ("", "default_differs")]
@@ -152,12 +152,12 @@ def wrong_head(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
 
 def wrong_body(looker: Looker, exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     """What is wrong with the body: against the golden one, and against the gateway's own schema."""
-    if "text" in exchange.reply:
-        expected = exchange.reply["text"].replace("<id>", response.headers.get("x-oneapi-request-id", "?"))
+    if "text" in exchange.response:
+        expected = exchange.response["text"].replace("<id>", response.headers.get("x-oneapi-request-id", "?"))
         if expected.encode() != response.content:
             yield f"body: expected {expected}"
     else:
-        yield from looker.compared(exchange.reply["body"], response.json(), "body")
+        yield from looker.compared(exchange.response["body"], response.json(), "body")
     if response.content:
         path, status = exchange.request["path"], response.status_code
         refused = status >= 400 or "error" in response.json()
@@ -170,8 +170,8 @@ def wrong_body(looker: Looker, exchange: Exchange, response: httpx.Response) -> 
             if path == "/models"
             else "Model"
         )
-        for breach in VALIDATORS[exchange.gateway, name].iter_errors(response.json()):
-            yield f"body, by {exchange.gateway}.yaml: {breach.json_path}: {breach.message[:300]}"
+        for violation in VALIDATORS[exchange.gateway, name].iter_errors(response.json()):
+            yield f"body, by {exchange.gateway}.yaml: {violation.json_path}: {violation.message[:300]}"
 
 
 def wrong_entry(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
@@ -632,7 +632,7 @@ def test_new_api_never_speaks_as_openai(name: str) -> None:
         "enum", "above_maximum", "key_in_parts", "multiplication_sign", "sensitive_words", "no_such_model",
         "no_such_task", "not_implemented", "unnamed_model", "unconvertible",
     }  # fmt: skip
-    assert mine == {breach for breach in VIOLATIONS if own.breaches[breach] != openai.breaches[breach]}
+    assert mine == {violation for violation in VIOLATIONS if own.violations[violation] != openai.violations[violation]}
 
 
 CARELESS: Final[list[tuple[str, dict[str, Any]]]] = [

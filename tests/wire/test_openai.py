@@ -38,18 +38,18 @@ def client(server: Served, key: str) -> Iterator[openai.OpenAI]:
 
 def test_a_picture(client: openai.OpenAI) -> None:
     """The reply fits the SDK's types to the letter, and says of the call what was made of it."""
-    reply = client.images.generate(model="gpt-image-2", prompt="a siamese cat", quality="low", size="1536x864")
-    assert reply.data is not None
-    assert reply.usage is not None
-    assert reply.usage.output_tokens_details is not None
+    response = client.images.generate(model="gpt-image-2", prompt="a siamese cat", quality="low", size="1536x864")
+    assert response.data is not None
+    assert response.usage is not None
+    assert response.usage.output_tokens_details is not None
     assert ("opaque", "png", "low", "1536x864") == (
-        reply.background, reply.output_format, reply.quality, reply.size,
+        response.background, response.output_format, response.quality, response.size,
     )  # fmt: skip
     assert (11, 120, 120, 131) == (
-        reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.output_tokens_details.image_tokens,
-        reply.usage.total_tokens,
+        response.usage.input_tokens, response.usage.output_tokens, response.usage.output_tokens_details.image_tokens,
+        response.usage.total_tokens,
     )  # fmt: skip
-    (picture,) = reply.data
+    (picture,) = response.data
     assert picture.url is None
     image = Image.open(io.BytesIO(base64.b64decode(str(picture.b64_json), validate=True)))
     assert ("PNG", (1536, 864)) == (image.format, image.size)
@@ -99,9 +99,9 @@ def test_what_moderation_says(client: openai.OpenAI) -> None:
 def test_what_moderation_said_of_dall_e(serve: Callable[..., Served]) -> None:
     """The retired models have another code, in keys of another order."""
     served = serve(legacy=True)
-    reply = served.generate("openai", {"model": "dall-e-3", "prompt": "a cat [[moderation]]"})
-    assert ["code", "message", "param", "type"] == list(reply.json()["error"])
-    assert "content_policy_violation" == reply.json()["error"]["code"]
+    response = served.generate("openai", {"model": "dall-e-3", "prompt": "a cat [[moderation]]"})
+    assert ["code", "message", "param", "type"] == list(response.json()["error"])
+    assert "content_policy_violation" == response.json()["error"]["code"]
 
 
 @pytest.mark.parametrize(
@@ -123,33 +123,33 @@ def test_a_breach_is_a_bad_request(client: openai.OpenAI, request_: dict[str, An
 
 def test_a_raw_reply(client: openai.OpenAI) -> None:
     """`with_raw_response` shows the headers that OpenAI sends, and the layout of its bodies."""
-    raw = client.images.with_raw_response.generate(model="gpt-image-2", prompt="x", quality="low")
-    assert raw.request_id == raw.headers["x-request-id"]
+    request = client.images.with_raw_response.generate(model="gpt-image-2", prompt="x", quality="low")
+    assert request.request_id == request.headers["x-request-id"]
     assert ("2020-10-01", "org-emulator", "proj_emulator", "nosniff", "application/json") == tuple(
-        raw.headers[name]
+        request.headers[name]
         for name in (
             "openai-version", "openai-organization", "openai-project", "x-content-type-options", "content-type",
         )
     )  # fmt: skip
-    assert raw.headers["openai-processing-ms"].isdecimal()
-    assert json.dumps(json.loads(raw.text), indent=2) == raw.text
-    assert raw.parse().created > 0
+    assert request.headers["openai-processing-ms"].isdecimal()
+    assert json.dumps(json.loads(request.text), indent=2) == request.text
+    assert request.parse().created > 0
 
 
 def test_a_wrong_key_has_no_account(server: Served) -> None:
     """401 has the challenge, none of the account's headers, and the length that was recorded."""
     headers = {"authorization": "Bearer sk-invalid"}
-    reply = httpx.get(f"{server.base('openai')}/models", headers=headers)
-    assert 'Bearer realm="OpenAI API"' == reply.headers["www-authenticate"]
-    assert not {"openai-organization", "openai-project"} & set(reply.headers)
-    assert 237 + len("sk-invalid") - len("fake_key") == int(reply.headers["content-length"])
+    response = httpx.get(f"{server.base('openai')}/models", headers=headers)
+    assert 'Bearer realm="OpenAI API"' == response.headers["www-authenticate"]
+    assert not {"openai-organization", "openai-project"} & set(response.headers)
+    assert 237 + len("sk-invalid") - len("fake_key") == int(response.headers["content-length"])
 
 
 def test_the_latency_is_what_the_header_says(serve: Callable[..., Served]) -> None:
     """`openai-processing-ms` is the time that the answer took on the emulator's clock."""
     served = serve(as_of=TODAY, clock="frozen:2026-11-20T12:00:00Z")
-    reply = served.generate("openai", {"model": "gpt-image-2", "prompt": "x"}, **{"X-Emulator": "latency=34378ms"})
-    assert "34378" == reply.headers["openai-processing-ms"]
+    response = served.generate("openai", {"model": "gpt-image-2", "prompt": "x"}, **{"X-Emulator": "latency=34378ms"})
+    assert "34378" == response.headers["openai-processing-ms"]
 
 
 def test_a_script_has_the_last_word_on_headers(serve: Callable[..., Served], tmp_path: Any) -> None:
@@ -157,8 +157,8 @@ def test_a_script_has_the_last_word_on_headers(serve: Callable[..., Served], tmp
     script = tmp_path / "own.yaml"
     script.write_text("scenario: own\nrules:\n  - answers: {draw: {}, headers: {Openai-Organization: my-org}}\n")
     served = serve(as_of=TODAY, scenario=str(script))
-    reply = served.generate("openai", {"model": "gpt-image-2", "prompt": "x", "quality": "low"})
-    assert ["my-org"] == reply.headers.get_list("openai-organization")
+    response = served.generate("openai", {"model": "gpt-image-2", "prompt": "x", "quality": "low"})
+    assert ["my-org"] == response.headers.get_list("openai-organization")
 
 
 def test_models(client: openai.OpenAI) -> None:

@@ -45,10 +45,10 @@ def _measure(data: bytes) -> tuple[str | None, tuple[int, int]]:
 @pytest.mark.parametrize(("gateway", "model"), MODELS)
 def test_a_url_leads_to_a_picture(client: Any, gateway: str, model: str) -> None:
     """`url` is fetched without a key and is a whole picture of the size that was asked for."""
-    reply = client(gateway).images.generate(model=model, prompt="A lighthouse", size="1024x1024")
-    assert reply.data[0].b64_json is None
-    assert _measure(httpx.get(reply.data[0].url).content) == ("PNG", (1024, 1024))
-    assert (reply.data[0].revised_prompt is not None) == (gateway != "aiai" and model in ("dall-e-3", "gpt-image-1"))
+    response = client(gateway).images.generate(model=model, prompt="A lighthouse", size="1024x1024")
+    assert response.data[0].b64_json is None
+    assert _measure(httpx.get(response.data[0].url).content) == ("PNG", (1024, 1024))
+    assert (response.data[0].revised_prompt is not None) == (gateway != "aiai" and model in ("dall-e-3", "gpt-image-1"))
 
 
 @pytest.mark.parametrize(("gateway", "model"), MODELS)
@@ -63,20 +63,20 @@ def test_b64_json_is_the_same_picture(client: Any, gateway: str, model: str) -> 
 async def test_the_asynchronous_client_too(server: Served, key: str) -> None:
     """AsyncOpenAI works, and gpt-image-1 at AIAI brings Base64 and a usage bill."""
     async with openai.AsyncOpenAI(base_url=server.base("aiai"), api_key=key) as client:
-        reply = await client.images.generate(
+        response = await client.images.generate(
             model="gpt-image-1", prompt="a siamese cat", size="1536x1024", quality="low"
         )
-    assert reply.data is not None
-    assert reply.usage is not None
-    assert reply.data[0].b64_json is not None
-    assert _measure(base64.b64decode(reply.data[0].b64_json)) == ("PNG", (1536, 1024))
-    assert (10, 400, 410) == (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.total_tokens)
+    assert response.data is not None
+    assert response.usage is not None
+    assert response.data[0].b64_json is not None
+    assert _measure(base64.b64decode(response.data[0].b64_json)) == ("PNG", (1536, 1024))
+    assert (10, 400, 410) == (response.usage.input_tokens, response.usage.output_tokens, response.usage.total_tokens)
 
 
 def test_n_pictures_differ(client: Any) -> None:
     """n=4 makes four different pictures, and each says which it is."""
-    reply = client("ezmodel").images.generate(model="dall-e-2", prompt="Clouds", n=4, response_format="b64_json")
-    files = [base64.b64decode(one.b64_json) for one in reply.data]
+    response = client("ezmodel").images.generate(model="dall-e-2", prompt="Clouds", n=4, response_format="b64_json")
+    files = [base64.b64decode(one.b64_json) for one in response.data]
     assert 4 == len({Image.open(io.BytesIO(data)).convert("RGB").tobytes() for data in files})
     labels = [emulator.inspect(data).label for data in files]
     assert [0, 1, 2, 3] == [label["index"] for label in labels if label]
@@ -133,6 +133,6 @@ def test_models_are_listed(client: Any, gateway: str) -> None:
 def test_raw_responses_and_keys_with_spaces(server: Served) -> None:
     """`with_raw_response` shows the request id; a key may have spaces."""
     with openai.OpenAI(base_url=server.base("ezmodel"), api_key="My API Key") as client:
-        raw = client.images.with_raw_response.generate(prompt="x")
-        assert raw.headers["x-request-id"] == raw.request_id
-        assert raw.parse().created > 0
+        request = client.images.with_raw_response.generate(prompt="x")
+        assert request.headers["x-request-id"] == request.request_id
+        assert request.parse().created > 0

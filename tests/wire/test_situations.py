@@ -40,9 +40,9 @@ class Visitor:
 
     def draw(self, **params: Any) -> ImagesResponse:
         """What the SDK brings."""
-        reply = self.sdk.images.generate(**{"model": self.model, "prompt": "A lighthouse", **params})
-        assert isinstance(reply, ImagesResponse)
-        return reply
+        response = self.sdk.images.generate(**{"model": self.model, "prompt": "A lighthouse", **params})
+        assert isinstance(response, ImagesResponse)
+        return response
 
     def first(self, **params: Any) -> Image:
         """The first picture that the SDK brings."""
