@@ -245,7 +245,7 @@ def test_a_body_that_could_not_be_read_is_refused_everywhere(trouble: str, viola
     """What was wrong with it is wrong at every gateway."""
     found = portability.hold([SampleRequest(None, trouble=trouble)], SIDES).calls[0].fits
     assert {("refused", violation)} == {
-        (one.outcome, one.refused.violation if one.refused else "none") for one in found
+        (one.outcome, one.refused.breach if one.refused else "none") for one in found
     }
 
 
