@@ -244,9 +244,7 @@ def test_what_is_no_call(said: Any, complaint: str) -> None:
 def test_a_body_that_could_not_be_read_is_refused_everywhere(trouble: str, violation: str | None) -> None:
     """What was wrong with it is wrong at every gateway."""
     found = portability.hold([SampleRequest(None, trouble=trouble)], SIDES).calls[0].fits
-    assert {("refused", violation)} == {
-        (one.outcome, one.refused.breach if one.refused else "none") for one in found
-    }
+    assert {("refused", violation)} == {(one.outcome, one.refused.breach if one.refused else "none") for one in found}
 
 
 def _main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
