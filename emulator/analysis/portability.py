@@ -56,7 +56,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Fit:
+class GatewayFit:
     """What a gateway would make of a call; `ignored` are the parameters that would have no effect."""
 
     gateway: str
@@ -73,7 +73,7 @@ class Held:
     number: int | None
     gateway: str | None
     body_model: str | None
-    fits: tuple[Fit, ...]
+    fits: tuple[GatewayFit, ...]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Portability:
+class PortabilityReport:
     """Every call against every gateway; `dataclasses.asdict` makes JSON of it."""
 
     calls: tuple[Held, ...]
@@ -155,7 +155,7 @@ def hold(
     sides: Sequence[Side],
     channels: frozenset[str] = frozenset(),
     today: Calendar | None = None,
-) -> Portability:
+) -> PortabilityReport:
     """Each call against each side; `channels` are models that gateways have besides their own, as in the settings.
 
     `today` is the day for gateways that go by the calendar of models; None: they have every model.
@@ -165,10 +165,10 @@ def hold(
         Held(one.number, one.gateway, _model(one.body), tuple(_fit(one, side, context) for side in sides))
         for one in asked
     )
-    return Portability(calls, tuple(_tally(place, side, calls) for place, side in enumerate(sides)))
+    return PortabilityReport(calls, tuple(_tally(place, side, calls) for place, side in enumerate(sides)))
 
 
-def _fit(request: SampleRequest, side: Side, context: ValidationContext) -> Fit:
+def _fit(request: SampleRequest, side: Side, context: ValidationContext) -> GatewayFit:
     dialect = side.validator.gateway
     operation = next(dialect.generating())
     raw = Request("POST", operation.path, "", _HEADERS, b"", request.body, request.trouble, (), "", 0)
@@ -179,10 +179,10 @@ def _fit(request: SampleRequest, side: Side, context: ValidationContext) -> Fit:
         told = _blanked(dialect.error_catalog.message(error)) or ""
         param, rule = _blanked(error.param), _blanked(error.rule)
         refusal = Refusal(error.kind, error.violation, param, told, rule, error.source)
-        return Fit(side.gateway, side.behavior, "refused", refused=refusal)
+        return GatewayFit(side.gateway, side.behavior, "refused", refused=refusal)
     noticed = (_blanked(found.param) for found in call.findings if found.code in _WITHOUT_EFFECT)
     ignored = tuple(dict.fromkeys(filter(None, noticed)))
-    return Fit(side.gateway, side.behavior, "ignores" if ignored else "accepted", ignored)
+    return GatewayFit(side.gateway, side.behavior, "ignores" if ignored else "accepted", ignored)
 
 
 def _tally(place: int, side: Side, calls: Sequence[Held]) -> Tally:

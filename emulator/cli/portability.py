@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator.analysis import portability
-from emulator.analysis.portability import Fit, Portability, SampleRequest, Side
+from emulator.analysis.portability import GatewayFit, PortabilityReport, SampleRequest, Side
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core import clock, strict_json, yaml_file
 from emulator.core.strict_json import BadJson
@@ -23,7 +23,7 @@ from emulator.validation import registry
 Section = tuple[str, Sequence[Sequence[str]]]
 
 
-def held(file: str | None, url: str | None, session: str | None, chosen: Settings) -> Portability:
+def held(file: str | None, url: str | None, session: str | None, chosen: Settings) -> PortabilityReport:
     """The calls in `file`, or those that the `session` (None: latest) of the server at `url` had, held."""
     if (file is None) == (url is None):
         given = "neither FILE nor --url is given" if url is None else "FILE and --url are both given"
@@ -35,7 +35,7 @@ def held(file: str | None, url: str | None, session: str | None, chosen: Setting
     return portability.hold(asked, list(_sides(chosen)), frozenset(chosen.channels), today)
 
 
-def sections(found: Portability) -> Iterator[Section]:
+def sections(found: PortabilityReport) -> Iterator[Section]:
     """A heading and a table for each call, and at the end for all of them."""
     for place, call in enumerate(found.calls, 1):
         sent = f", sent to {call.gateway}" if call.gateway else ""
@@ -50,7 +50,7 @@ def sections(found: Portability) -> Iterator[Section]:
     yield heading, [("GATEWAY", "BEHAVIOR", "ACCEPTED", "IGNORES", "REFUSED"), *tallies]
 
 
-def _why(fit: Fit) -> str:
+def _why(fit: GatewayFit) -> str:
     if fit.refused is not None:
         source = f" ({fit.refused.source})" if fit.refused.source else ""
         return _line(fit.refused.message) + source

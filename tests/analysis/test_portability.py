@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from emulator.analysis import portability
-from emulator.analysis.portability import Fit, SampleRequest, Side
+from emulator.analysis.portability import GatewayFit, SampleRequest, Side
 from emulator.cli import portability as porting
 from emulator.cli.main import main
 from emulator.core import names, strict_json
@@ -28,12 +28,12 @@ SIDES: Final = portability.sides(DIALECTS.values())
 SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
 
 
-def held(*bodies: Any, sides: tuple[Side, ...] = SIDES) -> portability.Portability:
+def held(*bodies: Any, sides: tuple[Side, ...] = SIDES) -> portability.PortabilityReport:
     """What each side makes of `bodies`."""
     return portability.hold([SampleRequest(body) for body in bodies], sides)
 
 
-def fits(body: Any) -> Mapping[str, Fit]:
+def fits(body: Any) -> Mapping[str, GatewayFit]:
     """What each gateway makes of `body`, by its page."""
     return {one.gateway: one for one in held(body).calls[0].fits}
 
