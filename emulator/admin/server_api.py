@@ -80,7 +80,9 @@ async def scenarios(rooms: AdminContext, asked: Asked) -> Response:
 def _shelf() -> list[Mapping[str, str]]:
     from emulator.scenario import loader  # loaded with the first script
 
-    return [{"name": name, "about": " ".join(loader.named(name).about.split())} for name in loader.shelf()]
+    return [
+        {"name": name, "about": " ".join(loader.find_scenario(name).about.split())} for name in loader.list_ready_made()
+    ]
 
 
 async def findings(rooms: AdminContext, asked: Asked) -> Response:

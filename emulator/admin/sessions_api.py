@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.admin.request import KEPT_BY_NOBODY, PREFIX, AdminContext, Asked, Wrong, told
@@ -225,11 +224,11 @@ def _scenario(asked: Asked) -> Scenario:
             and set(request.json) == {"scenario"}
             and isinstance(request.json["scenario"], str)
         ):
-            name, shelf = request.json["scenario"], loader.shelf()
+            name, shelf = request.json["scenario"], loader.list_ready_made()
             if name not in shelf:  # a file's name is not taken from the network
                 raise Wrong(400, f"no ready-made scenario {name[:100]!r}; those are {', '.join(shelf)}", "scenario")
-            return loader.named(name)
-        return loader.parse(request.body.decode("utf-8"), Path("scenario"))
+            return loader.find_scenario(name)
+        return loader.parse_scenario(request.body.decode("utf-8"), "scenario")
     except (yaml_file.InvalidFile, UnicodeDecodeError) as error:
         raise Wrong(400, str(error)) from None
 

@@ -107,7 +107,7 @@ def inspect(options: argparse.Namespace) -> int:
 
 def scenarios(options: argparse.Namespace) -> int:
     """List the ready-made scenarios."""
-    told = [(name, " ".join(loader.named(name).about.split())) for name in loader.shelf()]
+    told = [(name, " ".join(loader.find_scenario(name).about.split())) for name in loader.list_ready_made()]
     _print_table([("SCENARIO", "ABOUT"), *told])
     return 0
 
@@ -156,7 +156,7 @@ def _flaws(path: Path) -> Sequence[Finding]:
             gateway = dialect.read(path)
             sum(RequestValidator(gateway).examine())
             return gateway.findings
-        loader.read(path)
+        loader.load_scenario(path)
     except InvalidFile as error:
         return [Finding("unusable_file", str(error))]
     return []

@@ -24,52 +24,60 @@ from emulator.scenario.scenario import THENS, Rule, Scenario
 log = logging.getLogger("emulator")
 
 
-def read(path: Path) -> Scenario:
-    """The scenario in the file at `path`; raises InvalidFile."""
-    return _scenario(yaml_file.read(path), path.parent)
+def load_scenario(path: Path) -> Scenario:
+    """Load the scenario in the file at `path`; raises InvalidFile."""
+    return _build_scenario(yaml_file.read(path), path.parent)
 
 
-def parse(text: str, path: Path) -> Scenario:
-    """The scenario that `text` spells, as if it stood in the file at `path` of no folder; raises InvalidFile."""
-    return _scenario(yaml_file.parse(text, path))
+def parse_scenario(text: str, name: str, folder: Path | None = None) -> Scenario:
+    """Make a scenario of its source `text`, YAML or JSON; raises InvalidFile.
+
+    `name` is what error messages call the source; its stem is the name of a scenario that gives itself none. `folder`
+    is where the pictures are that it names; without one, it can name none.
+    """
+    return _build_scenario(yaml_file.parse(text, Path(name)), folder)
 
 
-def named(name: str) -> Scenario:
-    """The ready-made scenario `name`, else the one in the file of that name; raises InvalidFile."""
-    if (shipped := _shipped(name)) is not None:
-        return read(shipped)
+def find_scenario(name: str) -> Scenario:
+    """Load the ready-made scenario `name`, else the one in the file of that name; raises InvalidFile."""
+    ready_made = _ready_made_file(name)
+    if ready_made is not None:
+        return load_scenario(ready_made)
     if not Path(name).exists() and not name.endswith((".yaml", ".yml")):
-        raise yaml_file.InvalidFile(
-            f"{name!r} is neither a file nor a ready-made scenario; those are {', '.join(shelf())}"
-        )
-    return read(Path(name))
+        known = ", ".join(list_ready_made())
+        raise yaml_file.InvalidFile(f"{name!r} is neither a file nor a ready-made scenario; those are {known}")
+    return load_scenario(Path(name))
 
 
-class Watched:
-    """A scenario that is read anew when its file has changed; a file that became bad leaves the last good one."""
+class WatchedScenario:
+    """A scenario that is loaded again when its file changes; a file that became bad leaves the last good one."""
 
     def __init__(self, name: str) -> None:
-        """Read the scenario `name` as `named` does; raises InvalidFile."""
-        self._scenario = named(name)
-        self._path = None if _shipped(name) else Path(name)
-        self._stamp = self._stamped()
+        """Load the scenario `name` as `find_scenario` does; raises InvalidFile."""
+        self._scenario = find_scenario(name)
+        self._path: Path | None = None
+        if _ready_made_file(name) is None:
+            self._path = Path(name)
+        self._stamp = self._read_stamp()
 
     def current(self) -> Scenario:
-        """The scenario as its file has it now; a bad file is told once, in the log."""
-        if (stamp := self._stamped()) != self._stamp:
-            self._stamp = stamp
-            try:
-                assert self._path is not None
-                found = replace(read(self._path), edition=self._scenario.edition)
-                if found != self._scenario:
-                    self._scenario = replace(found, edition=found.edition + 1)
-                    log.warning("%s has changed and is played from its beginning", self._path)
-            except yaml_file.InvalidFile as error:
-                log.warning("%s; the last good edition goes on", error)
+        """Return the scenario as its file has it now; a bad file is logged once."""
+        stamp = self._read_stamp()
+        if self._path is None or stamp == self._stamp:
+            return self._scenario
+        self._stamp = stamp
+        try:
+            found = replace(load_scenario(self._path), version=self._scenario.version)
+        except yaml_file.InvalidFile as error:
+            log.warning("%s; the last good version stays in use", error)
+            return self._scenario
+        if found != self._scenario:
+            self._scenario = replace(found, version=found.version + 1)
+            log.warning("%s has changed and is played from its beginning", self._path)
         return self._scenario
 
-    def _stamped(self) -> tuple[int, ...]:
-        """What changes with the file; a ready-made scenario does not change."""
+    def _read_stamp(self) -> tuple[int, ...]:
+        """Return what changes with the file; a ready-made scenario does not change."""
         if self._path is None:
             return ()
         try:
@@ -79,18 +87,20 @@ class Watched:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def shelf() -> list[str]:
-    """The names of the ready-made scenarios."""
+def list_ready_made() -> list[str]:
+    """Return the names of the ready-made scenarios, sorted."""
     return sorted(path.stem for path in yaml_file.scenarios().glob("*.yaml"))
 
 
-def _shipped(name: str) -> Path | None:
-    """The file of the ready-made scenario `name`."""
+def _ready_made_file(name: str) -> Path | None:
+    """Return the file of the ready-made scenario `name`, None where there is none."""
     path = yaml_file.scenarios() / f"{name}.yaml"
-    return path if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file() else None
+    if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file():
+        return path
+    return None
 
 
-def _scenario(source: Source, folder: Path | None = None) -> Scenario:
+def _build_scenario(source: Source, folder: Path | None) -> Scenario:
     root = source.known_keys([], source.root, ("scenario", "about", "limits", "channels", "rules"))
     name, about = root.get("scenario", source.path.stem), root.get("about", "")
     for key, value in (("scenario", name), ("about", about)):
@@ -110,7 +120,16 @@ def _scenario(source: Source, folder: Path | None = None) -> Scenario:
         rule = _rule(Reader(source, folder), pointer, value, f"rule-{index + 1}")
         _reachable(source, pointer, rule, found)
         found.append(rule)
-    return Scenario(name, about, tuple(found), _limits(source, root.get("limits", {})), frozenset(channels))
+    return Scenario(
+        name=name,
+        about=about,
+        rules=tuple(found),
+        limits=_limits(source, root.get("limits", {})),
+        channels=frozenset(channels),
+        source=source.text,
+        file=str(source.path),
+        folder=folder,
+    )
 
 
 def _limits(source: Source, value: Any) -> Limits:

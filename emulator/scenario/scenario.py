@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator.core import chance as dice
@@ -77,8 +78,10 @@ class Rule:
 class Scenario:
     """A script: rules in their order, and what a session may spend.
 
-    `channels` are models that gateways in observed behavior have a channel for, beside their own. `edition` counts how
-    often its file was read anew: each edition is played from its beginning.
+    `channels` are models that gateways in observed behavior have a channel for, beside their own. `version` counts how
+    often its file was loaded again after a change: each version is played from its beginning. `source` is the text
+    that the scenario was made of, `file` what messages call that text, `folder` where its pictures are:
+    `parse_scenario(source, file, folder)` makes an equal scenario. Two scenarios are equal where they do the same.
     """
 
     name: str
@@ -86,7 +89,10 @@ class Scenario:
     rules: tuple[Rule, ...] = ()
     limits: Limits = field(default_factory=Limits)
     channels: frozenset[str] = frozenset()
-    edition: int = 0
+    version: int = 0
+    source: str = field(default="", compare=False, repr=False)
+    file: str = field(default="", compare=False)
+    folder: Path | None = field(default=None, compare=False)
 
     @cached_property
     def about_tasks(self) -> bool:
@@ -95,7 +101,7 @@ class Scenario:
 
     def counter(self, number: int) -> str:
         """The name under which a session's progress through the rule `number`, from 0, is counted."""
-        return f"{self.name} {self.edition} {number}"
+        return f"{self.name} {self.version} {number}"
 
 
 @dataclass(frozen=True, slots=True)

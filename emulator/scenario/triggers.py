@@ -65,7 +65,7 @@ def values() -> Mapping[str, str]:
     """Every reserved value, and what it does."""
     kinds = {kind.replace("_", "-"): f"refused as `{kind}`" for kind in KINDS if kind not in _NOT_BY_A_WORD}
     spoiled = {word.replace("_", "-"): f"answered, with the fault `{word}`" for word in FAULTS}
-    played = {name: f"the scenario `{name}` is played" for name in loader.shelf()}
+    played = {name: f"the scenario `{name}` is played" for name in loader.list_ready_made()}
     return {**played, **spoiled, **kinds}
 
 
@@ -77,7 +77,7 @@ def meaning(word: str) -> Scenario | None:
         return _always(name, Answer(Refuse(kind)))
     if kind in FAULTS:
         return _always(name, Answer(faults=(faults.read(kind),)))
-    return loader.named(name) if name in loader.shelf() else None
+    return loader.find_scenario(name) if name in loader.list_ready_made() else None
 
 
 def _always(name: str, answer: Answer) -> Scenario:
@@ -121,8 +121,8 @@ def _from_header(said: str) -> Trigger:
                 answer = replace(answer, faults=(*answer.faults, faults.read(value.replace("-", "_"))))
             elif key == "latency":
                 answer = replace(answer, latency=chance.read(value))
-            elif key == "scenario" and value in loader.shelf():
-                played = loader.named(value)
+            elif key == "scenario" and value in loader.list_ready_made():
+                played = loader.find_scenario(value)
             elif key.replace("_", "-") == "report-only" and value in _SWITCH:
                 wishes["report_only"] = _SWITCH[value]
             elif key == "behavior" and value in BEHAVIORS:

@@ -270,7 +270,7 @@ def _default_scenario(name: str | None) -> Callable[[], Scenario]:
         return lambda: scenario.HAPPY
     from emulator.scenario import loader  # a server without a script need not load what reads one
 
-    return loader.Watched(name).current
+    return loader.WatchedScenario(name).current
 
 
 def _good_keys(path: str | None) -> frozenset[str] | None:

@@ -336,7 +336,7 @@ def test_a_server_without_the_file_has_no_such_picture(serve: Callable[..., Serv
 
 def test_a_link_inside_of_the_folder_is_followed(own: Path) -> None:
     """A folder that is mounted by links, as in containers, works."""
-    (rule,) = loader.read(write(own, "link.webp")).rules
+    (rule,) = loader.load_scenario(write(own, "link.webp")).rules
     (whole, _) = rule.answers
     assert (own / "pictures" / "cat.webp").read_bytes() == whole.plan.picture.own  # type: ignore[union-attr]
 
@@ -357,7 +357,7 @@ def test_a_file_that_cannot_be_had(own: Path, name: str, complaint: str) -> None
     """Missing, outside, no picture, too large: refused when the script is read, in one line with file and line."""
     path = write(own, name)
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        loader.read(path)
+        loader.load_scenario(path)
     assert str(caught.value).startswith(f"{path}:2: file is ")
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -385,7 +385,7 @@ GOOD: Final = {
     "an operation by matchers": _rule("when: {operation: {matches: ^gen, not: models}}, answers: draw"),
     **{f"sequence: {name}": text for name, text, _ in SEQUENCES},
     **{f"README: {number}": text for number, text in enumerate(BLOCKS)},
-    **{name: (yaml_file.scenarios() / f"{name}.yaml").read_text("utf-8") for name in loader.shelf()},
+    **{name: (yaml_file.scenarios() / f"{name}.yaml").read_text("utf-8") for name in loader.list_ready_made()},
     "bumpy-morning": BUMPY_MORNING,
     "eventful": EVENTFUL,
 }
@@ -397,7 +397,7 @@ def test_a_bad_script_is_refused_in_one_line(name: str) -> None:
     """The line has the file, the place in it, what was read, and what was expected with the words that are known."""
     text, line, complaint = {**BAD, **SENSELESS}[name]
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        loader.parse(text, HERE)
+        loader.parse_scenario(text, str(HERE))
     message = str(caught.value)
     assert f"script.yaml:{line}" == message.split(": ")[0]
     assert complaint in message
@@ -407,7 +407,7 @@ def test_a_bad_script_is_refused_in_one_line(name: str) -> None:
 @pytest.mark.parametrize("name", GOOD)
 def test_a_good_script_loads(name: str) -> None:
     """And an editor that knows the schema has nothing to say against it."""
-    loader.parse(GOOD[name], HERE)
+    loader.parse_scenario(GOOD[name], str(HERE))
     assert [] == [error.message for error in VALIDATOR.iter_errors(yaml_file.parse(GOOD[name], HERE).root)]
 
 
@@ -452,13 +452,13 @@ def _undescribed(node: Any, path: str) -> list[str]:
 
 
 def _only(text: str) -> Rule:
-    (rule,) = loader.parse(text, HERE).rules
+    (rule,) = loader.parse_scenario(text, str(HERE)).rules
     return rule
 
 
 def test_what_is_read() -> None:
     """Names and texts go by what is not said, and answers come as they are written."""
-    scenario = loader.parse("rules: [{answers: draw}]", Path("somewhere/my-script.yaml"))
+    scenario = loader.parse_scenario("rules: [{answers: draw}]", "somewhere/my-script.yaml")
     assert ("my-script", "", "rule-1") == (scenario.name, scenario.about, scenario.rules[0].name)
     assert [Refuse("quota", {"code": None})] == [
         one.plan for one in _only(_answer("refuse: {kind: quota, code: null}")).answers
@@ -502,14 +502,14 @@ def test_a_file_or_a_ready_made_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A name is that of a ready-made scenario, else a file's; what is neither says which there are."""
     (tmp_path / "own.yaml").write_text("scenario: mine\nrules: [{answers: {refuse: moderation}}]", "utf-8")
     monkeypatch.chdir(tmp_path)
-    assert "mine" == loader.named("own.yaml").name
-    assert "happy" == loader.named("happy").name
+    assert "mine" == loader.find_scenario("own.yaml").name
+    assert "happy" == loader.find_scenario("happy").name
     with pytest.raises(
         yaml_file.InvalidFile, match="'hapy' is neither a file nor a ready-made scenario; those are bad-key, "
     ):
-        loader.named("hapy")
+        loader.find_scenario("hapy")
     with pytest.raises(yaml_file.InvalidFile, match=r"gone\.yaml: No such file"):
-        loader.named("gone.yaml")
+        loader.find_scenario("gone.yaml")
 
 
 SUBTLE: Final = {
@@ -534,5 +534,17 @@ def test_subtle_mistakes_are_refused_too(name: str) -> None:
     """Each is one line that names what is wrong where it stands."""
     text, complaint = SUBTLE[name]
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        loader.parse(text, HERE)
+        loader.parse_scenario(text, str(HERE))
     assert complaint in str(caught.value)
+
+
+def test_a_scenario_is_made_again_of_its_source(tmp_path: Path) -> None:
+    """A scenario keeps its text, what its file is called and its folder; these three make an equal scenario."""
+    path = tmp_path / "own.yaml"
+    path.write_text("# mine\nrules: [{answers: {refuse: quota}}]", "utf-8")
+    scenario = loader.load_scenario(path)
+    assert ("# mine\nrules: [{answers: {refuse: quota}}]", str(path), tmp_path) == (
+        scenario.source, scenario.file, scenario.folder,
+    )  # fmt: skip
+    assert scenario == loader.parse_scenario(scenario.source, scenario.file, scenario.folder)
+    assert scenario != loader.parse_scenario(scenario.source.replace("quota", "billing"), scenario.file)

@@ -58,7 +58,7 @@ def test_a_bad_file_leaves_the_old_script(
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert 21 == len(told)
     assert "mine.yaml:2: unknown key 'nonsense'" in told[0]
-    assert told[0].endswith("the last good edition goes on")
+    assert told[0].endswith("the last good version stays in use")
 
 
 def test_a_file_that_says_the_same_goes_on(serve: Callable[..., Served], file: Path) -> None:

@@ -33,7 +33,7 @@ class Game:
     """One scenario that sessions play, without a server."""
 
     def __init__(self, text: str, seed: int = 0) -> None:
-        self.scenario: Scenario = loader.parse(text, Path("game.yaml"))
+        self.scenario: Scenario = loader.parse_scenario(text, "game.yaml")
         self.seed = seed
         self.memory: InMemoryStore[Any] = InMemoryStore(Limits(10, 10_000, 100, 1000))
 

@@ -129,10 +129,10 @@ def _links(response: ImagesResponse) -> list[str]:
     return [one.url or one.b64_json or "" for one in response.data or ()]
 
 
-@pytest.mark.parametrize("name", loader.shelf())
+@pytest.mark.parametrize("name", loader.list_ready_made())
 def test_each_loads_and_says_what_it_does(name: str) -> None:
     """A ready-made scenario is called as its file is, and its `about` says what happens and what a client should do."""
-    scenario = loader.named(name)
+    scenario = loader.find_scenario(name)
     assert name == scenario.name
     assert re.search(r"\bA client should\b", scenario.about)
 
@@ -141,8 +141,8 @@ def test_the_shelf_is_complete() -> None:
     """README's table names every ready-made scenario and no other, and each is played in this file."""
     table = re.findall(r"^\| `([a-z0-9-]+)` \|", (yaml_file.scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
     played = re.findall(r"play\(\"([a-z0-9-]+)\"", Path(__file__).read_text("utf-8"))
-    assert loader.shelf() == sorted(table)
-    assert loader.shelf() == sorted(set(played))
+    assert loader.list_ready_made() == sorted(table)
+    assert loader.list_ready_made() == sorted(set(played))
 
 
 @pytest.mark.parametrize("text", BLOCKS, ids=lambda text: text.split("\n")[0][10:])
