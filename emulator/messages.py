@@ -270,8 +270,7 @@ class GatewayError(Exception):
     `breach` is the finer word for an `invalid_request`, `facts` are what the message may name, `rule` and `source` say
     which line of the schema was broken and where that line comes from (for the journal, never for the client), `words`
     (status, type, code, param, message) are what a script wants to be told otherwise, `model` the one whose
-    rules were broken, `language` the one in which the caller wants to be told; `upstream` says that it is not the
-    gateway itself that refuses.
+    rules were broken; `upstream` says that it is not the gateway itself that refuses.
     """
 
     kind: Kind
@@ -285,7 +284,6 @@ class GatewayError(Exception):
     findings: tuple[Finding, ...] = ()
     words: Mapping[str, Any] = field(default_factory=dict)
     model: str | None = None
-    language: str = ""
     upstream: bool = False
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from emulator.core import yaml_file
 from emulator.gateway import gateway
-from emulator.gateway.errors import Words
+from emulator.gateway.errors import ErrorTemplate
 from emulator.gateway.openapi import VENDOR_KEYS
 from emulator.messages import KINDS, VIOLATIONS
 from emulator.settings import FIELDS
@@ -160,7 +160,9 @@ def test_every_refusal_has_its_line() -> None:
             for name in re.findall(r"`([a-z_]+)`", re.split(r":| \(", what)[0]):
                 rows[name] = (status, code.strip("`"))
     del rows["invalid_request"]  # its line is a heading
-    expected: dict[str, Words] = {name: error_catalog.kinds[name] for name in KINDS if name != "invalid_request"}
+    expected: dict[str, ErrorTemplate] = {
+        name: error_catalog.kinds[name] for name in KINDS if name != "invalid_request"
+    }
     expected.update({name: error_catalog.violations[name] for name in VIOLATIONS})
     assert {name: (str(words.status), words.code or "") for name, words in expected.items()} == rows
 

@@ -76,7 +76,6 @@ def _answered(validator: RequestValidator, situation: Situation) -> str:
         context = ValidationContext(variables=route.variables)
         call = validator.accept(request, operation, gateway.key({"authorization": situation.key}), context)
     except GatewayError as problem:
-        problem.facts = {**problem.facts, "request_id": _FACTS["request_id"]}
         return _refused(gateway, problem)
     if call.deferred:
         return "a task"
@@ -84,8 +83,8 @@ def _answered(validator: RequestValidator, situation: Situation) -> str:
 
 
 def _refused(gateway: Gateway, problem: GatewayError) -> str:
-    problem.language = gateway.language({})
-    return _told(gateway.render(problem))
+    request_id = _FACTS["request_id"]
+    return _told(gateway.render(problem, language=gateway.choose_language({}), request_id=request_id))
 
 
 def _told(response: Response) -> str:

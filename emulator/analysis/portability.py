@@ -175,8 +175,8 @@ def _fit(request: SampleRequest, side: Side, context: ValidationContext) -> Gate
     try:
         call = side.validator.accept(raw, operation, _KEY, context)
     except GatewayError as error:
-        error.language = dialect.language(_HEADERS)
-        told = _blanked(dialect.error_catalog.message(error)) or ""
+        language = dialect.choose_language(_HEADERS)
+        told = _blanked(dialect.error_catalog.format_message(error, language=language)) or ""
         param, rule = _blanked(error.param), _blanked(error.rule)
         refusal = Refusal(error.kind, error.violation, param, told, rule, error.source)
         return GatewayFit(side.gateway, side.behavior, "refused", refused=refusal)

@@ -76,7 +76,7 @@ def render(options: argparse.Namespace) -> int:
         today = Calendar(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy)
         call = RequestValidator(gateway).accept(request, operation, "sk-render", ValidationContext(today=today))
     except GatewayError as error:
-        raise UsageError(f"{gateway.name} refuses that: {gateway.error_catalog.message(error)}") from None
+        raise UsageError(f"{gateway.name} refuses that: {gateway.error_catalog.format_message(error)}") from None
     if not 0 <= options.index < call.count:
         raise UsageError(f"--index {options.index}: the request makes {call.count} picture(s), counted from 0")
     recipe = builder.recipe_of(call, gateway.name, chosen.seed, options.index)

@@ -1,6 +1,7 @@
-"""How a gateway words its refusals: a Problem becomes status, envelope and text, as a file of wording says.
+"""The error catalog: turns a GatewayError into the status, the headers and the body that a gateway answers with.
 
-A file has words for every kind and breach there is, or the gateway does not start.
+A catalog is a file in `schemas/wordings/`. It has a template for every kind of error and for every breach of a request
+schema, or the gateway does not start.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError, Kind, Resp
 
 
 @dataclass(frozen=True)
-class Words:
-    """One line of a wording.
+class ErrorTemplate:
+    """One line of an error catalog: the answer to one kind of error.
 
-    `messages` are by language, "" where there is but one; `param` is False where the problem's own counts; `envelope`
-    names the body's shape; `headers` go with it; `own` are other words for models, parameters or cases that a pattern
-    names. `upstream` is the kind of an upstream's refusal that is passed on in the place of own words; `relayed` says
-    that this was done.
+    `messages` are by language; the key is "" where there is one language. `param` is False where the error's own
+    parameter counts. `envelope` names the shape of the body, "" means the catalog's first one. `headers` are sent with
+    the answer. `variants` are other templates for some models, parameters or cases: (section, pattern, template).
+    `upstream` is set where the gateway passes on what its upstream answers to that kind of error; `relayed` is set in a
+    template that comes from the upstream's catalog.
     """
 
     status: int
@@ -38,23 +40,23 @@ class Words:
     param: str | bool | None = False
     envelope: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    own: tuple[tuple[str, str, Words], ...] = ()
+    variants: tuple[tuple[str, str, ErrorTemplate], ...] = ()
     upstream: Kind | None = None
     relayed: bool = False
 
 
 @dataclass(frozen=True)
 class ErrorCatalog:
-    """How refusals look: the bodies' shapes and, for each kind and breach, status and words.
+    """The answers of a gateway to every kind of error and every breach of a request schema.
 
-    `envelopes` are by name, the first is the usual one, None is an empty body. `upstream` words what an upstream
-    refuses and the gateway passes on, in the envelope `relay`, with `masked` addresses. A `bare` wording sends no
-    headers but its own: neither Allow nor Retry-After.
+    `envelopes` are the shapes of bodies by name; the first is the usual one, None is an empty body. `upstream` is the
+    catalog of the server behind the gateway: what that refuses is passed on in the envelope `relay`, with its addresses
+    `masked`. A `bare` catalog sends no headers but its own: neither Allow nor Retry-After.
     """
 
     envelopes: Mapping[str, Any]
-    kinds: Mapping[Kind, Words]
-    violations: Mapping[Violation, Words]
+    kinds: Mapping[Kind, ErrorTemplate]
+    violations: Mapping[Violation, ErrorTemplate]
     spelling: Spelling
     upstream: ErrorCatalog | None = None
     relay: str = ""
@@ -63,206 +65,274 @@ class ErrorCatalog:
 
     @cached_property
     def quotes_decoder(self) -> bool:
-        """Whether a client is told what a decoder says of a body that is no JSON."""
+        """Whether the message for a body that is not JSON quotes the decoder."""
         return any("{unreadable}" in message for message in self.violations["bad_json"].messages.values())
 
-    def words(self, problem: GatewayError) -> Words:
-        """The line for `problem`: its breach's, else its kind's; the model's, parameter's or case's own if there is."""
-        words = self.violations[problem.violation] if problem.violation else self.kinds[problem.kind]
-        model = problem.facts.get("model") or problem.model or ""
-        named = {"models": model, "params": problem.param, "cases": problem.words.get("case")}
-        for what, pattern, own in words.own:
-            if named[what] is not None and fnmatchcase(str(named[what]), pattern):
-                words = own
-        if problem.upstream or words.upstream is not None:
-            words = self._passed_on(problem, words)
-        if not problem.words:
-            return words
-        said = {key: value for key, value in problem.words.items() if key not in ("case", "message")}
-        if said.get("envelope") not in self.envelopes:  # a script is for all gateways: not each has that shape
-            said.pop("envelope", None)
-        if (message := problem.words.get("message")) is not None:
-            said["messages"] = {"": message.replace("{", "{{").replace("}", "}}")}
-        return replace(words, **said)
+    def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
+        """The answer to `error`: status, headers and body.
 
-    def _passed_on(self, problem: GatewayError, words: Words) -> Words:
-        """The upstream's words for `problem`, or for the kind that `words` name; without an upstream, `words`."""
-        if self.upstream is None:
-            return words
-        kind = words.upstream
-        told = self.upstream.words(
-            replace(problem, words={}) if kind is None else replace(problem, kind=kind, violation=None, words={})
-        )
-        param = problem.param if told.param is False else told.param
-        return replace(told, envelope=self.relay, param=param or "", headers=(), own=(), relayed=True)
-
-    def message(self, problem: GatewayError) -> str:
-        """What a client is told of `problem`."""
-        return self._told(problem, self.words(problem))
-
-    def _told(self, problem: GatewayError, words: Words) -> str:
-        message = words.messages.get(problem.language) or next(iter(words.messages.values()))
-        text = message.format_map({**_NO_FACTS, **problem.facts, "param": problem.param or ""})
-        return address_masking.masked(text) if words.relayed and self.masked else text
-
-    def code(self, problem: GatewayError) -> str | None:
-        """The error code that a client is told, None where the gateway gives none."""
-        return self.words(problem).code
-
-    def error(self, problem: GatewayError) -> Mapping[str, Any]:
-        """`problem` as it is told where no envelope fits, in the middle of a stream."""
-        parts = self._parts(problem, self.words(problem))
-        return {name: parts[name] for name in ("type", "code", "message", "param")}
-
-    def _parts(self, problem: GatewayError, words: Words) -> Mapping[str, Any]:
-        param = problem.param if words.param is False else words.param
-        return {"message": self._told(problem, words), "type": words.type, "param": param, "code": words.code}
-
-    def render(self, problem: GatewayError) -> Response:
-        """`problem` as this gateway answers it."""
-        words = self.words(problem)
-        envelope = self.envelopes[words.envelope] if words.envelope else next(iter(self.envelopes.values()))
-        headers = words.headers if self.bare else (*words.headers, *problem.headers)
+        `language` is the caller's; where the catalog does not have it, its first language counts. `request_id` is what
+        a message shows as {request_id}. `error` stays as it is.
+        """
+        template = self.choose_template(error)
+        headers = template.headers if self.bare else (*template.headers, *error.headers)
+        envelope = self.envelopes[template.envelope or next(iter(self.envelopes))]
         if envelope is None:
-            return Response(words.status, headers, (b"",))
-        body = self.spelling.spell(filled(envelope, self._parts(problem, words)))
-        return Response(words.status, (("Content-Type", self.spelling.content_type), *headers), (body,))
+            return Response(template.status, headers, (b"",))
+        members = self._fill_members(error, template, language, request_id)
+        body = self.spelling.spell(fill_template(envelope, members))
+        return Response(template.status, (("Content-Type", self.spelling.content_type), *headers), (body,))
+
+    def choose_template(self, error: GatewayError) -> ErrorTemplate:
+        """The template for `error`: its breach's, else its kind's; a variant for its model, parameter or case wins."""
+        template = self.violations[error.violation] if error.violation else self.kinds[error.kind]
+        if template.variants:
+            template = _choose_variant(template, error)
+        if error.upstream or template.upstream is not None:
+            template = self._relay(error, template)
+        if error.words:
+            template = self._override(template, error.words)
+        return template
+
+    def format_message(self, error: GatewayError, language: str = "", request_id: str = "") -> str:
+        """The message that a client gets for `error`."""
+        return self._fill_message(error, self.choose_template(error), language, request_id)
+
+    def find_code(self, error: GatewayError) -> str | None:
+        """The error code that a client gets for `error`; None where the gateway has none."""
+        return self.choose_template(error).code
+
+    def format_members(self, error: GatewayError, language: str = "", request_id: str = "") -> Mapping[str, Any]:
+        """The type, code, message and param of `error`, for places that have no envelope, such as a stream's event."""
+        members = self._fill_members(error, self.choose_template(error), language, request_id)
+        return {name: members[name] for name in ("type", "code", "message", "param")}
+
+    def _relay(self, error: GatewayError, template: ErrorTemplate) -> ErrorTemplate:
+        """The upstream's template for `error`, or for the kind that `template` names; else `template`."""
+        if self.upstream is None:
+            return template
+        if template.upstream is None:
+            behind = replace(error, words={})
+        else:
+            behind = replace(error, kind=template.upstream, violation=None, words={})
+        relayed = self.upstream.choose_template(behind)
+        param = error.param if relayed.param is False else relayed.param
+        return replace(relayed, envelope=self.relay, param=param or "", headers=(), variants=(), relayed=True)
+
+    def _override(self, template: ErrorTemplate, words: Mapping[str, Any]) -> ErrorTemplate:
+        """`template` with the parts that a scenario's answer sets."""
+        changes = {key: value for key, value in words.items() if key not in ("case", "message")}
+        if changes.get("envelope") not in self.envelopes:  # a scenario is for all gateways: not each has that shape
+            changes.pop("envelope", None)
+        message = words.get("message")
+        if message is not None:
+            changes["messages"] = {"": message.replace("{", "{{").replace("}", "}}")}
+        return replace(template, **changes)
+
+    def _fill_message(self, error: GatewayError, template: ErrorTemplate, language: str, request_id: str) -> str:
+        message = template.messages.get(language)
+        if not message:
+            message = next(iter(template.messages.values()))
+        facts = {**_NO_FACTS, **error.facts, "param": error.param or ""}
+        if request_id:
+            facts["request_id"] = request_id
+        text = message.format_map(facts)
+        if template.relayed and self.masked:
+            return address_masking.mask_addresses(text)
+        return text
+
+    def _fill_members(
+        self, error: GatewayError, template: ErrorTemplate, language: str, request_id: str
+    ) -> Mapping[str, Any]:
+        param = error.param if template.param is False else template.param
+        message = self._fill_message(error, template, language, request_id)
+        return {"message": message, "type": template.type, "param": param, "code": template.code}
 
 
-class ErrorCatalogs:
-    """Files of wording, each read once however many gateways share it."""
+def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTemplate:
+    """The last variant of `template` whose pattern matches the error's model, parameter or case; else `template`."""
+    subjects = {
+        "models": error.facts.get("model") or error.model or "",
+        "params": error.param,
+        "cases": error.words.get("case"),
+    }
+    chosen = template
+    for section, pattern, variant in template.variants:
+        subject = subjects[section]
+        if subject is not None and fnmatchcase(str(subject), pattern):
+            chosen = variant
+    return chosen
+
+
+def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
+    """`template` with its {names} filled in: a text that is one {name} becomes the value itself, of any type."""
+    if isinstance(template, Mapping):
+        return {key: fill_template(part, values) for key, part in template.items()}
+    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
+        return values[template[1:-1]]
+    return template
+
+
+class ErrorCatalogLoader:
+    """Loads error catalogs; several gateways share one file, which is read once."""
 
     def __init__(self) -> None:
-        self._read: dict[Path, ErrorCatalog] = {}
+        self._loaded: dict[Path, ErrorCatalog] = {}
 
-    def at(self, path: Path) -> ErrorCatalog:
-        """The wording in the file at `path`; raises InvalidFile."""
-        if path not in self._read:
-            self._read[path] = _read(path, self)
-        return self._read[path]
+    def load(self, path: Path) -> ErrorCatalog:
+        """The catalog in the file at `path`; raises InvalidFile."""
+        if path not in self._loaded:
+            self._loaded[path] = _load_catalog(path, self)
+        return self._loaded[path]
 
 
-def _read(path: Path, error_catalogs: ErrorCatalogs) -> ErrorCatalog:
-    """The wording in the file at `path`, checked to have words for everything that can go wrong."""
+def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
+    """The catalog in the file at `path`; raises InvalidFile where a kind of error has no template."""
     source = yaml_file.read(path)
-    root = source.known_keys([], source.root, _ROOT)
-    base = error_catalogs.at(_beside(source, ["extends"], root["extends"])) if "extends" in root else None
-    own = root.get("envelopes") or {}
-    envelopes = {**own, **{name: body for name, body in (base.envelopes if base else {}).items() if name not in own}}
+    root = source.known_keys([], source.root, _ROOT_KEYS)
+    base = None
+    if "extends" in root:
+        base = loader.load(_find_neighbour(source, ["extends"], root["extends"]))
+    own_envelopes = root.get("envelopes") or {}
+    envelopes = dict(own_envelopes)
+    if base is not None:
+        envelopes.update({name: body for name, body in base.envelopes.items() if name not in own_envelopes})
     if not envelopes:
         raise source.fault([], "no envelopes: nothing says what a refusal's body looks like")
-    spelling = spellings.read(source, ["spelling"], root["spelling"]) if "spelling" in root else None
-    reader = _Reader(source, envelopes)
-    kinds = reader.section("kinds", KINDS, {}, base.kinds if base else {})
-    violations = reader.section(
-        "breaches", VIOLATIONS, root.get("kinds", {}).get("invalid_request"), base.violations if base else {}
-    )
-    said = source.known_keys(["upstream"], root.get("upstream", {}), ("$ref", "envelope", "masked"))
+    reader = _TemplateReader(source, envelopes)
+    kinds = reader.read_section("kinds", KINDS, {}, base.kinds if base else {})
+    usual = root.get("kinds", {}).get("invalid_request") or {}
+    violations = reader.read_section("breaches", VIOLATIONS, usual, base.violations if base else {})
+    if own_envelopes:  # an inherited envelope that no template uses is not a shape of this gateway
+        used = {template.envelope for template in _list_templates((*kinds.values(), *violations.values()))}
+        envelopes = {name: body for name, body in envelopes.items() if name in own_envelopes or name in used}
     codes = root.get("codes", {})
-    if own:  # what is inherited and nothing wears is no shape of this gateway's
-        worn = {line.envelope for line in _every((*kinds.values(), *violations.values()))}
-        envelopes = {name: body for name, body in envelopes.items() if name in own or name in worn}
-    return ErrorCatalog(
-        envelopes,
-        _coded(kinds, codes),
-        _coded(violations, codes),
-        spelling or (base.spelling if base else Spelling()),
-        error_catalogs.at(_beside(source, ["upstream"], said["$ref"])) if said else base.upstream if base else None,
-        said.get("envelope", base.relay if base else ""),
-        said.get("masked", base.masked if base else False) is True,
-        root.get("bare", base.bare if base else False) is True,
+    catalog = ErrorCatalog(
+        envelopes=envelopes,
+        kinds=_set_codes(kinds, codes),
+        violations=_set_codes(violations, codes),
+        spelling=base.spelling if base else Spelling(),
+        upstream=base.upstream if base else None,
+        relay=base.relay if base else "",
+        masked=base.masked if base else False,
+        bare=root.get("bare", base.bare if base else False) is True,
     )
+    if "spelling" in root:
+        catalog = replace(catalog, spelling=spellings.read(source, ["spelling"], root["spelling"]))
+    upstream = source.known_keys(["upstream"], root.get("upstream", {}), ("$ref", "envelope", "masked"))
+    if upstream:
+        catalog = replace(
+            catalog,
+            upstream=loader.load(_find_neighbour(source, ["upstream"], upstream["$ref"])),
+            relay=upstream.get("envelope", catalog.relay),
+            masked=upstream.get("masked", catalog.masked) is True,
+        )
+    return catalog
 
 
-def _every(lines: Iterable[Words]) -> Iterator[Words]:
-    """`lines`, and the other words in each for models, parameters and cases."""
-    for line in lines:
-        yield line
-        yield from _every(words for _, _, words in line.own)
+def _list_templates(templates: Iterable[ErrorTemplate]) -> Iterator[ErrorTemplate]:
+    """`templates` and all of their variants."""
+    for template in templates:
+        yield template
+        yield from _list_templates(variant for _, _, variant in template.variants)
 
 
-def _coded(lines: Mapping[Any, Words], codes: Mapping[int, str]) -> Mapping[Any, Words]:
-    """`lines` with the codes that a gateway has by status, where it has no finer ones; what is our own keeps its."""
+def _set_codes(templates: Mapping[Any, ErrorTemplate], codes: Mapping[int, str]) -> Mapping[Any, ErrorTemplate]:
+    """`templates` with the code of their status, for a gateway that has codes by status alone.
+
+    The emulator's own errors, which no gateway has, keep their codes.
+    """
     if not codes:
-        return lines
-    return {name: line if line.type == _OURS else _with_code(line, codes) for name, line in lines.items()}
+        return templates
+    coded = {}
+    for name, template in templates.items():
+        coded[name] = template if template.type == _EMULATOR_ERROR else _set_code(template, codes)
+    return coded
 
 
-def _with_code(line: Words, codes: Mapping[int, str]) -> Words:
-    own = tuple((what, pattern, _with_code(words, codes)) for what, pattern, words in line.own)
-    return replace(line, code=codes.get(line.status), own=own)
+def _set_code(template: ErrorTemplate, codes: Mapping[int, str]) -> ErrorTemplate:
+    variants = [(section, pattern, _set_code(variant, codes)) for section, pattern, variant in template.variants]
+    return replace(template, code=codes.get(template.status), variants=tuple(variants))
 
 
-def _beside(source: yaml_file.Source, pointer: Pointer, name: Any) -> Path:
-    """The file `name` in the folder of `source`."""
+def _find_neighbour(source: yaml_file.Source, pointer: Pointer, name: Any) -> Path:
+    """The path of the file `name` in the folder of `source`; raises InvalidFile where there is none."""
     if not isinstance(name, str) or "/" in name or not (source.path.parent / name).is_file():
         raise source.fault(pointer, f"{yaml_file.describe(name)} is no file beside {source.path.name}")
     return source.path.parent / name
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Reads the lines of one file of wording."""
+class _TemplateReader:
+    """Reads the templates of one file."""
 
     source: yaml_file.Source
     envelopes: Mapping[str, Any]
 
-    def section(
-        self, name: str, known: Sequence[Any], usual: Any, base: Mapping[Any, Words] | None
-    ) -> Mapping[Any, Words]:
-        """The lines of a section, those that it leaves out from `base`."""
-        said = self.source.known_keys([name], self.source.root.get(name, {}), known)
+    def read_section(
+        self, name: str, known: Sequence[Any], usual: Mapping[str, Any], base: Mapping[Any, ErrorTemplate]
+    ) -> Mapping[Any, ErrorTemplate]:
+        """The templates of the section `name`; those that it leaves out are the base's."""
+        section = self.source.known_keys([name], self.source.root.get(name, {}), known)
         if not base:
-            for missing in set(known) - set(said):
+            for missing in set(known) - set(section):
                 raise self.source.fault([name], f"{name} has no words for {missing!r}")
-        return {
-            **(base or {}),
-            **{key: self._words([name, key], said[key], usual or {}) for key in known if key in said},
-        }
+        templates = dict(base)
+        for key in known:
+            if key in section:
+                templates[key] = self._read_line([name, key], section[key], usual)
+        return templates
 
-    def _words(self, pointer: Sequence[str], said: Any, usual: Mapping[str, Any]) -> Words:
-        """One line: what it leaves out is as `usual`."""
-        said = self.source.known_keys(pointer, said, (*_WORDS, *_OWN))
-        merged = {key: value for key, value in {**usual, **said}.items() if key not in _OWN}
-        own = []
-        for what in _OWN:
-            patterns = said.get(what, {})
-            for pattern, words in self.source.known_keys([*pointer, what], patterns, patterns).items():
-                own.append((what, pattern, self._made([*pointer, what, pattern], {**merged, **words})))
-        return replace(self._made(pointer, merged), own=tuple(own))
+    def _read_line(self, pointer: Sequence[str], line: Any, usual: Mapping[str, Any]) -> ErrorTemplate:
+        """One template with its variants; what the line leaves out is as in `usual`."""
+        line = self.source.known_keys(pointer, line, (*_LINE_KEYS, *_VARIANT_SECTIONS))
+        merged = {key: value for key, value in {**usual, **line}.items() if key not in _VARIANT_SECTIONS}
+        variants = []
+        for section in _VARIANT_SECTIONS:
+            patterns = line.get(section, {})
+            for pattern, words in self.source.known_keys([*pointer, section], patterns, patterns).items():
+                place = [*pointer, section, pattern]
+                variants.append((section, pattern, self._make_template(place, {**merged, **words})))
+        return replace(self._make_template(pointer, merged), variants=tuple(variants))
 
-    def _made(self, pointer: Sequence[str], said: Mapping[str, Any]) -> Words:
-        self.source.known_keys(pointer, said, _WORDS)
-        if (kind := said.get("upstream")) is not None:
-            if kind not in KINDS:
-                raise self.source.fault(
-                    pointer, f"upstream is {yaml_file.describe(kind)}; expected one of {', '.join(KINDS)}"
-                )
-            said = {"status": 500, "message": "", **said}  # for a gateway that names no upstream
-        messages = {"": said["message"]} if isinstance(said.get("message"), str) else said.get("message")
-        status, envelope = said.get("status"), said.get("envelope", "")
+    def _make_template(self, pointer: Sequence[str], line: Mapping[str, Any]) -> ErrorTemplate:
+        where = ".".join(pointer)
+        self.source.known_keys(pointer, line, _LINE_KEYS)
+        upstream = line.get("upstream")
+        if upstream is not None:
+            if upstream not in KINDS:
+                known = ", ".join(KINDS)
+                raise self.source.fault(pointer, f"upstream is {yaml_file.describe(upstream)}; expected one of {known}")
+            line = {"status": 500, "message": "", **line}  # for a gateway that names no upstream
+        messages = line.get("message")
+        if isinstance(messages, str):
+            messages = {"": messages}
         if not isinstance(messages, Mapping) or not all(isinstance(one, str) for one in messages.values()):
-            raise self.source.fault(
-                pointer, f"{'.'.join(pointer)} has no usable message: {yaml_file.describe(messages)}"
-            )
+            raise self.source.fault(pointer, f"{where} has no usable message: {yaml_file.describe(messages)}")
+        status = line.get("status")
         if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
-            raise self.source.fault(pointer, f"{'.'.join(pointer)} has the status {status!r}; expected 200 to 599")
+            raise self.source.fault(pointer, f"{where} has the status {status!r}; expected 200 to 599")
+        envelope = line.get("envelope", "")
         if envelope and envelope not in self.envelopes:
             raise self.source.fault(pointer, f"unknown envelope {envelope!r}; known are {', '.join(self.envelopes)}")
         for message in messages.values():
-            self._fillable(pointer, message)
-        headers = said.get("headers", {})
+            self._check_message(pointer, message)
+        headers = line.get("headers", {})
         if not isinstance(headers, Mapping) or not all(isinstance(text, str) for text in headers.values()):
-            raise self.source.fault(
-                pointer, f"{'.'.join(pointer)} has the headers {headers!r}; expected names to texts"
-            )
-        param = said.get("param", False)
-        return Words(
-            status, said.get("type"), said.get("code"), messages, param, envelope, tuple(headers.items()), (), kind
+            raise self.source.fault(pointer, f"{where} has the headers {headers!r}; expected names to texts")
+        return ErrorTemplate(
+            status=status,
+            type=line.get("type"),
+            code=line.get("code"),
+            messages=messages,
+            param=line.get("param", False),
+            envelope=envelope,
+            headers=tuple(headers.items()),
+            upstream=upstream,
         )
 
-    def _fillable(self, pointer: Sequence[str], message: str) -> None:
-        """Refuse a message that names what no problem has."""
+    def _check_message(self, pointer: Sequence[str], message: str) -> None:
+        """Raise InvalidFile where `message` names what no error has."""
         try:
             parts = list(Formatter().parse(message))
         except ValueError as error:
@@ -274,17 +344,8 @@ class _Reader:
                 )
 
 
-def filled(template: Any, values: Mapping[str, Any]) -> Any:
-    """The envelope with its {names} filled in; a text that is one name alone takes the value as it is."""
-    if isinstance(template, Mapping):
-        return {key: filled(part, values) for key, part in template.items()}
-    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
-        return values[template[1:-1]]
-    return template
-
-
-_OURS: Final = "emulator_error"  # the type of what no gateway says, but the emulator
-_ROOT: Final = ("extends", "envelopes", "spelling", "bare", "upstream", "codes", "kinds", "breaches")
-_WORDS: Final = ("status", "type", "code", "message", "param", "envelope", "headers", "upstream")
-_OWN: Final = ("models", "params", "cases")
+_EMULATOR_ERROR: Final = "emulator_error"  # the type of errors that no gateway has, only the emulator
+_ROOT_KEYS: Final = ("extends", "envelopes", "spelling", "bare", "upstream", "codes", "kinds", "breaches")
+_LINE_KEYS: Final = ("status", "type", "code", "message", "param", "envelope", "headers", "upstream")
+_VARIANT_SECTIONS: Final = ("models", "params", "cases")
 _NO_FACTS: Final = dict.fromkeys(FACTS, "")

@@ -18,7 +18,7 @@ from emulator.core import yaml_file
 from emulator.findings import Finding
 from emulator.gateway import channel, json_format, openapi, operation, response_headers, task_format
 from emulator.gateway.channel import Channel
-from emulator.gateway.errors import ErrorCatalog, ErrorCatalogs
+from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
 from emulator.gateway.json_format import Spelling
 from emulator.gateway.openapi import Document, FoundOperation
 from emulator.gateway.operation import Operation
@@ -108,17 +108,19 @@ class Gateway:
         known = next((one.example for one in every if one.name == "models"), None)
         return {"object": "list", "data": []} if known is None else known
 
-    def render(self, error: GatewayError) -> Response:
-        """`problem` as this gateway answers it."""
-        return self.error_catalog.render(error)
+    def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
+        """The answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
+        return self.error_catalog.render(error, language=language, request_id=request_id)
 
-    def language(self, headers: Mapping[str, str]) -> str:
-        """The language in which a caller is told what is wrong: the first known one of its own, else the usual."""
-        if len(self.languages) < 2:
-            return self.languages[0] if self.languages else ""
-        for part in headers.get("Accept-Language", "").split(","):
-            if (wanted := part.partition(";")[0].strip().lower()[:2]) in self.languages:
-                return wanted
+    def choose_language(self, headers: Mapping[str, str]) -> str:
+        """The language of error messages for a caller: its first one that the gateway has, else the gateway's first."""
+        if not self.languages:
+            return ""
+        if len(self.languages) > 1:
+            for part in headers.get("Accept-Language", "").split(","):
+                wanted = part.partition(";")[0].strip().lower()[:2]
+                if wanted in self.languages:
+                    return wanted
         return self.languages[0]
 
     def through(self, name: str | None, call: Call) -> tuple[Call, Gateway]:
@@ -141,16 +143,16 @@ class Gateway:
                         yield one, found
 
 
-def read(path: Path, error_catalogs: ErrorCatalogs | None = None, behavior: Behavior = "documented") -> Gateway:
+def read(path: Path, catalog_loader: ErrorCatalogLoader | None = None, behavior: Behavior = "documented") -> Gateway:
     """The gateway that the file at `path` describes; `wordings` are those read before. Raises InvalidFile."""
     try:
-        return _read(path, error_catalogs or ErrorCatalogs(), behavior)
+        return _read(path, catalog_loader or ErrorCatalogLoader(), behavior)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         # The file's shape is not OpenAPI's somewhere that we look: what Python makes of it is the best hint there is.
         raise yaml_file.InvalidFile(f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}") from None
 
 
-def _read(path: Path, error_catalogs: ErrorCatalogs, behavior: Behavior) -> Gateway:
+def _read(path: Path, catalog_loader: ErrorCatalogLoader, behavior: Behavior) -> Gateway:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
         raise yaml_file.InvalidFile(
             f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores"
@@ -178,7 +180,7 @@ def _read(path: Path, error_catalogs: ErrorCatalogs, behavior: Behavior) -> Gate
         hosts=frozenset(host for host in hosts if host),
         credentials=tuple(_credentials(document, generating[0])),
         operations=operations,
-        error_catalog=_error_catalog(document, own, error_catalogs),
+        error_catalog=_error_catalog(document, own, catalog_loader),
         identity=response_headers.read(source, own.get("request_id", {})),
         languages=tuple(own.get("languages", ())),
         plain_keys=own.get("keys") == "plain",
@@ -212,17 +214,17 @@ def _credentials(document: Document, operation: FoundOperation) -> Iterator[Cred
         yield Credential("authorization", "bearer", "assumed")
 
 
-def _error_catalog(document: Document, own: Mapping[str, Any], error_catalogs: ErrorCatalogs) -> ErrorCatalog:
+def _error_catalog(document: Document, own: Mapping[str, Any], catalog_loader: ErrorCatalogLoader) -> ErrorCatalog:
     """The wording that the gateway's file refers to, or OpenAI's."""
     if "wording" not in own:
-        return _shaped(document, own, error_catalogs.at(yaml_file.schemas() / "wordings/openai.yaml"))
+        return _shaped(document, own, catalog_loader.load(yaml_file.schemas() / "wordings/openai.yaml"))
     pointer = ["x-emulator-gateway", "wording"]
     name = document.source.known_keys(pointer, own["wording"], ("$ref",)).get("$ref")
     folder = document.source.path.parent
     path = (folder / str(name)).resolve()
     if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, yaml_file.schemas())):
         raise document.source.fault(pointer, f"{yaml_file.describe(name)} is no file inside the gateway's own folder")
-    return _shaped(document, own, error_catalogs.at(path))
+    return _shaped(document, own, catalog_loader.load(path))
 
 
 def _shaped(document: Document, own: Mapping[str, Any], error_catalog: ErrorCatalog) -> ErrorCatalog:

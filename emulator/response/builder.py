@@ -101,7 +101,7 @@ class ResponseBuilder:
 
         def words(refusal: Refuse) -> Mapping[str, Any]:
             facts = _refusal_facts(call, place, refusal.wait)
-            return dialect.error_catalog.error(
+            return dialect.error_catalog.format_members(
                 GatewayError(refusal.kind, facts=facts, words={"case": "stream", **refusal.words})
             )
 

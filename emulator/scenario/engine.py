@@ -119,7 +119,8 @@ def _fails(plan: Plan, gateway: Gateway) -> bool:
         case Canned():
             return plan.status >= 500
         case Refuse():
-            return gateway.error_catalog.words(GatewayError(plan.kind, words=plan.words)).status >= 500
+            error = GatewayError(plan.kind, words=plan.words)
+            return gateway.error_catalog.choose_template(error).status >= 500
         case _:
             return False
 

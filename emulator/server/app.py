@@ -220,10 +220,10 @@ class App:
 
     def _refuse(self, entry: Entry, error: GatewayError) -> None:
         """Answer `entry` with `problem`, in the gateway's words and the caller's language."""
-        error.facts = {**error.facts, "request_id": entry.request_id}
-        error.language = entry.gateway.language(entry.request.headers)
+        language = entry.gateway.choose_language(entry.request.headers)
         # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
-        entry.error, entry.response = error.with_traceback(None), entry.gateway.render(error)
+        entry.error = error.with_traceback(None)
+        entry.response = entry.gateway.render(error, language=language, request_id=entry.request_id)
 
     async def _aside(self, request: web.BaseRequest, answering: Awaitable[Response]) -> web.StreamResponse:
         """Answer what is no call to a gateway; such requests are not journalled."""

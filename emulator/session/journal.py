@@ -174,15 +174,17 @@ class Entry:
         if "key" in facts:
             facts["key"] = BLANK
         blanked = replace(error, param=blank(error.param), facts=facts)
+        language = self.gateway.choose_language(self.request.headers)
+        message = self.gateway.error_catalog.format_message(blanked, language=language, request_id=self.request_id)
         return {
             "kind": error.kind,
             "breach": error.violation,
             "param": blanked.param,
-            "code": self.gateway.error_catalog.code(error),
+            "code": self.gateway.error_catalog.find_code(error),
             "value": value,
             "rule": error.rule,
             "source": error.source,
-            "message": blank(self.gateway.error_catalog.message(blanked)),
+            "message": blank(message),
         }
 
 

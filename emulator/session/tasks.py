@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from emulator.core.clock import Clock
 from emulator.core.phrases import quoted
-from emulator.gateway.errors import filled
+from emulator.gateway.errors import fill_template
 from emulator.gateway.task_format import State, TaskShape
 from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refuse, Response
 from emulator.response import overrides
@@ -88,7 +88,7 @@ class TaskManager:
         assert beside is not None
         task = _task(entry, shape, call, choice, self._response_builder)
         task = replace(task, ended=task.begun, seconds=0.0)
-        place = replace(place, made=task.begun, lay=lambda body: body | filled(beside, _facts(task, 100)))
+        place = replace(place, made=task.begun, lay=lambda body: body | fill_template(beside, _facts(task, 100)))
         response = await self._response_builder.compose(call, plan, entry.gateway, place)
         await self._keep(entry.session, task)
         return replace(response, task=_mark(task, "done"))
@@ -130,7 +130,7 @@ class TaskManager:
         """What has become of `task`, the same whenever it is asked for: its pictures, or why there are none."""
 
         def lay(body: dict[str, Any]) -> dict[str, Any]:
-            told: dict[str, Any] = filled(shape.shown["done"], {**body, **_facts(task, 100)})
+            told: dict[str, Any] = fill_template(shape.shown["done"], {**body, **_facts(task, 100)})
             return told
 
         place = replace(place, made=task.ended, lay=lay, request_id=task.request_id)
@@ -138,8 +138,7 @@ class TaskManager:
             came = _plan(task.plan, plan)
             response = await self._response_builder.compose(task.call, came, entry.gateway, place)
         except GatewayError as error:
-            error.language = task.language
-            told = entry.gateway.error_catalog.error(error)
+            told = entry.gateway.error_catalog.format_members(error, language=task.language)
             return _told(entry, task, "failed", shape.shown["failed"], plan, 100, told)
         return replace(response, task=_mark(task, "done"))
 
@@ -171,7 +170,7 @@ def _task(entry: Entry, shape: TaskShape, call: Call, choice: Selection, respons
         id=shape.ids.make(f"{response_builder.seed}\n{entry.session}\n{entry.number}\ntask", now),
         number=entry.number,
         request_id=entry.request_id,
-        language=entry.gateway.language(entry.request.headers),
+        language=entry.gateway.choose_language(entry.request.headers),
         call=replace(call, given={}, params={}, findings=(), uploads=uploads),
         plan=choice.answer.plan,
         seconds=sum(times) if times else None,
@@ -203,7 +202,7 @@ def _told(
     status: int = 200,
 ) -> Response:
     """A reply that tells of a task without pictures."""
-    body = filled(template, {**_facts(task, progress), **(error or {})})
+    body = fill_template(template, {**_facts(task, progress), **(error or {})})
     if poll is not None:
         overrides.members(body, (body,), poll)
     spelling = entry.gateway.spelling

@@ -12,7 +12,7 @@ from typing import Final
 
 from emulator.core import yaml_file
 from emulator.gateway import gateway as dialect
-from emulator.gateway.errors import ErrorCatalogs
+from emulator.gateway.errors import ErrorCatalogLoader
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.operation import EDIT_LIMIT, GENERATE_LIMIT, Operation
 from emulator.messages import Behavior, GatewayError
@@ -112,19 +112,19 @@ class GatewayRegistry:
         return _route(self.validator(route.gateway.name, behavior), route.path)
 
 
-def other(name: str, behavior: Behavior, error_catalogs: ErrorCatalogs | None = None) -> Gateway | None:
+def other(name: str, behavior: Behavior, catalog_loader: ErrorCatalogLoader | None = None) -> Gateway | None:
     """The gateway `name` in `behavior` , None where it has no such behavior; raises InvalidFile."""
     path = yaml_file.schemas() / behavior / f"{name}.yaml"
-    return dialect.read(path, error_catalogs, behavior) if path.is_file() else None
+    return dialect.read(path, catalog_loader, behavior) if path.is_file() else None
 
 
 def read(extra: Iterable[str]) -> list[Gateway]:
     """The gateways that ship, and those that the files `extra` describe; raises InvalidFile."""
     found: dict[str, Gateway] = {}
-    error_catalogs = ErrorCatalogs()
+    catalog_loader = ErrorCatalogLoader()
     shipped = sorted(path for path in yaml_file.schemas().glob("*.yaml"))
     for path in (*shipped, *map(Path, extra)):
-        gateway = dialect.read(path, error_catalogs)
+        gateway = dialect.read(path, catalog_loader)
         if gateway.name in RESERVED or gateway.name in found:
             why = f"is taken by {found[gateway.name].document.source.path}" if gateway.name in found else "is reserved"
             raise yaml_file.InvalidFile(f"{path}: the gateway's name {gateway.name!r} (the file's stem) {why}")

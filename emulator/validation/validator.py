@@ -209,7 +209,7 @@ class RequestValidator:
         """Raise `problem`, or where it is only reported note what the answer would have been."""
         if not context.report_only:
             raise error
-        status, message = self.gateway.render(error).status, self.gateway.error_catalog.message(error)
+        status, message = self.gateway.render(error).status, self.gateway.error_catalog.format_message(error)
         findings.append(Finding("would_be_refused", f"refused but for report-only: {status} {message}", error.param))
 
     def _defaults(

@@ -84,7 +84,7 @@ def test_a_gateway_tells_it_in_its_own_language() -> None:
     """A refusal is told as to a client that asks for no language."""
     dialect = DIALECTS["ezmodel"]
     words = replace(
-        dialect.error_catalog.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, own=()
+        dialect.error_catalog.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, variants=()
     )
     error_catalog = replace(dialect.error_catalog, kinds={**dialect.error_catalog.kinds, "unknown_model": words})
     german = portability.sides([replace(dialect, error_catalog=error_catalog, languages=("de", "en"))])

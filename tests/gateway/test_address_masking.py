@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.gateway.address_masking import masked
+from emulator.gateway.address_masking import mask_addresses
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ from emulator.gateway.address_masking import masked
 )
 def test_only_the_end_of_a_hosts_name_stays(text: str, told: str) -> None:
     """Hosts, URLs and IP addresses are blanked; what only looks like a host's name is taken for one."""
-    assert told == masked(text)
+    assert told == mask_addresses(text)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from emulator.core import yaml_file
-from emulator.gateway.errors import ErrorCatalog, ErrorCatalogs
+from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
 from emulator.messages import GatewayError
 
 OPENAIS = yaml_file.schemas() / "wordings/openai.yaml"
@@ -25,7 +25,7 @@ def error_catalog(tmp_path: Path) -> Any:
         (tmp_path / "own.yaml").write_text(
             yaml.safe_dump({"extends": "openai.yaml", **said}, allow_unicode=True, sort_keys=False)
         )
-        return ErrorCatalogs().at(tmp_path / "own.yaml")
+        return ErrorCatalogLoader().load(tmp_path / "own.yaml")
 
     return make
 
@@ -44,7 +44,7 @@ def test_what_is_not_said_is_as_in_the_file_below(error_catalog: Any) -> None:
     """`extends` takes every line, the envelope and the spelling of another file but for its own."""
     own = error_catalog(kinds={"billing": {"status": 402, "message": "No coins"}})
     assert 402 == own.render(GatewayError("billing")).status
-    assert ErrorCatalogs().at(OPENAIS).render(GatewayError("quota")) == own.render(GatewayError("quota"))
+    assert ErrorCatalogLoader().load(OPENAIS).render(GatewayError("quota")) == own.render(GatewayError("quota"))
 
 
 def test_envelopes_by_name(error_catalog: Any) -> None:
@@ -78,24 +78,33 @@ def test_languages(error_catalog: Any) -> None:
     """A message may be in several languages; the caller's counts, else the first."""
     own = error_catalog(kinds={"invalid_key": {"status": 401, "message": {"en": "Invalid token", "zh": "无效的令牌"}}})
     assert ["Invalid token", "无效的令牌", "Invalid token"] == [
-        own.message(GatewayError("invalid_key", language=language)) for language in ("en", "zh", "fr")
+        own.format_message(GatewayError("invalid_key"), language=language) for language in ("en", "zh", "fr")
     ]
+
+
+def test_rendering_changes_no_error() -> None:
+    """The caller's language and the request's id go into the answer; the error stays as it was raised."""
+    catalog = ErrorCatalogLoader().load(OPENAIS)
+    error = GatewayError("moderation", facts={"model": "gpt-image-1"})
+    body = catalog.render(error, language="en", request_id="req_7").body[0]
+    assert b"request ID req_7." in body
+    assert "request ID req_7." in catalog.format_message(error, request_id="req_7")
+    assert GatewayError("moderation", facts={"model": "gpt-image-1"}) == error
 
 
 def test_own_words_for_parameters_and_cases(error_catalog: Any) -> None:
     """`params` and `cases` differ from their line in what they say, and in nothing else."""
     own = error_catalog(
-        violations={
-            "type": {"status": 500, "code": "c", "message": "usual", "params": {"n": {"message": "of {param}"}}}
-        },
+        breaches={"type": {"status": 500, "code": "c", "message": "usual", "params": {"n": {"message": "of {param}"}}}},
         kinds={"quota": {"status": 403, "code": "user", "message": "u", "cases": {"key": {"code": "key"}}}},
     )
-    typed = [own.words(GatewayError("invalid_request", param, "type")) for param in ("n", "size", None)]
+    typed = [own.choose_template(GatewayError("invalid_request", param, "type")) for param in ("n", "size", None)]
     assert [(500, "c", "of {param}"), (500, "c", "usual"), (500, "c", "usual")] == [
         (one.status, one.code, one.messages[""]) for one in typed
     ]
     cases = [
-        own.words(GatewayError("quota", words=words)) for words in ({}, {"case": "key"}, {"case": "key", "status": 9})
+        own.choose_template(GatewayError("quota", words=words))
+        for words in ({}, {"case": "key"}, {"case": "key", "status": 9})
     ]
     assert [(403, "user"), (403, "key"), (9, "key")] == [(one.status, one.code) for one in cases]
 
@@ -129,11 +138,11 @@ def test_a_line_can_leave_the_words_to_the_upstream(error_catalog: Any) -> None:
     error = json.loads(own.render(refused).body[0])["error"]
     assert (400, "moderation_blocked", "") == (own.render(refused).status, error["code"], error["param"])
     assert "contact us at ***.***.com and include the request ID req_1" in error["message"]
-    dalle = own.words(GatewayError("moderation", facts={"model": "dall-e-3"}))
+    dalle = own.choose_template(GatewayError("moderation", facts={"model": "dall-e-3"}))
     assert ("content_policy_violation", True) == (dalle.code, dalle.relayed)
-    error_case = own.words(GatewayError("upstream_error", words={"case": "error"}))
+    error_case = own.choose_template(GatewayError("upstream_error", words={"case": "error"}))
     assert (500, "server_error") == (error_case.status, error_case.type)
-    assert "m" == own.message(GatewayError("upstream_error"))
+    assert "m" == own.format_message(GatewayError("upstream_error"))
 
 
 def test_a_bare_wording_sends_no_headers_but_its_own(error_catalog: Any) -> None:
@@ -149,11 +158,10 @@ def test_a_bare_wording_sends_no_headers_but_its_own(error_catalog: Any) -> None
 
 def test_own_words_for_the_model_whose_rules_were_broken(error_catalog: Any) -> None:
     """A breach's words go by its problem's model, as a kind's go by the model that it names."""
-    own = error_catalog(
-        violations={"enum": {"status": 500, "message": "m", "models": {"dall-e-2": {"message": "of 2"}}}}
-    )
+    own = error_catalog(breaches={"enum": {"status": 500, "message": "m", "models": {"dall-e-2": {"message": "of 2"}}}})
     said = [
-        own.message(GatewayError("invalid_request", "size", "enum", model=model)) for model in ("dall-e-2", "dall-e-3")
+        own.format_message(GatewayError("invalid_request", "size", "enum", model=model))
+        for model in ("dall-e-2", "dall-e-3")
     ]
     assert ["of 2", "m"] == said
 

@@ -90,7 +90,7 @@ def test_a_bug_in_the_wording_too(
 ) -> None:
     """Where not even the gateway's words can be had, an envelope of our own is sent."""
     served = serve()
-    monkeypatch.setattr(errors.ErrorCatalog, "render", lambda *_: 1 / 0)
+    monkeypatch.setattr(errors.ErrorCatalog, "render", lambda *_, **__: 1 / 0)
     with caplog.at_level(logging.ERROR, "emulator"):
         answer = served.generate("ezmodel", {})
     assert (500, "server_error") == (answer.status_code, answer.json()["error"]["type"])

@@ -127,9 +127,9 @@ def test_codes_go_by_the_status() -> None:
         GatewayError("invalid_key"),
         GatewayError("too_large"),
     ]
-    assert ["validation_error", "unauthorized", "invalid_request"] == [error_catalog.code(one) for one in errors]
-    assert None is error_catalog.code(GatewayError("billing"))
-    assert "scenario_exhausted" == error_catalog.code(GatewayError("invalid_request", None, "scenario_exhausted"))
+    assert ["validation_error", "unauthorized", "invalid_request"] == [error_catalog.find_code(one) for one in errors]
+    assert None is error_catalog.find_code(GatewayError("billing"))
+    assert "scenario_exhausted" == error_catalog.find_code(GatewayError("invalid_request", None, "scenario_exhausted"))
 
 
 def test_an_empty_account_is_a_402(served: Served, key: str) -> None:

@@ -23,7 +23,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from emulator.core import yaml_file
-from emulator.gateway.errors import ErrorCatalogs
+from emulator.gateway.errors import ErrorCatalogLoader
 from emulator.gateway.gateway import Gateway
 from emulator.messages import KINDS, SOURCES, VIOLATIONS
 from emulator.validation import registry as directory
@@ -625,7 +625,7 @@ def test_an_observed_file_is_a_gateways_file(gateway: str) -> None:
 @pytest.mark.parametrize("name", ["new-api", "new-api-fork"])
 def test_new_api_never_speaks_as_openai(name: str) -> None:
     """Each kind, and each breach that its own rules can have, is worded by the family itself."""
-    openai, own = (ErrorCatalogs().at(yaml_file.schemas() / f"wordings/{one}.yaml") for one in ("openai", name))
+    openai, own = (ErrorCatalogLoader().load(yaml_file.schemas() / f"wordings/{one}.yaml") for one in ("openai", name))
     assert [] == [kind for kind in KINDS if own.kinds[kind] == openai.kinds[kind]]
     mine = {
         "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "missing", "type",
