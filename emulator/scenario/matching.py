@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from emulator.scenario.schema_matcher import Fitting
+    from emulator.core.json_schema import ValueSchema
 
 
 class _Absent:
@@ -169,11 +169,11 @@ class Fits:
     """A value that keeps a JSON Schema; two are equal where their schemas are `spelled` alike."""
 
     spelled: str
-    fitting: Fitting = field(compare=False, repr=False)
+    schema: ValueSchema = field(compare=False, repr=False)
 
     def misses(self, value: Any) -> str | None:
         """The lines of the schema that are missed."""
-        return "a value that keeps its schema" if value is ABSENT else self.fitting.misses(value)
+        return "a value that keeps its schema" if value is ABSENT else self.schema.find_difference(value)
 
 
 @dataclass(frozen=True)
@@ -247,9 +247,9 @@ def _made(word: str, given: Any, path: str) -> Matcher:
 
 
 def _fits(schema: Any) -> Matcher:
-    from emulator.scenario.schema_matcher import Fitting  # few scripts have a schema
+    from emulator.core.json_schema import ValueSchema  # few scenarios have a schema
 
-    return Fits(json.dumps(schema, sort_keys=True, default=str), Fitting(schema))
+    return Fits(json.dumps(schema, sort_keys=True, default=str), ValueSchema(schema))
 
 
 def _at(fields: Mapping[str, Any], path: str) -> Any:
