@@ -177,7 +177,9 @@ def _rule(reader: Reader, pointer: Pointer, value: Any, usual: str) -> Rule:
     name = value.get("name", usual)
     if not isinstance(name, str):
         raise source.fault([*pointer, "name"], f"name is {yaml_file.describe(name)}; expected a text")
-    when = reader.told([*pointer, "when"], matching.read, value["when"]) if "when" in value else RequestPattern()
+    when = (
+        reader.told([*pointer, "when"], matching.parse_pattern, value["when"]) if "when" in value else RequestPattern()
+    )
     _known_operation(source, [*pointer, "when", "operation"], value.get("when", {}).get("operation", OPERATIONS[0]))
     given = value.get("answers")
     single = isinstance(given, Mapping | str)

@@ -1,23 +1,27 @@
 """Says how a call differs from what a rule, or a test, expects: no difference is a match.
 
-One small class for each matcher, and the same list of differences serves the choice of a rule and the nearest miss.
+Each matcher is one small class. The same list of differences serves the choice of a rule, near misses and verification.
+The second half of the module judges patterns themselves: misspelled fields, contradictions, and patterns that cover
+each other.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from emulator.core.suggestions import nearest_word
 
 if TYPE_CHECKING:
     from emulator.core.json_schema import ValueSchema
 
 
 class _Absent:
-    """What a field is that a call does not have; None is a value."""
+    """The value of a field that a call does not have; None is a value of its own."""
 
     def __repr__(self) -> str:
         return "nothing"
@@ -42,13 +46,13 @@ class Matcher(Protocol):
     """Judges one value."""
 
     def misses(self, value: Any) -> str | None:
-        """What was expected where `value` is not it; None where it is."""
+        """Return what was expected where `value` does not match; None where it matches."""
         ...
 
 
 @dataclass(frozen=True)
 class Equal:
-    """The very value; 1, 1.0 and true are three."""
+    """Takes one value; 1, 1.0 and true are three values."""
 
     value: Any
 
@@ -59,170 +63,382 @@ class Equal:
         return hash(repr(self.value))
 
     def misses(self, value: Any) -> str | None:
-        """The expected value, unless it came."""
-        same = value.__class__ is self.value.__class__ and value == self.value
-        return None if same else self._wanted
+        """Return the expected value, unless it came."""
+        if value.__class__ is self.value.__class__ and value == self.value:
+            return None
+        return self._expected
 
     @cached_property
-    def _wanted(self) -> str:
-        return _spelled(self.value)
+    def _expected(self) -> str:
+        return _write_value(self.value)
 
 
 @dataclass(frozen=True)
 class AnyOf:
-    """One of several."""
+    """Takes what one of several matchers takes."""
 
     matchers: tuple[Matcher, ...]
 
     def misses(self, value: Any) -> str | None:
-        """All that would have done, unless one did."""
+        """Return everything that matches, unless the value does."""
         missed = [matcher.misses(value) for matcher in self.matchers]
-        return None if None in missed else "any of " + ", ".join(str(one) for one in missed)
+        if None in missed:
+            return None
+        return "any of " + ", ".join(str(one) for one in missed)
 
 
 @dataclass(frozen=True)
 class AllOf:
-    """Several at once."""
+    """Takes what all of several matchers take."""
 
     matchers: tuple[Matcher, ...]
 
     def misses(self, value: Any) -> str | None:
-        """What is missed of them."""
-        missed = [one for matcher in self.matchers if (one := matcher.misses(value)) is not None]
-        return " and ".join(missed) or None
+        """Return what the matchers that do not match expected."""
+        missed = [matcher.misses(value) for matcher in self.matchers]
+        return " and ".join(one for one in missed if one is not None) or None
 
 
 @dataclass(frozen=True)
 class Contains:
-    """A text that has `part` in it, or a list that has it as a member."""
+    """Takes a text with `part` in it, or a list with `part` as a member."""
 
     part: Any
 
     def misses(self, value: Any) -> str | None:
-        """The part, unless it is there."""
-        there = str(self.part) in value if isinstance(value, str) else isinstance(value, list) and self.part in value
-        return None if there else self._wanted
+        """Return the part, unless the value has it."""
+        if isinstance(value, str) and str(self.part) in value:
+            return None
+        if isinstance(value, list) and self.part in value:
+            return None
+        return self._expected
 
     @cached_property
-    def _wanted(self) -> str:
-        return f"something that contains {_spelled(self.part)}"
+    def _expected(self) -> str:
+        return f"something that contains {_write_value(self.part)}"
 
 
 @dataclass(frozen=True)
 class Matches:
-    """A text in which a regular expression finds something."""
+    """Takes a text in which a regular expression finds something."""
 
     pattern: re.Pattern[str]
 
     def misses(self, value: Any) -> str | None:
-        """The pattern, unless it finds something."""
-        found = isinstance(value, str) and self.pattern.search(value)
-        return None if found else f"a text that matches {_spelled(self.pattern.pattern)}"
+        """Return the pattern, unless it finds something."""
+        if isinstance(value, str) and self.pattern.search(value):
+            return None
+        return f"a text that matches {_write_value(self.pattern.pattern)}"
 
 
 @dataclass(frozen=True)
 class AtLeast:
-    """A number not below `bound`."""
+    """Takes a number that is not below `bound`."""
 
     bound: float
 
     def misses(self, value: Any) -> str | None:
-        """The bound, unless it is kept."""
-        return None if _is_number(value) and value >= self.bound else f"at least {self.bound}"
+        """Return the bound, unless the value keeps it."""
+        if _is_number(value) and value >= self.bound:
+            return None
+        return f"at least {self.bound}"
 
 
 @dataclass(frozen=True)
 class AtMost:
-    """A number not above `bound`."""
+    """Takes a number that is not above `bound`."""
 
     bound: float
 
     def misses(self, value: Any) -> str | None:
-        """The bound, unless it is kept."""
-        return None if _is_number(value) and value <= self.bound else f"at most {self.bound}"
+        """Return the bound, unless the value keeps it."""
+        if _is_number(value) and value <= self.bound:
+            return None
+        return f"at most {self.bound}"
 
 
 @dataclass(frozen=True)
 class Not:
-    """Anything but what `matcher` takes."""
+    """Takes everything that `matcher` does not take, an absent field too."""
 
     matcher: Matcher
 
     def misses(self, value: Any) -> str | None:
-        """What should not have come, if it came."""
-        return "anything else" if self.matcher.misses(value) is None else None
+        """Return `anything else` where the inner matcher takes the value."""
+        if self.matcher.misses(value) is None:
+            return "anything else"
+        return None
 
 
 @dataclass(frozen=True)
 class IsAbsent:
-    """A field that is not there (`absent` true), or is, whatever its value (false)."""
+    """Takes a field that is not there (`absent` true), or one that is, whatever its value (false)."""
 
     absent: bool
 
     def misses(self, value: Any) -> str | None:
-        """Whether it should have been there."""
-        return None if (value is ABSENT) == self.absent else "nothing" if self.absent else "anything"
+        """Return `nothing` or `anything`, whichever was expected."""
+        if (value is ABSENT) == self.absent:
+            return None
+        if self.absent:
+            return "nothing"
+        return "anything"
 
 
 @dataclass(frozen=True)
 class Fits:
-    """A value that keeps a JSON Schema; two are equal where their schemas are `spelled` alike."""
+    """Takes a value that keeps a JSON Schema; two are equal where the texts of their schemas are."""
 
-    spelled: str
+    text: str
     schema: ValueSchema = field(compare=False, repr=False)
 
     def misses(self, value: Any) -> str | None:
-        """The lines of the schema that are missed."""
-        return "a value that keeps its schema" if value is ABSENT else self.schema.find_difference(value)
+        """Return the keywords of the schema that the value does not keep."""
+        if value is ABSENT:
+            return "a value that keeps its schema"
+        return self.schema.find_difference(value)
+
+
+Condition = tuple[str, Matcher]
+"""The dotted path of a field, and what it has to be."""
 
 
 @dataclass(frozen=True)
 class RequestPattern:
-    """What a call must be like: conditions on its fields, each by its dotted path. Without any, every call matches."""
+    """What a call must be like: conditions on its fields, by dotted path. Without any, every call matches."""
 
-    conditions: tuple[tuple[str, Matcher], ...] = ()
+    conditions: tuple[Condition, ...] = ()
 
-    def takes(self, fields: Mapping[str, Any]) -> bool:
-        """Whether a call with `fields` does not differ; quicker than to say how."""
-        return all(matcher.misses(_at(fields, path)) is None for path, matcher in self.conditions)
+    def matches(self, fields: Mapping[str, Any]) -> bool:
+        """Return whether a call with `fields` does not differ; this is quicker than to say how."""
+        return all(matcher.misses(_find_value(fields, path)) is None for path, matcher in self.conditions)
 
     def differences(self, fields: Mapping[str, Any]) -> list[Difference]:
-        """How a call with `fields` differs; none is a match."""
+        """Return how a call with `fields` differs; no difference is a match."""
         found = []
         for path, matcher in self.conditions:
-            value = _at(fields, path)
-            if (expected := matcher.misses(value)) is not None:
-                found.append(Difference(path, expected, _spelled(value)))
+            value = _find_value(fields, path)
+            expected = matcher.misses(value)
+            if expected is not None:
+                found.append(Difference(path, expected, _write_value(value)))
         return found
 
 
-def read(value: Any) -> RequestPattern:
-    """What a scenario writes behind `when`. Raises ValueError, in one line, for what cannot be meant."""
+def parse_pattern(value: Any) -> RequestPattern:
+    """Make a pattern of what a scenario writes behind `when`; raises ValueError, in one line."""
     if not isinstance(value, Mapping):
         raise ValueError(f"when is {value!r}; expected a mapping of fields")
-    return RequestPattern(tuple(_conditions(value, "")))
+    return RequestPattern(tuple(_parse_conditions(value, "")))
 
 
-def _conditions(value: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Matcher]]:
+def check_fields(pattern: RequestPattern, parameters: Collection[str], fields: Collection[str] = ()) -> tuple[str, ...]:
+    """Refuse misspelled fields of `pattern`, and return the unknown ones that are like no known word.
+
+    `parameters` are those of the known gateways, `fields` those that a call has beside CALL_FIELDS. Raises ValueError,
+    in one line with the nearest known word.
+
+    >>> check_fields(parse_pattern({"promt": "A cat"}), ["prompt"])
+    Traceback (most recent call last):
+    ValueError: unknown field 'promt'; did you mean 'prompt'?
+    >>> check_fields(parse_pattern({"sharpness": 3}), ["prompt"])
+    ('sharpness',)
+    """
+    known = [*CALL_FIELDS, *fields, *parameters]
+    unknown = []
+    for path, _ in pattern.conditions:
+        name, *inner = path.split(".")
+        if path not in known and name not in known:
+            _refuse_near_word("field", name, known)
+            unknown.append(name)
+        elif name == "uploads":
+            _check_upload_field(inner)
+        elif name != "headers":
+            for step in inner:  # `{user: {containz: x}}` reads like a field inside of another
+                _refuse_near_word("matcher", step, MATCHERS)
+    return tuple(dict.fromkeys(unknown))
+
+
+def check_choices(pattern: RequestPattern, choices: Mapping[str, Collection[str]]) -> None:
+    """Raise ValueError where a field of `choices` is compared with a word that it never has."""
+    for path, matcher in pattern.conditions:
+        if path in choices:
+            _check_words(path, matcher, choices[path])
+
+
+def find_contradiction(pattern: RequestPattern) -> str | None:
+    """Return, in words, why no call can match; None where nothing is found that rules it out.
+
+    >>> find_contradiction(parse_pattern({"n": {"at_least": 5, "at_most": 3}}))
+    'n cannot be at least 5 and at most 3'
+    """
+    by_path: dict[str, list[Matcher]] = {}
+    for path, matcher in pattern.conditions:
+        by_path.setdefault(path, []).extend(_split_matcher(matcher))
+    for path, matchers in by_path.items():
+        for place, matcher in enumerate(matchers):
+            for other in matchers[:place]:
+                if excludes(other, matcher, path):
+                    return f"{path} cannot be {describe_matcher(other)} and {describe_matcher(matcher)}"
+    return None
+
+
+def covers_pattern(wide: RequestPattern, narrow: RequestPattern) -> bool:
+    """Return whether every call that `narrow` takes is one that `wide` takes; False where that is not certain."""
+    return all(
+        any(path == other and covers(matcher, narrower, path) for other, narrower in narrow.conditions)
+        for path, matcher in wide.conditions
+    )
+
+
+def covers(wide: Matcher, narrow: Matcher, path: str) -> bool:
+    """Return whether `wide` takes every value of the field `path` that `narrow` takes; False where not certain."""
+    if wide == narrow:
+        return True
+    match narrow:
+        case Equal(value):
+            return wide.misses(value) is None
+        case AnyOf(parts):
+            return all(covers(wide, part, path) for part in parts)
+        case AllOf(parts) if any(covers(wide, part, path) for part in parts):
+            return True
+    match wide:
+        case AnyOf(parts):
+            return any(covers(part, narrow, path) for part in parts)
+        case AllOf(parts):
+            return all(covers(part, narrow, path) for part in parts)
+    return _covers_simple(wide, narrow, path)
+
+
+def _covers_simple(wide: Matcher, narrow: Matcher, path: str) -> bool:
+    """Compare two matchers neither of which is made of parts that can be compared one by one."""
+    match wide, narrow:
+        case Not(inner), Not(other):
+            return covers(other, inner, path)
+        case Not(inner), _:
+            return excludes(inner, narrow, path)
+        case AtLeast(bound), AtLeast(other_bound):
+            return other_bound >= bound
+        case AtMost(bound), AtMost(other_bound):
+            return other_bound <= bound
+        case Contains(str(part)), Contains(str(longer)):
+            return path in _TEXT_FIELDS and part in longer
+        case IsAbsent(False), _:
+            return narrow.misses(ABSENT) is not None
+    return False
+
+
+def excludes(one: Matcher, other: Matcher, path: str) -> bool:
+    """Return whether no value of the field `path` is taken by both; False where that is not certain."""
+    match one, other:
+        case (Equal(value), matcher) | (matcher, Equal(value)):
+            return matcher.misses(value) is not None
+        case (AnyOf(parts), matcher) | (matcher, AnyOf(parts)):
+            return all(excludes(part, matcher, path) for part in parts)
+        case (AllOf(parts), matcher) | (matcher, AllOf(parts)):
+            return any(excludes(part, matcher, path) for part in parts)
+        case (AtLeast(least), AtMost(most)) | (AtMost(most), AtLeast(least)):
+            return least > most
+        case (IsAbsent(True), matcher) | (matcher, IsAbsent(True)):
+            return matcher.misses(ABSENT) is not None
+        case (Not(inner), matcher) | (matcher, Not(inner)):
+            return covers(inner, matcher, path)
+    return False
+
+
+def describe_matcher(matcher: Matcher) -> str:
+    """Return what a matcher takes, in a few words.
+
+    >>> describe_matcher(Not(Equal("dall-e-3")))
+    'anything but "dall-e-3"'
+    """
+    match matcher:
+        case Not(inner):
+            return f"anything but {describe_matcher(inner)}"
+        case AnyOf(parts):
+            return "any of " + ", ".join(map(describe_matcher, parts))
+        case AllOf(parts):
+            return " and ".join(map(describe_matcher, parts))
+        case IsAbsent(True):
+            return "absent"
+        case IsAbsent(False):
+            return "there"
+    return str(matcher.misses(ABSENT))
+
+
+def _check_upload_field(steps: Sequence[str]) -> None:
+    """Refuse what no upload is called, and what no upload has."""
+    if steps and not re.fullmatch(_UPLOAD, steps[0]):
+        raise ValueError(f"unknown upload {steps[0]!r}; known are image, image[0], image[1] and so on, mask, and count")
+    if len(steps) > 1 and steps[1] not in UPLOAD_FIELDS:
+        nearest = nearest_word(steps[1], UPLOAD_FIELDS)
+        line = f"unknown field {steps[1]!r} of an upload; known are {', '.join(UPLOAD_FIELDS)}"
+        if nearest is not None:
+            line += f"; did you mean {nearest!r}?"
+        raise ValueError(line)
+
+
+def _refuse_near_word(what: str, word: str, known: Collection[str]) -> None:
+    """Raise ValueError where `word`, which is not known, is so near to a known word that it must be a slip."""
+    nearest = nearest_word(word, known)
+    if nearest is None or nearest == word:
+        return
+    import difflib  # 4 ms, and needed only for a slip
+
+    likeness = difflib.SequenceMatcher(None, word.lower(), nearest.lower()).ratio()
+    if likeness >= _SLIP:
+        raise ValueError(f"unknown {what} {word[:100]!r}; did you mean {nearest!r}?")
+
+
+def _check_words(path: str, matcher: Matcher, words: Collection[str]) -> None:
+    match matcher:
+        case Equal(word) if word not in words:
+            line = f"{path} is {_write_value(word)}; expected one of {', '.join(words)}"
+            nearest = nearest_word(str(word), words)
+            if nearest is not None:
+                line += f"; did you mean {nearest!r}?"
+            raise ValueError(line)
+        case AnyOf(parts) | AllOf(parts):
+            for part in parts:
+                _check_words(path, part, words)
+        case Not(inner):
+            _check_words(path, inner, words)
+
+
+def _split_matcher(matcher: Matcher) -> Iterator[Matcher]:
+    """Yield the matchers that have to hold together."""
+    if isinstance(matcher, AllOf):
+        for part in matcher.matchers:
+            yield from _split_matcher(part)
+    else:
+        yield matcher
+
+
+def _parse_conditions(value: Mapping[Any, Any], prefix: str) -> Iterator[Condition]:
     for key, expected in value.items():
         path = f"{prefix}{key}"
-        plain = prefix == "" and key in _PLAIN
-        if path == "headers" or (isinstance(expected, Mapping) and not plain and not set(expected) & set(MATCHERS)):
+        if path == "headers":
             if not isinstance(expected, Mapping) or not expected:
                 raise ValueError(f"when {path} is {expected!r}; expected a mapping of names to values")
-            yield from _conditions(
-                {str(k).lower() if path == "headers" else k: v for k, v in expected.items()}, f"{path}."
-            )
+            yield from _parse_conditions({str(name).lower(): one for name, one in expected.items()}, "headers.")
+        elif isinstance(expected, Mapping) and _holds_fields(path, expected):
+            if not expected:
+                raise ValueError(f"when {path} is {expected!r}; expected a mapping of names to values")
+            yield from _parse_conditions(expected, f"{path}.")
         else:
-            yield path, _matcher(expected, path)
+            yield path, _parse_matcher(expected, path)
 
 
-def _matcher(value: Any, path: str) -> Matcher:
-    """One value means equal, a list means any of, a mapping holds matchers."""
+def _holds_fields(path: str, mapping: Mapping[Any, Any]) -> bool:
+    """Return whether a mapping behind `path` holds fields inside of that field; else it holds matchers."""
+    return path not in _PLAIN_FIELDS and not any(key in MATCHERS for key in mapping)
+
+
+def _parse_matcher(value: Any, path: str) -> Matcher:
+    """Make a matcher: one value means equal, a list means any of its members, a mapping holds matchers."""
     if isinstance(value, list):
         if not value:
             raise ValueError(f"when {path}: an empty list matches nothing")
-        return AnyOf(tuple(_matcher(one, path) for one in value))
+        return AnyOf(tuple(_parse_matcher(one, path) for one in value))
     if not isinstance(value, Mapping):
         return Equal(value)
     if not value:
@@ -230,57 +446,81 @@ def _matcher(value: Any, path: str) -> Matcher:
     for word in value:
         if word not in MATCHERS:
             raise ValueError(f"when {path}: unknown matcher {word!r}; known are {', '.join(MATCHERS)}")
-    matchers = tuple(_made(word, given, path) for word, given in value.items())
-    return matchers[0] if len(matchers) == 1 else AllOf(matchers)
+    matchers = tuple(_make_matcher(word, operand, path) for word, operand in value.items())
+    if len(matchers) == 1:
+        return matchers[0]
+    return AllOf(matchers)
 
 
-def _made(word: str, given: Any, path: str) -> Matcher:
+def _make_matcher(word: str, operand: Any, path: str) -> Matcher:
+    """Make the matcher `word` with what stands behind it; raises ValueError where it cannot take that."""
     try:
-        if word in ("at_least", "at_most") and not _is_number(given):
-            raise ValueError(f"{given!r} is no number")
-        if word == "absent" and not isinstance(given, bool):
-            raise ValueError(f"{given!r} is neither true nor false")
-        matcher: Matcher = MATCHERS[word](given, path)
+        match word:
+            case "contains":
+                return Contains(operand)
+            case "matches":
+                return Matches(re.compile(operand))
+            case "at_least" | "at_most" if not _is_number(operand):
+                raise ValueError(f"{operand!r} is no number")
+            case "at_least":
+                return AtLeast(operand)
+            case "at_most":
+                return AtMost(operand)
+            case "not":
+                return Not(_parse_matcher(operand, path))
+            case "absent" if not isinstance(operand, bool):
+                raise ValueError(f"{operand!r} is neither true nor false")
+            case "absent":
+                return IsAbsent(operand)
+            case _:
+                return _make_schema_matcher(operand)
     except (ValueError, TypeError, OverflowError, re.error) as error:
         raise ValueError(f"when {path}: {word}: {error}") from None
-    return matcher
 
 
-def _fits(schema: Any) -> Matcher:
+def _make_schema_matcher(schema: Any) -> Matcher:
     from emulator.core.json_schema import ValueSchema  # few scenarios have a schema
 
     return Fits(json.dumps(schema, sort_keys=True, default=str), ValueSchema(schema))
 
 
-def _at(fields: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path; a field whose own name has dots is found first."""
-    if (found := fields.get(path, ABSENT)) is not ABSENT:
+def _find_value(fields: Mapping[str, Any], path: str) -> Any:
+    """Return the value at a dotted path; a field whose own name has dots is found first."""
+    found = fields.get(path, ABSENT)
+    if found is not ABSENT:
         return found
-    head, dot, rest = path.partition(".")
-    inner = fields.get(head, ABSENT)
+    name, dot, rest = path.partition(".")
+    inner = fields.get(name, ABSENT)
     if not dot:
         return inner
-    return _at(inner, rest) if isinstance(inner, Mapping) else ABSENT
+    if isinstance(inner, Mapping):
+        return _find_value(inner, rest)
+    return ABSENT
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _spelled(value: Any) -> str:
+def _write_value(value: Any) -> str:
     if value is ABSENT:
         return repr(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 100 else text[:97] + "..."
+    if len(text) <= _LONGEST:
+        return text
+    return text[: _LONGEST - 3] + "..."
 
 
-_PLAIN: Final = ("operation", "gateway", "model", "prompt", "n", "size", "turn")  # fields that have no fields inside
-MATCHERS: Final[Mapping[str, Any]] = {
-    "contains": lambda given, path: Contains(given),
-    "matches": lambda given, path: Matches(re.compile(given)),
-    "at_least": lambda given, path: AtLeast(given),
-    "at_most": lambda given, path: AtMost(given),
-    "not": lambda given, path: Not(_matcher(given, path)),
-    "absent": lambda given, path: IsAbsent(given),
-    "schema": lambda given, path: _fits(given),
-}
+MATCHERS: Final = ("contains", "matches", "at_least", "at_most", "not", "absent", "schema")
+"""The words of a mapping of matchers."""
+_PLAIN_FIELDS: Final = ("operation", "gateway", "model", "prompt", "n", "size", "turn")  # with no fields inside of them
+_TEXT_FIELDS: Final = ("operation", "gateway", "model", "prompt", "size")
+CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads")
+"""What a call has to be matched by, beside its parameters."""
+UPLOAD_FIELDS: Final = ("name", "filename", "sha256", "format", "width", "height", "alpha_share", "bytes")
+"""What an upload has to be matched by."""
+_UPLOAD: Final = r"(image|mask)(\[[0-9]+\])?|count"
+_SLIP: Final = 0.75
+"""How like a known word an unknown one is (difflib's ratio) to be a slip: `promt`, `widht` and `szie` are, `user_id`
+(0.73 like `user`) may be a parameter of a gateway that nobody knows here."""
+_LONGEST: Final = 100  # characters of a value in a line

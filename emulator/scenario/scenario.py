@@ -145,7 +145,7 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
     for number, rule in enumerate(scenario.rules):
         if fields.get("operation") == "task" and not rule.about_tasks:
             continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
-        if not rule.when.takes(fields):
+        if not rule.when.matches(fields):
             misses.append(NearMiss(rule.name, rule.when, fields))
             continue
         if rule.chance < 1 and not dice.chance(rule.chance, seed, session, number, turn):

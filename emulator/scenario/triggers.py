@@ -136,6 +136,8 @@ def _from_header(said: str) -> Trigger:
     return Trigger("header", said[:200], played, **wishes)
 
 
-_EVERY: Final = matching.read({"operation": list(OPERATIONS)})  # a header is about its own call, whatever that is
+_EVERY: Final = matching.parse_pattern(
+    {"operation": list(OPERATIONS)}
+)  # a header is about its own call, whatever that is
 _SWITCH: Final = {"": True, "true": True, "false": False}
 _NOT_BY_A_WORD: Final = ("invalid_request",)  # it needs to be said what is invalid: break the contract instead

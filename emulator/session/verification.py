@@ -245,7 +245,7 @@ def read(said: Any) -> Verification:
 
 def _when(value: Any) -> RequestPattern:
     try:
-        return call_fields.suited(matching.read(value))
+        return call_fields.suited(matching.parse_pattern(value))
     except RecursionError as error:
         raise ValueError(f"when is too much to match: {error}") from None
 

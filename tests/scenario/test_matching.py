@@ -127,13 +127,13 @@ MATCHES: Final = [
 def test_how_a_call_differs(when: Any, difference: str | None) -> None:
     """A condition is met, or the difference says field, what was expected and what came."""
     assert ([] if difference is None else [difference]) == [
-        str(one) for one in matching.read(when).differences(CALL)
+        str(one) for one in matching.parse_pattern(when).differences(CALL)
     ]  # fmt: skip
 
 
 def test_every_difference_is_told() -> None:
     """All conditions are judged, in their order, and a long value is cut."""
-    told = matching.read({"n": 1, "model": "dall-e-3", "prompt": "x", "z": {"absent": False}}).differences(
+    told = matching.parse_pattern({"n": 1, "model": "dall-e-3", "prompt": "x", "z": {"absent": False}}).differences(
         {**CALL, "prompt": "é" * 200}
     )
     assert ["n", "prompt", "z"] == [one.field for one in told]
@@ -144,12 +144,12 @@ def test_every_difference_is_told() -> None:
 def test_no_mapping(value: Any) -> None:
     """What stands behind `when` is a mapping of fields."""
     with pytest.raises(ValueError, match="expected a mapping of fields"):
-        matching.read(value)
+        matching.parse_pattern(value)
 
 
 def test_a_schema_meets_a_value_that_is_too_deep() -> None:
     """One that refers to itself follows the value as deep as it is; where Python gives up, that is a difference."""
-    when = matching.read({"a": {"schema": {"properties": {"a": {"$ref": "#"}}}}})
+    when = matching.parse_pattern({"a": {"schema": {"properties": {"a": {"$ref": "#"}}}}})
     value: dict[str, Any] = {}
     for _ in range(20):
         value = {"a": value}
@@ -163,5 +163,116 @@ def test_a_schema_meets_a_value_that_is_too_deep() -> None:
 def test_equal_conditions_are_equal() -> None:
     """Two readings of the same are the same, which is how an unreachable rule is found."""
     when = {"prompt": {"matches": "a+", "not": ["b"]}, "n": [1, {"at_least": 3}]}
-    assert matching.read(when) == matching.read(when)
-    assert matching.read(when) != matching.read({**when, "n": 1})
+    assert matching.parse_pattern(when) == matching.parse_pattern(when)
+    assert matching.parse_pattern(when) != matching.parse_pattern({**when, "n": 1})
+
+
+COVERED: Final = [
+    # earlier, later, whether the later rule is never reached
+    ({}, {"model": "x"}, True),
+    ({"model": "x"}, {}, False),
+    ({"model": ["dall-e-3", "dall-e-2"]}, {"model": "dall-e-3"}, True),
+    ({"model": ["dall-e-3", "dall-e-2"]}, {"model": ["dall-e-2", "dall-e-3"]}, True),
+    ({"model": ["dall-e-3", "dall-e-2"]}, {"model": ["dall-e-2", "gpt-image-1"]}, False),
+    ({"model": "dall-e-3"}, {"model": ["dall-e-3", "dall-e-2"]}, False),
+    ({"model": "dall-e-3"}, {"model": "dall-e-3", "n": 2}, True),
+    ({"model": "dall-e-3", "n": 2}, {"model": "dall-e-3"}, False),
+    ({"n": {"at_least": 2}}, {"n": {"at_least": 3}}, True),
+    ({"n": {"at_least": 3}}, {"n": {"at_least": 2}}, False),
+    ({"n": {"at_most": 3}}, {"n": {"at_most": 2}}, True),
+    ({"n": {"at_most": 2}}, {"n": {"at_most": 3}}, False),
+    ({"n": {"at_least": 2}}, {"n": [2, 3]}, True),
+    ({"n": {"at_least": 2}}, {"n": [1, 3]}, False),
+    ({"n": {"at_least": 1, "at_most": 4}}, {"n": {"at_least": 2, "at_most": 3}}, True),
+    ({"n": {"at_least": 1, "at_most": 4}}, {"n": {"at_least": 2}}, False),
+    ({"n": {"at_least": 1}}, {"n": {"at_most": 4}}, False),
+    ({"prompt": {"contains": "weapon"}}, {"prompt": {"contains": "weapons"}}, True),
+    ({"prompt": {"contains": "weapons"}}, {"prompt": {"contains": "weapon"}}, False),
+    ({"prompt": {"contains": "weapon"}}, {"prompt": "A weapon"}, True),
+    ({"prompt": {"contains": "weapon"}}, {"prompt": {"contains": "weapon", "not": {"contains": "toy"}}}, True),
+    ({"tags": {"contains": "weapon"}}, {"tags": {"contains": "weapons"}}, False),  # a list with that member
+    ({"prompt": {"matches": "^A"}}, {"prompt": ["A cat", "A dog"]}, True),
+    ({"prompt": {"matches": "^A"}}, {"prompt": {"matches": "^A "}}, False),
+    ({"model": {"not": "dall-e-2"}}, {"model": "dall-e-3"}, True),
+    ({"model": {"not": "dall-e-2"}}, {"model": ["dall-e-3", "dall-e-2"]}, False),
+    ({"model": {"not": "dall-e-2"}}, {"model": {"not": ["dall-e-2", "x"]}}, True),
+    ({"model": {"not": ["dall-e-2", "x"]}}, {"model": {"not": "x"}}, False),
+    ({"n": {"not": {"at_least": 5}}}, {"n": {"at_most": 4}}, True),
+    ({"user": {"absent": False}}, {"user": "x"}, True),
+    ({"user": {"absent": False}}, {"user": {"absent": True}}, False),
+    ({"user": {"absent": False}}, {"user": {"not": "x"}}, False),  # a call without a user is not x either
+    ({"user": {"absent": True}}, {"user": {"absent": True}, "n": 1}, True),
+    ({"headers": {"X-A": "b"}}, {"headers": {"x-a": "b", "x-c": "d"}}, True),
+    ({"n": {"schema": {"minimum": 2}}}, {"n": 3}, True),
+    ({"n": {"schema": {"minimum": 2}}}, {"n": 1}, False),
+]
+
+
+@pytest.mark.parametrize(("earlier", "later", "covered"), COVERED)
+def test_what_an_earlier_rule_covers(earlier: Any, later: Any, covered: bool) -> None:
+    """A pattern covers another where each call that the other takes is one that it takes, and certainly so."""
+    assert covered == matching.covers_pattern(matching.parse_pattern(earlier), matching.parse_pattern(later))
+
+
+CONTRADICTIONS: Final = [
+    ({"n": {"at_least": 5, "at_most": 3}}, "n cannot be at least 5 and at most 3"),
+    ({"n": {"at_least": 3, "at_most": 3}}, None),
+    ({"a.b": 7, "a": {"b": {"at_most": 3}}}, "a.b cannot be 7 and at most 3"),
+    ({"a.b": [7, 8], "a": {"b": {"at_most": 3}}}, "a.b cannot be any of 7, 8 and at most 3"),
+    ({"a.b": [7, 2], "a": {"b": {"at_most": 3}}}, None),
+    ({"a.b": 2, "a": {"b": {"at_most": 3}}}, None),
+    ({"user": {"absent": True, "contains": "x"}}, 'user cannot be absent and something that contains "x"'),
+    ({"user": {"absent": True, "not": "x"}}, None),
+    ({"user": {"absent": False, "not": "x"}}, None),
+    ({"prompt": {"contains": "x", "not": {"contains": "x"}}},
+     'prompt cannot be something that contains "x" and anything but something that contains "x"'),
+    ({"prompt": {"contains": "cats", "not": {"contains": "dogs"}}}, None),
+    ({"n": {"at_least": 3, "not": {"at_least": 2}}}, "n cannot be at least 3 and anything but at least 2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("when", "contradiction"), CONTRADICTIONS)
+def test_what_contradicts_itself(when: Any, contradiction: str | None) -> None:
+    """Conditions that no call can meet together are found, and described."""
+    assert contradiction == matching.find_contradiction(matching.parse_pattern(when))
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"promt": "x"}, "unknown field 'promt'; did you mean 'prompt'?"),
+        ({"N": 1}, "unknown field 'N'; did you mean 'n'?"),
+        ({"qualitty": "hd"}, "unknown field 'qualitty'; did you mean 'quality'?"),
+        ({"header": {"x-a": 1}}, "unknown field 'header'; did you mean 'headers'?"),
+        ({"upload.image.width": 3}, "unknown field 'upload'; did you mean 'uploads'?"),
+        ({"uploads": {"image": {"widht": 3}}}, "unknown field 'widht' of an upload; known are name, filename,"),
+        ({"uploads.image[1].widht": 3}, "; did you mean 'width'?"),
+        ({"uploads": {"picture": {"width": 3}}}, "unknown upload 'picture'; known are image, image[0]"),
+        ({"user": {"containz": "x"}}, "unknown matcher 'containz'; did you mean 'contains'?"),
+        ({"statuss": 200}, "unknown field 'statuss'; did you mean 'status'?"),
+    ],
+)
+def test_a_misspelled_field_is_refused(when: Any, message: str) -> None:
+    """A field that is nearly a known one is a slip."""
+    with pytest.raises(ValueError, match="unknown") as caught:
+        matching.check_fields(matching.parse_pattern(when), ["quality", "user"], ["status"])
+    assert message in str(caught.value)
+
+
+def test_an_unknown_field_that_is_like_no_other_is_returned() -> None:
+    """It may be a parameter of a gateway that nobody knows here; each is named once."""
+    when = {
+        "operation": "edit", "user.name": 1, "sharpness": 1, "lights.left": 1, "lights.right": 1, "headers": {"x": 1},
+        "uploads.mask.width": 1, "uploads.image[3].format": "png", "uploads.count": 2, "user_id": 3,
+        "uploads.image": {"absent": True},
+    }  # fmt: skip
+    assert ("sharpness", "lights", "user_id") == matching.check_fields(matching.parse_pattern(when), ["user"])
+
+
+@pytest.mark.parametrize("expected", ["generat", ["edit", "generat"], {"not": "generat"}, {"not": {"not": "generat"}}])
+def test_a_word_that_a_field_never_has(expected: Any) -> None:
+    """A closed field is compared with its own words alone, wherever the word stands."""
+    with pytest.raises(
+        ValueError, match=r"^operation is \"generat\"; expected one of generate, edit; did you mean 'gen"
+    ):
+        matching.check_choices(matching.parse_pattern({"operation": expected}), {"operation": ["generate", "edit"]})

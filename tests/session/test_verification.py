@@ -463,7 +463,7 @@ async def test_unused_answers(rule: Rule, left: list[int]) -> None:
 async def test_unused_answers_are_of_each_rule_and_session() -> None:
     """Rules are told apart, and sessions; one that never began has used nothing, and does not begin by the question."""
     memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
-    cats = matching.read({"prompt": {"contains": "cat"}})
+    cats = matching.parse_pattern({"prompt": {"contains": "cat"}})
     script = Scenario("script", rules=(_rule("cats", 2, 1, when=cats), _rule("rest", 1)))
     await memory.begin("s", 0)
     await choose(script, {"prompt": "a cat"}, memory, "s", 0)
@@ -475,7 +475,7 @@ async def test_unused_answers_are_of_each_rule_and_session() -> None:
 async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None:
     """What no call took, and how the nearest call missed the rule."""
     memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
-    picky = matching.read({"prompt": {"contains": "weapon"}, "n": 1})
+    picky = matching.parse_pattern({"prompt": {"contains": "weapon"}, "n": 1})
     script = Scenario("script", rules=(_rule("no-weapons", 2, when=picky), _rule("never-asked", 1, then="next")))
     calls = []
     for number, n in enumerate((2, 1), 1):
