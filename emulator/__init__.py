@@ -1,7 +1,11 @@
 """Image API Emulator: a local stand-in for OpenAI-compatible image-generation gateways.
 
-`Emulator` runs one in this process, `ImageApi` is a session on one that runs elsewhere, `inspect` reads back what a
-picture says of itself, and what goes wrong is an `EmulatorError`. Nothing heavy is loaded by importing this.
+- `Emulator` runs one in this process, `ImageApi` is a session on one that runs elsewhere, and `EmulatorError` is raised
+  when either cannot do what was asked.
+- `inspect` reads what is known of a picture file from its bytes.
+- All other names are the types of what these return and take.
+
+Importing `emulator` loads nothing else; each name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -9,16 +13,66 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emulator.client.api import ImageApi
-    from emulator.client.connection import EmulatorError
-    from emulator.client.embedded import Emulator
+    from emulator.client.api import ImageApi, SupportsSetenv
+    from emulator.client.calls import Calls, SessionClock
+    from emulator.client.connection import EmulatorError, ScenarioSource
+    from emulator.client.embedded import Emulator, EmulatorSettings
+    from emulator.client.expectations import (
+        CallFields,
+        Expectation,
+        Matchers,
+        ServerHealth,
+        SessionSettings,
+        SettingsChanges,
+    )
+    from emulator.client.portability import Portability
+    from emulator.client.records import (
+        Fit,
+        GatewayOutcomes,
+        PictureOrigin,
+        RecordedCall,
+        RecordedFinding,
+        RecordedMiss,
+        RecordedPicture,
+        RecordedRefusal,
+        RecordedTry,
+        RecordedUpload,
+    )
     from emulator.image.render import Inspection
 
-__all__ = ["Emulator", "EmulatorError", "ImageApi", "inspect"]
+__all__ = [
+    "CallFields",
+    "Calls",
+    "Emulator",
+    "EmulatorError",
+    "EmulatorSettings",
+    "Expectation",
+    "Fit",
+    "GatewayOutcomes",
+    "ImageApi",
+    "Inspection",
+    "Matchers",
+    "PictureOrigin",
+    "Portability",
+    "RecordedCall",
+    "RecordedFinding",
+    "RecordedMiss",
+    "RecordedPicture",
+    "RecordedRefusal",
+    "RecordedTry",
+    "RecordedUpload",
+    "ScenarioSource",
+    "ServerHealth",
+    "SessionClock",
+    "SessionSettings",
+    "SettingsChanges",
+    "SupportsSetenv",
+    "inspect",
+]
 
 
 def inspect(data: bytes) -> Inspection:
-    """What the picture file `data` is, and what its label says; raises ValueError where it is no picture.
+    """What is known of the picture file `data` and of its label; raises ValueError if it is no picture.
 
     >>> inspect(b"not a picture")
     Traceback (most recent call last):
@@ -30,22 +84,43 @@ def inspect(data: bytes) -> Inspection:
     return render.inspect(data)
 
 
-if not TYPE_CHECKING:  # who checks types knows the names from above, and so finds a slip in one
+if not TYPE_CHECKING:  # a type checker takes the names from the imports above, and so finds a misspelled one
+    _MODULES = {
+        "emulator.client.api": ("ImageApi", "SupportsSetenv"),
+        "emulator.client.calls": ("Calls", "SessionClock"),
+        "emulator.client.connection": ("EmulatorError", "ScenarioSource"),
+        "emulator.client.embedded": ("Emulator", "EmulatorSettings"),
+        "emulator.client.expectations": (
+            "CallFields",
+            "Expectation",
+            "Matchers",
+            "ServerHealth",
+            "SessionSettings",
+            "SettingsChanges",
+        ),
+        "emulator.client.portability": ("Portability",),
+        "emulator.client.records": (
+            "Fit",
+            "GatewayOutcomes",
+            "PictureOrigin",
+            "RecordedCall",
+            "RecordedFinding",
+            "RecordedMiss",
+            "RecordedPicture",
+            "RecordedRefusal",
+            "RecordedTry",
+            "RecordedUpload",
+        ),
+        "emulator.image.render": ("Inspection",),
+    }
 
     def __getattr__(name: str) -> Any:
-        """The classes named above, each loaded when it is first asked for."""
-        if name == "Emulator":
-            from emulator.client import embedded
+        """One of the names above, loaded when it is first used."""
+        from importlib import import_module
 
-            return embedded.Emulator
-        if name == "EmulatorError":
-            from emulator.client import connection
-
-            return connection.EmulatorError
-        if name == "ImageApi":
-            from emulator.client import api
-
-            return api.ImageApi
+        for module, public_names in _MODULES.items():
+            if name in public_names:
+                return getattr(import_module(module), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,7 @@
-"""One session of one server, in Python: where clients find it, what it plays, what was asked, whether as expected.
+"""One session of one server, in Python: its URLs and keys, its scenario, its calls, and what a test expects of them.
 
-Everything goes over HTTP to /_emulator/, so that the same class serves a server in this process and one elsewhere;
-nothing of a server is loaded here, and nothing but the standard library.
+Everything goes through the admin API, /_emulator/…, so that the same class works with a server in this process and
+with one elsewhere. Only the standard library is loaded.
 """
 
 from __future__ import annotations
@@ -11,26 +11,35 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Unpack, cast
 
-from emulator.client import tables
 from emulator.client.calls import Calls, SessionClock
-from emulator.client.connection import Connection, EmulatorError, Script, sendable, session_path
+from emulator.client.connection import Connection, EmulatorError, ScenarioSource, load_scenario_body, session_path
+from emulator.client.expectations import CallFields, Expectation, ServerHealth, SessionSettings, SettingsChanges
+from emulator.client.portability import Portability
 from emulator.client.records import PictureOrigin, RecordedCall
-from emulator.client.tables import Portability
+from emulator.client.tables import format_heading, format_journal
 from emulator.core import names
+from emulator.core.suggestions import describe_known, describe_unknown
+
+_MOST_PICTURES: Final = 20  # in one report
+_URL_VARIABLES: Final = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "IMAGES_OPENAI_API_BASE_URL")
+_KEY_VARIABLES: Final = ("OPENAI_API_KEY", "IMAGES_OPENAI_API_KEY")
 
 
-class Patch(Protocol):
-    """What sets variables of the environment and takes them back: pytest's `monkeypatch`."""
+class SupportsSetenv(Protocol):
+    """An object that sets environment variables and takes them back, such as pytest's `monkeypatch`."""
 
     def setenv(self, name: str, value: str) -> None:
         """Set the variable `name`."""
         ...
 
 
+SupportsSetenv.__module__ = "emulator"  # in the class body it would be a member of the protocol
+
+
 class ImageApi:
-    """A session of its own on the server at an address; what other sessions do is not seen here.
+    """A session on the server at an address. It shares nothing with the server's other sessions.
 
     >>> from emulator import ImageApi
     >>> other = ImageApi(image_api.server, "orders")
@@ -39,6 +48,8 @@ class ImageApi:
     >>> len(other.calls)
     0
     """
+
+    __module__ = "emulator"
 
     def __init__(
         self, server: str | Connection, name: str | None = None, gateway: str | None = None, token: str | None = None
@@ -64,8 +75,8 @@ class ImageApi:
         return self._connection.address
 
     @property
-    def health(self) -> Mapping[str, Any]:
-        """What the server said of itself when it was first asked: version, seed, clock, gateways and so on.
+    def health(self) -> ServerHealth:
+        """What the server said about itself when it was first asked: version, seed, clock, gateways and so on.
 
         >>> image_api.health["seed"]
         0
@@ -74,46 +85,54 @@ class ImageApi:
 
     @cached_property
     def key(self) -> str:
-        """An API key of the session's own: whatever is called with it, at any of the server's URLs, is seen here.
+        """An API key of the session: calls with it, at any of the server's URLs, belong to this session.
 
         >>> image_api.key
         'sk-emulator.session.embedded'
         """
-        return names.key_for(self._name) if self.health["reserved_values"] else f"sk-{self._name}"
+        if self.health["reserved_values"]:
+            return names.key_for(self._name)
+        return f"sk-{self._name}"
 
     @cached_property
     def session_name(self) -> str:
-        """What the server calls the session.
+        """The session's name on the server.
 
         >>> image_api.session_name
         'embedded'
         """
-        return self._name if self.health["reserved_values"] else names.digest(self.key)
+        if self.health["reserved_values"]:
+            return self._name
+        return names.digest(self.key)
 
     def url(self, gateway: str | None = None) -> str:
-        """A client's base URL; whatever is called there, with any key, is seen here. Raises EmulatorError.
+        """A client's base URL: calls to it, with any key, belong to this session. Raises EmulatorError.
 
         >>> image_api.url("geekai").removeprefix(image_api.server)
         '/s/embedded/geekai/api/v1'
         >>> image_api.url().removeprefix(image_api.server)
         '/s/embedded/v1'
         """
-        prefix, name = f"{self.server}/s/{self.session_name}", gateway or self._gateway
+        prefix = f"{self.server}/s/{self.session_name}"
+        name = gateway or self._gateway
         if name is None:
             return f"{prefix}/v1"
         if name not in self._connection.bases:
-            raise EmulatorError(f"no gateway {name!r}; known are {', '.join(self._connection.bases)}")
+            raise EmulatorError(f"no gateway {name!r}; {describe_known(name, self._connection.bases)}")
         return prefix + self._connection.bases[name]
 
-    def environ(self, monkeypatch: Patch | None = None, gateway: str | None = None) -> dict[str, str]:
-        """The variables in which clients look for a base URL and a key; with `monkeypatch` they are set, too.
+    def environ(self, monkeypatch: SupportsSetenv | None = None, gateway: str | None = None) -> dict[str, str]:
+        """The variables in which clients look for a base URL and a key; `monkeypatch`, if given, sets them.
 
         >>> sorted(image_api.environ())
         ['IMAGES_OPENAI_API_BASE_URL', 'IMAGES_OPENAI_API_KEY', 'OPENAI_API_BASE', 'OPENAI_API_KEY', 'OPENAI_BASE_URL']
         >>> image_api.environ(gateway="aiai")["OPENAI_BASE_URL"] == image_api.url("aiai")
         True
         """
-        variables = dict.fromkeys(_URL_VARIABLES, self.url(gateway)) | dict.fromkeys(_KEY_VARIABLES, self.key)
+        variables = {
+            **dict.fromkeys(_URL_VARIABLES, self.url(gateway)),
+            **dict.fromkeys(_KEY_VARIABLES, self.key),
+        }
         if monkeypatch is not None:
             for name, value in variables.items():
                 monkeypatch.setenv(name, value)
@@ -131,36 +150,36 @@ class ImageApi:
         return self.account(f"{self._name}.{name}")
 
     def account(self, name: str, gateway: str | None = None) -> ImageApi:
-        """The account on the same server whose session has just this name, which others may know as well.
+        """The account on the same server whose session has exactly this name, which other processes may use as well.
 
         >>> image_api.account("orders").session_name
         'orders'
         """
         return ImageApi(self._connection, name, gateway or self._gateway)
 
-    def play(self, scenario: Script) -> None:
-        """Let the session play a scenario from its beginning: a ready-made one's name, a path, YAML, or a dict.
+    def play(self, scenario: ScenarioSource) -> None:
+        """Let the session play a scenario from its beginning: a ready-made one's name, a path, YAML, or a mapping.
 
-        Raises EmulatorError for one that contradicts itself.
+        Raises EmulatorError for a scenario with an error in it; the session then plays on what it played before.
 
         >>> image_api.play({"rules": [{"answers": {"refuse": "rate_limit"}}]})
         >>> image_api.play("no-such-scenario")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        emulator.client.connection.EmulatorError: no ready-made scenario 'no-such-scenario'; those are ...
+        emulator.EmulatorError: no ready-made scenario 'no-such-scenario'; those are ...
         """
-        body, path = sendable(scenario)
+        body, path = load_scenario_body(scenario)
         try:
             self._ask("PUT", "/scenario", body)
         except EmulatorError as error:
-            told = str(error)
-            if path is not None and told.startswith("scenario:"):  # as the server calls what has no file's name
-                told = str(path) + told.removeprefix("scenario")
-            raise EmulatorError(told, error.status, error.param) from None
+            message = str(error)
+            if path is not None and message.startswith("scenario:"):  # the server does not know the file's name
+                message = str(path) + message.removeprefix("scenario")
+            raise EmulatorError(message, error.status, error.param) from None
 
     @property
     def calls(self) -> Calls:
-        """The calls of the session, the oldest first; asked for anew whenever they are looked at.
+        """The calls of the session, the oldest first; each look at them asks the server again.
 
         >>> [call.status for call in image_api.calls]
         [200, 400]
@@ -169,36 +188,39 @@ class ImageApi:
 
     @property
     def findings(self) -> Mapping[str, int]:
-        """The codes of what was noticed in the session, and in how many calls.
+        """The codes of the session's findings, each with the number of calls that have it.
 
         >>> image_api.findings["unknown_parameter"]
         1
         """
         return Counter(code for call in self.calls for code in call.codes)
 
-    def verify(self, when: Mapping[str, Any] | None = None, /, **words: Any) -> tuple[RecordedCall, ...]:
-        """The calls that are as expected; raises AssertionError, with what came instead, where they are not.
+    def verify(self, when: Mapping[str, Any] | None = None, **words: Unpack[Expectation]) -> tuple[RecordedCall, ...]:
+        """The calls that are as expected; raises AssertionError, with what came instead, if the calls are different.
 
-        `words` are at most one of times, once, never, at_least, at_most, between; in_order alone; no_findings,
-        no_unused_answers, max_cost (dollars). Whatever else they name is a field of a call, with a value or matchers
-        as in a scenario's `when`; fields that are no Python names, as those inside of others, go into `when`.
+        `words` are fields of a call, each with a value or with matchers as in a scenario's `when`, and what is
+        expected of the calls with such fields: at most one of times, once, never, at_least, at_most and between;
+        no_findings, no_unused_answers, max_cost (dollars); or in_order alone. `emulator.Expectation` lists them all.
+        `when` has further fields: a gateway's own parameters, and dotted paths to what lies inside of a field.
+        Without a count, at least one call is expected. An unknown word raises EmulatorError.
 
         >>> image_api.verify(once=True, model="dall-e-3", prompt={"contains": "cat"}, status=200)
         (<call 1: ezmodel generate dall-e-3 200 unknown_parameter>,)
-        >>> image_api.verify({"headers": {"user-agent": "curl"}}, never=True)
+        >>> image_api.verify(when={"headers.user-agent": "curl"}, never=True)
         ()
+        >>> image_api.verify(never=True, statuss=200)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        emulator.EmulatorError: verify: unknown word 'statuss'; ...; did you mean 'status'?
         """
         __tracebackhide__ = True
-        body: dict[str, Any] = {word: words.pop(word) for word in _VERIFYING if word in words}
-        if fields := {**(when or {}), **words}:
-            body["when"] = fields
-        verdict = self._ask("POST", "/verify", body)
+        verdict = self._ask("POST", "/verify", _make_verification(when, words))
         if not verdict["ok"]:
             raise AssertionError(verdict["message"])
         return self.calls.numbered(verdict["matched"])
 
     def reset(self) -> None:
-        """Forget the session's calls, and begin its scenario anew.
+        """Forget the session's calls, and play its scenario from the beginning.
 
         >>> image_api.reset()
         >>> len(image_api.calls)
@@ -208,20 +230,25 @@ class ImageApi:
 
     @property
     def clock(self) -> SessionClock:
-        """The session's time."""
+        """The session's time.
+
+        >>> image_api.clock.now
+        '2026-01-01T00:00:00Z'
+        """
         return SessionClock(self._connection, self.session_name)
 
-    def settings(self, **changes: Any) -> dict[str, Any]:
-        """What holds for the session, after `changes`: report_only, behavior; None is as the server has it.
+    def settings(self, **changes: Unpack[SettingsChanges]) -> SessionSettings:
+        """The session's settings after `changes` of report_only or behavior; None takes a change back.
 
         >>> image_api.settings(report_only=True)["report_only"]
         True
         """
-        told: dict[str, Any] = self._ask("PUT" if changes else "GET", "/settings", changes or None)
-        return {name: value for name, value in told.items() if name != "session"}
+        method = "PUT" if changes else "GET"
+        report = self._ask(method, "/settings", changes or None)
+        return cast(SessionSettings, {name: value for name, value in report.items() if name != "session"})
 
     def portability(self) -> Portability:
-        """Which gateways, in which behavior, would accept the calls of the session, and why others would not.
+        """Which gateways, with which behavior, would accept the calls of the session, and why others would not.
 
         >>> table = image_api.portability()
         >>> [fit.outcome for fit in table if fit.number == 1 and fit.gateway == "ezmodel"][0]
@@ -230,22 +257,30 @@ class ImageApi:
         return Portability(self._connection.ask("POST", "/portability", {"session": self.session_name}))
 
     def picture_of(self, data: bytes) -> PictureOrigin:
-        """Which call of the session got the picture with these bytes; raises ValueError where they are no picture.
+        """Which calls of the session got the picture with the bytes `data`; raises ValueError for no picture.
 
         >>> with urllib.request.urlopen(first.data[0].url) as response:
         ...     origin = image_api.picture_of(response.read())
         >>> origin.call.number, origin.index, origin.size, origin.format, origin.whole
         (1, 0, '1024x1024', 'png', True)
         """
-        from emulator.image import render  # Pillow is loaded for the first picture
+        from emulator.image import render  # loads Pillow
 
-        found = render.inspect(data)
-        digest = (found.label or {}).get("recipe")
-        calls = tuple(call for call in self.calls if digest and digest in [one.recipe for one in call.pictures])
-        return PictureOrigin(calls, found.width, found.height, found.format, found.whole, found.label)
+        inspection = render.inspect(data)
+        recipe = None
+        if inspection.label is not None:
+            recipe = inspection.label.get("recipe")
+        return PictureOrigin(
+            calls=tuple(call for call in self.calls if _has_picture(call, recipe)),
+            width=inspection.width,
+            height=inspection.height,
+            format=inspection.format,
+            whole=inspection.whole,
+            label=inspection.label,
+        )
 
     def picture(self, number: int, index: int = 0) -> bytes:
-        """The file of a picture that the call `number` got, drawn once more; raises EmulatorError where there is none.
+        """The file of a picture that the call `number` got; raises EmulatorError if there is no such picture.
 
         >>> image_api.picture(1)[1:4]
         b'PNG'
@@ -253,22 +288,31 @@ class ImageApi:
         return self._connection.fetch(f"{session_path(self.session_name)}/calls/{number}/pictures/{index}")
 
     def upload(self, sha256: str) -> bytes:
-        """A file that a call of the session brought; raises EmulatorError where it is not kept."""
+        """A file that came with a call of the session; raises EmulatorError if the server does not keep it.
+
+        >>> image_api.upload("0" * 64)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        emulator.EmulatorError: ...
+        """
         return self._connection.fetch(f"{session_path(self.session_name)}/uploads/{sha256}")
 
     def report(self, folder: Path | None = None) -> str:
-        """The session's journal as a table for people; with `folder`, its first pictures are put there and named.
+        """The session's journal as a table; `folder`, if given, gets the files of the first pictures.
 
         >>> print(image_api.report())  # doctest: +ELLIPSIS
         Session embedded of http://127.0.0.1:...: 2 calls
         ...
         """
         calls = list(self.calls)
-        files = {} if folder is None else dict(self._saved(calls, folder))
-        return "\n".join([tables.heading(self.session_name, self.server, len(calls)), *tables.journal(calls, files)])
+        files = {}
+        if folder is not None:
+            files = dict(self._save_pictures(calls, folder))
+        heading = format_heading(self.session_name, self.server, len(calls))
+        return "\n".join([heading, *format_journal(calls, files)])
 
-    def _saved(self, calls: Sequence[RecordedCall], folder: Path) -> Iterator[tuple[tuple[int, int], str]]:
-        """The files of the calls' first pictures, by the call's number and the picture's index."""
+    def _save_pictures(self, calls: Sequence[RecordedCall], folder: Path) -> Iterator[tuple[tuple[int, int], str]]:
+        """Save the calls' first pictures: the path of each, by the call's number and the picture's index."""
         pictures = [(call, picture) for call in calls for picture in call.pictures]
         for call, picture in pictures[:_MOST_PICTURES]:
             path = folder / f"call-{call.number}-picture-{picture.index}{Path(picture.file).suffix}"
@@ -282,17 +326,31 @@ class ImageApi:
             yield (call.number, picture.index), str(path)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
-        """What the server answers on a path of the session."""
+        """The server's answer on a path of the session."""
         return self._connection.ask(method, session_path(self.session_name) + path, body)
 
     def __repr__(self) -> str:
         return f"<image API: session {self._name} at {self._connection}>"
 
 
-_MOST_PICTURES: Final = 20  # in one report
-_URL_VARIABLES: Final = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "IMAGES_OPENAI_API_BASE_URL")
-_KEY_VARIABLES: Final = ("OPENAI_API_KEY", "IMAGES_OPENAI_API_KEY")
-_VERIFYING: Final = (
-    "times", "once", "never", "at_least", "at_most", "between", "in_order", "no_findings", "no_unused_answers",
-    "max_cost",
-)  # fmt: skip
+def _make_verification(when: Mapping[str, Any] | None, words: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of POST …/verify; raises EmulatorError for an unknown word."""
+    fields = dict(when or {})
+    verification: dict[str, Any] = {}
+    for word, expected in words.items():
+        if word in CallFields.__annotations__:
+            if word in fields:
+                raise EmulatorError(f"verify: {word} is given twice, as a keyword and in when")
+            fields[word] = expected
+        elif word in Expectation.__annotations__:
+            verification[word] = expected
+        else:
+            raise EmulatorError(f"verify: {describe_unknown('word', word, ['when', *Expectation.__annotations__])}")
+    if fields:
+        verification["when"] = fields
+    return verification
+
+
+def _has_picture(call: RecordedCall, recipe: str | None) -> bool:
+    """Whether the call got the picture with this recipe."""
+    return recipe is not None and recipe in [picture.recipe for picture in call.pictures]

@@ -1,6 +1,6 @@
-"""The calls of one session, and its time: whatever is looked at here is asked of the server anew.
+"""The calls of one session and its clock. Each look at them asks the server again.
 
-A session that has had no call yet is an empty one, whether the server has heard of it or not.
+A session without calls is an empty sequence, also one that the server has not heard of yet.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from typing import Final, overload
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.client.records import RecordedCall
 
+_PAGE_LENGTH: Final = 1000  # the most calls that a server gives at once
+
 
 class Calls(Sequence[RecordedCall]):
-    """The calls of one session that its journal still has, the oldest first; asked for anew each time.
+    """The calls of one session that its journal still has, the oldest first.
 
     >>> len(image_api.calls), [call.status for call in image_api.calls]
     (2, [200, 400])
     """
+
+    __module__ = "emulator"
 
     def __init__(self, connection: Connection, session: str) -> None:
         self._connection = connection
@@ -26,48 +30,54 @@ class Calls(Sequence[RecordedCall]):
 
     @property
     def latest(self) -> RecordedCall:
-        """The call that ended last; raises IndexError where there is none.
+        """The call that ended last; raises IndexError in a session without calls.
 
         >>> image_api.calls.latest.status
         400
         """
         try:
-            return RecordedCall(self._connection.ask("GET", self._path + "/latest"))
+            report = self._connection.ask("GET", self._path + "/latest")
         except EmulatorError as error:
-            if not _is_empty(error):
+            if not _is_empty_session(error):
                 raise
             raise IndexError(f"session {self._session} has no call yet") from None
+        return RecordedCall.from_json(report)
 
     def numbered(self, numbers: Sequence[int]) -> tuple[RecordedCall, ...]:
-        """The calls that have these numbers, as far as they are remembered.
+        """The calls with these numbers, ordered by number, as far as the journal still has them.
 
         >>> image_api.calls.numbered([2])
         (<call 2: ezmodel generate dall-e-3 400 refused: above_maximum n>,)
         """
-        found = []
-        for call in self._read(min(numbers) - 1) if numbers else ():
+        if not numbers:
+            return ()
+        calls = []
+        for call in self._read_pages(after=min(numbers) - 1):
             if call.number > max(numbers):
                 break
             if call.number in numbers:
-                found.append(call)
-        return tuple(found)
+                calls.append(call)
+        return tuple(calls)
 
-    def _read(self, after: int = 0) -> Iterator[RecordedCall]:
-        """The calls with numbers above `after`, page by page."""
-        following: int | None = after
-        while following is not None:
-            question = f"{self._path}?limit={_PAGE}" + (f"&after={following}" if following else "")
+    def _read_pages(self, after: int = 0) -> Iterator[RecordedCall]:
+        """The calls with numbers above `after`."""
+        next_after: int | None = after
+        while next_after is not None:
+            path = f"{self._path}?limit={_PAGE_LENGTH}"
+            if next_after:
+                path += f"&after={next_after}"
             try:
-                page = self._connection.ask("GET", question)
+                page = self._connection.ask("GET", path)
             except EmulatorError as error:
-                if not _is_empty(error):
+                if not _is_empty_session(error):
                     raise
                 return
-            yield from map(RecordedCall, page["calls"])
-            following = page.get("next")
+            for report in page["calls"]:
+                yield RecordedCall.from_json(report)
+            next_after = page.get("next")
 
     def __iter__(self) -> Iterator[RecordedCall]:
-        return self._read()
+        return self._read_pages()
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -77,21 +87,21 @@ class Calls(Sequence[RecordedCall]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[RecordedCall]: ...
     def __getitem__(self, index: int | slice) -> RecordedCall | Sequence[RecordedCall]:
-        """The call at a place counted from 0, which is not its number, or several."""
-        found = tuple(self)
+        """The call at an index from 0, which is not its number, or the calls of a slice."""
+        calls = tuple(self)
         if isinstance(index, slice):
-            return found[index]
+            return calls[index]
         try:
-            return found[index]
+            return calls[index]
         except IndexError:
-            raise IndexError(f"no call at {index}: session {self._session} has {len(found)}") from None
+            raise IndexError(f"no call at {index}: session {self._session} has {len(calls)}") from None
 
     def __repr__(self) -> str:
         return f"<calls of {self._session}: {list(self)}>"
 
 
 class SessionClock:
-    """The time of one session: it can be moved on, and so expires links and refills limits without a wait.
+    """The time of one session. Moving it on lets links expire and limits refill without waiting.
 
     >>> image_api.clock.now
     '2026-01-01T00:00:00Z'
@@ -99,23 +109,22 @@ class SessionClock:
     '2026-01-01T01:00:00Z'
     """
 
+    __module__ = "emulator"
+
     def __init__(self, connection: Connection, session: str) -> None:
         self._connection = connection
         self._session = session
 
     @property
     def now(self) -> str:
-        """What time it is for the session: ISO 8601 in UTC, to the second."""
+        """The session's time: ISO 8601 in UTC, to the second."""
         return str(self._connection.ask("GET", f"/clock?session={self._session}")["now"])
 
     def advance(self, length: str | float) -> str:
-        """Let `length` pass, as in "90s" or "1h" (a number is seconds), for this session alone; the time then."""
+        """Move this session's time on by `length`, such as "90s" or "1h" (a number is seconds); the new time."""
         return str(self._connection.ask("POST", "/clock", {"advance": length, "session": self._session})["now"])
 
 
-def _is_empty(error: EmulatorError) -> bool:
-    """Whether a server only says that a session has had no call."""
+def _is_empty_session(error: EmulatorError) -> bool:
+    """Whether the server says only that the session has no call."""
     return error.status == 404 and error.param in ("session", "calls", "number")
-
-
-_PAGE: Final = 1000  # the most that a server gives at once

@@ -1,7 +1,7 @@
-"""Asks a server's own paths, /_emulator/…, with nothing but the standard library.
+"""Requests to a server's admin API, /_emulator/…, with nothing but the standard library.
 
-Each question has a connection of its own, so nothing is left open, shared between threads or carried into a fork;
-whatever goes wrong is one EmulatorError of one line.
+Each request has a connection of its own: nothing stays open, is shared between threads or is copied by a fork. Whatever
+goes wrong is one EmulatorError with one line of text.
 """
 
 from __future__ import annotations
@@ -15,23 +15,31 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from emulator.client.expectations import ServerHealth
+
 PREFIX: Final = "/_emulator"
-Script = str | os.PathLike[str] | Mapping[str, Any]
-"""A scenario: a ready-made one's name, a file's path, YAML, or what YAML would say."""
+ScenarioSource = str | os.PathLike[str] | Mapping[str, Any]
+"""A scenario: the name of a ready-made one, the path of a file, YAML text, or a mapping with the same content."""
+
+NOT_RUNNING: Final = "this emulator does not run: use `with Emulator(…) as image_api:`, or start()"
+_TIMEOUT: Final = 60.0  # seconds; a journal of megabytes is read within one
 
 
 class EmulatorError(Exception):
-    """What a test asked of the emulator and could not have; its text is one line.
+    """The emulator cannot do what was asked; the text is one line that says why.
 
-    `status` is that of the server's answer and `param` what it complains of; both are None where no server answered.
+    `status` is the status of the server's answer and `param` the name that it complains about; both are None if no
+    server answered.
 
     >>> from emulator import ImageApi
     >>> ImageApi("http://127.0.0.1:4010/ezmodel/v1")
     Traceback (most recent call last):
     ...
-    emulator.client.connection.EmulatorError: 'http://127.0.0.1:4010/ezmodel/v1' is no server's address; \
+    emulator.EmulatorError: 'http://127.0.0.1:4010/ezmodel/v1' is no server's address; \
 expected one without a path, such as http://127.0.0.1:4010
     """
+
+    __module__ = "emulator"
 
     def __init__(self, message: str, status: int | None = None, param: str | None = None) -> None:
         super().__init__(" ".join(message.split()))
@@ -40,21 +48,25 @@ expected one without a path, such as http://127.0.0.1:4010
 
 
 class Connection:
-    """The way to one server at `address` (None: to none); `token` is for servers that ask for one.
+    """The way to the server at `address` (None: to no server); `token` is for servers that ask for one.
 
+    >>> from emulator.client.connection import Connection
     >>> Connection(image_api.server).ask("GET", "/health")["status"]
     'ok'
     """
 
     def __init__(self, address: str | None, token: str | None = None) -> None:
-        """Ask nothing yet; raises EmulatorError where `address` cannot be one."""
-        self._address = None if address is None else address.rstrip("/")
+        """Send nothing yet; raises EmulatorError if `address` cannot be an address."""
+        self._address = None
         self._token = token
-        self._secure, self._host, self._port = (False, "", None) if address is None else _parts(address)
+        self._is_https, self._host, self._port = False, "", None
+        if address is not None:
+            self._address = address.rstrip("/")
+            self._is_https, self._host, self._port = _split_address(address)
 
     @property
     def address(self) -> str:
-        """The server's address, such as http://127.0.0.1:4010; raises EmulatorError where there is no server."""
+        """The server's address, such as http://127.0.0.1:4010; raises EmulatorError if there is no server."""
         if self._address is None:
             raise EmulatorError(NOT_RUNNING)
         return self._address
@@ -63,43 +75,46 @@ class Connection:
         return self._address or "no server"
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """What the server answers to `method` on `path` below PREFIX; `body` is JSON, or YAML where it is a text."""
-        content, headers = None, {"Accept": "application/json"}
-        if body is not None:
-            text = isinstance(body, str)
-            content = body.encode() if text else json.dumps(body, default=_plain).encode()
-            headers["Content-Type"] = "application/yaml" if text else "application/json"
-        if self._token is not None:
-            headers["X-Emulator-Token"] = self._token
+        """The JSON of the answer to `method` on `path` below PREFIX; `body` is sent as JSON, a text as YAML."""
+        content = None
+        headers = {"Accept": "application/json"}
+        if isinstance(body, str):
+            content = body.encode()
+            headers["Content-Type"] = "application/yaml"
+        elif body is not None:
+            content = json.dumps(body, default=_convert_for_json).encode()
+            headers["Content-Type"] = "application/json"
         status, answer = self._exchange(method, PREFIX + path, content, headers)
-        return _told(status, answer, f"{method} {self.address}{PREFIX}{path}")
+        return _parse_answer(status, answer, f"{method} {self.address}{PREFIX}{path}")
 
     def fetch(self, path: str) -> bytes:
-        """The file on `path` below PREFIX."""
-        headers = {} if self._token is None else {"X-Emulator-Token": self._token}
-        status, answer = self._exchange("GET", PREFIX + path, None, headers)
+        """The file at `path` below PREFIX."""
+        status, answer = self._exchange("GET", PREFIX + path, None, {})
         if status >= 400:
-            _told(status, answer, f"GET {self.address}{PREFIX}{path}")
+            _parse_answer(status, answer, f"GET {self.address}{PREFIX}{path}")  # raises what the answer says
         return answer
 
     @cached_property
-    def health(self) -> Mapping[str, Any]:
-        """What the server says of itself."""
-        told: Mapping[str, Any] = self.ask("GET", "/health")
-        return told
+    def health(self) -> ServerHealth:
+        """The server's answer to GET /_emulator/health when it was first asked."""
+        health: ServerHealth = self.ask("GET", "/health")
+        return health
 
     @cached_property
     def bases(self) -> Mapping[str, str]:
-        """The path of a client's base URL at each gateway, such as /ezmodel/v1."""
-        return {one["name"]: one["base"] for one in self.ask("GET", "/gateways")["gateways"]}
+        """The path of a client's base URL for each gateway, such as /ezmodel/v1."""
+        return {gateway["name"]: gateway["base"] for gateway in self.ask("GET", "/gateways")["gateways"]}
 
     def _exchange(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body of the answer."""
         address = self.address
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=_PATIENCE)
+        all_headers = dict(headers)
+        if self._token is not None:
+            all_headers["X-Emulator-Token"] = self._token
+        connection_type = http.client.HTTPSConnection if self._is_https else http.client.HTTPConnection
+        connection = connection_type(self._host, self._port, timeout=_TIMEOUT)
         try:
-            connection.request(method, path, content, dict(headers))
+            connection.request(method, path, content, all_headers)
             with connection.getresponse() as response:
                 return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
@@ -112,16 +127,18 @@ class Connection:
 def session_path(name: str) -> str:
     """The path of a session, below PREFIX.
 
+    >>> from emulator.client.connection import session_path
     >>> session_path("case-7")
     '/sessions/case-7'
     """
     return f"/sessions/{quote(name, safe='')}"
 
 
-def spelled_out(scenario: Script) -> bool:
-    """Whether a scenario is given in full, as a dict or as YAML, and not by its name or its file's.
+def is_inline(scenario: ScenarioSource) -> bool:
+    """Whether a scenario is given in full, as a mapping or as YAML text, and not by a name or a path.
 
-    >>> spelled_out("happy"), spelled_out("my/script.yaml"), spelled_out("{rules: []}")
+    >>> from emulator.client.connection import is_inline
+    >>> is_inline("happy"), is_inline("my/script.yaml"), is_inline("{rules: []}")
     (False, False, True)
     """
     if isinstance(scenario, str):
@@ -129,15 +146,16 @@ def spelled_out(scenario: Script) -> bool:
     return isinstance(scenario, Mapping)
 
 
-def sendable(scenario: Script) -> tuple[Any, Path | None]:
-    """What to send for a scenario, and the file that it stands in; raises EmulatorError where that cannot be read.
+def load_scenario_body(scenario: ScenarioSource) -> tuple[Any, Path | None]:
+    """The body to send for a scenario, and the file that it comes from; raises EmulatorError for an unreadable file.
 
-    >>> sendable("happy")
+    >>> from emulator.client.connection import load_scenario_body
+    >>> load_scenario_body("happy")
     ({'scenario': 'happy'}, None)
     """
     if isinstance(scenario, Mapping):
         return dict(scenario), None
-    if isinstance(scenario, str) and spelled_out(scenario):
+    if is_inline(scenario):
         return scenario, None
     path = Path(scenario)
     if isinstance(scenario, str) and path.name == scenario and not path.suffix:
@@ -148,7 +166,7 @@ def sendable(scenario: Script) -> tuple[Any, Path | None]:
         raise EmulatorError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
 
 
-def _parts(address: str) -> tuple[bool, str, int | None]:
+def _split_address(address: str) -> tuple[bool, str, int | None]:
     """Whether `address` is https, its host and its port; raises EmulatorError."""
     try:
         parts = urlsplit(address)
@@ -161,24 +179,22 @@ def _parts(address: str) -> tuple[bool, str, int | None]:
     return parts.scheme == "https", parts.hostname, port
 
 
-def _told(status: int, answer: bytes, question: str) -> Any:
-    """What an answer says; raises EmulatorError where it refuses, or is not the emulator's."""
+def _parse_answer(status: int, answer: bytes, question: str) -> Any:
+    """The JSON of an answer; raises EmulatorError if it is a refusal, or does not come from an emulator."""
+    refusal = None
     try:
-        told = json.loads(answer)
-        refusal = None if status < 400 else EmulatorError(told["error"]["message"], status, told["error"]["param"])
+        content = json.loads(answer)
+        if status >= 400:
+            refusal = EmulatorError(content["error"]["message"], status, content["error"]["param"])
     except (ValueError, TypeError, AttributeError, KeyError):
         raise EmulatorError(f"no emulator is there: {question} was answered with {status}", status) from None
     if refusal is not None:
         raise refusal
-    return told
+    return content
 
 
-def _plain(value: Any) -> Any:
-    """Sets as lists; JSON has nothing else for them."""
+def _convert_for_json(value: Any) -> Any:
+    """A set as a list; JSON has nothing else for it."""
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise EmulatorError(f"{value!r} cannot be sent: expected what JSON can say")
-
-
-NOT_RUNNING: Final = "this emulator does not run: use `with Emulator(…) as image_api:`, or start()"
-_PATIENCE: Final = 60.0  # seconds; a journal of megabytes is read in one

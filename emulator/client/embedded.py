@@ -1,6 +1,6 @@
-"""A server in a thread of this process, and a session of its own on it: starts in milliseconds, leaves nothing behind.
+"""A server in a thread of this process, and a session on it. It starts in milliseconds and leaves nothing behind.
 
-The server has a loop of its own, so that synchronous clients work, and so do asynchronous ones in whatever loop runs.
+The server has an event loop of its own: synchronous clients work, and so do asynchronous ones in any other loop.
 """
 
 from __future__ import annotations
@@ -9,68 +9,114 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, TypedDict, Unpack
 
-from emulator import settings
+from emulator import settings as server_settings
 from emulator.client.api import ImageApi
-from emulator.client.connection import NOT_RUNNING, Connection, EmulatorError, Script, spelled_out
+from emulator.client.connection import NOT_RUNNING, Connection, EmulatorError, ScenarioSource, is_inline
+from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.server import listener
 from emulator.server.app import App, Teller
 from emulator.server.listener import Running
 from emulator.settings import FIELDS, Settings, UsageError
 
+_OWN_SESSION: Final = "embedded"  # the same in each run, because chance and request ids depend on it
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
-class Nearby(ImageApi):
-    """A session on a server in this process, whose rooms can be looked into."""
+FilePath = str | os.PathLike[str]
 
-    _script: Script | None = None
-    _service: Service | None = None
+
+class EmulatorSettings(TypedDict, total=False):
+    """The further keywords of `Emulator`: the settings of `serve`, as its --help describes them.
+
+    >>> from emulator import Emulator, EmulatorSettings
+    >>> settings: EmulatorSettings = {"seed": 7, "report_only": True}
+    >>> with Emulator(**settings) as own:
+    ...     own.health["seed"]
+    7
+    """
+
+    host: str
+    port: int
+    public_url: str
+    schema: FilePath | Sequence[FilePath]
+    no_reserved_values: bool
+    behavior: Literal["documented", "observed"]
+    report_only: bool
+    channels: str | Sequence[str]
+    seed: int | Literal["random"]
+    clock: str
+    as_of: str
+    legacy: bool
+    keys: FilePath
+    allow_host: str | Sequence[str]
+    admin_token: str
+    ready_json: bool
+    quiet: bool
+    body_timeout: int
+    journal_entries: int
+    journal_bytes: int
+    sessions: int
+    session_age: int
+    picture_cache: int
+    upload_bytes: int
+
+
+EmulatorSettings.__module__ = "emulator"  # a TypedDict's body cannot set it
+
+
+class EmbeddedSession(ImageApi):
+    """A session on a server in this process."""
+
+    _scenario: ScenarioSource | None = None
+    _thread: ServerThread | None = None
 
     def account(self, name: str, gateway: str | None = None) -> ImageApi:
-        """The account whose session has just this name; it plays what the emulator plays.
+        """The account whose session has exactly this name; it plays what the emulator plays.
 
         >>> image_api.account("orders").session_name
         'orders'
         """
-        account = Nearby(self._connection, name, gateway or self._gateway)
-        account._service, account._script = self._service, self._script
-        if self._script is not None:
-            account.play(self._script)
+        account = EmbeddedSession(self._connection, name, gateway or self._gateway)
+        account._thread = self._thread
+        account._scenario = self._scenario
+        if self._scenario is not None:
+            account.play(self._scenario)
         return account
 
     def picture(self, number: int, index: int = 0) -> bytes:
-        """The file of a picture that the call `number` got, drawn once more; raises EmulatorError where there is none.
+        """The file of a picture that the call `number` got; raises EmulatorError if there is no such picture.
 
         >>> image_api.picture(1)[1:4]
         b'PNG'
         """
-        service = self._service
-        if service is None:
+        thread = self._thread
+        if thread is None:
             raise EmulatorError(NOT_RUNNING)
-        if service.process != os.getpid():  # a fork has the parent's objects without its threads
+        if thread.process != os.getpid():  # a fork has the parent's objects without its threads
             return super().picture(number, index)
-        return asyncio.run_coroutine_threadsafe(self._drawn(service.app, number, index), service.loop).result()
+        return asyncio.run_coroutine_threadsafe(self._draw_picture(thread.app, number, index), thread.loop).result()
 
-    async def _drawn(self, app: App, number: int, index: int) -> bytes:
-        entries = await app.sessions.calls(self.session_name) or ()
-        replies = [entry.response for entry in entries if entry.number == number and entry.response is not None]
-        if not replies or index not in range(len(replies[0].pictures)):
-            raise EmulatorError(f"call {number} of session {self.session_name} has no picture {index}")
-        return (await app.image_store.picture(replies[0].pictures[index])).data
+    async def _draw_picture(self, app: App, number: int, index: int) -> bytes:
+        for entry in await app.sessions.calls(self.session_name) or ():
+            if entry.number == number and entry.response is not None and 0 <= index < len(entry.response.pictures):
+                return (await app.image_store.picture(entry.response.pictures[index])).data
+        raise EmulatorError(f"call {number} of session {self.session_name} has no picture {index}")
 
 
-class Emulator(Nearby):
-    """An emulator in this process, for as long as a `with` block lasts, or an `async with` block.
+class Emulator(EmbeddedSession):
+    """An emulator in this process, for as long as a `with` block or an `async with` block lasts.
 
-    `gateway` is the one of `url()`, `scenario` what is played (a ready-made one's name, a path, YAML, or a dict), and
-    further keywords are any of the settings of `serve`: behavior, seed, clock, schema, report_only and so on. What is
-    not given comes from EMULATOR_… variables and emulator.yaml, as for `serve`, but for the port, which is a free one.
-    `tell` is told of every call once it is answered, in the server's thread. EmulatorError says why it cannot start.
+    `gateway` is the one of `url()`, `scenario` what is played (a ready-made one's name, a path, YAML, or a mapping),
+    and `settings` are those of `serve`: behavior, seed, clock, schema, report_only and so on; EmulatorSettings lists
+    them. A setting that is not given comes from EMULATOR_… variables and emulator.yaml, as for `serve`; only the port
+    is a free one. `tell` is called with every call once it is answered, in the server's thread. EmulatorError says why
+    an emulator cannot start.
 
     >>> from emulator import Emulator
     >>> from openai import OpenAI
@@ -83,51 +129,61 @@ class Emulator(Nearby):
     1767225600
     """
 
+    __module__ = "emulator"
+
     def __init__(
-        self, gateway: str | None = None, scenario: Script | None = None, tell: Teller | None = None, **chosen: Any
+        self,
+        gateway: str | None = None,
+        scenario: ScenarioSource | None = None,
+        tell: Teller | None = None,
+        **settings: Unpack[EmulatorSettings],
     ) -> None:
         super().__init__(Connection(None), _OWN_SESSION, gateway)
-        self._script = scenario if scenario is not None and spelled_out(scenario) else None
-        named = None if scenario is None or self._script is not None else os.fspath(scenario)  # type: ignore[arg-type]
-        self._chosen = {**chosen, "gateway": gateway, "scenario": named}
         self._tell = tell
+        self._keywords: dict[str, Any] = {**settings, "gateway": gateway}
+        if scenario is not None and is_inline(scenario):
+            self._scenario = scenario
+        else:
+            self._keywords["scenario"] = scenario
 
     def start(self) -> Self:
-        """Begin to answer, where there is no block to do it; `stop` ends it.
+        """Begin to answer, without a block; `stop` ends it.
 
         >>> own = Emulator().start()
         >>> len(own.calls)
         0
         >>> own.stop()
         """
-        service = self._begin()
+        thread = self._start_thread()
         try:
-            return self._answering(service.started.result())
+            return self._connect(thread.started.result())
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End it at once, with whatever is under way; where it does not run there is nothing to do.
+        """End it at once, also the calls under way; an emulator that does not run stays as it is.
 
         >>> own = Emulator()
         >>> own.stop()
         """
-        if (service := self._end()) is not None:
-            service.thread.join()
+        thread = self._end_thread()
+        if thread is not None:
+            thread.join()
 
     async def __aenter__(self) -> Self:
-        service = self._begin()
+        thread = self._start_thread()
         try:
-            return self._answering(await _outcome(service.started))
+            return self._connect(await _wait_for(thread.started))
         except BaseException:
             self.stop()
             raise
 
     async def __aexit__(self, *_: object) -> None:
-        if (service := self._end()) is not None:
-            await _outcome(service.ended)  # calls of this very loop may be under way
-            service.thread.join()
+        thread = self._end_thread()
+        if thread is not None:
+            await _wait_for(thread.ended)  # calls of the caller's own loop may be under way
+            thread.join()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -137,36 +193,38 @@ class Emulator(Nearby):
     ) -> None:
         self.stop()
 
-    def _begin(self) -> Service:
-        """Build the rooms and start the thread; raises EmulatorError."""
-        if self._service is not None:
+    def _start_thread(self) -> ServerThread:
+        """Build the server and start its thread; raises EmulatorError."""
+        if self._thread is not None:
             raise EmulatorError("this emulator runs already")
         try:
-            self._service = Service(App(_settings(self._chosen), self._tell))
+            self._thread = ServerThread(App(_load_settings(self._keywords), self._tell))
         except (UsageError, InvalidFile) as error:
-            # What the command has as a flag is a keyword here.
-            raise EmulatorError(re.sub("^--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), str(error))) from None
-        return self._service
+            # Messages name flags of the command line, which are keywords here.
+            message = re.sub("^--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), str(error))
+            raise EmulatorError(message) from None
+        return self._thread
 
-    def _answering(self, running: Running) -> Self:
-        """Take the server that runs for one's own."""
+    def _connect(self, running: Running) -> Self:
+        """Use the server that runs now, and let the session play the scenario."""
         self._connection = Connection(running.url, running.app.settings.admin_token)
-        if self._script is not None:
-            self.play(self._script)
+        if self._scenario is not None:
+            self.play(self._scenario)
         return self
 
-    def _end(self) -> Service | None:
-        """Let the thread end, if it is one of this process."""
-        service, self._service = self._service, None
+    def _end_thread(self) -> ServerThread | None:
+        """Let the thread end; None if there is no thread of this process."""
+        thread = self._thread
+        self._thread = None
         self._connection = Connection(None)
-        if service is None or service.process != os.getpid():
+        if thread is None or thread.process != os.getpid():
             return None
-        service.end()
-        return service
+        thread.end()
+        return thread
 
 
-class Service:
-    """One run of a server: its rooms, and the thread with its loop. `started` and `ended` tell how far it is."""
+class ServerThread:
+    """One run of a server: its app, and the thread with its event loop. `started` and `ended` tell how far it is."""
 
     def __init__(self, app: App) -> None:
         self.app = app
@@ -174,46 +232,50 @@ class Service:
         self.started: Future[Running] = Future()
         self.ended: Future[None] = Future()
         self.loop = asyncio.new_event_loop()
-        self._over = asyncio.Event()
-        self.thread = threading.Thread(target=self._run, name="image-api-emulator", daemon=True)
-        self.thread.start()
+        self._end_requested = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="image-api-emulator", daemon=True)
+        self._thread.start()
 
     def end(self) -> None:
-        """Let it end soon, and whatever is under way with it."""
+        """Let the server and the calls under way end soon."""
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._over.set)
+            self.loop.call_soon_threadsafe(self._end_requested.set)
+
+    def join(self) -> None:
+        """Wait until the thread has ended."""
+        self._thread.join()
 
     def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-                runner.run(self._live())
+                runner.run(self._serve())
         finally:
             self.ended.set_result(None)
 
-    async def _live(self) -> None:
+    async def _serve(self) -> None:
         try:
             running = await listener.start(self.app)
         except (OSError, UnicodeError) as error:
-            chosen = self.app.settings
+            settings = self.app.settings
             reason = getattr(error, "strerror", None) or str(error)
-            message = f"cannot listen on host {chosen.host!r}, port {chosen.port}: {reason}"
+            message = f"cannot listen on host {settings.host!r}, port {settings.port}: {reason}"
             self.started.set_exception(EmulatorError(message))
             return
-        except BaseException as error:  # whoever waits for the start has to hear of it
+        except BaseException as error:  # the thread that waits for the start gets it, whatever it is
             self.started.set_exception(error)
             raise
         self.started.set_result(running)
-        await self._over.wait()
+        await self._end_requested.wait()
         left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:  # a test that is over waits for no answer, however slow its scenario wants it
+        for task in left:  # a test that is over waits for no answer, however slow its scenario is
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         await running.stop()
-        self.app.image_store.close(wait=True)  # its threads were told to end already; here it is waited until they have
+        self.app.image_store.close(wait=True)  # the store's threads were asked to end; this waits until they have
 
 
-async def _outcome(future: Future[Any]) -> Any:
-    """What `future` has in the end, without holding up the loop; the loops of others than asyncio are held up."""
+async def _wait_for(future: Future[Any]) -> Any:
+    """The result of `future`, without blocking an asyncio loop; another library's loop is blocked."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -221,25 +283,24 @@ async def _outcome(future: Future[Any]) -> Any:
     return await asyncio.shield(asyncio.wrap_future(future))
 
 
-def _settings(chosen: Mapping[str, Any]) -> Settings:
-    """The settings that keywords mean; raises EmulatorError for one that is unknown, BadSetting for a bad one."""
-    for name in chosen:
+def _load_settings(keywords: Mapping[str, Any]) -> Settings:
+    """The settings of `keywords`; raises EmulatorError for an unknown one, BadSetting for a bad value."""
+    for name in keywords:
         if name not in FIELDS:
-            raise EmulatorError(f"unknown setting {name!r}; known are {', '.join(FIELDS)}")
-    found = settings.load({"port": 0, **{name: _spelled(value) for name, value in chosen.items()}})
-    if found.host in _LOOPBACK:
-        return found
-    # A server that others can reach asks for a token, which nobody has to know but us.
-    token = found.admin_token or os.urandom(16).hex()
-    return replace(found, admin_token=token, allow_host=(*found.allow_host, found.host))
+            raise EmulatorError(describe_unknown("setting", name, FIELDS))
+    flags = {name: _spell_as_flag(value) for name, value in keywords.items()}
+    settings = server_settings.load({"port": 0, **flags})
+    if settings.host in _LOOPBACK:
+        return settings
+    # A server that other machines reach asks for a token, which only this process has to know.
+    token = settings.admin_token or os.urandom(16).hex()
+    return replace(settings, admin_token=token, allow_host=(*settings.allow_host, settings.host))
 
 
-def _spelled(value: Any) -> Any:
-    """A setting as a flag would have it."""
+def _spell_as_flag(value: Any) -> Any:
+    """A setting's value as the command line would have it: a path is a text, and several are a list."""
     if isinstance(value, list | tuple):
-        return [_spelled(one) for one in value]
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-_OWN_SESSION: Final = "embedded"  # the same in each run, for chance and request ids go by it
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+        return [_spell_as_flag(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value

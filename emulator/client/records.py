@@ -1,86 +1,119 @@
-"""What a server tells of a call, as a test sees it: small objects that cannot be changed.
+"""What a server reports about a call, as read-only objects with typed attributes.
 
-What is told beside the members that are named here is an attribute too, so a newer server does no harm.
+Every class here is public: `emulator` exports it. That is also the module that the classes name as theirs, so that
+error messages and help show the name that users import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+_Record = TypeVar("_Record", bound="RecordedValue")
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RecordedValue:
-    """Something that a server told: its members are attributes, and it cannot be changed.
+    """A part of a server's report. Two parts of one type are equal if the server reported the same.
 
-    >>> seen = RecordedValue({"kind": "quota", "code": "insufficient_quota"})
-    >>> seen.code
-    'insufficient_quota'
-    >>> seen
-    <seen kind='quota' code='insufficient_quota'>
+    >>> refused = image_api.calls[1].refused
+    >>> refused == image_api.calls[1].refused
+    True
+    >>> refused.kind = "quota"
+    Traceback (most recent call last):
+    ...
+    dataclasses.FrozenInstanceError: cannot assign to field 'kind'
     """
 
-    __slots__ = ("_told",)
+    __module__ = "emulator"
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        object.__setattr__(self, "_told", dict(told))
+    _report: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, report: Mapping[str, Any]) -> Self:
+        """The object for a JSON object of the admin API; an attribute that the server does not report is None.
+
+        >>> from emulator import RecordedFinding
+        >>> RecordedFinding.from_json({"code": "duplicate_key", "message": "'n' is given twice"}).code
+        'duplicate_key'
+        """
+        members = {name: report.get(name) for name in cls._attributes()}
+        return cls(_report=report, **cls._convert_members(members))
+
+    @classmethod
+    def _attributes(cls) -> list[str]:
+        """The names of the attributes that the class declares."""
+        return [field.name for field in fields(cls) if not field.name.startswith("_")]
+
+    @classmethod
+    def _convert_members(cls, members: dict[str, Any]) -> dict[str, Any]:
+        """`members` with each inner JSON object as a record; a class that has inner records overrides this."""
+        return members
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it.
+        """All that the server reported, also what has no attribute here, as JSON has it.
 
-        >>> RecordedValue({"kind": "quota"}).as_dict()
-        {'kind': 'quota'}
+        >>> image_api.calls[1].refused.as_dict()["breach"]
+        'above_maximum'
         """
-        return dict(self._told)
+        return dict(self._report)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            return self._told[name]
-        except KeyError:
-            raise AttributeError(f"no {name!r} here; there are {', '.join(self._told)}") from None
+    if not TYPE_CHECKING:  # a type checker finds a misspelled attribute itself
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{name!r} cannot be set: this is what a server told")
+        def __getattr__(self, name: str) -> Any:
+            """Say which attributes there are; Python calls this only for an unknown one."""
+            from emulator.core.suggestions import describe_unknown
 
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._told})
+            if name.startswith("_"):
+                raise AttributeError(name)
+            known = [attribute for attribute in dir(type(self)) if not attribute.startswith("_")]
+            known = self._attributes() + [attribute for attribute in known if attribute not in self._attributes()]
+            raise AttributeError(describe_unknown(f"attribute of {type(self).__name__}", name, known))
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._told == other.as_dict()
+        return isinstance(other, RecordedValue) and type(other) is type(self) and self._report == other._report
 
     def __hash__(self) -> int:
-        return hash(repr(sorted(self._told.items(), key=repr)))
+        return hash(repr(sorted(self._report.items(), key=repr)))
 
     def __repr__(self) -> str:
-        return f"<seen {' '.join(f'{name}={value!r}' for name, value in self._told.items())}>"
+        members = " ".join(f"{name}={getattr(self, name)!r}" for name in self._attributes())
+        return f"<{type(self).__name__} {members}>"
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RecordedFinding(RecordedValue):
-    """What was noticed of a call: `code` is one that `image-api-emulator explain` explains.
+    """Something that the emulator noticed about a call: `image-api-emulator explain CODE` explains its `code`.
+
+    `param` is the parameter that it is about, None where it is about none.
 
     >>> image_api.calls[0].findings[0].code
     'unknown_parameter'
     """
 
-    __slots__ = ()
+    __module__ = "emulator"
+
     code: str
     message: str
     param: str | None
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RecordedRefusal(RecordedValue):
-    """Why a call was refused: the `kind`, the finer `breach` of an invalid request, the `rule` of the gateway's file.
+    """Why a gateway refuses a call: the `kind` of refusal, and for an invalid request the finer `breach`.
 
-    `message` is what the client was told; `source` says where the rule comes from.
+    `message` and `code` are what the client gets; `value` is the value of the parameter `param`. `rule` is the line of
+    the gateway's file that the call breaks, and `source` is documented, observed or assumed: where that line comes
+    from. All but `kind` and `message` can be None.
 
     >>> refused = image_api.calls[1].refused
     >>> refused.breach, refused.param, refused.value, refused.rule
     ('above_maximum', 'n', 2, 'maximum: 1')
     """
 
-    __slots__ = ()
+    __module__ = "emulator"
+
     kind: str
     breach: str | None
     param: str | None
@@ -91,39 +124,50 @@ class RecordedRefusal(RecordedValue):
     message: str
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RecordedPicture(RecordedValue):
-    """A picture of an answer: `index` counts them from 0, `recipe` is the digest in the file's label.
+    """A picture of an answer: `index` counts from 0, `width` and `height` are pixels, `format` is png, jpeg or webp.
+
+    `recipe` is the digest in the file's label, `file` the file's name in the picture's URL, `prompt_hash` the first 16
+    hex digits of the prompt's SHA-256. `altered` is what the scenario changes about the pictures, in its own words.
 
     >>> picture = image_api.calls[0].pictures[0]
     >>> picture.index, picture.size, picture.format
     (0, '1024x1024', 'png')
     """
 
-    __slots__ = ()
+    __module__ = "emulator"
+
     index: int
     width: int
     height: int
     format: str
     recipe: str
+    file: str
     prompt_hash: str
+    altered: dict[str, Any] | None
 
     @property
     def size(self) -> str:
-        """Width and height in pixels, as in 1024x1024."""
+        """Width and height in pixels, such as 1024x1024."""
         return f"{self.width}x{self.height}"
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RecordedUpload(RecordedValue):
-    """A file that a call brought: `name` is its parameter as it was sent, `format` is None for what is no picture.
+    """A file that came with a call: `name` is the parameter as the client wrote it, `bytes` the length of the file.
 
-    `alpha_share` is the share of its pixels that are fully transparent, None where it has no transparency.
+    `format`, `width` and `height` (pixels) are None for a file that is no picture. `alpha_share` is the share of fully
+    transparent pixels, 0 to 1, and None for a picture without transparency.
 
-    >>> upload = RecordedUpload({"name": "image[]", "format": "png", "width": 640, "height": 480, "alpha_share": None})
+    >>> from emulator import RecordedUpload
+    >>> upload = RecordedUpload.from_json({"name": "image[]", "format": "png", "width": 640, "height": 480})
     >>> upload.name, upload.format, upload.size
     ('image[]', 'png', '640x480')
     """
 
-    __slots__ = ()
+    __module__ = "emulator"
+
     name: str
     filename: str | None
     sha256: str
@@ -134,16 +178,57 @@ class RecordedUpload(RecordedValue):
     bytes: int
 
     @property
-    def size(self) -> str:
-        """Width and height in pixels, as in 1024x1024."""
+    def size(self) -> str | None:
+        """Width and height in pixels, such as 1024x1024; None for a file that is no picture."""
+        if self.width is None or self.height is None:
+            return None
         return f"{self.width}x{self.height}"
 
 
-class RecordedCall(RecordedValue):
-    """A call that was answered or refused.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RecordedMiss(RecordedValue):
+    """A rule of the scenario that did not answer a call; `why` has a line for each difference.
 
-    `given` is the body as it came and `params` the same as it was understood (None where the call was refused); `rule`
-    is the scenario's that answered, `step` which of its answers, `misses` why rules above it did not.
+    >>> from emulator import RecordedMiss
+    >>> RecordedMiss.from_json({"rule": "cats", "why": ['prompt: expected "A cat", came "A dog"']}).rule
+    'cats'
+    """
+
+    __module__ = "emulator"
+
+    rule: str
+    why: list[str]
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RecordedTry(RecordedValue):
+    """An answer of the scenario that the gateway took itself and tried again; `latency` is seconds.
+
+    >>> from emulator import RecordedTry
+    >>> RecordedTry.from_json({"rule": "flaky", "step": 1, "latency": 0.5}).step
+    1
+    """
+
+    __module__ = "emulator"
+
+    rule: str | None
+    step: int | None
+    latency: float | None
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RecordedCall(RecordedValue):
+    """A call as the journal has it. Keys are replaced by `***` wherever they stand.
+
+    - `number` counts the session's calls from 1, `time` is ISO 8601 in UTC, `duration` and `latency` are seconds.
+    - `given` is the body as it came, and `params` the parameters with defaults and aliases resolved, None for a call
+      that was refused. `unreadable` says what is known of a body that is no JSON.
+    - `reserved` is the reserved value of the call, `turn` the call's number for the scenario, `rule` the rule that
+      answered, `step` which of its answers, `misses` why the rules above it did not answer, `tries` the answers that
+      the gateway took itself.
+    - `status` is None until the call is answered; `sent` tells whether the client got the whole answer, `events` is
+      how many events of a stream were sent, `task` what the answer reports about a task.
+    - `refused` is why the call was refused, by the gateway's rules or by the scenario, None for one that was answered.
 
     >>> call = image_api.calls.latest
     >>> call
@@ -152,7 +237,8 @@ class RecordedCall(RecordedValue):
     (2, 2, None, 400)
     """
 
-    __slots__ = ()
+    __module__ = "emulator"
+
     number: int
     time: str
     session: str
@@ -166,28 +252,38 @@ class RecordedCall(RecordedValue):
     headers: dict[str, str]
     given: Any
     params: dict[str, Any] | None
+    uploads: tuple[RecordedUpload, ...]
+    unreadable: dict[str, Any] | None
+    refused: RecordedRefusal | None
     reserved: dict[str, str] | None
     turn: int | None
     rule: str | None
     step: int | None
-    misses: list[dict[str, Any]]
+    misses: tuple[RecordedMiss, ...]
     latency: float | None
+    tries: tuple[RecordedTry, ...]
     status: int | None
     sent: bool
     events: int | None
     task: dict[str, Any] | None
     duration: float | None
+    pictures: tuple[RecordedPicture, ...]
+    findings: tuple[RecordedFinding, ...]
 
-    @property
-    def refused(self) -> RecordedRefusal | None:
-        """Why it was refused, by the contract or by the script; None where it was answered."""
-        told = self._told.get("refused")
-        return None if told is None else RecordedRefusal(told)
-
-    @property
-    def findings(self) -> tuple[RecordedFinding, ...]:
-        """What was noticed."""
-        return tuple(RecordedFinding(one) for one in self._told.get("findings", ()))
+    @classmethod
+    def _convert_members(cls, members: dict[str, Any]) -> dict[str, Any]:
+        refused = members["refused"]
+        if refused is not None:
+            refused = RecordedRefusal.from_json(refused)
+        return {
+            **members,
+            "uploads": _convert_list(RecordedUpload, members["uploads"]),
+            "refused": refused,
+            "misses": _convert_list(RecordedMiss, members["misses"]),
+            "tries": _convert_list(RecordedTry, members["tries"]),
+            "pictures": _convert_list(RecordedPicture, members["pictures"]),
+            "findings": _convert_list(RecordedFinding, members["findings"]),
+        }
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -195,47 +291,91 @@ class RecordedCall(RecordedValue):
         return tuple(dict.fromkeys(finding.code for finding in self.findings))
 
     @property
-    def uploads(self) -> tuple[RecordedUpload, ...]:
-        """The files that came with it."""
-        return tuple(RecordedUpload(one) for one in self._told.get("uploads", ()))
-
-    @property
-    def pictures(self) -> tuple[RecordedPicture, ...]:
-        """The pictures of the answer."""
-        return tuple(RecordedPicture(one) for one in self._told.get("pictures", ()))
-
-    @property
     def unexpected(self) -> bool:
-        """Whether it was refused although no script and no limit wanted it: the contract was broken."""
-        refused = self.refused
-        if refused is None or (refused.rule or "").startswith("limits:"):
+        """Whether the call was refused although neither the scenario nor a limit of it asked for that."""
+        if self.refused is None:
             return False
-        return self._told.get("turn") is None or refused.breach == "scenario_exhausted"
+        rule = self.refused.rule or ""
+        if rule.startswith("limits:"):
+            return False
+        return self.turn is None or self.refused.breach == "scenario_exhausted"
 
     @property
     def why(self) -> str:
-        """What decided: a refusal, or the rule of the scenario that answered."""
-        refused, rule = self.refused, self._told.get("rule")
-        refusal = f"refused: {refused.breach or refused.kind} {refused.param or ''}".rstrip() if refused else None
-        return ", ".join(filter(None, (rule and f"rule {rule}", refusal)))
+        """The rule of the scenario that answered, and the refusal; an empty text where there is neither."""
+        reasons = []
+        if self.rule:
+            reasons.append(f"rule {self.rule}")
+        if self.refused is not None:
+            word = self.refused.breach or self.refused.kind
+            reasons.append(f"refused: {word} {self.refused.param or ''}".rstrip())
+        return ", ".join(reasons)
 
     def __repr__(self) -> str:
         words = (self.gateway, self.operation, self.model, self.status, self.why, " ".join(self.codes))
         return f"<call {self.number}: {' '.join(str(word) for word in words if word)}>"
 
 
-@dataclass(frozen=True)
-class PictureOrigin:
-    """Where a picture's bytes come from: the `calls` that got it, of the session that was asked, and what they show.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Fit(RecordedValue):
+    """How a call fits a gateway with one of its behaviors, documented or observed.
 
-    Several calls got it where the same was asked several times. `label` is what the emulator wrote into the file; it is
-    None, and so is all that comes from it, where the emulator did not draw it. `whole` tells whether all of the file
-    decodes; `width` and `height` are pixels, `format` is png, jpeg or webp.
+    `number` is the call's, `ignored` are the parameters that have no effect there, and `refused` is why it would be
+    refused, None where it would be answered.
+
+    >>> fit = image_api.portability()[0]
+    >>> fit.number, fit.outcome in ("accepted", "ignores", "refused")
+    (1, True)
+    """
+
+    __module__ = "emulator"
+
+    number: int | None
+    gateway: str
+    behavior: str
+    outcome: Literal["accepted", "ignores", "refused"]
+    ignored: list[str]
+    refused: RecordedRefusal | None
+
+    @classmethod
+    def _convert_members(cls, members: dict[str, Any]) -> dict[str, Any]:
+        if members["refused"] is None:
+            return members
+        return {**members, "refused": RecordedRefusal.from_json(members["refused"])}
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class GatewayOutcomes(RecordedValue):
+    """How many of the calls a gateway with one of its behaviors accepts, accepts in part (`ignores`), and refuses.
+
+    >>> outcomes = image_api.portability().gateways[0]
+    >>> outcomes.accepted + outcomes.ignores + outcomes.refused
+    2
+    """
+
+    __module__ = "emulator"
+
+    gateway: str
+    behavior: str
+    accepted: int
+    ignores: int
+    refused: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureOrigin:
+    """Where the bytes of a picture come from: the `calls` of the session that got it, the oldest first.
+
+    Several calls got it if the same was asked several times; none did if it comes from another session or program.
+    `width` and `height` are pixels, `format` is png, jpeg or webp, `whole` tells whether all of the file decodes.
+    `label` is what the emulator wrote into the file, None for a picture that the emulator did not draw.
 
     >>> origin = image_api.picture_of(image_api.picture(1))
     >>> origin.call.number, origin.index, origin.model, origin.size, origin.whole
     (1, 0, 'dall-e-3', '1024x1024', True)
     """
+
+    __module__ = "emulator"
 
     calls: tuple[RecordedCall, ...]
     width: int
@@ -246,34 +386,47 @@ class PictureOrigin:
 
     @property
     def call(self) -> RecordedCall | None:
-        """The latest of the calls that got it; None where none of the session did."""
-        return self.calls[-1] if self.calls else None
+        """The latest of the calls that got it; None if no call of the session did."""
+        if not self.calls:
+            return None
+        return self.calls[-1]
 
     @property
     def index(self) -> int | None:
-        """Which of the answer's pictures it is, from 0."""
-        told: int | None = (self.label or {}).get("index")
-        return told
+        """The index of the picture in the answer, from 0."""
+        index: int | None = self._read_label("index")
+        return index
 
     @property
     def prompt_hash(self) -> str | None:
         """The first 16 hex digits of the prompt's SHA-256."""
-        told: str | None = (self.label or {}).get("prompt_hash")
-        return told
+        prompt_hash: str | None = self._read_label("prompt_hash")
+        return prompt_hash
 
     @property
     def gateway(self) -> str | None:
-        """The gateway that was asked for it."""
-        told: str | None = (self.label or {}).get("gateway")
-        return told
+        """The gateway that answered."""
+        gateway: str | None = self._read_label("gateway")
+        return gateway
 
     @property
     def model(self) -> str | None:
-        """The model that was asked for it."""
-        told: str | None = (self.label or {}).get("model")
-        return told
+        """The model that answered."""
+        model: str | None = self._read_label("model")
+        return model
 
     @property
     def size(self) -> str:
-        """Width and height in pixels, as in 1024x1024."""
+        """Width and height in pixels, such as 1024x1024."""
         return f"{self.width}x{self.height}"
+
+    def _read_label(self, member: str) -> Any:
+        """A member of the label; None for a picture without a label."""
+        if self.label is None:
+            return None
+        return self.label.get(member)
+
+
+def _convert_list(record_type: type[_Record], reports: Iterable[Mapping[str, Any]] | None) -> tuple[_Record, ...]:
+    """A record for each of `reports`; none where the server does not report such a list."""
+    return tuple(record_type.from_json(report) for report in reports or ())
