@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from emulator import settings
-from emulator.settings import BadSetting, Settings
+from emulator.settings import BadSetting, Settings, load_settings
 
 
 def test_defaults_need_nothing(tmp_path: Path) -> None:
     """Without flags, environment and file the defaults hold."""
-    assert Settings() == settings.load({}, {}, tmp_path)
+    assert Settings() == load_settings({}, {}, tmp_path)
 
 
 def test_precedence(tmp_path: Path) -> None:
     """A flag beats the environment, which beats the file."""
     (tmp_path / "emulator.yaml").write_text("port: 1\nseed: 1\nhost: a\nsession-age: 5\nschema: [x.yaml, y.yaml]\n")
-    chosen = settings.load({"port": "3"}, {"EMULATOR_PORT": "2", "EMULATOR_SEED": "2"}, tmp_path)
+    chosen = load_settings({"port": "3"}, {"EMULATOR_PORT": "2", "EMULATOR_SEED": "2"}, tmp_path)
     assert (3, 2, "a", 5) == (chosen.port, chosen.seed, chosen.host, chosen.session_age)
     assert ("x.yaml", "y.yaml") == chosen.schema
 
@@ -27,14 +27,14 @@ def test_precedence(tmp_path: Path) -> None:
 def test_pyproject_serves_where_there_is_no_file_of_our_own(tmp_path: Path) -> None:
     """[tool.image-api-emulator] is read; emulator.yaml beside it counts alone."""
     (tmp_path / "pyproject.toml").write_text('[tool.image-api-emulator]\nquiet = true\ngateway = "aiai"\n')
-    assert (True, "aiai") == ((one := settings.load({}, {}, tmp_path)).quiet, one.gateway)
+    assert (True, "aiai") == ((one := load_settings({}, {}, tmp_path)).quiet, one.gateway)
     (tmp_path / "emulator.yaml").write_text("")
-    assert Settings() == settings.load({}, {}, tmp_path)
+    assert Settings() == load_settings({}, {}, tmp_path)
 
 
 def test_seed_random_draws() -> None:
     """`random` draws a seed, each time another."""
-    seeds = {settings.load({"seed": "random"}, {}, Path("/nonexistent")).seed for _ in range(5)}
+    seeds = {load_settings({"seed": "random"}, {}, Path("/nonexistent")).seed for _ in range(5)}
     assert len(seeds) > 1
 
 
@@ -52,6 +52,8 @@ def test_seed_random_draws() -> None:
         ({}, {"EMULATOR_ADMIN_TOKEN": ""}, "", "EMULATOR_ADMIN_TOKEN: (not shown): expected 8 to 200 visible"),
         ({}, {}, "admin-token: a word and another", "emulator.yaml: admin_token: (not shown): expected 8 to 200"),
         ({}, {}, "prot: 1", "unknown setting 'prot'; known are host, port"),
+        ({}, {}, "prot: 1", "; did you mean 'port'?"),
+        ({}, {}, "sesion-age: 5", "; did you mean 'session_age'?"),
         ({}, {}, "port: [1, 2]", "emulator.yaml: port: a list is no single value"),
         ({}, {}, "- port", "the settings are a list; expected a mapping"),
         ({}, {}, "port: [", "emulator.yaml:1"),
@@ -63,14 +65,14 @@ def test_what_cannot_be_used(
     """The complaint quotes key and value, and is one line."""
     (tmp_path / "emulator.yaml").write_text(file)
     with pytest.raises(BadSetting) as caught:
-        settings.load(flags, environ, tmp_path)
+        load_settings(flags, environ, tmp_path)
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_token_is_in_no_repr(tmp_path: Path) -> None:
     """A secret is read like any setting, and is not shown with the others."""
-    chosen = settings.load({"admin_token": "canary-4711"}, {}, tmp_path)
+    chosen = load_settings({"admin_token": "canary-4711"}, {}, tmp_path)
     assert ("canary-4711", False) == (chosen.admin_token, "canary" in repr(chosen))
 
 

@@ -28,13 +28,13 @@ class Stranger(Exception):
 class AdminAuth:
     """Stands before the emulator's own paths of one server; `token` is what it asks for, None where it asks for none.
 
-    `made_up` says that nobody chose the token: the server can be reached from elsewhere, so it has one all the same.
+    `generated` says that nobody chose the token: the server can be reached from elsewhere, so it has one all the same.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._hosts = _LOOPBACK | {host.lower() for host in settings.allow_host}
-        self.made_up = settings.admin_token is None and not _is_loopback(settings.host)
-        self.token = _make_up() if self.made_up else settings.admin_token
+        self.generated = settings.admin_token is None and not _is_loopback(settings.host)
+        self.token = _generate_token() if self.generated else settings.admin_token
 
     def examine(self, headers: Mapping[str, str], public: bool) -> None:
         """Raise Stranger unless a request with `headers` may be answered; what is `public` needs no token."""
@@ -74,7 +74,7 @@ def _is_loopback(address: str) -> bool:
     return address.lower() in _LOOPBACK or re.fullmatch(r"127(\.[0-9]{1,3}){3}", address) is not None
 
 
-def _make_up() -> str:
+def _generate_token() -> str:
     import secrets  # takes 10 ms to load, and few servers need it
 
     return secrets.token_hex(16)

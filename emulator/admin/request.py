@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from emulator.admin.spec import AdminSpec
-    from emulator.analysis.portability import Side
+    from emulator.analysis.portability import PortabilityTarget
 
 PREFIX: Final = "/_emulator"
 
@@ -76,11 +76,11 @@ class AdminContext:
         return AdminSpec(version(), self.guard.token is not None, words)
 
     @cached_property
-    def sides(self) -> Sequence[Side]:
+    def sides(self) -> Sequence[PortabilityTarget]:
         """Every gateway in each of its behavior, to hold calls against; read when they are first needed."""
         from emulator.analysis import portability
 
-        return portability.sides(portability.gateways(self.registry))
+        return portability.build_targets(portability.list_gateways(self.registry))
 
 
 @dataclass(frozen=True)

@@ -163,11 +163,13 @@ async def hold(rooms: AdminContext, asked: Asked) -> Response:
     from emulator.analysis import portability  # loaded with the first question
 
     if "calls" in asked.body:
-        requests = portability.requests(asked.body["calls"])
+        requests = portability.parse_requests(asked.body["calls"])
     else:
-        requests = portability.journalled(await _entries(rooms, await session_of(rooms, asked.body["session"])))
+        requests = portability.read_journal(await _entries(rooms, await session_of(rooms, asked.body["session"])))
     channels, today = frozenset(rooms.settings.channels), Calendar(rooms.clock.today(), rooms.settings.legacy)
-    return await asyncio.to_thread(lambda: told(asdict(portability.hold(requests, rooms.sides, channels, today))))
+    return await asyncio.to_thread(
+        lambda: told(asdict(portability.check_portability(requests, rooms.sides, channels, today)))
+    )
 
 
 async def _name(rooms: AdminContext, asked: Asked) -> str:

@@ -1,6 +1,6 @@
-"""Where a gateway's page and its server disagree: what either answers in the situations that clients get into.
+"""Where a gateway's page and its server disagree: what each answers to calls that clients often make.
 
-Nothing here is told twice: every cell is what the two contracts and wordings say when they are asked.
+Every cell is computed: each call goes through both validators, each refusal through both error catalogs.
 """
 
 from __future__ import annotations
@@ -8,22 +8,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emulator.gateway.gateway import Gateway
 from emulator.messages import GatewayError, Kind, Request, Response, Violation
 from emulator.validation.registry import Route
 from emulator.validation.validator import RequestValidator, ValidationContext
 
-Row = tuple[str, str, str]
+
+class BehaviorDifference(NamedTuple):
+    """A situation, what the page promises, and what the server does."""
+
+    situation: str
+    documented: str
+    observed: str
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A call that a client makes: `model` is the one it is about, None where that does not matter.
+    """A call that a client makes: `model` is the one it is about, None where any will do.
 
-    `path` is behind the base; `text` is a body that is no JSON, `body` says what else the call has beside its model. A
-    `rare` path is one that few gateways have: it is asked where one of the two does.
+    `path` stands behind the base path; `text` is a body that is no JSON, `body` is what the call has beside its model.
+    Few gateways have a `rare` path: the call is compared only where one of the two behaviors has it.
     """
 
     about: str
@@ -37,106 +43,138 @@ class Situation:
     rare: bool = False
 
 
-def rows(documented: RequestValidator, observed: RequestValidator) -> Iterator[Row]:
-    """Situation, documented answer and observed answer, where the two answers are not the same."""
-    sides = documented, observed
-    listed = next(documented.gateway.generating()).models
-    models = {} if listed is None else listed.listed
+def find_differences(documented: RequestValidator, observed: RequestValidator) -> Iterator[BehaviorDifference]:
+    """The situations in which the two behaviors of a gateway do not answer alike."""
     for situation in SITUATIONS:
-        if situation.rare and not any(side.gateway.at(side.gateway.base + situation.path)[0] for side in sides):
-            continue
-        if situation.model is None or situation.model in models:
-            yield from _unequal(situation.about, *(_answered(side, situation) for side in sides))
+        if _is_meaningful(situation, documented.gateway, observed.gateway):
+            yield from _compare(situation.about, _answer(documented, situation), _answer(observed, situation))
     for kind, about in SCRIPTED.items():
-        yield from _unequal(about, *(_refused(side.gateway, GatewayError(kind, facts=_FACTS)) for side in sides))
-    for about, tell in _LAYOUT.items():
-        yield from _unequal(about, *(tell(side.gateway) for side in sides))
+        error = GatewayError(kind, facts=_FACTS)
+        one, other = _describe_refusal(documented.gateway, error), _describe_refusal(observed.gateway, error)
+        yield from _compare(about, one, other)
+    for about, describe in _FORMS.items():
+        yield from _compare(about, describe(documented.gateway), describe(observed.gateway))
 
 
-def _unequal(about: str, one: str, other: str) -> Iterator[Row]:
-    if one != other:
-        yield about, one, other
+def _compare(about: str, documented: str, observed: str) -> Iterator[BehaviorDifference]:
+    if documented != observed:
+        yield BehaviorDifference(about, documented, observed)
 
 
-def _answered(validator: RequestValidator, situation: Situation) -> str:
+def _is_meaningful(situation: Situation, documented: Gateway, observed: Gateway) -> bool:
+    """Whether the gateway has the model that a situation is about, and one of its behaviors a rare path."""
+    if situation.rare and not any(_has_path(gateway, situation.path) for gateway in (documented, observed)):
+        return False
+    models = next(documented.generating()).models
+    return situation.model is None or (models is not None and situation.model in models.listed)
+
+
+def _has_path(gateway: Gateway, path: str) -> bool:
+    operations, _ = gateway.at(gateway.base + path)
+    return bool(operations)
+
+
+def _answer(validator: RequestValidator, situation: Situation) -> str:
     """What becomes of the call, in one line."""
     gateway = validator.gateway
     path = gateway.base + situation.path
-    body = {**({} if situation.model is None else {"model": situation.model}), **situation.body}
-    unreadable: Violation | None = None if situation.text is None else "bad_json"
-    request = Request(
-        situation.method, path, "", {"Content-Type": situation.kind}, (situation.text or "").encode(),
-        body if unreadable is None else None, unreadable, (), "", 0,
-    )  # fmt: skip
+    request = _build_request(situation, path)
     try:
         route = Route(validator, path, *gateway.at(path))
         operation = route.operation(situation.method)
         if operation.redirect is not None:
-            return _told(operation.elsewhere(request))
+            return _describe_response(operation.elsewhere(request))
         context = ValidationContext(variables=route.variables)
         call = validator.accept(request, operation, gateway.key({"authorization": situation.key}), context)
-    except GatewayError as problem:
-        return _refused(gateway, problem)
+    except GatewayError as error:
+        return _describe_refusal(gateway, error)
     if call.deferred:
         return "a task"
-    return "1 picture" if call.count == 1 else f"{call.count} pictures" if call.count else "answered"
+    if call.count == 0:
+        return "answered"
+    if call.count == 1:
+        return "1 picture"
+    return f"{call.count} pictures"
 
 
-def _refused(gateway: Gateway, problem: GatewayError) -> str:
-    request_id = _FACTS["request_id"]
-    return _told(gateway.render(problem, language=gateway.choose_language({}), request_id=request_id))
+def _build_request(situation: Situation, path: str) -> Request:
+    body: dict[str, Any] | None = dict(situation.body)
+    if situation.model is not None:
+        body = {"model": situation.model, **situation.body}
+    trouble: Violation | None = None
+    if situation.text is not None:
+        body = None
+        trouble = "bad_json"
+    return Request(
+        method=situation.method, path=path, query="", headers={"Content-Type": situation.kind},
+        body=(situation.text or "").encode(), json=body, trouble=trouble, duplicates=(), origin="", received=0,
+    )  # fmt: skip
 
 
-def _told(response: Response) -> str:
-    """A refusal in one line: status, code, and what the client is told."""
+def _describe_refusal(gateway: Gateway, error: GatewayError) -> str:
+    language = gateway.choose_language({})
+    return _describe_response(gateway.render(error, language=language, request_id=_FACTS["request_id"]))
+
+
+def _describe_response(response: Response) -> str:
+    """A refusal in one line: status, code and message."""
     if not any(response.body):
-        to = [value for name, value in response.headers if name == "Location"]
-        return f"{response.status}, empty" + "".join(f", to {place}" for place in to)
-    found = json.loads(b"".join(response.body))
-    error = found.get("error", found)
+        places = [value for name, value in response.headers if name == "Location"]
+        return ", to ".join([f"{response.status}, empty", *places])
+    body = json.loads(b"".join(response.body))
+    error = body.get("error", body)
     message = str(error.get("message", "")).replace(f" (request id: {_FACTS['request_id']})", "")
-    return f"{response.status} {error.get('code') or error.get('type') or ''}: {message}".replace(" :", ":")
+    code = error.get("code") or error.get("type")
+    if not code:
+        return f"{response.status}: {message}"
+    return f"{response.status} {code}: {message}"
 
 
-def _marks(gateway: Gateway) -> str:
+def _describe_headers(gateway: Gateway) -> str:
     headers = {gateway.identity.header: gateway.identity.pattern, **dict(gateway.identity.others)}
     return ", ".join(f"{name}: {value}" for name, value in headers.items())
 
 
-def _envelopes(gateway: Gateway) -> str:
-    """The members of a refusal's body, in each of the shapes that there are."""
-    shapes = gateway.error_catalog.envelopes.values()
-    return " or ".join("nothing" if shape is None else _members(shape) for shape in shapes)
+def _describe_error_bodies(gateway: Gateway) -> str:
+    """The members of a refusal's body, in each of the forms that the gateway has."""
+    envelopes = gateway.error_catalog.envelopes.values()
+    return " or ".join("nothing" if envelope is None else _list_members(envelope) for envelope in envelopes)
 
 
-def _members(shape: Any) -> str:
-    if not isinstance(shape, Mapping):
+def _list_members(value: Any) -> str:
+    """The names of an object's members, those of an inner object in brackets behind its name."""
+    if not isinstance(value, Mapping):
         return ""
-    return ", ".join(f"{name} ({inside})" if (inside := _members(part)) else name for name, part in shape.items())
+    members = []
+    for name, part in value.items():
+        inside = _list_members(part)
+        members.append(f"{name} ({inside})" if inside else name)
+    return ", ".join(members)
 
 
-def _layout(gateway: Gateway) -> str:
-    """The members of a reply of the first model, as it usually comes."""
+def _describe_reply(gateway: Gateway) -> str:
+    """The members of the first model's reply, on the channel by which it usually comes."""
     models = next(gateway.generating()).models
     assert models is not None
-    shape = next(iter(models.listed.values()), models.otherwise)
-    assert shape is not None
-    response = shape.response
-    usual = gateway.channels.get("")
-    if usual is not None:
-        response = usual.through(response)
-    unused = ", empty if unused" if response.blank else ""
-    data = f"data ({', '.join(response.data_fields or ('url or b64_json',))}{unused})"
-    beside = gateway.tasks.beside if gateway.tasks is not None else None
-    return ", ".join(data if name == "data" else name for name in (*response.fields, *(beside or ())))
+    rules = next(iter(models.listed.values()), models.otherwise)
+    assert rules is not None
+    response = rules.response
+    usual_channel = gateway.channels.get("")
+    if usual_channel is not None:
+        response = usual_channel.through(response)
+    data = ", ".join(response.data_fields or ("url or b64_json",))
+    if response.blank:
+        data += ", empty if unused"
+    members = [f"data ({data})" if name == "data" else name for name in response.fields]
+    if gateway.tasks is not None:
+        members += gateway.tasks.beside or ()
+    return ", ".join(members)
 
 
-def _waits(gateway: Gateway) -> str:
-    return "never" if gateway.error_catalog.bare else "with the wait that is left"
-
-
-def _listing(gateway: Gateway) -> str:
-    return ", ".join(gateway.listing)
+def _describe_retry_after(gateway: Gateway) -> str:
+    if gateway.error_catalog.bare:
+        return "never"
+    return "with the wait that is left"
 
 
 _FACTS: Final[Mapping[str, str]] = {"request_id": "ID", "model": "dall-e-3", "limit": "5", "wait": "12s", "key": "sk-…"}
@@ -191,11 +229,11 @@ SCRIPTED: Final[Mapping[Kind, str]] = {
     "overloaded": "an overloaded host",
     "server_error": "a bug of the server",
 }
-_LAYOUT: Final[Mapping[str, Callable[[Gateway], str]]] = {
-    "the headers of every answer": _marks,
-    "the members of a refusal": _envelopes,
+_FORMS: Final[Mapping[str, Callable[[Gateway], str]]] = {
+    "the headers of every answer": _describe_headers,
+    "the members of a refusal": _describe_error_bodies,
     "the Content-Type of a refusal": lambda gateway: gateway.error_catalog.spelling.content_type,
-    "Retry-After at a limit": _waits,
-    "the members of a reply": _layout,
-    "the members of the list of models": _listing,
+    "Retry-After at a limit": _describe_retry_after,
+    "the members of a reply": _describe_reply,
+    "the members of the list of models": lambda gateway: ", ".join(gateway.listing),
 }

@@ -1,6 +1,6 @@
-"""Holds calls against every gateway and its behavior: who would take them as they are, who in part, who not, and why.
+"""Portability: which gateways accept a call as it is, which ignore a part of it, which refuse it, and why.
 
-A body alone is judged, in the same way as when it arrives: never the key, the script or the limits.
+Only the body of a call is checked, by the same validators that a server uses: not the key, the scenario or the limits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from emulator.core import yaml_file
+from emulator.core.suggestions import describe_known
 from emulator.gateway.calendar import Calendar
 from emulator.gateway.gateway import Gateway
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
@@ -22,8 +23,8 @@ Outcome = Literal["accepted", "ignores", "refused"]
 
 
 @dataclass(frozen=True)
-class Side:
-    """A gateway in its behavior, and the contract to judge by; that asks for no particular key."""
+class PortabilityTarget:
+    """A gateway in one behavior, with its validator."""
 
     gateway: str
     behavior: Behavior
@@ -32,9 +33,9 @@ class Side:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """A call to hold: its body, and where it is known its number in a journal and the gateway that it went to.
+    """A call to check: its body, and where known its number in a journal and the gateway that received it.
 
-    `trouble` is what was wrong with a body that could not be read.
+    `trouble` says what was wrong with a body that could not be read.
     """
 
     body: Any
@@ -44,8 +45,8 @@ class SampleRequest:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why a gateway refuses a call: `message` is what it would say, `rule` and `source` are as in a journal."""
+class FitRefusal:
+    """Why a gateway refuses a call: `message` is the gateway's own, `rule` and `source` are as in a journal."""
 
     kind: str
     breach: str | None
@@ -57,18 +58,18 @@ class Refusal:
 
 @dataclass(frozen=True)
 class GatewayFit:
-    """What a gateway would make of a call; `ignored` are the parameters that would have no effect."""
+    """What one gateway does with a call; `ignored` are the parameters that have no effect there."""
 
     gateway: str
     behavior: str
     outcome: Outcome
     ignored: tuple[str, ...] = ()
-    refused: Refusal | None = None
+    refused: FitRefusal | None = None
 
 
 @dataclass(frozen=True)
-class Held:
-    """One call, and what each gateway would make of it."""
+class CheckedCall:
+    """One call, and what each gateway does with it."""
 
     number: int | None
     gateway: str | None
@@ -77,8 +78,8 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """How many calls a gateway takes as they are, takes in part, and refuses."""
+class GatewayTally:
+    """How many calls a gateway accepts as they are, accepts but ignores a part of, and refuses."""
 
     gateway: str
     behavior: str
@@ -89,115 +90,151 @@ class Tally:
 
 @dataclass(frozen=True)
 class PortabilityReport:
-    """Every call against every gateway; `dataclasses.asdict` makes JSON of it."""
+    """Every call at every gateway; `dataclasses.asdict` makes the JSON that users see."""
 
-    calls: tuple[Held, ...]
-    gateways: tuple[Tally, ...]
-
-
-def sides(every: Iterable[Gateway]) -> tuple[Side, ...]:
-    """The contracts of gateways in their behavior, to be kept: their schemas compile when first needed."""
-    return tuple(Side(one.name, one.behavior, RequestValidator(one)) for one in every)
+    calls: tuple[CheckedCall, ...]
+    gateways: tuple[GatewayTally, ...]
 
 
-def gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
-    """All gateways of a server, in each of their behavior; raises InvalidFile."""
+def build_targets(gateways: Iterable[Gateway]) -> tuple[PortabilityTarget, ...]:
+    """A target for each gateway. Its schemas compile when they are first used, so targets are worth keeping."""
+    return tuple(PortabilityTarget(gateway.name, gateway.behavior, RequestValidator(gateway)) for gateway in gateways)
+
+
+def list_gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
+    """The gateways of a server, each in every behavior that it has; raises InvalidFile."""
     for name in registry.validators:
         for behavior in BEHAVIORS:
-            found = registry.validator(name, behavior).gateway
-            if found.behavior == behavior:  # a gateway without such behavior keeps the documented ones
-                yield found
+            gateway = registry.validator(name, behavior).gateway
+            if gateway.behavior == behavior:  # for a behavior that it lacks, a gateway's documented one comes
+                yield gateway
 
 
-def requests(said: Any) -> tuple[SampleRequest, ...]:
-    """The calls that `said` spells; raises ValueError, in one line, for what is no call.
+def parse_requests(value: Any) -> tuple[SampleRequest, ...]:
+    """The calls in `value`; raises ValueError, in one line, for what is no call.
 
-    `said` is a body, a list of bodies, or {"calls": […]} as a journal has it. In a list a call is a body, a mapping of
-    `body` with or without `gateway`, or an entry of a journal as its view shows it; entries of other operations than
-    `generate` are left out.
+    `value` is a body, a list of bodies, or {"calls": […]} as a journal has it. In a list a call is a body, a mapping of
+    `body` with or without `gateway`, or an entry of a journal; entries of other operations than `generate` are left
+    out.
     """
-    if isinstance(said, Mapping) and isinstance(said.get("calls"), list):
-        said = said["calls"]
-    found = said if isinstance(said, list) else [said]
-    return tuple(one for place, value in enumerate(found, 1) if (one := _request(place, value)) is not None)
+    if isinstance(value, Mapping) and isinstance(value.get("calls"), list):
+        value = value["calls"]
+    if not isinstance(value, list):
+        value = [value]
+    requests = [_parse_request(place, item) for place, item in enumerate(value, 1)]
+    return tuple(request for request in requests if request is not None)
 
 
-def journalled(entries: Iterable[Entry]) -> tuple[SampleRequest, ...]:
-    """The calls of a session in their order, as the journal shows them: a key that is blanked cannot be told here."""
-    return requests([entry.view() for entry in sorted(entries, key=lambda entry: entry.number)])
+def read_journal(entries: Iterable[Entry]) -> tuple[SampleRequest, ...]:
+    """The calls of a session in their order, as the journal shows them, so with every key blanked."""
+    in_order = sorted(entries, key=lambda entry: entry.number)
+    return parse_requests([entry.view() for entry in in_order])
 
 
-def _request(place: int, value: Any) -> SampleRequest | None:
+def _parse_request(place: int, value: Any) -> SampleRequest | None:
+    """The call number `place` of a list; None for a journal's entry of another operation."""
     if not isinstance(value, Mapping):
-        raise ValueError(
-            f"call {place} is {yaml_file.describe(value)}; expected a mapping: a body, or a journal's entry"
-        )
-    gateway = value.get("gateway") if value.keys() & {"given", "body"} else None
-    if not isinstance(gateway, str | None):
-        raise ValueError(f"call {place}: gateway is {yaml_file.describe(gateway)}; expected a name")
+        shown = yaml_file.describe(value)
+        raise ValueError(f"call {place} is {shown}; expected a mapping: a body, or a journal's entry")
     if "given" in value:
-        if value.get("operation") != "generate":
-            return None
-        unreadable = value.get("unreadable")
-        why = unreadable.get("why") if isinstance(unreadable, Mapping) else None
-        trouble = why if why is None or why in _TROUBLES else "bad_json"
-        return SampleRequest(value["given"], value.get("number"), gateway, trouble)
+        return _parse_entry(place, value)
     if "body" in value:
         for key in value:
             if key not in _KEYS:
-                raise ValueError(f"call {place} has the unknown key {key!r}; known are {', '.join(_KEYS)}")
-        return SampleRequest(value["body"], None, gateway)
+                raise ValueError(f"call {place} has the unknown key {key!r}; {describe_known(str(key), _KEYS)}")
+        return SampleRequest(value["body"], gateway=_parse_gateway(place, value))
     return SampleRequest(value)
 
 
-def hold(
-    asked: Sequence[SampleRequest],
-    sides: Sequence[Side],
+def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
+    gateway = _parse_gateway(place, entry)
+    if entry.get("operation") != "generate":
+        return None
+    unreadable = entry.get("unreadable")
+    trouble = None
+    if isinstance(unreadable, Mapping):
+        trouble = unreadable.get("why")
+    if trouble is not None and trouble not in _TROUBLES:
+        trouble = "bad_json"
+    return SampleRequest(entry["given"], entry.get("number"), gateway, trouble)
+
+
+def _parse_gateway(place: int, value: Mapping[str, Any]) -> str | None:
+    gateway = value.get("gateway")
+    if not isinstance(gateway, str | None):
+        raise ValueError(f"call {place}: gateway is {yaml_file.describe(gateway)}; expected a name")
+    return gateway
+
+
+def check_portability(
+    requests: Sequence[SampleRequest],
+    targets: Sequence[PortabilityTarget],
     channels: frozenset[str] = frozenset(),
-    today: Calendar | None = None,
+    calendar: Calendar | None = None,
 ) -> PortabilityReport:
-    """Each call against each side; `channels` are models that gateways have besides their own, as in the settings.
+    """What each target does with each request.
 
-    `today` is the day for gateways that go by the calendar of models; None: they have every model.
+    `channels` are the models of the setting of that name. `calendar` says which models have ended; None: none has.
     """
-    context = ValidationContext(channels=channels, today=today)
-    calls = tuple(
-        Held(one.number, one.gateway, _model(one.body), tuple(_fit(one, side, context) for side in sides))
-        for one in asked
-    )
-    return PortabilityReport(calls, tuple(_tally(place, side, calls) for place, side in enumerate(sides)))
+    context = ValidationContext(channels=channels, today=calendar)
+    calls = []
+    for request in requests:
+        fits = tuple(_check_request(request, target, context) for target in targets)
+        calls.append(CheckedCall(request.number, request.gateway, _find_model(request.body), fits))
+    tallies = [_count_outcomes(place, target, calls) for place, target in enumerate(targets)]
+    return PortabilityReport(tuple(calls), tuple(tallies))
 
 
-def _fit(request: SampleRequest, side: Side, context: ValidationContext) -> GatewayFit:
-    dialect = side.validator.gateway
-    operation = next(dialect.generating())
-    raw = Request("POST", operation.path, "", _HEADERS, b"", request.body, request.trouble, (), "", 0)
+def _check_request(sample: SampleRequest, target: PortabilityTarget, context: ValidationContext) -> GatewayFit:
+    gateway = target.validator.gateway
+    operation = next(gateway.generating())
+    request = Request(
+        method="POST", path=operation.path, query="", headers=_HEADERS, body=b"", json=sample.body,
+        trouble=sample.trouble, duplicates=(), origin="", received=0,
+    )  # fmt: skip
     try:
-        call = side.validator.accept(raw, operation, _KEY, context)
+        call = target.validator.accept(request, operation, _KEY, context)
     except GatewayError as error:
-        language = dialect.choose_language(_HEADERS)
-        told = _blanked(dialect.error_catalog.format_message(error, language=language)) or ""
-        param, rule = _blanked(error.param), _blanked(error.rule)
-        refusal = Refusal(error.kind, error.violation, param, told, rule, error.source)
-        return GatewayFit(side.gateway, side.behavior, "refused", refused=refusal)
-    noticed = (_blanked(found.param) for found in call.findings if found.code in _WITHOUT_EFFECT)
-    ignored = tuple(dict.fromkeys(filter(None, noticed)))
-    return GatewayFit(side.gateway, side.behavior, "ignores" if ignored else "accepted", ignored)
+        language = gateway.choose_language(_HEADERS)
+        refusal = FitRefusal(
+            kind=error.kind,
+            breach=error.violation,
+            param=_blank_keys(error.param),
+            message=_blank_keys(gateway.error_catalog.format_message(error, language=language)) or "",
+            rule=_blank_keys(error.rule),
+            source=error.source,
+        )
+        return GatewayFit(target.gateway, target.behavior, "refused", refused=refusal)
+    params = [_blank_keys(finding.param) for finding in call.findings if finding.code in _WITHOUT_EFFECT]
+    ignored = tuple(dict.fromkeys(filter(None, params)))
+    outcome: Outcome = "ignores" if ignored else "accepted"
+    return GatewayFit(target.gateway, target.behavior, outcome, ignored)
 
 
-def _tally(place: int, side: Side, calls: Sequence[Held]) -> Tally:
-    came = [call.fits[place].outcome for call in calls]
-    return Tally(side.gateway, side.behavior, came.count("accepted"), came.count("ignores"), came.count("refused"))
+def _count_outcomes(place: int, target: PortabilityTarget, calls: Sequence[CheckedCall]) -> GatewayTally:
+    """The outcomes of all calls at the target number `place`."""
+    outcomes = [call.fits[place].outcome for call in calls]
+    return GatewayTally(
+        gateway=target.gateway,
+        behavior=target.behavior,
+        accepted=outcomes.count("accepted"),
+        ignores=outcomes.count("ignores"),
+        refused=outcomes.count("refused"),
+    )
 
 
-def _model(body: Any) -> str | None:
-    model = body.get("model") if isinstance(body, Mapping) else None
-    return _blanked(model) if isinstance(model, str) else None
+def _find_model(body: Any) -> str | None:
+    """The model that a body names, blanked where it looks like a key."""
+    if not isinstance(body, Mapping) or not isinstance(body.get("model"), str):
+        return None
+    return _blank_keys(body["model"])
 
 
-def _blanked(text: str | None) -> str | None:
-    """A text that may have come from a body, without what looks like a key."""
-    return None if text is None else re.sub(LIKE_A_KEY, BLANK, text)
+def _blank_keys(text: str | None) -> str | None:
+    """`text` with everything blanked that looks like a key: a body may contain one by mistake."""
+    if text is None:
+        return None
+    return re.sub(LIKE_A_KEY, BLANK, text)
 
 
 _HEADERS: Final = {"Content-Type": "application/json"}
@@ -205,4 +242,4 @@ _KEY: Final = "sk-portability"
 _KEYS: Final = ("body", "gateway")
 _TROUBLES: Final = (*VIOLATIONS, "too_large")
 _WITHOUT_EFFECT: Final = ("parameter_ignored", "unknown_parameter", "size_not_drawn")
-"""The findings that mean: accepted, but not as asked for."""
+"""The findings that mean: the call is accepted, but the parameter has no effect."""

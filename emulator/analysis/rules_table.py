@@ -1,132 +1,210 @@
-"""A gateway's rules as a table: what holds for which model and parameter, and where that comes from.
+"""The rules of a gateway as a table: model, parameter, rule, and where the rule comes from.
 
-For people to read; nothing decides by it.
+The table is for people; nothing else uses it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emulator.gateway.gateway import Gateway
-from emulator.gateway.openapi import Document
+from emulator.gateway.openapi import Document, Parameter
 from emulator.gateway.operation import Operation
 from emulator.gateway.rules import ModelRules, Models, rules_at
 from emulator.messages import SOURCES
 
-Row = tuple[str, str, str, str]
+
+class RuleRow(NamedTuple):
+    """One rule; `source` is documented, observed, assumed, or unmarked where the file does not say."""
+
+    model: str
+    parameter: str
+    rule: str
+    source: str
 
 
-def rows(gateway: Gateway) -> Iterator[Row]:
-    """The gateway's rules as rows of (model, parameter, rule, source), for people."""
-    for credential in gateway.credentials:
-        spelled = " or ".join(credential.spelled) or (credential.scheme or "").title()
-        how = f"{spelled} KEY" if credential.scheme else "KEY alone"
-        yield "(all)", credential.header, f"{how}, required", credential.source or "unmarked"
-    if gateway.plain_keys:
-        yield "(all)", "authorization", "no second part behind a dash", gateway.credentials[0].source or "unmarked"
+def list_rules(gateway: Gateway) -> Iterator[RuleRow]:
+    """The rules about keys, then for each operation those of each model."""
+    yield from _list_key_rules(gateway)
     for operation, models in gateway.judging():
-        what = _what(operation, models)
-        for model, name, rule, source in _models_rows(models):
-            yield model + what, name, rule, source
-        for model, rules in (*models.listed.items(), *([("(other)", models.otherwise)] if models.otherwise else [])):
-            yield from _model_rows(gateway.document, model + what, rules)
+        suffix = _describe_operation(operation, models)
+        for row in _list_model_choice(models):
+            yield row._replace(model=row.model + suffix)
+        by_model = dict(models.listed)
+        if models.otherwise is not None:
+            by_model["(other)"] = models.otherwise
+        for name, rules in by_model.items():
+            yield from _list_parameter_rules(gateway.document, name + suffix, rules)
             if rules.upstream is not None:
                 upstream = rules_at(gateway.document, rules.upstream)
-                yield from _model_rows(gateway.document, f"{model}{what}, upstream", upstream)
+                yield from _list_parameter_rules(gateway.document, f"{name}{suffix}, upstream", upstream)
 
 
-def _what(operation: Operation, models: Models) -> str:
-    """What stands behind a model's name, where more than generations is asked of it."""
+def _list_key_rules(gateway: Gateway) -> Iterator[RuleRow]:
+    for credential in gateway.credentials:
+        rule = "KEY alone, required"
+        if credential.scheme:
+            spelled = " or ".join(credential.spelled) or credential.scheme.title()
+            rule = f"{spelled} KEY, required"
+        yield RuleRow("(all)", credential.header, rule, credential.source or _UNMARKED)
+    if gateway.plain_keys:
+        source = gateway.credentials[0].source or _UNMARKED
+        yield RuleRow("(all)", "authorization", "no second part behind a dash", source)
+
+
+def _describe_operation(operation: Operation, models: Models) -> str:
+    """What follows a model's name in the first column; nothing for generations."""
     if operation.name == "generate":
         return ""
-    return f", {operation.name}" + (" in JSON" if operation.form is not None and models is operation.models else "")
+    if operation.form is not None and models is operation.models:
+        return f", {operation.name} in JSON"
+    return f", {operation.name}"
 
 
-def _models_rows(models: Models) -> Iterator[Row]:
-    """Which model is meant where none, or an unlisted one, is named."""
-    source = models.source or "unmarked"
+def _list_model_choice(models: Models) -> Iterator[RuleRow]:
+    """Which model counts where the request names none, or one that is not listed."""
+    source = models.source or _UNMARKED
     if models.fallback:
-        yield "(none)", "model", f"looked up as {models.fallback}", source
+        yield RuleRow("(none)", "model", f"looked up as {models.fallback}", source)
     if models.channels is not None:
-        yield "(other)", "model", "refused as unknown but for --channels", source
+        yield RuleRow("(other)", "model", "refused as unknown but for --channels", source)
     if models.default:
-        yield "(none)", "model", f"means {models.default}", source
+        yield RuleRow("(none)", "model", f"means {models.default}", source)
     for name, model in models.when_present.items():
-        yield "(none)", "model", f"means {model} when {name} is given", source
+        yield RuleRow("(none)", "model", f"means {model} when {name} is given", source)
     if models.otherwise is None:
-        yield "(other)", "model", "refused as unknown", source
+        yield RuleRow("(other)", "model", "refused as unknown", source)
 
 
-def _model_rows(document: Document, model: str, rules: ModelRules) -> Iterator[Row]:
+def _list_parameter_rules(document: Document, model: str, rules: ModelRules) -> Iterator[RuleRow]:
     schema = document.at(rules.ref)
-    said = document.annotation(schema, "x-emulator-source")
-    required = said.get("required") if isinstance(said, Mapping) else said
+    required_source = document.annotation(schema, "x-emulator-source")
+    if isinstance(required_source, Mapping):
+        required_source = required_source.get("required")
     for name, parameter in rules.parameters.items():
-        by_source: dict[str, list[str]] = {}
-        for key, keyword in parameter.items():
-            if key in _SAID:
-                by_source.setdefault(keyword.source or "unmarked", []).append(_SAID[key](keyword.value))
+        by_source = _group_by_source(parameter)
         if name in rules.required:
-            by_source.setdefault(required or "unmarked", []).insert(0, "required")
-        for source in sorted(by_source, key=lambda word: SOURCES.index(word) if word in SOURCES else len(SOURCES)):
-            yield model, name, "; ".join(by_source[source]), source
+            by_source.setdefault(required_source or _UNMARKED, []).insert(0, "required")
+        for source in sorted(by_source, key=_rank_source):
+            yield RuleRow(model, name, "; ".join(by_source[source]), source)
     for part in document.parts(schema):
-        if "if" in part and isinstance(then := part.get("then"), Mapping):
-            for name, body in then.get("properties", {}).items():
-                texts = [_SAID[key](value) for key, value in body.items() if key in _SAID]
-                rule = f"{'; '.join(texts)}, {_condition(part['if'])}"
-                yield model, name, rule, body.get("x-emulator-source", "unmarked")
-    verdict = "refused" if rules.closed.value else "accepted, with a finding"
-    yield model, "(unknown)", verdict, rules.closed.source or "unmarked"
+        yield from _list_conditional_rules(model, part)
+    verdict = "accepted, with a finding"
+    if rules.closed.value:
+        verdict = "refused"
+    yield RuleRow(model, "(unknown)", verdict, rules.closed.source or _UNMARKED)
 
 
-def _condition(schema: Mapping[str, Any]) -> str:
-    """When a conditional rule holds."""
-    word, inner = ("unless", schema["not"]) if isinstance(schema.get("not"), Mapping) else ("when", schema)
-    texts = [
-        f"{name} {_SAID[key](value)}".replace(" one of ", " is one of ")
-        for name, body in inner.get("properties", {}).items()
-        for key, value in body.items()
-        if key in _SAID
-    ]
+def _group_by_source(parameter: Parameter) -> dict[str, list[str]]:
+    """The rules of a parameter as texts, for each source."""
+    by_source: dict[str, list[str]] = {}
+    for key, keyword in parameter.items():
+        if key in _KEYWORDS:
+            by_source.setdefault(keyword.source or _UNMARKED, []).append(_KEYWORDS[key](keyword.value))
+    return by_source
+
+
+def _rank_source(source: str) -> int:
+    """The place of a source in its column: as in SOURCES, unknown ones last."""
+    if source in SOURCES:
+        return SOURCES.index(source)
+    return len(SOURCES)
+
+
+def _list_conditional_rules(model: str, schema: Mapping[str, Any]) -> Iterator[RuleRow]:
+    """The rules of a schema's `if` and `then`."""
+    consequence = schema.get("then")
+    if "if" not in schema or not isinstance(consequence, Mapping):
+        return
+    for name, body in consequence.get("properties", {}).items():
+        texts = [_KEYWORDS[key](value) for key, value in body.items() if key in _KEYWORDS]
+        rule = f"{'; '.join(texts)}, {_describe_condition(schema['if'])}"
+        yield RuleRow(model, name, rule, body.get("x-emulator-source", _UNMARKED))
+
+
+def _describe_condition(schema: Mapping[str, Any]) -> str:
+    """When a conditional rule holds, as `when …` or `unless …`."""
+    word = "when"
+    if isinstance(schema.get("not"), Mapping):
+        word = "unless"
+        schema = schema["not"]
+    texts = []
+    for name, body in schema.get("properties", {}).items():
+        for key, value in body.items():
+            if key in _KEYWORDS:
+                texts.append(f"{name} {_KEYWORDS[key](value)}".replace(" one of ", " is one of "))
     return f"{word} {' and '.join(texts) or 'another rule says so'}"
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+def _show(value: Any) -> str:
+    """A value of a rule; a text without quotes."""
+    if isinstance(value, str) and value:
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
-_SAID: Final[Mapping[str, Callable[[Any], str]]] = {
-    "type": lambda value: " or ".join(value) if isinstance(value, list) else str(value),
-    "enum": lambda value: "one of " + ", ".join(_plain(item) for item in value),
-    "const": lambda value: f"is {_plain(value)}",
-    "not": lambda value: (
-        f"without {value['pattern']}"
-        if "pattern" in value
-        else "refused"
-        if value == {}
-        else "none of " + ", ".join(json.dumps(item) for item in value.get("enum", [value]))
-    ),
+def _describe_type(value: Any) -> str:
+    if isinstance(value, list):
+        return " or ".join(value)
+    return str(value)
+
+
+def _describe_not(value: Mapping[str, Any]) -> str:
+    if "pattern" in value:
+        return f"without {value['pattern']}"
+    if value == {}:
+        return "refused"
+    return "none of " + ", ".join(json.dumps(item) for item in value.get("enum", [value]))
+
+
+def _describe_min_length(value: int) -> str:
+    if value == 1:
+        return "not empty"
+    return f"at least {value} characters"
+
+
+def _describe_size(value: Mapping[str, Any]) -> str:
+    words = "".join(f"{word} or " for word in value.get("words", ()))
+    least, most = value["pixels"][0], value["pixels"][1]
+    return (
+        f"{words}WIDTHxHEIGHT in steps of {value['step']}, an edge of at most {value['edge']}, "
+        f"{least} to {most} pixels, at most {value['ratio']}:1"
+    )
+
+
+def _describe_picture(value: Mapping[str, Any]) -> str:
+    return ", ".join(_PICTURE[word](limit) for word, limit in value.items() if limit is not False)
+
+
+def _describe_ignored(value: Any) -> str:
+    if value:
+        return "has no effect"
+    return "has an effect"
+
+
+_UNMARKED: Final = "unmarked"
+_KEYWORDS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "type": _describe_type,
+    "enum": lambda value: "one of " + ", ".join(_show(item) for item in value),
+    "const": lambda value: f"is {_show(value)}",
+    "not": _describe_not,
     "minimum": lambda value: f"at least {value}",
     "maximum": lambda value: f"at most {value}",
-    "minLength": lambda value: "not empty" if value == 1 else f"at least {value} characters",
+    "minLength": _describe_min_length,
     "maxLength": lambda value: f"at most {value} characters",
     "pattern": lambda value: f"matches {value}",
-    "default": lambda value: f"default {_plain(value)}",
-    "x-emulator-size": lambda value: (
-        f"{''.join(word + ' or ' for word in value.get('words', ()))}WIDTHxHEIGHT in steps of {value['step']}, an edge "
-        f"of at most {value['edge']}, {value['pixels'][0]} to {value['pixels'][1]} pixels, at most {value['ratio']}:1"
-    ),
-    "x-emulator-picture": lambda value: ", ".join(
-        _PICTURE[word](said) for word, said in value.items() if said is not False
-    ),
+    "default": lambda value: f"default {_show(value)}",
+    "x-emulator-size": _describe_size,
+    "x-emulator-picture": _describe_picture,
     "maxItems": lambda value: f"at most {value} of them",
-    "x-emulator-means": lambda value: ", ".join(f"{one} means {_plain(other)}" for one, other in value.items()),
+    "x-emulator-means": lambda value: ", ".join(f"{one} means {_show(other)}" for one, other in value.items()),
     "x-emulator-absent": lambda value: f"{' or '.join(map(json.dumps, value))} counts as not given",
-    "x-emulator-ignored": lambda value: "has no effect" if value else "has an effect",
+    "x-emulator-ignored": _describe_ignored,
 }
+"""The text for each keyword of a schema."""
+
 _PICTURE: Final[Mapping[str, Callable[[Any], str]]] = {
     "formats": lambda value: "a file of " + " or ".join(value),
     "bytes": lambda value: f"at most {value} bytes",
@@ -136,3 +214,4 @@ _PICTURE: Final[Mapping[str, Callable[[Any], str]]] = {
     "alpha": lambda value: "with an alpha channel",
     "fits": lambda value: "as large as the first picture",
 }
+"""The text for each word of x-emulator-picture."""

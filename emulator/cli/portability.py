@@ -1,110 +1,146 @@
-"""The command `portability`: where its calls come from, and how what was found looks as tables.
-
-It prints nothing: *tools* does. Errors of use raise UsageError (or InvalidFile), one line.
-"""
+"""The command `portability`: reads calls from a file or a running emulator, and prints which gateways accept them."""
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from emulator.analysis import portability
-from emulator.analysis.portability import GatewayFit, PortabilityReport, SampleRequest, Side
+from emulator.analysis.portability import (
+    GatewayFit,
+    PortabilityReport,
+    PortabilityTarget,
+    SampleRequest,
+    build_targets,
+    check_portability,
+    parse_requests,
+)
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core import clock, strict_json, yaml_file
 from emulator.core.strict_json import BadJson
+from emulator.core.tables import format_table, replace_unprintable
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.calendar import Calendar
 from emulator.messages import BEHAVIORS
-from emulator.settings import Settings, UsageError
+from emulator.settings import Settings, UsageError, load_settings
 from emulator.validation import registry
 
-Section = tuple[str, Sequence[Sequence[str]]]
+
+def print_portability(options: argparse.Namespace) -> int:
+    """Print which gateways accept the calls; with --strict the exit code is 1 if one refuses a call."""
+    chosen = load_settings(vars(options))
+    requests = _read_requests(options.file, options.url, options.session, chosen.admin_token)
+    report = check_portability(
+        requests,
+        targets=list(_list_targets(chosen)),
+        channels=frozenset(chosen.channels),
+        calendar=Calendar(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy),
+    )
+    if options.json:
+        print(json.dumps(asdict(report), ensure_ascii=False))
+    else:
+        print("\n\n".join(_format_report(report)))
+    if options.strict and any(tally.refused for tally in report.gateways):
+        return 1
+    return 0
 
 
-def held(file: str | None, url: str | None, session: str | None, chosen: Settings) -> PortabilityReport:
-    """The calls in `file`, or those that the `session` (None: latest) of the server at `url` had, held."""
-    if (file is None) == (url is None):
-        given = "neither FILE nor --url is given" if url is None else "FILE and --url are both given"
-        raise UsageError(f"{given}; expected one of them")
-    if session is not None and url is None:
-        raise UsageError(f"--session {session!r} is for --url; a FILE has its calls in itself")
-    asked = _from_file(Path(file)) if file is not None else _from_server(url, session or "latest", chosen.admin_token)
-    today = Calendar(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy)
-    return portability.hold(asked, list(_sides(chosen)), frozenset(chosen.channels), today)
-
-
-def sections(found: PortabilityReport) -> Iterator[Section]:
-    """A heading and a table for each call, and at the end for all of them."""
-    for place, call in enumerate(found.calls, 1):
-        sent = f", sent to {call.gateway}" if call.gateway else ""
-        heading = _line(f"call {place if call.number is None else call.number}: {call.body_model or 'no model'}{sent}")
-        rows = [(fit.gateway, fit.behavior, fit.outcome, _why(fit)) for fit in call.fits]
-        yield heading, [("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY"), *rows]
-    count = len(found.calls)
-    tallies = [
-        (one.gateway, one.behavior, *map(str, (one.accepted, one.ignores, one.refused))) for one in found.gateways
-    ]
+def _format_report(report: PortabilityReport) -> Iterator[str]:
+    """A heading and a table for each call, and at the end for all calls together."""
+    for place, call in enumerate(report.calls, 1):
+        number = place if call.number is None else call.number
+        heading = f"call {number}: {call.body_model or 'no model'}"
+        if call.gateway:
+            heading += f", sent to {call.gateway}"
+        rows = [("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY")]
+        rows += [(fit.gateway, fit.behavior, fit.outcome, _explain_fit(fit)) for fit in call.fits]
+        yield "\n".join([replace_unprintable(heading), *format_table(rows)])
+    count = len(report.calls)
     heading = "1 call in all" if count == 1 else f"{count} calls in all"
-    yield heading, [("GATEWAY", "BEHAVIOR", "ACCEPTED", "IGNORES", "REFUSED"), *tallies]
+    totals = [("GATEWAY", "BEHAVIOR", "ACCEPTED", "IGNORES", "REFUSED")]
+    for tally in report.gateways:
+        counts = (str(tally.accepted), str(tally.ignores), str(tally.refused))
+        totals.append((tally.gateway, tally.behavior, *counts))
+    yield "\n".join([heading, *format_table(totals)])
 
 
-def _why(fit: GatewayFit) -> str:
+def _explain_fit(fit: GatewayFit) -> str:
+    """Why a gateway refuses a call, or what it ignores."""
     if fit.refused is not None:
         source = f" ({fit.refused.source})" if fit.refused.source else ""
-        return _line(fit.refused.message) + source
-    return _line(f"without effect: {', '.join(fit.ignored)}") if fit.ignored else ""
+        return fit.refused.message + source
+    if fit.ignored:
+        return f"without effect: {', '.join(fit.ignored)}"
+    return ""
 
 
-def _line(text: str) -> str:
-    """A client's text without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def _read_requests(
+    file: str | None, url: str | None, session: str | None, token: str | None
+) -> Sequence[SampleRequest]:
+    """The calls in `file`, or those of a session (None: the latest) of the emulator at `url`."""
+    if file is not None and url is not None:
+        raise UsageError("FILE and --url are both given; expected one of them")
+    if file is not None:
+        if session is not None:
+            raise UsageError(f"--session {session!r} is for --url; a FILE has its calls in itself")
+        return _read_file(Path(file))
+    if url is not None:
+        return _fetch_calls(url, session or "latest", token)
+    raise UsageError("neither FILE nor --url is given; expected one of them")
 
 
-def _from_file(path: Path) -> Sequence[SampleRequest]:
+def _read_file(path: Path) -> Sequence[SampleRequest]:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidFile(f"{path}: {error.strerror or error}") from None
     try:
-        said, _ = strict_json.parse(data)
-    except BadJson:  # YAML says where it stops understanding, and reads JSON but for its rarest escapes
-        said = yaml_file.read(path, aliases=True).root
+        value, _ = strict_json.parse(data)
+    except BadJson:  # YAML names the line of an error, and reads nearly all JSON
+        value = yaml_file.read(path, aliases=True).root
     try:
-        return portability.requests(said)
+        return parse_requests(value)
     except ValueError as error:
         raise InvalidFile(f"{path}: {error}") from None
 
 
-def _from_server(url: str | None, session: str, token: str | None) -> Sequence[SampleRequest]:
+def _fetch_calls(url: str, session: str, token: str | None) -> Sequence[SampleRequest]:
     try:
         connection = Connection(url, token)
-        return portability.requests({"calls": list(_journal(connection, session))})
+        return parse_requests({"calls": list(_fetch_pages(connection, session))})
     except (EmulatorError, ValueError) as error:
         raise UsageError(f"--url {url!r}: {error}") from None
 
 
-def _journal(connection: Connection, session: str) -> Iterator[Any]:
-    """The calls of a session, page by page."""
+def _fetch_pages(connection: Connection, session: str) -> Iterator[Any]:
+    """The calls of a session, page after page."""
     after: int | None = 0
     while after is not None:
         page = connection.ask("GET", f"{session_path(session)}/calls?limit={_PAGE}&after={after}")
         if not isinstance(page, Mapping) or not isinstance(page.get("calls"), list):
-            raise ValueError("what answers there is no emulator")
+            raise ValueError("the server there is no emulator")
         yield from page["calls"]
-        session = page.get("session", session)  # the next page is of the same session, whichever is the latest then
+        session = page.get("session", session)  # `latest` may mean another session when the next page is read
         after = page.get("next")
 
 
-def _sides(chosen: Settings) -> Iterator[Side]:
-    """The gateways that ship and those of --schema, each in all its behavior."""
-    for one in registry.read(chosen.schema):
-        others = (registry.other(one.name, behavior) for behavior in BEHAVIORS if behavior != one.behavior)
-        for side in portability.sides([one, *filter(None, others)]):
-            if one.document.source.path.parent != yaml_file.schemas():
-                sum(side.validator.examine())  # a file of the user's own may not compile
-            yield side
+def _list_targets(chosen: Settings) -> Iterator[PortabilityTarget]:
+    """Each gateway that ships, and each of --schema, in each behavior that it has."""
+    for gateway in registry.read(chosen.schema):
+        gateways = [gateway]
+        for behavior in BEHAVIORS:
+            other = None
+            if behavior != gateway.behavior:
+                other = registry.other(gateway.name, behavior)
+            if other is not None:
+                gateways.append(other)
+        for target in build_targets(gateways):
+            if gateway.document.source.path.parent != yaml_file.schemas():
+                sum(target.validator.examine())  # compiles every schema of a user's file; raises InvalidFile
+            yield target
 
 
-_PAGE: Final = 1000  # the most that a server gives at once
+_PAGE: Final = 1000  # the largest page that a server sends

@@ -1,103 +1,134 @@
-"""The command `serve`: a server from its start to its end, and what it says on the console.
+"""The command `serve`: starts a server, prints where it listens, and stops it at SIGINT or SIGTERM.
 
-What takes long to load is loaded inside `headstart`; whatever goes wrong before the first call is one line.
+What goes wrong before the first call is an error of one line.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any
 
-from emulator.cli.fast_import import headstart, lasting
-from emulator.settings import Settings, UsageError
+from emulator.cli.fast_import import defer_aiohttp_client, without_garbage_collection
+from emulator.cli.main import NAME
+from emulator.settings import Settings, UsageError, load_settings
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from emulator.cli.console import Console
     from emulator.server.listener import Running
 
-NAME: Final = "image-api-emulator"
 
-
-def serve(chosen: Settings) -> int:
-    """Serve as `chosen` says until SIGINT or SIGTERM; the exit code. Raises UsageError where that cannot begin."""
-    with headstart():
+def run_server(options: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; the exit code. Raises UsageError where the server cannot start."""
+    chosen = load_settings(vars(options))
+    with without_garbage_collection():
+        if not chosen.no_fast_import:
+            defer_aiohttp_client()
         import asyncio
 
-        from emulator.server import listener  # noqa: F401 - it is what takes the time
+        from emulator.server import listener  # noqa: F401 - imported here, while no garbage is collected
     return asyncio.run(_serve(chosen))
 
 
 async def _serve(chosen: Settings) -> int:
-    """Serve until SIGINT or SIGTERM."""
-    import asyncio
-    import signal
-
     from emulator.cli.console import Console
-    from emulator.server import listener
-    from emulator.server.app import App
 
-    lines = None if chosen.quiet or chosen.ready_json else Console()
-    try:
-        with lasting():  # the gateways' files are many small things
-            app = App(chosen, lines.tell if lines else None)
-            running = await listener.start(app)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    console = None
+    if not chosen.quiet and not chosen.ready_json:
+        console = Console()
+    running = await _start(chosen, console)
+    stop = _stop_at_signals()
     _announce(running)
-    flaws: list[BaseException] = []
-
-    def examined(task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (flaw := task.exception()) is not None:
-            flaws.append(flaw)
-            stop.set()
-
-    running.examined.add_done_callback(examined)
+    errors = _stop_at_invalid_schema(running.examined, stop)
     await stop.wait()
     await running.stop()
-    if lines is not None:
-        lines.close()
-    if flaws:
-        raise UsageError(str(flaws[0]))
+    if console is not None:
+        console.close()
+    if errors:
+        raise UsageError(str(errors[0]))
     return 0
 
 
+async def _start(chosen: Settings, console: Console | None) -> Running:
+    from emulator.server import listener
+    from emulator.server.app import App
+
+    write_call = None
+    if console is not None:
+        write_call = console.write_call
+    try:
+        with without_garbage_collection():  # the gateways' files become many small objects
+            return await listener.start(App(chosen, write_call))
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
+
+
+def _stop_at_signals() -> asyncio.Event:
+    """The event that SIGINT and SIGTERM set."""
+    import asyncio
+    import signal
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _stop_at_invalid_schema(examined: asyncio.Task[None], stop: asyncio.Event) -> list[BaseException]:
+    """Set `stop` if the task that compiles the gateways' schemas fails; its error is put into the list returned."""
+    errors: list[BaseException] = []
+
+    def finish(task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            errors.append(error)
+            stop.set()
+
+    examined.add_done_callback(finish)
+    return errors
+
+
 def _announce(running: Running) -> None:
-    """Say that calls are answered: to a person, or with --ready-json to a program; what is odd goes to stderr."""
-    from emulator.cli.console import say
+    """Print where the server listens: a text for people, or with --ready-json one line for programs."""
+    from emulator.cli.console import print_line
 
-    chosen = running.app.settings
-    for validator in running.app.registry.validators.values():
+    app = running.app
+    for validator in app.registry.validators.values():
         path = validator.gateway.document.source.path
-        for one in validator.gateway.findings:
-            print(f"{path}: {one.code}: {one.message}", file=sys.stderr)
-    if chosen.ready_json:
-        if chosen.seed:  # `random` may have drawn it, and the run may have to be repeated
-            print(f"{NAME}: seed {chosen.seed}", file=sys.stderr)
-        ready = {"url": running.url, "port": running.port, "pid": os.getpid()}
-        guard = running.app.guard
-        say(json.dumps({**ready, "admin_token": guard.token} if guard.made_up else ready))
-    else:
-        say(_welcome(running))
+        for finding in validator.gateway.findings:
+            print(f"{path}: {finding.code}: {finding.message}", file=sys.stderr)
+    if not app.settings.ready_json:
+        print_line(_format_welcome(running))
+        return
+    if app.settings.seed:  # `--seed random` has drawn it; it is needed to repeat the run
+        print(f"{NAME}: seed {app.settings.seed}", file=sys.stderr)
+    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
+    if app.guard.generated:
+        ready["admin_token"] = app.guard.token
+    print_line(json.dumps(ready))
 
 
-def _welcome(running: Running) -> str:
-    """What `serve` prints once it answers."""
-    registry, settings = running.app.registry, running.app.settings
-    width = max(map(len, registry.validators))
+def _format_welcome(running: Running) -> str:
+    """The text that `serve` prints once it answers calls."""
+    app = running.app
+    validators = app.registry.validators
+    chosen = app.settings
+    width = max(len(name) for name in validators)
     lines = [
-        f"Image API Emulator answers; base URLs (documented behavior, seed {settings.seed}, clock {settings.clock}):"
+        f"Image API Emulator answers calls ({chosen.behavior} behavior, seed {chosen.seed}, clock {chosen.clock}).",
+        "Base URLs:",
     ]
-    for name, validator in registry.validators.items():
+    for name, validator in validators.items():
         lines.append(f"  {name:<{width}}  {running.url}/{name}{validator.gateway.base}")
-    default = registry.default.gateway.name
-    lines.append(f"Without a prefix, {default} answers: {running.url}/v1")
-    lines.append(f"What was asked: {running.url}/_emulator/sessions")
-    guard = running.app.guard
-    if guard.made_up:
-        lines.append(f"Other machines can ask too, so it takes the header: Authorization: Bearer {guard.token}")
+    lines.append(f"Default gateway: {app.registry.default.gateway.name}, at {running.url}/v1")
+    lines.append(f"Sessions and their calls: {running.url}/_emulator/sessions")
+    if app.guard.generated:
+        lines.append(f"/_emulator/ needs the header: Authorization: Bearer {app.guard.token}")
     return "\n".join(lines)

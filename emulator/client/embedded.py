@@ -289,7 +289,7 @@ def _load_settings(keywords: Mapping[str, Any]) -> Settings:
         if name not in FIELDS:
             raise EmulatorError(describe_unknown("setting", name, FIELDS))
     flags = {name: _spell_as_flag(value) for name, value in keywords.items()}
-    settings = server_settings.load({"port": 0, **flags})
+    settings = server_settings.load_settings({"port": 0, **flags})
     if settings.host in _LOOPBACK:
         return settings
     # A server that other machines reach asks for a token, which only this process has to know.

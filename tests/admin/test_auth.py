@@ -118,13 +118,13 @@ def test_the_token_stays_in(guarded: Served, caplog: pytest.LogCaptureFixture) -
 def test_who_can_be_reached_has_a_token() -> None:
     """Loopback needs none; any other address makes one up, another each time, unless one was chosen."""
     for host in ("127.0.0.1", "localhost", "::1", "127.1.2.3", "LOCALHOST"):
-        assert (None, False) == (AdminAuth(Settings(host=host)).token, AdminAuth(Settings(host=host)).made_up)
+        assert (None, False) == (AdminAuth(Settings(host=host)).token, AdminAuth(Settings(host=host)).generated)
     for host in ("0.0.0.0", "::", "192.168.1.5", "my-machine", "127.0.0.1.evil.test", "127.evil.test", "10.0.0.1"):
         one, other = AdminAuth(Settings(host=host)), AdminAuth(Settings(host=host))
-        assert (True, 32) == (one.made_up, len(one.token or ""))
+        assert (True, 32) == (one.generated, len(one.token or ""))
         assert one.token != other.token
     chosen = AdminAuth(Settings(host="0.0.0.0", admin_token=TOKEN))
-    assert (TOKEN, False) == (chosen.token, chosen.made_up)
+    assert (TOKEN, False) == (chosen.token, chosen.generated)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def command(tmp_path: Path) -> Iterator[Callable[..., Command]]:
         one.kill()
 
 
-def test_a_token_that_was_made_up_is_told_once(command: Callable[..., Command]) -> None:
+def test_a_token_that_was_generated_is_told_once(command: Callable[..., Command]) -> None:
     """To a program in the ready line, to a person in the welcome; never again, and it opens the paths."""
     begun = command("--ready-json", "--host", "0.0.0.0")
     ready: dict[str, Any] = json.loads(begun.first)
@@ -162,7 +162,7 @@ def test_a_person_is_told_how(command: Callable[..., Command]) -> None:
     """The welcome shows the whole header; a token that was chosen is not shown."""
     begun = command("--host", "0.0.0.0")
     asked, how = begun.out.readline(), begun.out.readline()
-    assert asked.startswith("What was asked: ")
+    assert asked.startswith("Sessions and their calls: ")
     token = re.search("Authorization: Bearer ([0-9a-f]{32})$", how)
     assert token
     assert 200 == CLIENT.get(f"{begun.url}/_emulator/clock", headers={"x-emulator-token": token[1]}).status_code

@@ -17,7 +17,7 @@ def tables() -> dict[str, dict[str, tuple[str, str]]]:
     found = {}
     for dialect in registry.read(()):
         if (other := registry.other(dialect.name, "observed")) is not None:
-            rows = list(differences.rows(RequestValidator(dialect), RequestValidator(other)))
+            rows = list(differences.find_differences(RequestValidator(dialect), RequestValidator(other)))
             found[dialect.name] = {about: (one, two) for about, one, two in rows}
             assert len(rows) == len(found[dialect.name])
     return found

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from emulator.analysis import portability
-from emulator.analysis.portability import GatewayFit, SampleRequest, Side
+from emulator.analysis.portability import GatewayFit, PortabilityTarget, SampleRequest
 from emulator.cli import portability as porting
 from emulator.cli.main import main
 from emulator.core import names, strict_json
@@ -23,14 +23,14 @@ from emulator.validation.registry import GatewayRegistry
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 
-DIALECTS: Final = {one.name: one for one in registry.read(())}
-SIDES: Final = portability.sides(DIALECTS.values())
+GATEWAYS: Final = {one.name: one for one in registry.read(())}
+TARGETS: Final = portability.build_targets(GATEWAYS.values())
 SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
 
 
-def held(*bodies: Any, sides: tuple[Side, ...] = SIDES) -> portability.PortabilityReport:
+def held(*bodies: Any, targets: tuple[PortabilityTarget, ...] = TARGETS) -> portability.PortabilityReport:
     """What each side makes of `bodies`."""
-    return portability.hold([SampleRequest(body) for body in bodies], sides)
+    return portability.check_portability([SampleRequest(body) for body in bodies], targets)
 
 
 def fits(body: Any) -> Mapping[str, GatewayFit]:
@@ -82,13 +82,13 @@ def test_what_would_have_no_effect(body: Any, ignored: list[str]) -> None:
 
 def test_a_gateway_tells_it_in_its_own_language() -> None:
     """A refusal is told as to a client that asks for no language."""
-    dialect = DIALECTS["ezmodel"]
+    gateway = GATEWAYS["ezmodel"]
     words = replace(
-        dialect.error_catalog.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, variants=()
+        gateway.error_catalog.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, variants=()
     )
-    error_catalog = replace(dialect.error_catalog, kinds={**dialect.error_catalog.kinds, "unknown_model": words})
-    german = portability.sides([replace(dialect, error_catalog=error_catalog, languages=("de", "en"))])
-    found = held({"prompt": "A cat", "model": "x"}, sides=german).calls[0].fits[0]
+    error_catalog = replace(gateway.error_catalog, kinds={**gateway.error_catalog.kinds, "unknown_model": words})
+    german = portability.build_targets([replace(gateway, error_catalog=error_catalog, languages=("de", "en"))])
+    found = held({"prompt": "A cat", "model": "x"}, targets=german).calls[0].fits[0]
     assert "Unbekannt." == (found.refused and found.refused.message)
 
 
@@ -130,11 +130,11 @@ def test_no_key_is_told(body: Any, gateway: str) -> None:
 def test_the_key_is_not_what_is_judged() -> None:
     """A server that knows a few keys, and none by a mark, still tells who would take a call with a good one."""
     strict = GatewayRegistry(
-        [RequestValidator(one, frozenset({"sk-only"}), marks=False) for one in DIALECTS.values()], "ezmodel", _none
+        [RequestValidator(one, frozenset({"sk-only"}), marks=False) for one in GATEWAYS.values()], "ezmodel", _none
     )
-    sides = portability.sides(portability.gateways(strict))
+    targets = portability.build_targets(portability.list_gateways(strict))
     assert {"accepted"} == {
-        one.outcome for one in held({"prompt": "A cat", "model": "dall-e-3"}, sides=sides).calls[0].fits
+        one.outcome for one in held({"prompt": "A cat", "model": "dall-e-3"}, targets=targets).calls[0].fits
     }
 
 
@@ -144,21 +144,21 @@ def _none(name: str, behavior: str) -> None:
 
 def test_every_behavior_of_a_gateway_is_a_side() -> None:
     """A gateway that has observed behavior too is held twice, and one that has none once."""
-    observed = replace(DIALECTS["geeknow"], behavior="observed")
-    validators = [RequestValidator(one) for one in DIALECTS.values()]
+    observed = replace(GATEWAYS["geeknow"], behavior="observed")
+    validators = [RequestValidator(one) for one in GATEWAYS.values()]
     both = GatewayRegistry(
         validators, "ezmodel", lambda name, behavior: RequestValidator(observed) if name == "geeknow" else None
     )
-    sides = portability.sides(portability.gateways(both))
+    targets = portability.build_targets(portability.list_gateways(both))
     assert [
         ("aiai", "documented"), ("ezmodel", "documented"), ("geekai", "documented"), ("geeknow", "documented"),
         ("geeknow", "observed"), ("openai", "documented"),
-    ] == [(one.gateway, one.behavior) for one in sides]  # fmt: skip
-    found = held({"prompt": "A cat", "model": "dall-e-3"}, sides=sides)
-    assert [(one.gateway, one.behavior) for one in sides] == [
+    ] == [(one.gateway, one.behavior) for one in targets]  # fmt: skip
+    found = held({"prompt": "A cat", "model": "dall-e-3"}, targets=targets)
+    assert [(one.gateway, one.behavior) for one in targets] == [
         (one.gateway, one.behavior) for one in found.calls[0].fits
     ]
-    assert [(one.gateway, one.behavior) for one in sides] == [(one.gateway, one.behavior) for one in found.gateways]
+    assert [(one.gateway, one.behavior) for one in targets] == [(one.gateway, one.behavior) for one in found.gateways]
 
 
 def test_each_gateway_is_counted() -> None:
@@ -198,7 +198,7 @@ ENTRY: Final = {"number": 3, "gateway": "aiai", "operation": "generate", "given"
 )
 def test_calls_in_every_shape(said: Any, found: list[SampleRequest]) -> None:
     """A body, bodies, bodies with their gateway, a journal or a part of it; other operations are left out."""
-    assert found == list(portability.requests(said))
+    assert found == list(portability.parse_requests(said))
 
 
 def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[..., Served]) -> None:
@@ -212,11 +212,11 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
     entries = asyncio.run(served.app.sessions.calls(names.digest(key)))
     assert entries is not None
     assert 3 == len(entries)
-    asked = portability.journalled(reversed(entries))
+    asked = portability.read_journal(reversed(entries))
     assert [(1, "ezmodel", "***"), (2, "aiai", None)] == [
         (one.number, one.gateway, one.body.get("model")) for one in asked
     ]
-    assert key not in json.dumps(asdict(portability.hold(asked, SIDES)))
+    assert key not in json.dumps(asdict(portability.check_portability(asked, TARGETS)))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
 def test_what_is_no_call(said: Any, complaint: str) -> None:
     """One line with the place of the call, what came and what was expected."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
-        portability.requests(said)
+        portability.parse_requests(said)
     assert str(caught.value).startswith(complaint)
 
 
@@ -243,7 +243,7 @@ def test_what_is_no_call(said: Any, complaint: str) -> None:
 )
 def test_a_body_that_could_not_be_read_is_refused_everywhere(trouble: str, violation: str | None) -> None:
     """What was wrong with it is wrong at every gateway."""
-    found = portability.hold([SampleRequest(None, trouble=trouble)], SIDES).calls[0].fits
+    found = portability.check_portability([SampleRequest(None, trouble=trouble)], TARGETS).calls[0].fits
     assert {("refused", violation)} == {(one.outcome, one.refused.breach if one.refused else "none") for one in found}
 
 

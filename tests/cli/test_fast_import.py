@@ -1,14 +1,15 @@
-"""The command's head start: aiohttp's client half stays out until somebody asks for it, and then it is there."""
+"""The shortcut of `serve`: aiohttp's client is not imported until something asks for it, and then it is there."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-SCRIPT = """
+SHORTCUT = """
 import gc, sys
-from emulator.cli.fast_import import headstart
-with headstart():
+from emulator.cli.fast_import import defer_aiohttp_client, without_garbage_collection
+with without_garbage_collection():
+    defer_aiohttp_client()
     from emulator import server
 assert gc.isenabled()
 assert "aiohttp.client" not in sys.modules and "aiohttp.connector" not in sys.modules
@@ -26,9 +27,27 @@ try:
 except AttributeError:
     print("well")
 """
+SWITCH = """
+import sys
+from emulator.cli import fast_import, main, serve
+import asyncio
+asyncio.run = lambda coroutine: coroutine.close() or ("aiohttp.client" in sys.modules)
+print(main.main(["serve", *sys.argv[1:]]))
+"""
 
 
-def test_the_client_half_comes_when_asked_for() -> None:
-    """A server starts without it; a program part that wants it later finds all of aiohttp as ever."""
-    done = subprocess.run([sys.executable, "-W", "error", "-c", SCRIPT], capture_output=True, text=True, timeout=30)
-    assert ("well\n", "") == (done.stdout, done.stderr)
+def _run(script: str, *arguments: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", script, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert "" == done.stderr
+    return done.stdout
+
+
+def test_the_client_comes_when_asked_for() -> None:
+    """A server starts without it; a part of the program that needs it later finds all of aiohttp as always."""
+    assert "well\n" == _run(SHORTCUT)
+
+
+def test_it_has_a_switch() -> None:
+    """`serve` takes the shortcut, unless `--no-fast-import` is given."""
+    assert ["False\n", "True\n"] == [_run(SWITCH), _run(SWITCH, "--no-fast-import")]

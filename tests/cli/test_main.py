@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from emulator.cli.main import main
+from emulator.cli.main import COMMANDS, Command, main
 from emulator.core import yaml_file
 from emulator.findings import FINDINGS
 from tests.conftest import Served
@@ -34,6 +36,20 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "serve", "gateways", "rules", "scenarios", "check", "explain", "portability", "render", "inspect",
     ):  # fmt: skip
         assert f"\n    {command}" in out
+
+
+def test_every_command_has_its_function() -> None:
+    """The functions are named by text, so that `--help` imports none of them; each name is right."""
+    for command in COMMANDS:
+        assert callable(pkgutil.resolve_name(command.function))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_flag_has_help(command: Command) -> None:
+    """`COMMAND --help` says what each flag and each argument is."""
+    parser = argparse.ArgumentParser()
+    command.add_flags(parser)
+    assert [] == [action.dest for action in parser._actions if not action.help]
 
 
 def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +120,14 @@ def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (["srve"], "unknown command 'srve'; known are serve, gateways"),
+        (["srve"], "did you mean 'serve'?; see image-api-emulator --help"),
+        (["serve", "--prot", "1"], "; did you mean '--port'?; see image-api-emulator serve --help"),
+        (["portability", "--sesion=x"], "unknown flag '--sesion'; known are --help, --url"),
+        (["serve", "more"], "unexpected argument 'more'; see image-api-emulator serve --help"),
+        (["rules"], "the following arguments are required: GATEWAY; see image-api-emulator rules --help"),
+        (["rules", "ezmodle"], "; did you mean 'ezmodel'?"),
+        (["explain", "unknown-paramter"], "; did you mean 'unknown_parameter'?"),
         (["rules", "nobody"], "unknown gateway 'nobody'; known are aiai, ezmodel"),
         (["rules", "aiai", "--schema", "absent.yaml"], "absent.yaml: No such file"),
         (["render", "x", "--gateway", "nobody"], "unknown gateway 'nobody'"),

@@ -70,7 +70,7 @@ def test_without_a_day_the_calendar_is_the_clocks() -> None:
 def test_a_day_is_spelled_in_one_way(day: str) -> None:
     """A setting that is no day is one line that quotes it."""
     with pytest.raises(BadSetting, match=f"^--as-of: '{day}': .* is no day, as in 2026-01-31$"):
-        settings.load({"as_of": day}, {})
+        settings.load_settings({"as_of": day}, {})
 
 
 def _ask(served: Served, key: str = "sk-test", **headers: str) -> httpx.Response:

@@ -99,7 +99,7 @@ def test_a_bug_in_the_wording_too(
 
 def test_several_values_in_one_variable() -> None:
     """A setting that may be repeated as a flag is split like PATH in the environment."""
-    chosen = settings.load({}, {"EMULATOR_ALLOW_HOST": "one:two"})
+    chosen = settings.load_settings({}, {"EMULATOR_ALLOW_HOST": "one:two"})
     assert ("one", "two") == chosen.allow_host
 
 

@@ -54,7 +54,7 @@ class Command:
         if self.first.startswith("{"):
             self.port = json.loads(self.first)["port"]
         else:
-            while (found := re.match(r"Without a prefix, .*:([0-9]+)/v1$", self.out.readline())) is None:
+            while (found := re.match(r"Default gateway: .*:([0-9]+)/v1$", self.out.readline())) is None:
                 assert self._process.poll() is None
             self.port = int(found[1])
 

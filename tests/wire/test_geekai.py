@@ -195,7 +195,7 @@ def test_what_differs_from_the_page_is_told() -> None:
     documented = next(one for one in directory.read(()) if one.name == "geekai")
     rows = {
         about: (one, two)
-        for about, one, two in differences.rows(RequestValidator(documented), RequestValidator(observed()))
+        for about, one, two in differences.find_differences(RequestValidator(documented), RequestValidator(observed()))
     }
     assert ("error (message, type, param, code)", "message or code, message, details") == rows[
         "the members of a refusal"
