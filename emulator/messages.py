@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 if TYPE_CHECKING:
+    from emulator.core.base64_spelling import Base64Spelling
     from emulator.findings import Finding
     from emulator.image.recipe import Alteration, HostBehavior, ImageRecipe
     from emulator.image.upload import Upload
@@ -67,10 +68,6 @@ Delivery = Literal["url", "b64_json"]
 ChannelName = Literal["openai", "converted", "zhipu"]
 CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
 """The kinds of channel by which a gateway reaches an upstream."""
-
-Spelling = Literal["broken", "wrapped", "url_safe", "data_url", "null"]
-SPELLINGS: Final[tuple[Spelling, ...]] = get_args(Spelling)
-"""How Base64 may be written otherwise than plain and padded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +173,7 @@ class PictureOverride:
 
     alteration: Alteration | None = None
     own: bytes | None = field(default=None, repr=False)
-    base64: Spelling | None = None
+    base64: Base64Spelling | None = None
     said: Mapping[str, Any] = field(default_factory=dict)
 
 

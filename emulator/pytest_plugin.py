@@ -224,7 +224,7 @@ def _session_name(item: pytest.Item, host: _Host) -> str:
     from emulator.core import names
 
     host.names[item.nodeid] += 1
-    return names.short_name(item.name, f"{item.nodeid} {host.names[item.nodeid]} {host.run}", _NAME_LENGTH)
+    return names.make_name(item.name, f"{item.nodeid} {host.names[item.nodeid]} {host.run}", _NAME_LENGTH)
 
 
 def _count(config: pytest.Config, codes: Mapping[str, int], tests: int = 1) -> None:

@@ -45,12 +45,12 @@ def _parse_seed(text: str) -> int:
 
 
 def _parse_clock(text: str) -> str:
-    clock.parse(text)
+    clock.parse_clock(text)
     return text
 
 
 def _parse_day(text: str) -> str:
-    clock.day(text)
+    clock.parse_day(text)
     return text
 
 

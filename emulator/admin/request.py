@@ -46,7 +46,7 @@ class Wrong(Exception):
 
 
 def _now() -> float:
-    return clock.parse("real").now()
+    return clock.parse_clock("real").now()
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ Function = Callable[[AdminContext, Asked], Awaitable[Response | Stream]]
 
 def told(body: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """`body` as JSON."""
-    text = strict_json.compact(body).encode("utf-8", "backslashreplace")
+    text = strict_json.format_json(body).encode("utf-8", "backslashreplace")
     return written("application/json", text, status, headers)
 
 

@@ -123,7 +123,7 @@ def _trouble(request: Request) -> tuple[int, str]:
     """Status and message for a body that could not be read."""
     if request.trouble == "bad_json":
         try:
-            strict_json.parse(request.body)
+            strict_json.parse_json(request.body)
         except BadJson as error:
             return 400, f"the body is no JSON: {error}"
     return _TROUBLES.get(request.trouble or "", (400, f"the body cannot be read ({request.trouble})"))

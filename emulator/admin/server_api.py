@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from emulator.admin.request import KEPT_BY_NOBODY, AdminContext, Asked, Stream, Wrong, told, version, written
-from emulator.core import chance, clock, yaml_file
+from emulator.core import clock, yaml_file
+from emulator.core.durations import parse_duration
 from emulator.findings import FINDINGS
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
@@ -114,7 +115,7 @@ async def move_clock(rooms: AdminContext, asked: Asked) -> Response:
     """Move the clock on, for all or for one session."""
     session = asked.body.get("session")
     try:
-        length = chance.seconds(asked.body["advance"])
+        length = parse_duration(asked.body["advance"])
     except ValueError as error:
         raise Wrong(400, f"advance: {error}", "advance") from None
     session = None if session is None else await session_of(rooms, session)
@@ -125,7 +126,7 @@ async def move_clock(rooms: AdminContext, asked: Asked) -> Response:
 
 
 def _time(rooms: AdminContext, session: str | None) -> Response:
-    return told({"now": clock.iso(rooms.clock.now(session or "")), "session": session})
+    return told({"now": clock.format_iso(rooms.clock.now(session or "")), "session": session})
 
 
 async def show_metrics(rooms: AdminContext, asked: Asked) -> Response:

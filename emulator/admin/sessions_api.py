@@ -109,7 +109,7 @@ async def picture(rooms: AdminContext, asked: Asked) -> Response:
     if recipe is None or not rooms.image_store.can_draw(recipe):
         raise Wrong(404, f"call {entry.number} of session {entry.session!r} has no picture {index[:20]}", "index")
     headers = (("Content-Type", f"image/{recipe.served_as}"), ("Cache-Control", "no-store"))
-    return Response(200, headers, ((await rooms.image_store.picture(recipe)).data,))
+    return Response(200, headers, ((await rooms.image_store.draw(recipe)).data,))
 
 
 async def upload(rooms: AdminContext, asked: Asked) -> Response:
@@ -117,7 +117,7 @@ async def upload(rooms: AdminContext, asked: Asked) -> Response:
     name, digest = await _name(rooms, asked), asked.names["digest"].lower()
     brought = (one for entry in await _entries(rooms, name) for one in entry.request.uploads)
     found = next((one for one in brought if one.look is not None and one.look.sha256 == digest), None)
-    data = None if found is None else rooms.image_store.sources.data(digest)
+    data = None if found is None else rooms.image_store.find_upload(digest)
     if found is None or data is None:
         why = f"session {name!r} has no upload {digest[:64]!r}" if found is None else "the upload is not kept any more"
         raise Wrong(404, why, "digest")
@@ -265,8 +265,8 @@ def _summary(one: Summary) -> Mapping[str, Any]:
         "name": one.name,
         "calls": one.calls,
         "kept": one.kept,
-        "began": clock.iso(one.began),
-        "used": clock.iso(one.used),
+        "began": clock.format_iso(one.began),
+        "used": clock.format_iso(one.used),
     }
 
 

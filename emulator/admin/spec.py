@@ -13,7 +13,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from emulator.core import strict_json, yaml_file
-from emulator.core.phrases import quoted
+from emulator.core.phrases import quote
 from emulator.gateway.openapi import Document
 from emulator.validation.schema import SchemaValidator, SchemaViolation
 
@@ -41,7 +41,7 @@ class AdminSpec:
         root["info"]["version"] = version
         if guarded:
             root["security"].remove({})
-        self.text = strict_json.compact(root).encode()
+        self.text = strict_json.format_json(root).encode()
         self._paths = root["paths"]
         queries = {
             node["operationId"]: _query_schema(Document(source, root), item, node)
@@ -63,7 +63,7 @@ class AdminSpec:
             raise Unfit(f"the query has more than {_MOST_NAMES} names") from None
         for name, text in pairs:
             if name in given:
-                raise Unfit(f"{quoted(name)} is given twice in the query", name[:100])
+                raise Unfit(f"{quote(name)} is given twice in the query", name[:100])
             kind = self._document.resolve(properties.get(name, {})).get("type")
             given[name] = int(text) if kind == "integer" and re.fullmatch("-?[0-9]{1,100}", text) else text
         self._schema_validator(ref, given, "query name")
@@ -73,7 +73,7 @@ class AdminSpec:
         """`body` itself, if it is what a request to `path` (as the description has it) may say; raises Unfit."""
         node = self._paths[path][method.lower()]
         if not isinstance(body, Mapping):
-            raise Unfit(f"the body is {quoted(body)}; expected a JSON object")
+            raise Unfit(f"the body is {quote(body)}; expected a JSON object")
         self._schema_validator(node["requestBody"]["content"]["application/json"]["schema"]["$ref"], body, "key")
         return body
 
@@ -94,7 +94,7 @@ class AdminSpec:
         """A broken line of the description, in our style: what was read, what was expected, the known words."""
         param = broken.param or "the body"
         if broken.violation == "unknown_parameter":
-            return f"unknown {what} {quoted(param)}; known are {', '.join(self._known(ref, param)) or 'none'}"
+            return f"unknown {what} {quote(param)}; known are {', '.join(self._known(ref, param)) or 'none'}"
         if broken.violation == "missing":
             return f"{param} is missing"
         keyword, _, limit = broken.rule.partition(": ")
@@ -107,7 +107,7 @@ class AdminSpec:
                 "type": broken.facts.get("expected", "").removeprefix("one of "),
             }  # fmt: skip
             expected = _EXPECTED.get(keyword, keyword + " {limit}").format(**facts)
-        return f"{param} is {quoted(broken.value)}; expected {expected}"
+        return f"{param} is {quote(broken.value)}; expected {expected}"
 
     def _known(self, ref: str, param: str) -> Sequence[str]:
         """The names beside which `param` (such as `calls[0].x`) stands."""

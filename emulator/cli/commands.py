@@ -147,7 +147,7 @@ def _validate_request(gateway: Gateway, options: argparse.Namespace, chosen: Set
         json=body, trouble=None, duplicates=(), origin="", received=0,
     )  # fmt: skip
     try:
-        calendar = Calendar(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy)
+        calendar = Calendar(clock.parse_clock(chosen.clock, chosen.as_of).today(), chosen.legacy)
         context = ValidationContext(today=calendar)
         return RequestValidator(gateway).accept(request, operation, "sk-render", context)
     except GatewayError as error:

@@ -87,7 +87,7 @@ def format_call(entry: Entry) -> str:
         reasons += [error.violation or error.kind, _shorten(entry.blanked(error.param))]
     why = " ".join(filter(None, reasons)) or entry.operation or "-"
     codes = " ".join(dict.fromkeys(finding.code for finding in entry.findings))
-    time = clock.wall(entry.request.received)
+    time = clock.format_local_time(entry.request.received)
     return f"{time} {entry.session} {entry.gateway.name} {model} {status} {why} {codes}".rstrip()
 
 

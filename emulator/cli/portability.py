@@ -37,7 +37,7 @@ def print_portability(options: argparse.Namespace) -> int:
         requests,
         targets=list(_list_targets(chosen)),
         channels=frozenset(chosen.channels),
-        calendar=Calendar(clock.parse(chosen.clock, chosen.as_of).today(), chosen.legacy),
+        calendar=Calendar(clock.parse_clock(chosen.clock, chosen.as_of).today(), chosen.legacy),
     )
     if options.json:
         print(json.dumps(asdict(report), ensure_ascii=False))
@@ -98,7 +98,7 @@ def _read_file(path: Path) -> Sequence[SampleRequest]:
     except OSError as error:
         raise InvalidFile(f"{path}: {error.strerror or error}") from None
     try:
-        value, _ = strict_json.parse(data)
+        value, _ = strict_json.parse_json(data)
     except BadJson:  # YAML names the line of an error, and reads nearly all JSON
         value = yaml_file.read(path, aliases=True).root
     try:

@@ -61,7 +61,7 @@ class ImageApi:
         if isinstance(server, str):
             server = Connection(server, token or os.environ.get("EMULATOR_ADMIN_TOKEN"))
         self._connection = server
-        self._name = names.short_name(name or f"session-{os.urandom(4).hex()}")
+        self._name = names.make_name(name or f"session-{os.urandom(4).hex()}")
         self._gateway = gateway
         self._accounts = 1
 
@@ -91,7 +91,7 @@ class ImageApi:
         'sk-emulator.session.embedded'
         """
         if self.health["reserved_values"]:
-            return names.key_for(self._name)
+            return names.make_key(self._name)
         return f"sk-{self._name}"
 
     @cached_property
@@ -103,7 +103,7 @@ class ImageApi:
         """
         if self.health["reserved_values"]:
             return self._name
-        return names.digest(self.key)
+        return names.name_for_key(self.key)
 
     def url(self, gateway: str | None = None) -> str:
         """A client's base URL: calls to it, with any key, belong to this session. Raises EmulatorError.

@@ -105,7 +105,7 @@ class EmbeddedSession(ImageApi):
     async def _draw_picture(self, app: App, number: int, index: int) -> bytes:
         for entry in await app.sessions.calls(self.session_name) or ():
             if entry.number == number and entry.response is not None and 0 <= index < len(entry.response.pictures):
-                return (await app.image_store.picture(entry.response.pictures[index])).data
+                return (await app.image_store.draw(entry.response.pictures[index])).data
         raise EmulatorError(f"call {number} of session {self.session_name} has no picture {index}")
 
 

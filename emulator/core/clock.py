@@ -1,6 +1,6 @@
-"""What time it is for the emulator: the only door to time.
+"""The emulator's clock, and how points in time are read and written. This is the only module that uses `time`.
 
-Everything that asks for the time asks here, so that a frozen clock freezes all of it.
+Everything that needs the time asks a Clock, so that a frozen clock freezes everything.
 """
 
 from __future__ import annotations
@@ -14,48 +14,51 @@ from email.utils import formatdate
 from typing import Any, Final
 
 _DAY: Final = 86_400  # seconds
-_MOST_SESSIONS: Final = 100_000  # whose time was moved; the first of them loses its own time then
+_MOST_SESSIONS: Final = 100_000  # whose time was moved; the oldest of them loses its own time then
 LATEST: Final = 32_503_680_000  # the year 3000 in Unix seconds; dates beyond it break half the world's clients
 
 
 class Clock:
-    """The emulator's time. It can be moved on, for all or one session; `scale` is the share of a wait that is waited.
+    """The emulator's time, in Unix seconds. It can be advanced, for all sessions or for one.
 
-    A wait moves the time of its session by its whole length, however little of it was waited: a frozen clock (`scale` 0
-    over a base that stands still) skips it and moves on by it.
+    `scale` is the share of a wait that is really waited. A wait always advances the session's time by its whole length:
+    a frozen clock (`scale` 0 over a base that stands still) skips the wait and advances by it.
     """
 
     def __init__(self, base: Callable[[], float], scale: float) -> None:
-        """`base` gives Unix seconds; `scale` is 1 for real waits, 0 for none."""
+        """`base` returns Unix seconds; `scale` is 1 for real waits and 0 for none."""
         self._base = base
         self._scale = scale
-        self._moved = 0.0
-        self._own: dict[str, float] = {}
-        self._ahead = 0
-        self._today = (-1, "")
+        self._advanced = 0.0
+        self._advanced_by_session: dict[str, float] = {}
+        self._calendar_offset = 0
+        self._day_number = -1
+        self._day_text = ""
 
     def now(self, session: str = "") -> float:
-        """Seconds since 1970-01-01 UTC, as `session` has them."""
-        return self._base() + self._moved + self._own.get(session, 0.0)
+        """Return the seconds since 1970-01-01 UTC, in the time of `session`."""
+        return self._base() + self._advanced + self._advanced_by_session.get(session, 0.0)
 
     def today(self, session: str = "") -> str:
-        """The day (ISO, in UTC) of the calendar of models, as `session` has it."""
-        number = int((self.now(session) + self._ahead) // _DAY)
-        if number != self._today[0]:
-            self._today = (number, iso(number * _DAY)[:10])
-        return self._today[1]
+        """Return the day of the model calendar (ISO, in UTC), in the time of `session`."""
+        number = int((self.now(session) + self._calendar_offset) // _DAY)
+        if number != self._day_number:
+            self._day_number = number
+            self._day_text = format_iso(number * _DAY)[:10]
+        return self._day_text
 
-    def begin(self, calendar: str) -> None:
-        """Let the calendar of models begin with the day `calendar`, now."""
-        self._ahead = math.ceil(day(calendar) - self.now())  # up: what is a moment before a day would be the day before
+    def start_calendar(self, day: str) -> None:
+        """Let today be `day` (2026-01-31) in the model calendar; the calendar goes on with the clock."""
+        # Rounded up: the moment before a day begins belongs to the day before.
+        self._calendar_offset = math.ceil(parse_day(day) - self.now())
 
     def base(self) -> float:
-        """Seconds since 1970-01-01 UTC without what was moved on: the age of what is kept goes by it."""
+        """Return the seconds since 1970-01-01 UTC without what was advanced; the age of stored things goes by it."""
         return self._base()
 
     @property
     def scale(self) -> float:
-        """The share of a wait that is waited, 0 to 1."""
+        """The share of a wait that is really waited, 0 to 1."""
         return self._scale
 
     async def sleep(self, seconds: float, session: str) -> None:
@@ -65,81 +68,94 @@ class Clock:
             self.advance(seconds * (1 - self._scale), session)
 
     def advance(self, seconds: float, session: str | None = None) -> None:
-        """Move the time on, of one session or (None) of all."""
+        """Advance the time of `session`, or of all sessions where it is None."""
         if session is None:
-            self._moved += seconds
+            self._advanced += seconds
             return
-        if session not in self._own and len(self._own) >= _MOST_SESSIONS:
-            del self._own[next(iter(self._own))]
-        self._own[session] = self._own.get(session, 0.0) + seconds
+        offsets = self._advanced_by_session
+        if session not in offsets and len(offsets) >= _MOST_SESSIONS:
+            del offsets[next(iter(offsets))]
+        offsets[session] = offsets.get(session, 0.0) + seconds
 
     def forget(self, session: str) -> None:
-        """Let `session` have the time that all have."""
-        self._own.pop(session, None)
+        """Drop what `session` was advanced by itself."""
+        self._advanced_by_session.pop(session, None)
 
 
-def parse(text: str, as_of: str | None = None) -> Clock:
-    """The clock that `real`, `frozen:2026-01-01T00:00:00Z` or `scale:0.01` names; raises ValueError.
+def parse_clock(text: str, as_of: str | None = None) -> Clock:
+    """Return the clock that `real`, `frozen:2026-01-01T00:00:00Z` or `scale:0.01` names. Raises ValueError.
 
-    A time without a zone is UTC; `scale:0` does not wait at all. The calendar of models begins with the day `as_of`
-    (None: the clock's own), and goes on with the clock.
+    A time without a zone is UTC; `scale:0` does not wait at all. The model calendar begins with the day `as_of`; with
+    None it begins with the clock's own day.
     """
-    found = _parse(text)
+    clock = _parse_clock(text)
     if as_of is not None:
-        found.begin(as_of)
-    return found
+        clock.start_calendar(as_of)
+    return clock
 
 
-def _parse(text: str) -> Clock:
+def _parse_clock(text: str) -> Clock:
     word, _, rest = text.partition(":")
     if text == "real":
         return Clock(time.time, 1)
     if word == "scale":
-        try:
-            scale = float(rest)
-        except ValueError:
-            scale = -1
-        if not 0 <= scale <= 1:
-            raise ValueError(f"scale {rest!r} is not 0 to 1, as in scale:0.01")
-        return Clock(time.time, scale)
-    if word != "frozen":
-        raise ValueError("expected real, scale:0.01 or frozen:TIME, as in frozen:2026-01-01T00:00:00Z")
+        return Clock(time.time, _parse_scale(rest))
+    if word == "frozen":
+        moment = _parse_moment(rest)
+        return Clock(lambda: moment, 0)
+    raise ValueError("expected real, scale:0.01 or frozen:TIME, as in frozen:2026-01-01T00:00:00Z")
+
+
+def _parse_scale(text: str) -> float:
     try:
-        moment = datetime.fromisoformat(rest)
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        scale = float(text)
+    except ValueError:
+        scale = -1
+    if not 0 <= scale <= 1:
+        raise ValueError(f"scale {text!r} is not 0 to 1, as in scale:0.01")
+    return scale
+
+
+def _parse_moment(text: str) -> float:
+    """Return the Unix seconds of an ISO 8601 time."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp()
     except (ValueError, OverflowError):
-        raise ValueError(f"{rest!r} is no ISO 8601 time, as in frozen:2026-01-01T00:00:00Z") from None
+        raise ValueError(f"{text!r} is no ISO 8601 time, as in frozen:2026-01-01T00:00:00Z") from None
     if not 0 <= seconds < LATEST:
-        raise ValueError(f"{rest!r} is outside 1970 to 2999, as in frozen:2026-01-01T00:00:00Z")
-    return Clock(lambda: seconds, 0)
+        raise ValueError(f"{text!r} is outside 1970 to 2999, as in frozen:2026-01-01T00:00:00Z")
+    return seconds
 
 
-def http_date(seconds: float) -> str:
-    """`seconds` as HTTP writes a date."""
-    return formatdate(int(seconds), usegmt=True)
-
-
-def iso(seconds: float) -> str:
-    """`seconds` as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def compact(seconds: float) -> str:
-    """`seconds` as yyyymmddHHMMSS in UTC."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y%m%d%H%M%S")
-
-
-def day(text: Any) -> float:
-    """Unix seconds at which the day `text` (2026-01-31) begins in UTC; raises ValueError."""
+def parse_day(text: Any) -> float:
+    """Return the Unix seconds at which the day `text` (2026-01-31) begins in UTC. Raises ValueError."""
     try:
-        begin = datetime.fromisoformat(text)
-        if begin.date().isoformat() != text:  # fromisoformat takes other spellings as well
+        start = datetime.fromisoformat(text)
+        if start.date().isoformat() != text:  # fromisoformat reads other spellings of a day too
             raise ValueError(text)
     except (ValueError, TypeError):
         raise ValueError(f"{text!r} is no day, as in 2026-01-31") from None
-    return begin.replace(tzinfo=UTC).timestamp()
+    return start.replace(tzinfo=UTC).timestamp()
 
 
-def wall(seconds: float) -> str:
-    """`seconds` as HH:MM:SS in the local zone, for a line on the console."""
+def format_http_date(seconds: float) -> str:
+    """Return the Unix time `seconds` as HTTP writes a date: Thu, 01 Jan 1970 00:00:00 GMT."""
+    return formatdate(int(seconds), usegmt=True)
+
+
+def format_iso(seconds: float) -> str:
+    """Return the Unix time `seconds` as ISO 8601 in UTC: 1970-01-01T00:00:00Z."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_digits(seconds: float) -> str:
+    """Return the Unix time `seconds` as fourteen digits in UTC: 19700101000000."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y%m%d%H%M%S")
+
+
+def format_local_time(seconds: float) -> str:
+    """Return the Unix time `seconds` as HH:MM:SS in the local zone, for a line on the console."""
     return datetime.fromtimestamp(seconds).strftime("%H:%M:%S")

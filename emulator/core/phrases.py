@@ -1,47 +1,61 @@
-"""How values are spelled inside a message: quotes, lists, and the names of JSON's kinds.
+"""How a message spells values: quotes, lists, the path to a value, and the names of JSON's kinds.
 
-It is OpenAI's way, which the gateways share, beside what Go's decoder calls a value. Nothing here knows a gateway.
+This is OpenAI's way, which the gateways share, and the names that Go's JSON decoder uses.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+_LONGEST: Final = 200  # characters of a value that a message shows
 
 
-def path(steps: Sequence[str | int]) -> str:
-    """The way to a value inside a body, as OpenAI writes it: `images[0].image_url`."""
+def format_path(steps: Sequence[str | int]) -> str:
+    """Return the path to a value inside a body, as OpenAI writes it: `images[0].image_url`."""
     text = ""
     for step in steps:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+        if isinstance(step, int):
+            text += f"[{step}]"
+        elif text:
+            text += f".{step}"
+        else:
+            text = step
     return text
 
 
-def quoted(value: Any) -> str:
-    """A value as OpenAI's messages show it: text in single quotes, long text cut."""
+def quote(value: Any) -> str:
+    """Return a value as OpenAI's messages show it: a string in single quotes, anything else as JSON; long text is cut.
+
+    >>> quote("cat"), quote(True)
+    ("'cat'", 'true')
+    """
     if isinstance(value, str):
-        return f"'{value if len(value) <= 200 else value[:197] + '...'}'"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else text[:197] + "..."
+        return f"'{_cut(value)}'"
+    return _cut(_spell(value))
 
 
-def listed(values: Sequence[Any], word: str) -> str:
-    """`'a'`, `'a' and 'b'`, `'a', 'b', and 'c'`."""
-    texts = [quoted(value) for value in values]
-    if len(texts) < 3:
-        return f" {word} ".join(texts)
-    return ", ".join(texts[:-1]) + f", {word} {texts[-1]}"
+def join_quoted(values: Sequence[Any], word: str) -> str:
+    """Return the quoted values as a list in a sentence.
+
+    >>> join_quoted(["a"], "and"), join_quoted(["a", "b"], "and"), join_quoted(["a", "b", "c"], "and")
+    ("'a'", "'a' and 'b'", "'a', 'b', and 'c'")
+    """
+    return _join([quote(value) for value in values], word)
 
 
-def bare(values: Sequence[Any], word: str) -> str:
-    """`a`, `a and b`, `a, b, and c`: as `listed`, without quotes."""
-    texts = [value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values]
-    return f" {word} ".join(texts) if len(texts) < 3 else ", ".join(texts[:-1]) + f", {word} {texts[-1]}"
+def join_bare(values: Sequence[Any], word: str) -> str:
+    """Return the values without quotes as a list in a sentence.
+
+    >>> join_bare(["a", "b", 3], "or")
+    'a, b, or 3'
+    """
+    return _join([_spell(value) for value in values], word)
 
 
-def kind_of(value: Any) -> str:
-    """What a JSON value is, with its article."""
+def name_kind(value: Any) -> str:
+    """Return the name of a JSON value's kind, with its article: `a string`."""
     match value:
         case None:
             return "null"
@@ -59,13 +73,34 @@ def kind_of(value: Any) -> str:
             return "an object"
 
 
-def decoded(value: Any) -> tuple[str, str]:
-    """What Go calls a JSON value that does not fit into a field: its kind, and for a number the number too."""
-    kind = kind_of(value).split()[-1]
+def name_go_kind(value: Any) -> tuple[str, str]:
+    """Return how Go's decoder names a JSON value that does not fit into a field.
+
+    The first text is the value's kind; the second is the kind too, followed by the number where it is a number.
+    """
     match value:
         case bool():
             return "bool", "bool"
         case int() | float():
             return "number", f"number {json.dumps(value)}"
         case _:
+            kind = name_kind(value).split()[-1]
             return kind, kind
+
+
+def _spell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    return text[: _LONGEST - 3] + "..."
+
+
+def _join(texts: Sequence[str], word: str) -> str:
+    if len(texts) < 3:
+        return f" {word} ".join(texts)
+    return ", ".join(texts[:-1]) + f", {word} {texts[-1]}"

@@ -1,6 +1,6 @@
-"""Finds the data that ships (schemas/), and reads YAML so that every complaint can name file and line.
+"""Reads YAML files so that an error can name the file and the line.
 
-Files are trusted input, yet a slip in one must end in a single clear line: everything raised here is InvalidFile.
+The files are trusted input, but a mistake in one must end in one clear line: the only error here is InvalidFile.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import yaml
 
+from emulator.core.data_folders import find_scenarios, find_schemas
+
 try:
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML built without libyaml: the same language, many times slower
@@ -22,36 +24,45 @@ Pointer = Sequence[str | int]
 
 
 class InvalidFile(Exception):
-    """A file that cannot be used; its text is one line that starts with the file's name and, where known, the line."""
+    """A file that cannot be used; its message is one line: the file's name, the line's number if known, the reason."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A YAML (or JSON) file that was read: `root` is what it says."""
+class YamlFile:
+    """A YAML (or JSON) file that was read; `root` is the value in it."""
 
     path: Path
     text: str
     root: Any
 
-    def fault(self, pointer: Pointer, message: str) -> InvalidFile:
-        """The complaint `message` about the place that `pointer` leads to."""
-        return InvalidFile(f"{self.path}:{_line(self.text, pointer)}: {message}")
+    def error_at(self, pointer: Pointer, message: str) -> InvalidFile:
+        """Return the error `message` about the place that `pointer` leads to."""
+        return InvalidFile(f"{self.path}:{_find_line(self.text, pointer)}: {message}")
 
-    def known_keys(self, pointer: Pointer, mapping: Any, known: Collection[str]) -> Mapping[str, Any]:
-        """`mapping` itself, if it is one with no other keys than `known`; else raises InvalidFile."""
+    def check_keys(self, pointer: Pointer, mapping: Any, known: Collection[str]) -> Mapping[str, Any]:
+        """Return `mapping` if it is a mapping without other keys than `known`. Raises InvalidFile."""
         where = ".".join(str(step) for step in pointer) or "the file"
         if not isinstance(mapping, Mapping):
-            raise self.fault(pointer, f"{where} is {describe(mapping)}; expected a mapping of {', '.join(known)}")
+            expected = f"a mapping of {', '.join(known)}"
+            raise self.error_at(pointer, f"{where} is {describe_value(mapping)}; expected {expected}")
         for key in mapping:
             if key not in known:
-                raise self.fault([*pointer, key], f"unknown key {key!r} in {where}; known are {', '.join(known)}")
+                message = f"unknown key {key!r} in {where}; known are {', '.join(known)}"
+                raise self.error_at([*pointer, key], message)
         return mapping
 
+    fault = error_at
+    known_keys = check_keys
 
-def read(path: Path, aliases: bool = False) -> Source:
-    """The file at `path`, parsed as YAML 1.2's core (true and false are the only booleans, dates stay strings).
 
-    `aliases` lets *names of collections by, which other people's files use; raises InvalidFile.
+Source = YamlFile
+
+
+def load_yaml(path: Path, aliases: bool = False) -> YamlFile:
+    """Read the file at `path` as YAML 1.2's core schema: only true and false are booleans, dates are strings.
+
+    Aliases (*name) of lists and mappings are refused unless `aliases` is set; other people's files have them. Raises
+    InvalidFile.
     """
     try:
         text = path.read_text("utf-8")
@@ -59,53 +70,48 @@ def read(path: Path, aliases: bool = False) -> Source:
         raise InvalidFile(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InvalidFile(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    return parse(text, path, aliases)
+    return parse_yaml(text, path, aliases)
 
 
-def parse(text: str, path: Path, aliases: bool = False) -> Source:
-    """`text`, which stands in the file at `path`."""
+def parse_yaml(text: str, path: Path, aliases: bool = False) -> YamlFile:
+    """Read `text` as `load_yaml` does; `path` is the name of the file in errors. Raises InvalidFile."""
+    loader = _LoaderWithAliases if aliases else _Loader
     try:
-        root = yaml.load(text, _LoaderWithAliases if aliases else _Loader)  # noqa: S506 - both are SafeLoaders
+        root = yaml.load(text, loader)  # noqa: S506 - both are SafeLoaders
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        last = len(text.splitlines()) or 1  # an unclosed bracket is noticed behind the end
-        place = f"{path}:{min(mark.line + 1, last)}" if mark else f"{path}"
-        raise InvalidFile(f"{place}: {error.problem or error.context}") from None
+        raise InvalidFile(f"{_format_place(error, text, path)}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InvalidFile(f"{path}: {' '.join(str(error).split())}") from None
     except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:  # explicit tags on odd values
         raise InvalidFile(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
     if aliases and not _is_bounded(root):
         raise InvalidFile(f"{path}: more than {_MOST_NODES} parts, or one that contains itself through an alias")
-    return Source(path, text, root)
+    return YamlFile(path, text, root)
+
+
+def _format_place(error: yaml.MarkedYAMLError, text: str, path: Path) -> str:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return str(path)
+    last = len(text.splitlines()) or 1  # PyYAML finds an unclosed bracket behind the last line
+    return f"{path}:{min(mark.line + 1, last)}"
 
 
 def _is_bounded(root: Any) -> bool:
-    """Whether a walk over all of `root`, aliases followed, comes to an end soon enough."""
-    waiting, seen = [root], 0
-    while waiting and seen <= _MOST_NODES:
+    """Return whether `root` has at most _MOST_NODES values, aliases followed; one that contains itself has more."""
+    waiting, count = [root], 0
+    while waiting and count <= _MOST_NODES:
         node = waiting.pop()
-        seen += 1
-        waiting.extend(node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ())
+        count += 1
+        if isinstance(node, Mapping):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
     return not waiting
 
 
-def schemas() -> Path:
-    """The folder of gateways that ships: inside the installed package, else beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "schemas"
-    return inside if inside.is_dir() else package.parent / "schemas"
-
-
-def scenarios() -> Path:
-    """The folder of ready-made scenarios that ships: inside the installed package, else beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "scenarios"
-    return inside if inside.is_dir() else package.parent / "scenarios"
-
-
-def describe(value: Any) -> str:
-    """A value as a person reads it in a complaint: its kind, and itself where it is short."""
+def describe_value(value: Any) -> str:
+    """Return how an error message shows a value of a file: the kind of a collection, else the value, cut if long."""
     match value:
         case None:
             return "empty"
@@ -115,11 +121,13 @@ def describe(value: Any) -> str:
             return "a list"
         case _:
             text = repr(value)
-            return text if len(text) <= 60 else text[:57] + "..."
+            if len(text) <= _LONGEST:
+                return text
+            return text[: _LONGEST - 3] + "..."
 
 
 class _Loader(SafeLoader):
-    """YAML's safe core, with twice-given keys and aliases of collections refused."""
+    """PyYAML's safe loader; it also refuses a key that is given twice, and an alias of a list or a mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)
@@ -139,14 +147,14 @@ class _Loader(SafeLoader):
 
 
 class _LoaderWithAliases(_Loader):
-    """The same, with aliases of collections let by."""
+    """The same loader, but it accepts aliases of lists and mappings."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         return SafeLoader.construct_object(self, node, deep)
 
 
-def _line(text: str, pointer: Pointer) -> int:
-    """The line, from 1, of the place that `pointer` leads to, or of the nearest place above it."""
+def _find_line(text: str, pointer: Pointer) -> int:
+    """Return the line, from 1, of the place that `pointer` leads to, or of the nearest place above it."""
     node = yaml.compose(text, SafeLoader)
     line = 1
     for step in pointer:
@@ -154,7 +162,8 @@ def _line(text: str, pointer: Pointer) -> int:
             pairs = [(key, value) for key, value in node.value if key.value == str(step)]
             if not pairs:
                 break
-            line, node = pairs[0][0].start_mark.line + 1, pairs[0][1]
+            key, node = pairs[0]
+            line = key.start_mark.line + 1
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             node = node.value[step]
             line = node.start_mark.line + 1
@@ -163,6 +172,7 @@ def _line(text: str, pointer: Pointer) -> int:
     return line
 
 
+_LONGEST: Final = 60  # characters of a value in an error message
 _MOST_NODES: Final = 500_000  # ten times the largest OpenAPI files there are
 _CORE: Final = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -175,7 +185,18 @@ _CORE: Final = (
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in _CORE:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""])
-_Loader.add_constructor(
-    "tag:yaml.org,2002:int",
-    lambda loader, node: int(node.value, 16 if node.value.startswith("0x") else 10),
-)
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    base = 16 if node.value.startswith("0x") else 10
+    return int(node.value, base)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+
+# The old names, until no other module uses them.
+read = load_yaml
+parse = parse_yaml
+describe = describe_value
+schemas = find_schemas
+scenarios = find_scenarios

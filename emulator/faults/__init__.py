@@ -1,7 +1,7 @@
-"""What can go wrong with the bytes of an answer: one file per fault, each named as scenarios write it.
+"""The faults: what can go wrong with the bytes of an answer. Each fault has one file, named as scenarios write it.
 
-A fault takes head and chunks and gives back head and chunks; it knows neither the network nor what the bytes mean.
-Those of an answer are chained in the order in which they are written.
+A fault takes the head and the chunks of an answer and returns a head and chunks. It knows neither the network nor what
+the bytes mean. The faults of one answer are chained in the order in which the scenario lists them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
-from emulator.faults import parameters
 from emulator.faults.duplicate_event import DuplicateEvent
 from emulator.faults.duplicate_header import DuplicateHeader
 from emulator.faults.empty_body import EmptyBody
@@ -18,47 +17,51 @@ from emulator.faults.hang_up import HangUpFault
 from emulator.faults.head import Chunks, CutOff, Fault, HangUp, Head, Sleep
 from emulator.faults.malformed_json import MalformedJson
 from emulator.faults.missing_final_event import MissingFinalEvent
+from emulator.faults.parameters import quote_value
 from emulator.faults.slow_body import SlowBody
 from emulator.faults.stall import Stall
 from emulator.faults.truncate import Truncate
 from emulator.faults.wrong_type import WrongType
 
-__all__ = ["FAULTS", "Chunks", "CutOff", "Fault", "HangUp", "Head", "Sleep", "chain", "read"]
+__all__ = ["FAULTS", "Chunks", "CutOff", "Fault", "HangUp", "Head", "Sleep", "chain_faults", "parse_fault"]
 
 
-def read(value: Any) -> Fault:
-    """One entry of a scenario's `faults`: a word, or a mapping of one word to its parameters. Raises ValueError."""
+def parse_fault(value: Any) -> Fault:
+    """Return the fault that one entry of a scenario's `faults` asks for. Raises ValueError.
+
+    The entry is a fault's word, or a mapping of one word to the fault's parameters.
+    """
     if isinstance(value, Mapping) and len(value) == 1:
-        word, given = next(iter(value.items()))
+        word, parameters = next(iter(value.items()))
     elif isinstance(value, str):
-        word, given = value, None
+        word, parameters = value, None
     else:
-        raise ValueError(f"a fault is {parameters.shown(value)}; expected one word of {', '.join(FAULTS)}")
+        raise ValueError(f"a fault is {quote_value(value)}; expected one word of {', '.join(FAULTS)}")
     if not isinstance(word, str) or word not in FAULTS:
-        raise ValueError(f"unknown fault {parameters.shown(word)}; known are {', '.join(FAULTS)}")
-    return FAULTS[word].read(given)
+        raise ValueError(f"unknown fault {quote_value(word)}; known are {', '.join(FAULTS)}")
+    return FAULTS[word].parse(parameters)
 
 
-def chain(faults: Sequence[Fault]) -> Fault:
-    """One fault that is all of `faults`, the first of them nearest to the answer."""
+def chain_faults(faults: Sequence[Fault]) -> Fault:
+    """Return one fault that applies all of `faults`; the first of them is applied first."""
 
-    def chained(head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
+    def apply_all(head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
         for fault in faults:
             head, chunks = fault(head, chunks, sleep)
         return head, chunks
 
-    return chained
+    return apply_all
 
 
-class Kind(Protocol):
-    """A fault's class: it reads what stands behind its word."""
+class FaultType(Protocol):
+    """The class of a fault, which reads the fault's parameters."""
 
-    def read(self, value: Any) -> Fault:
-        """The fault with the parameters that `value` gives, None for a bare word. Raises ValueError."""
+    def parse(self, value: Any) -> Fault:
+        """Return the fault with the parameters in `value`; None stands for a bare word. Raises ValueError."""
         ...
 
 
-FAULTS: Final[Mapping[str, Kind]] = {
+FAULTS: Final[Mapping[str, FaultType]] = {
     "hang_up": HangUpFault,
     "truncate": Truncate,
     "slow_body": SlowBody,

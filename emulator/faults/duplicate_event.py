@@ -1,4 +1,4 @@
-"""Sends an event of a stream twice, as a proxy does that takes up a broken connection where it thinks it was."""
+"""Sends one event of a stream twice, like a proxy that resumes a broken connection at the wrong place."""
 
 from __future__ import annotations
 
@@ -6,44 +6,52 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from emulator.faults import events, parameters
+from emulator.faults.events import is_event, is_stream, mark_last_event, split_events
 from emulator.faults.head import Chunks, Head, Sleep
+from emulator.faults.parameters import quote_value, read_parameters
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateEvent:
-    """Sends the event number `event` (from 1; None: the last) a second time; what is no stream stays as it is."""
+    """Sends the event number `event` twice (from 1; None: the last). A body that is not a stream does not change."""
 
     event: int | None = None
 
     @classmethod
-    def read(cls, value: Any) -> DuplicateEvent:
-        """`duplicate_event`, or {duplicate_event: {event: 1}}, where `last` is a number too. Raises ValueError."""
-        number = parameters.read("duplicate_event", value, ("event",)).get("event", "last")
+    def parse(cls, value: Any) -> DuplicateEvent:
+        """Read `duplicate_event`, or {duplicate_event: {event: 1}}; the number may be `last`. Raises ValueError."""
+        parameters = read_parameters("duplicate_event", value, ("event",))
+        number = parameters.get("event", "last")
         if number == "last":
             return cls()
         if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _LARGEST:
-            shown = parameters.shown(number)
-            raise ValueError(f"duplicate_event has event: {shown}; expected a number from 1 to {_LARGEST}, or last")
+            raise ValueError(
+                f"duplicate_event has event: {quote_value(number)}; expected a number from 1 to {_LARGEST}, or last"
+            )
         return cls(number)
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
-        """The chunks with one event more."""
-        return (head, self._chunks(chunks)) if events.streamed(head) else (head, chunks)
-
-    async def _chunks(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        """Return the chunks with one event more."""
+        if not is_stream(head):
+            return head, chunks
         if self.event is None:
-            async for block, last in events.ranked(chunks):
-                yield block
-                if last:
-                    yield block
-            return
-        number = 0
-        async for block in events.split(chunks):
+            return head, self._send_last_twice(chunks)
+        return head, self._send_twice(chunks, self.event)
+
+    async def _send_last_twice(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        async for block, is_last in mark_last_event(chunks):
             yield block
-            number += events.is_event(block)
-            if number == self.event and events.is_event(block):
+            if is_last:
                 yield block
+
+    async def _send_twice(self, chunks: Chunks, wanted: int) -> AsyncIterator[bytes]:
+        number = 0
+        async for block in split_events(chunks):
+            yield block
+            if is_event(block):
+                number += 1
+                if number == wanted:
+                    yield block
 
 
 _LARGEST: Final = 1000  # events; no stream of pictures has as many

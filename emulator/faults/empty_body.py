@@ -1,4 +1,4 @@
-"""Sends no body, as a gateway does that has lost the answer on its way."""
+"""Sends no body, like a gateway that has lost the answer on the way."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.faults import parameters
 from emulator.faults.head import Chunks, Head, Sleep
+from emulator.faults.parameters import read_parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,16 +15,16 @@ class EmptyBody:
     """Sends status and headers as they are, with Content-Length: 0."""
 
     @classmethod
-    def read(cls, value: Any) -> EmptyBody:
-        """`empty_body`. Raises ValueError."""
-        parameters.read("empty_body", value, ())
+    def parse(cls, value: Any) -> EmptyBody:
+        """Read `empty_body`, which takes no parameters. Raises ValueError."""
+        read_parameters("empty_body", value, ())
         return cls()
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
-        """The head without a body; what is left of the chunks stays unread."""
-        return head.put("Content-Length", "0"), self._none()
+        """Return the head without a body; no chunk is asked for."""
+        return head.put("Content-Length", "0"), self._send_nothing()
 
-    async def _none(self) -> AsyncIterator[bytes]:
+    async def _send_nothing(self) -> AsyncIterator[bytes]:
         nothing: tuple[bytes, ...] = ()
         for chunk in nothing:
             yield chunk

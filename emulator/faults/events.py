@@ -1,7 +1,4 @@
-"""A stream of server-sent events, event by event: what those faults have in common that look into one.
-
-An event passes as soon as it is whole, unless it might be the last; one that calls itself partial is not.
-"""
+"""Splits a stream of server-sent events into its events, for the faults that act on one of them."""
 
 from __future__ import annotations
 
@@ -12,29 +9,33 @@ from typing import Final
 from emulator.faults.head import Chunks, Head
 
 
-def streamed(head: Head) -> bool:
-    """Whether the body is a stream of events."""
+def is_stream(head: Head) -> bool:
+    """Return whether the body is a stream of events."""
     return (head.get("Content-Type") or "").lower().startswith("text/event-stream")
 
 
-async def split(chunks: Chunks) -> AsyncIterator[bytes]:
-    """The blocks of a stream, each with the blank line at its end; what is left without one comes last."""
-    left = b""
+async def split_events(chunks: Chunks) -> AsyncIterator[bytes]:
+    """Yield each block of a stream with the blank line at its end, and at last what has no blank line."""
+    rest = b""
     async for chunk in chunks:
-        left += chunk
-        begin = 0
-        for found in _BLANK_LINE.finditer(left):
-            yield left[begin : found.end()]
-            begin = found.end()
-        left = left[begin:]
-    if left:
-        yield left
+        rest += chunk
+        start = 0
+        for blank_line in _BLANK_LINE.finditer(rest):
+            yield rest[start : blank_line.end()]
+            start = blank_line.end()
+        rest = rest[start:]
+    if rest:
+        yield rest
 
 
-async def ranked(chunks: Chunks) -> AsyncIterator[tuple[bytes, bool]]:
-    """Each block, and whether it is the last event of the stream; comments and [DONE] are no events."""
-    held: list[bytes] = []  # what might be the last event, and what came behind it
-    async for block in split(chunks):
+async def mark_last_event(chunks: Chunks) -> AsyncIterator[tuple[bytes, bool]]:
+    """Yield each block of a stream, and whether it is the last event; comments and [DONE] are not events.
+
+    A block is passed on as soon as it cannot be the last event. An event whose name has the word "partial" is never
+    the last one.
+    """
+    held: list[bytes] = []  # an event that may be the last one, and the blocks behind it
+    async for block in split_events(chunks):
         if not is_event(block):
             if held:
                 held.append(block)
@@ -52,11 +53,11 @@ async def ranked(chunks: Chunks) -> AsyncIterator[tuple[bytes, bool]]:
 
 
 def is_event(block: bytes) -> bool:
-    """Whether a block of a stream tells something."""
-    return _TELLING.search(block) is not None
+    """Return whether a block of a stream has data; [DONE] does not count as data."""
+    return _DATA.search(block) is not None
 
 
 _BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
-_TELLING: Final = re.compile(rb"^data:(?! ?\[DONE\])", re.MULTILINE)
+_DATA: Final = re.compile(rb"^data:(?! ?\[DONE\])", re.MULTILINE)
 _PARTIAL: Final = re.compile(rb"^event:[^\r\n]*partial", re.MULTILINE)
 _NAME_WITHIN: Final = 200  # bytes; the name stands before the data, and those may be megabytes

@@ -1,7 +1,7 @@
-"""Head and chunks of an answer: what a fault is given, and what it gives back.
+"""The head and the chunks of an answer: what a fault takes, and what it returns.
 
-A fault may change the head; over the chunks it may pass bytes on, wait, stop, or raise HangUp or CutOff. There is no
-sixth act.
+A fault may change the head. Over the chunks it may do five things: pass bytes on, wait, stop, raise HangUp, or raise
+CutOff.
 """
 
 from __future__ import annotations
@@ -12,43 +12,49 @@ from typing import Protocol
 
 Chunks = AsyncIterator[bytes]
 Sleep = Callable[[float], Awaitable[None]]
-"""Waits so many seconds of the emulator's time."""
+"""Waits for a number of seconds of the emulator's time."""
 
 
 class HangUp(Exception):
-    """Raised between chunks: the connection is reset, and what has not been sent by then is lost."""
+    """Raised between chunks: the connection is reset, and bytes that are not sent by then are lost."""
 
 
 class CutOff(Exception):
-    """Raised between chunks of a body whose length nobody promised: the connection is closed as if it went on."""
+    """Raised between chunks of a body without a Content-Length: the connection is closed before the body ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The status and the headers, in their order; a name may come twice."""
+    """The status and the headers of an answer, in their order; a name may come twice."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
 
     def get(self, name: str) -> str | None:
-        """The first header called `name`, in whatever case."""
-        return next((value for known, value in self.headers if known.lower() == name.lower()), None)
+        """Return the value of the first header called `name`, in upper or lower case; None where there is none."""
+        lowered = name.lower()
+        for other, value in self.headers:
+            if other.lower() == lowered:
+                return value
+        return None
 
     def put(self, name: str, value: str) -> Head:
-        """The same with `name: value` in the place of every header of that name."""
+        """Return the same head with one header `name: value` in the place of all headers of that name."""
         others = [header for header in self.headers if header[0].lower() != name.lower()]
         return replace(self, headers=(*others, (name, value)))
 
     @property
     def length(self) -> int | None:
-        """The bytes that the Content-Length promises; None where it says nothing."""
+        """The number of bytes in the Content-Length; None where there is no such number."""
         promised = self.get("Content-Length")
-        return int(promised) if promised is not None and promised.isdecimal() else None
+        if promised is None or not promised.isdecimal():
+            return None
+        return int(promised)
 
 
 class Fault(Protocol):
-    """What goes wrong with the bytes of an answer; `sleep` is how it waits."""
+    """A function that spoils the bytes of an answer; `sleep` is how it waits."""
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
-        """The head and the chunks that are sent in the place of those given."""
+        """Return the head and the chunks that are sent instead."""
         ...

@@ -1,4 +1,4 @@
-"""Breaks a body's JSON and nothing else: its last brace is missing, and HTTP is whole."""
+"""Breaks the JSON of a body and nothing else: its last brace is missing, and HTTP is intact."""
 
 from __future__ import annotations
 
@@ -6,39 +6,42 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.faults import events, parameters
+from emulator.faults.events import is_stream, mark_last_event
 from emulator.faults.head import Chunks, Head, Sleep
+from emulator.faults.parameters import read_parameters
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedJson:
-    """Leaves out the last byte that is no white space, which closes a JSON text; a picture loses its last byte.
+    """Leaves out the last byte that is not white space. In a JSON text that byte is the last brace.
 
-    Of a stream it is the JSON of the last event.
+    A picture loses its last byte. In a stream, the last event loses it.
     """
 
     @classmethod
-    def read(cls, value: Any) -> MalformedJson:
-        """`malformed_json`. Raises ValueError."""
-        parameters.read("malformed_json", value, ())
+    def parse(cls, value: Any) -> MalformedJson:
+        """Read `malformed_json`, which takes no parameters. Raises ValueError."""
+        read_parameters("malformed_json", value, ())
         return cls()
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
-        """The chunks without that byte, under a Content-Length that matches."""
+        """Return the chunks without that byte, under a Content-Length that matches."""
         if head.length is not None:
             head = head.put("Content-Length", str(max(0, head.length - 1)))
-        return head, self._in_stream(chunks) if events.streamed(head) else self._chunks(chunks)
+        if is_stream(head):
+            return head, self._break_last_event(chunks)
+        return head, self._break_body(chunks)
 
-    async def _in_stream(self, chunks: Chunks) -> AsyncIterator[bytes]:
-        async for block, last in events.ranked(chunks):
-            if last:
-                telling = block.rstrip()
-                yield telling[:-1] + block[len(telling) :]
+    async def _break_last_event(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        async for block, is_last in mark_last_event(chunks):
+            if is_last:
+                text = block.rstrip()
+                yield text[:-1] + block[len(text) :]
             else:
                 yield block
 
-    async def _chunks(self, chunks: Chunks) -> AsyncIterator[bytes]:
-        held = b""  # begins with the last byte so far that is no white space
+    async def _break_body(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        held = b""  # begins with the last byte so far that is not white space
         async for chunk in chunks:
             held += chunk
             last = max(0, len(held.rstrip(b" \t\r\n")) - 1)

@@ -1,4 +1,4 @@
-"""Ends a stream before its last event, as a gateway does whose upstream went away: HTTP is whole, the rest is not."""
+"""Ends a stream before its last event, like a gateway that has lost its upstream: HTTP is intact, the stream is not."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.faults import events, parameters
+from emulator.faults.events import is_stream, mark_last_event
 from emulator.faults.head import Chunks, Head, Sleep
+from emulator.faults.parameters import read_parameters
 
 
 @dataclass(frozen=True, slots=True)
 class MissingFinalEvent:
-    """Leaves out the last event and what stands behind it; a body that is no stream stays as it is."""
+    """Leaves out the last event and everything behind it. A body that is not a stream does not change."""
 
     @classmethod
-    def read(cls, value: Any) -> MissingFinalEvent:
-        """`missing_final_event`. Raises ValueError."""
-        parameters.read("missing_final_event", value, ())
+    def parse(cls, value: Any) -> MissingFinalEvent:
+        """Read `missing_final_event`, which takes no parameters. Raises ValueError."""
+        read_parameters("missing_final_event", value, ())
         return cls()
 
     def __call__(self, head: Head, chunks: Chunks, sleep: Sleep) -> tuple[Head, Chunks]:
-        """The chunks up to the last event."""
-        return (head, self._chunks(chunks)) if events.streamed(head) else (head, chunks)
+        """Return the chunks up to the last event."""
+        if not is_stream(head):
+            return head, chunks
+        return head, self._stop_at_last_event(chunks)
 
-    async def _chunks(self, chunks: Chunks) -> AsyncIterator[bytes]:
-        async for block, last in events.ranked(chunks):
-            if last:
+    async def _stop_at_last_event(self, chunks: Chunks) -> AsyncIterator[bytes]:
+        async for block, is_last in mark_last_event(chunks):
+            if is_last:
                 return
             yield block

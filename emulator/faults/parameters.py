@@ -1,106 +1,73 @@
-"""What stands in a scenario behind a fault's word: a mapping of its parameters, or nothing.
+"""Reads the parameters that a scenario gives to a fault: a mapping, or nothing.
 
-Whatever cannot be meant is refused here, in one line that says what was read and what was expected.
+A wrong parameter is a ValueError of one line that names what was read and what was expected.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
+from emulator.core.position import POSITION_FORMS, Position, parse_position
 from emulator.faults import events
 from emulator.faults.head import Chunks, CutOff, Head
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A place in a body: `amount` bytes from its start, or per cent of it, or events of a stream.
-
-    Any other body is one event.
-    """
-
-    amount: float
-    share: bool = False
-    events: bool = False
-
-    async def passed(self, head: Head, chunks: Chunks, cut: bool = False) -> AsyncIterator[bytes]:
-        """The chunks up to this place, and no byte beyond it. Nothing beyond is asked for.
-
-        With `cut` it raises CutOff there, unless the body ends before.
-        """
-        length = head.length
-        if self.events and not events.streamed(head):
-            left: float = math.inf if self.amount else 0
-        elif self.share and length is None:  # nobody promised a length, so the whole has to be seen first
-            whole = b"".join([chunk async for chunk in chunks])
-            left, chunks = self.within(len(whole)), _one(whole)
-        else:
-            left = self.within(length or 0)
-            chunks = events.split(chunks) if self.events else chunks
-        while left > 0 and (chunk := await anext(chunks, None)) is not None:
-            size = 1 if self.events else len(chunk)
-            yield chunk if size <= left else chunk[: int(left)]
-            left -= size
-        if cut and left <= 0:
-            raise CutOff
-
-    def within(self, length: int) -> int:
-        """The bytes (or events) before this place in a body of `length` bytes."""
-        return int(length * self.amount / 100) if self.share else int(self.amount)
-
-
-async def _one(chunk: bytes) -> AsyncIterator[bytes]:
-    yield chunk
-
-
-START: Final = Position(0)
-HALF: Final = Position(50, share=True)
-
-
-def read(word: str, value: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
-    """The parameters that `value` gives to the fault `word`, all of them `known`; none where it is a bare word."""
-    takes = f"expected a mapping of {', '.join(known)}" if known else "it takes no parameters"
+def read_parameters(fault: str, value: Any, known: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the parameters that `value` gives to `fault`; each is one of `known`. None (a bare word) gives none."""
     if value is None:
         return {}
+    expected = "it takes no parameters"
+    if known:
+        expected = f"expected a mapping of {', '.join(known)}"
     if not isinstance(value, Mapping):
-        raise ValueError(f"{word} is {shown(value)}; {takes}")
+        raise ValueError(f"{fault} is {quote_value(value)}; {expected}")
     for key in value:
         if key not in known:
-            raise ValueError(f"{word} has an unknown parameter {shown(key)}; {takes}")
+            raise ValueError(f"{fault} has an unknown parameter {quote_value(key)}; {expected}")
     return value
 
 
-def position(word: str, given: Mapping[str, Any], default: Position) -> Position:
-    """The parameter `after`: bytes (100, "100"), a share ("50%") or events ("1 event")."""
-    after = given.get("after", default)
-    if isinstance(after, Position):
-        return after
-    if (found := place(after)) is None:
-        raise ValueError(f"{word} has after: {shown(after)}; expected {_PLACES}")
-    return found
+def read_after(fault: str, parameters: Mapping[str, Any], default: Position) -> Position:
+    """Return the parameter `after`: bytes (100, "100"), a share ("50%") or events ("1 event")."""
+    if "after" not in parameters:
+        return default
+    position = parse_position(parameters["after"])
+    if position is None:
+        raise ValueError(f"{fault} has after: {quote_value(parameters['after'])}; expected {POSITION_FORMS}")
+    return position
 
 
-def place(value: Any) -> Position | None:
-    """The place that `value` names, in bytes, by share or in events; None where it names none."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST:
-        return Position(value)
-    if isinstance(value, str) and (match := _EVENTS.fullmatch(value)):
-        return Position(int(match[1]), events=True)
-    match = _POSITION.fullmatch(value) if isinstance(value, str) else None
-    if match is None or float(match[1]) > (100 if match[2] else _LARGEST):
-        return None
-    return Position(float(match[1]), share=bool(match[2]))
-
-
-def shown(value: Any) -> str:
-    """`value` as it may stand in a message of one line."""
+def quote_value(value: Any) -> str:
+    """Return `value` as a message of one line shows it."""
     return f"{value!r:.60}"
 
 
-_POSITION: Final = re.compile(r"([0-9]{1,12}|[0-9]{1,3}\.[0-9]{1,3}(?=%))(%)?")
-_EVENTS: Final = re.compile(r"([0-9]{1,3}) events?")
-_PLACES: Final = "bytes, such as 100, a share, such as 50%, or events, such as 1 event"
-_LARGEST: Final = 10**12  # bytes; no body is as long
+async def send_until(position: Position, head: Head, chunks: Chunks, cut_off: bool = False) -> AsyncIterator[bytes]:
+    """Pass on the chunks up to `position` and ask for none behind it.
+
+    With `cut_off`, raise CutOff at the position, unless the body ends before it.
+    """
+    if position.events and not events.is_stream(head):
+        left: float = math.inf if position.amount else 0  # the whole body is one event
+    elif position.share and head.length is None:  # nobody promised a length, so the whole body has to be read first
+        body = b"".join([chunk async for chunk in chunks])
+        left, chunks = position.count_before(len(body)), _send_one(body)
+    else:
+        left = position.count_before(head.length or 0)
+        if position.events:
+            chunks = events.split_events(chunks)
+    while left > 0:
+        chunk = await anext(chunks, None)
+        if chunk is None:
+            break
+        size = 1 if position.events else len(chunk)
+        yield chunk if size <= left else chunk[: int(left)]
+        left -= size
+    if cut_off and left <= 0:
+        raise CutOff
+
+
+async def _send_one(chunk: bytes) -> AsyncIterator[bytes]:
+    yield chunk

@@ -223,7 +223,7 @@ def _days(file: yaml_file.Source, pointer: Pointer, line: Mapping[str, Any]) -> 
 
 def _day(file: yaml_file.Source, pointer: Pointer, value: Any) -> str:
     try:
-        clock.day(value)
+        clock.parse_day(value)
     except ValueError as error:
         raise file.fault(pointer, str(error)) from None
     return str(value)

@@ -33,7 +33,7 @@ class Spelling:
 
     def spell(self, value: Any) -> bytes:
         """`value` as this gateway writes it."""
-        text = self._encoder.encode(value) if self.indent else strict_json.compact(value)
+        text = self._encoder.encode(value) if self.indent else strict_json.format_json(value)
         if self.escape:
             for letter, escaped in _GOS.items():
                 text = text.replace(letter, escaped)

@@ -36,7 +36,7 @@ class ResponseHeaders:
             return f"req_{digest}"
         number = int(digest, 16)
         letters = "".join(_LETTERS[number // 62**place % 62] for place in range(8))
-        parts = {"date": clock.compact(now), "nanos": f"{number % 10**9:09}", "letters": letters, "hex": digest}
+        parts = {"date": clock.format_digits(now), "nanos": f"{number % 10**9:09}", "letters": letters, "hex": digest}
         if "{uuid}" in self.pattern:
             import uuid  # few patterns name one
 

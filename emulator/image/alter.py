@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image, PngImagePlugin
 
-from emulator.faults.parameters import Position
+from emulator.core.position import Position
 from emulator.image import render
 from emulator.image.edit import EditInputs
 from emulator.image.recipe import MODES, Alteration, ImageRecipe
-from emulator.messages import Spelling
 
 
 def file(recipe: ImageRecipe, change: Alteration, own: bytes | None, inputs: EditInputs | None = None) -> bytes:
@@ -30,22 +29,7 @@ def file(recipe: ImageRecipe, change: Alteration, own: bytes | None, inputs: Edi
     data = _drawn(recipe, change, inputs) if own is None else own
     if change.mode is not None:
         data = _ODD[change.mode](data)
-    return data if change.kept is None else data[: Position(change.kept, change.share).within(len(data))]
-
-
-def respelled(text: str, spelling: Spelling, media_type: str) -> str:
-    """The Base64 `text` as it should not be: broken, in lines as in mail, in the letters of URLs, as a data: URL."""
-    match spelling:
-        case "broken":
-            return _broken(text)
-        case "wrapped":
-            return "".join(f"{text[start : start + _LINE]}\n" for start in range(0, len(text), _LINE))
-        case "url_safe":
-            return text.replace("+", "-").replace("/", "_").rstrip("=")
-        case "data_url":
-            return f"data:{media_type};base64,{text}"
-        case "null":
-            raise ValueError("null is no text")
+    return data if change.kept is None else data[: Position(change.kept, share=change.share).count_before(len(data))]
 
 
 def _drawn(recipe: ImageRecipe, change: Alteration, inputs: EditInputs | None) -> bytes:
@@ -129,16 +113,8 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return written.getvalue()
 
 
-def _broken(text: str) -> str:
-    """What no reader decodes: one that steps over the wrong letter is left with a number of letters that cannot be."""
-    whole = text.rstrip("=")
-    length = len(whole) - (len(whole) - 2) % 4  # with the wrong letter 4k + 2, without it 4k + 1
-    return whole[: length // 2] + "!" + whole[length // 2 + 1 : length] if length > 0 else "!"
-
-
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _QUARTER_TURN_RIGHT: Final = 6  # EXIF: the 0th row is the right-hand side, the 0th column the top
 _FINE: Final = 92  # quality of a second encoding, which should not show
 _BAND: Final = 64  # rows at a time; 4096 x 4096 pixels of 16 bits are 100 MB in one piece
-_LINE: Final = 76  # letters, as MIME and the command base64 break lines
 _ODD: Final[Mapping[str, Callable[[bytes], bytes]]] = {"exif_rotated": _exif_rotated, "cmyk": _cmyk, "16_bit": _16_bit}

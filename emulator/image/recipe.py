@@ -242,7 +242,7 @@ def _armoured(sealed: bytes) -> str:
 
 
 def _plain(values: tuple[Any, ...]) -> bytes:
-    return strict_json.compact(values).encode("utf-8", "surrogatepass")
+    return strict_json.format_json(values).encode("utf-8", "surrogatepass")
 
 
 def _mac(packed: bytes, secret: bytes) -> bytes:

@@ -10,21 +10,18 @@ import asyncio
 import base64
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from emulator.image import recipe as recipes
-from emulator.image.recipe import BadToken, ImageRecipe
+from emulator.image.recipe import ImageRecipe
+from emulator.image.upload import Upload
 from emulator.image.upload_store import Sources
-from emulator.messages import Request
-from emulator.validation import uploads as inputs
 
+T = TypeVar("T")
 _WORKERS: Final = min(4, os.cpu_count() or 1)  # Pillow lets go of the interpreter lock; more only costs memory
-
-
-_LOOKING: Final = 2  # at a time; each may hold 4096 x 4096 pixels of four bytes
 
 
 @dataclass(frozen=True)
@@ -45,23 +42,18 @@ class Picture:
 
 
 class ImageStore:
-    """The pictures of one server; `capacity` bytes of them are kept, and `uploads` bytes of those that calls bring.
+    """The pictures of one server; `capacity` bytes of them are kept, and `uploads` bytes of those that calls bring."""
 
-    Links to pictures of our own are signed with `secret`.
-    """
-
-    def __init__(self, capacity: int, uploads: int = 0, secret: bytes = b"") -> None:
-        self.sources = Sources(uploads)
-        self._secret = secret
+    def __init__(self, capacity: int, uploads: int = 0) -> None:
+        self._uploads = Sources(uploads)
         self._capacity = capacity
-        self._looking = asyncio.Semaphore(_LOOKING)
         self._held = 0
         self._pictures: OrderedDict[ImageRecipe, Picture] = OrderedDict()
         self._drawing: dict[ImageRecipe, asyncio.Future[Picture]] = {}
         self._own: dict[str, bytes] = {}
         self._easels: ThreadPoolExecutor | None = None
 
-    def hang(self, digest: str, own: bytes) -> None:
+    def keep_picture(self, digest: str, own: bytes) -> None:
         """Let recipes name a picture of the tester's own, from now on, by the digest of its bytes."""
         self._own[digest] = own
 
@@ -69,7 +61,7 @@ class ImageStore:
         """Whether all that `recipe` names is here."""
         return recipe.altered is None or recipe.altered.file is None or recipe.altered.file in self._own
 
-    async def picture(self, recipe: ImageRecipe) -> Picture:
+    async def draw(self, recipe: ImageRecipe) -> Picture:
         """The picture that `recipe` describes, drawn now or earlier; KeyError where it cannot be drawn."""
         if (known := self._pictures.get(recipe)) is not None:
             self._pictures.move_to_end(recipe)
@@ -79,26 +71,17 @@ class ImageStore:
             underway.add_done_callback(lambda _: self._drawing.pop(recipe, None))
         return await asyncio.shield(underway)  # one caller who leaves does not take the picture from the others
 
-    async def received(self, request: Request, wanted: bool) -> Request:
-        """`raw` with its pictures as uploads that were looked at, and are kept; texts are pictures where `wanted`."""
-        if not wanted and not request.uploads:
-            return request
-        known = {link: await self._behind(link) for link in inputs.links(request)}
-        there = {link: data for link, data in known.items() if data is not None}
-        async with self._looking:
-            request = await asyncio.get_running_loop().run_in_executor(self._threads(), inputs.received, request, there)
-        for upload in request.uploads:
-            self.sources.keep(upload)
-        return request
+    def keep_upload(self, upload: Upload) -> None:
+        """Keep the file of `upload`, which was examined."""
+        self._uploads.keep(upload)
 
-    async def _behind(self, link: str) -> bytes | None:
-        """The file behind a link of our own, whatever the host in it; None behind any other."""
-        _, ours, name = link.partition("/pictures/")
-        try:
-            recipe = recipes.read(name.partition("?")[0].rpartition(".")[0], self._secret).recipe if ours else None
-        except BadToken:
-            return None
-        return None if recipe is None or not self.can_draw(recipe) else (await self.picture(recipe)).data
+    def find_upload(self, digest: str | None) -> bytes | None:
+        """Return the uploaded file whose SHA-256 begins with `digest` (32 hex digits or more), or None."""
+        return self._uploads.data(digest)
+
+    async def run_in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function` in one of the threads that draw, so that the event loop goes on."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), function, *arguments)
 
     def close(self, wait: bool = False) -> None:
         """Let the drawing threads end, and with `wait` not return before they have; nothing new is drawn."""
@@ -113,8 +96,8 @@ class ImageStore:
     async def _draw(self, recipe: ImageRecipe) -> Picture:
         change, source = recipe.altered, recipe.source
         own = None if change is None or change.file is None else self._own[change.file]
-        given = None if source is None else self.sources.data(source.image)
-        mask = None if source is None else self.sources.data(source.mask)
+        given = None if source is None else self._uploads.data(source.image)
+        mask = None if source is None else self._uploads.data(source.mask)
         drawing = partial(_drawn, recipe, own, given, mask)
         picture = await asyncio.get_running_loop().run_in_executor(self._threads(), drawing)
         if source is not None and (given is None or (mask is None) != (source.mask is None)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, assert_never
 
-from emulator.core.chance import seed_of
+from emulator.core.chance import make_seed
 from emulator.core.clock import Clock
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
@@ -84,7 +84,7 @@ class ResponseBuilder:
         if call.streams:
             asked_for = _Drawing(call, draw, tuple(asked), tuple(items), created, first)
             return replace(self._streamed(asked_for, dialect, place), altered=altered)
-        pictures = await asyncio.gather(*map(self.image_store.picture, asked)) if delivery == "b64_json" else []
+        pictures = await asyncio.gather(*map(self.image_store.draw, asked)) if delivery == "b64_json" else []
         body = _body(call, created, items, first)
         if place.lay is not None:
             body = place.lay(body)
@@ -131,7 +131,7 @@ class ResponseBuilder:
         if retouch.alteration is None:
             return list(asked)
         if retouch.alteration.file is not None and retouch.own is not None:
-            self.image_store.hang(retouch.alteration.file, retouch.own)
+            self.image_store.keep_picture(retouch.alteration.file, retouch.own)
         return [replace(one, altered=retouch.alteration) for one in asked]
 
     def _url(self, link: PictureLink, place: Place) -> str:
@@ -190,7 +190,7 @@ def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
         format=kind if kind in FORMATS else "png",
         compression=compression if _is_percent(compression) and kind != "png" else None,
         index=index,
-        seed=seed_of(seed, *look, index) & _EXACT,
+        seed=make_seed(seed, *look, index) & _EXACT,
         source=_source(call),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from emulator.core.base64_spelling import respell_base64
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import Draw
@@ -35,9 +36,7 @@ def _spelled(draw: Draw, recipe: ImageRecipe, picture: Picture) -> str:
     plain = picture.base64.decode()
     if draw.picture is None or draw.picture.base64 is None:
         return plain
-    from emulator.image import alter  # few need it
-
-    return alter.respelled(plain, draw.picture.base64, f"image/{recipe.served_as}")
+    return respell_base64(plain, draw.picture.base64, f"image/{recipe.served_as}")
 
 
 def _without_base64(draw: Draw) -> bool:

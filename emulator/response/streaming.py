@@ -67,12 +67,12 @@ async def frames(order: Order, image_store: ImageStore, clock: Clock) -> AsyncGe
         for number, recipe in enumerate(order.recipes):
             for stage in order.stages:
                 await clock.sleep(pause, order.session)
-                yield _partial(order, stage, await image_store.picture(replace(recipe, stage=stage)))
+                yield _partial(order, stage, await image_store.draw(replace(recipe, stage=stage)))
             await clock.sleep(pause, order.session)
             if order.error is not None:
                 yield _failed(order.error)
                 return
-            picture = await image_store.picture(recipe) if "b64_json" in order.items[number] else None
+            picture = await image_store.draw(recipe) if "b64_json" in order.items[number] else None
             event = _completed(order, number, picture)
             yield event + _DONE if order.shape.done and number == last else event
     except Exception:  # a bug of ours: the head is on its way, so all that can be done is to say so in the stream
@@ -107,7 +107,7 @@ def _failed(error: Mapping[str, Any]) -> bytes:
 
 def _frame(name: str, event: Mapping[str, Any], picture: Picture | None) -> bytes:
     """One event; the picture is put where its Base64 is still empty, as its megabytes need no escaping."""
-    data = strict_json.compact(event).encode()
+    data = strict_json.format_json(event).encode()
     pieces = [b"event: ", name.encode(), b"\ndata: "]
     if picture is None:
         pieces.append(data)

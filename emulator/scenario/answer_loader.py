@@ -12,11 +12,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from emulator import faults
-from emulator.core import chance, yaml_file
+from emulator.core import yaml_file
+from emulator.core.durations import parse_duration
 from emulator.core.yaml_file import Source
 from emulator.image.recipe import HostBehavior
 from emulator.messages import CASES, CHANNELS, KINDS, Canned, ChannelName, Draw, Plan, Refuse
 from emulator.scenario import picture_loader
+from emulator.scenario.latency import parse_latency
 from emulator.scenario.reader import Pointer, Reader
 from emulator.scenario.scenario import Answer
 
@@ -45,8 +47,8 @@ def read(reader: Reader, pointer: Pointer, value: Any) -> Answer:
     headers = tuple(_headers(source, [*pointer, "headers"], value.get("headers", {})))
     return Answer(
         plan=_told_to_wait(plan, headers),
-        latency=reader.told([*pointer, "latency"], chance.read, value["latency"]) if "latency" in value else None,
-        faults=tuple(reader.told([*pointer, "faults", i], faults.read, one) for i, one in enumerate(entries)),
+        latency=reader.told([*pointer, "latency"], parse_latency, value["latency"]) if "latency" in value else None,
+        faults=tuple(reader.told([*pointer, "faults", i], faults.parse_fault, one) for i, one in enumerate(entries)),
         headers=headers,
         times=times,
     )
@@ -123,7 +125,7 @@ def _draw(reader: Reader, pointer: Pointer, value: Any) -> Plan:
 
 
 def _told_seconds(reader: Reader, pointer: Pointer, value: Any) -> int | None:
-    return None if value is None else int(reader.told(pointer, chance.seconds, value))
+    return None if value is None else int(reader.told(pointer, parse_duration, value))
 
 
 def _host(source: Source, pointer: Pointer, value: Any) -> HostBehavior | None:

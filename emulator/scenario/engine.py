@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from emulator.core import chance
-from emulator.core.chance import Latency
 from emulator.core.clock import Clock
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, Canned, Draw, GatewayError, Plan, Refuse, Request
 from emulator.scenario import limits
+from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
 from emulator.scenario.limits import Counter
 from emulator.scenario.scenario import UNSCRIPTED, Scenario, Selection, choose, fields
 
@@ -58,7 +57,7 @@ class ScenarioEngine:
         latency = choice.answer.latency
         if latency is None:
             return None
-        if latency == chance.REALISTIC:
+        if latency == REALISTIC:
             latency = _realistic(call)
         seconds = latency.draw(self.seed, session, choice.rule or "", choice.turn)
         plan = choice.answer.plan
@@ -97,7 +96,7 @@ def _realistic(call: Call) -> Latency:
         return Latency("fixed", (0.0,))
     from emulator.gateway import catalog  # few scripts are about models as they are
 
-    return chance.lognormal(*catalog.pace(call.model, str(call.effective.get("quality")), call.pixels))
+    return make_lognormal(*catalog.pace(call.model, str(call.effective.get("quality")), call.pixels))
 
 
 def _made(plan: Plan, call: Call) -> int:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from emulator.core import yaml_file
+from emulator.core.base64_spelling import BASE64_SPELLINGS
+from emulator.core.position import Position, parse_position
 from emulator.core.yaml_file import Source
-from emulator.faults import parameters
 from emulator.image.recipe import FORMATS, LARGEST_SIDE, MODES, Alteration
-from emulator.messages import SPELLINGS, PictureOverride
+from emulator.messages import PictureOverride
 from emulator.scenario.reader import Pointer, Reader
 
 
@@ -82,9 +83,9 @@ def _size(value: Any) -> tuple[int, int] | None:
     return (width, height) if 0 < width <= LARGEST_SIDE >= height else None
 
 
-def _cut(value: Any) -> parameters.Position | None:
+def _cut(value: Any) -> Position | None:
     """Where a file ends too early; all of it is no such place."""
-    place = parameters.place(value)
+    place = parse_position(value)
     if place is None or place.events or (place.share and place.amount >= 100):
         return None
     return place
@@ -96,8 +97,8 @@ _PICTURE_WORDS: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
     "mode": (lambda value: value if value in tuple(MODES) else None, f"one of {', '.join(MODES)}"),
     "truncated": (_cut, "bytes that are left, such as 100, or a share below all, such as 50%"),
     "base64": (
-        lambda value: "null" if value is None else value if value in SPELLINGS else None,
-        f"one of {', '.join(SPELLINGS)}",
+        lambda value: "null" if value is None else value if value in BASE64_SPELLINGS else None,
+        f"one of {', '.join(BASE64_SPELLINGS)}",
     ),
 }
 """What `picture` says beside `file`: how each word's value is read (None: it cannot be), and what is expected."""

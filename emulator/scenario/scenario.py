@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from emulator.core import chance as dice
-from emulator.core.chance import Latency
+from emulator.core.chance import draw_chance
 from emulator.core.names import KEY_PREFIX, MARKED_HEADER, MARKED_KEY
 from emulator.findings import Finding
 from emulator.image import upload
 from emulator.messages import Call, Draw, Exhausted, Plan, Request
+from emulator.scenario.latency import Latency
 from emulator.scenario.limits import Counter, Limits
 from emulator.scenario.matching import Difference, RequestPattern
 
@@ -148,7 +148,7 @@ async def choose(scenario: Scenario, fields: Mapping[str, Any], counter: Counter
         if not rule.when.matches(fields):
             misses.append(NearMiss(rule.name, rule.when, fields))
             continue
-        if rule.chance < 1 and not dice.chance(rule.chance, seed, session, number, turn):
+        if rule.chance < 1 and not draw_chance(rule.chance, seed, session, number, turn):
             reason = Difference("chance", f"{rule.chance} of all calls", "sat out")
             misses.append(NearMiss(rule.name, rule.when, fields, reason))
             continue

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emulator import faults
-from emulator.core import chance
 from emulator.core.names import MARKED_HEADER, MARKED_KEY, NEUTRAL
 from emulator.faults import FAULTS
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, Behavior, GatewayError, Refuse, Request
 from emulator.scenario import loader, matching
+from emulator.scenario.latency import parse_latency
 from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import DRAWN, Answer, Rule, Scenario
 
@@ -76,7 +76,7 @@ def meaning(word: str) -> Scenario | None:
     if kind in KINDS and kind not in _NOT_BY_A_WORD:
         return _always(name, Answer(Refuse(kind)))
     if kind in FAULTS:
-        return _always(name, Answer(faults=(faults.read(kind),)))
+        return _always(name, Answer(faults=(faults.parse_fault(kind),)))
     return loader.find_scenario(name) if name in loader.list_ready_made() else None
 
 
@@ -118,9 +118,9 @@ def _from_header(said: str) -> Trigger:
             if key == "refuse" and (kind := value.replace("-", "_")) in KINDS:
                 answer = replace(answer, plan=Refuse(kind))
             elif key == "fault":
-                answer = replace(answer, faults=(*answer.faults, faults.read(value.replace("-", "_"))))
+                answer = replace(answer, faults=(*answer.faults, faults.parse_fault(value.replace("-", "_"))))
             elif key == "latency":
-                answer = replace(answer, latency=chance.read(value))
+                answer = replace(answer, latency=parse_latency(value))
             elif key == "scenario" and value in loader.list_ready_made():
                 played = loader.find_scenario(value)
             elif key.replace("_", "-") == "report-only" and value in _SWITCH:

@@ -43,6 +43,7 @@ from emulator.settings import Settings
 from emulator.validation import registry
 from emulator.validation.default_comparison import DefaultComparison
 from emulator.validation.registry import GatewayRegistry, Route
+from emulator.validation.uploads import UploadReader
 from emulator.validation.validator import RequestValidator, ValidationContext
 
 log = logging.getLogger("emulator")
@@ -56,7 +57,7 @@ class App:
     def __init__(self, settings: Settings, tell: Teller | None = None) -> None:
         """Build every room; raises InvalidFile where a gateway's file or the file of keys cannot be used."""
         self.settings = settings
-        self.clock = clock.parse(settings.clock, settings.as_of)
+        self.clock = clock.parse_clock(settings.clock, settings.as_of)
         keys = _good_keys(settings.keys)
         self._marks = not settings.no_reserved_values
         self._channels = frozenset(settings.channels)
@@ -73,7 +74,8 @@ class App:
         self.sessions = Sessions(memory, self.clock, _default_scenario(settings.scenario))
         self.player = ScenarioEngine(memory, self.clock, settings.seed)
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
-        self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes, secret)
+        self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes)
+        self.upload_reader = UploadReader(self.image_store, secret)
         self.task_manager = TaskManager(memory, ResponseBuilder(settings.seed, secret, self.clock, self.image_store))
         self.storage = ImageHost(self.image_store, self.clock, secret)
         self.guard, self.metrics, self.events = AdminAuth(settings), Metrics(), Events()
@@ -149,7 +151,7 @@ class App:
             if operation.redirect is not None:
                 entry.response = operation.elsewhere(raw)
             else:
-                entry.request = await self.image_store.received(entry.request, operation.takes_pictures)
+                entry.request = await self.upload_reader.read_uploads(entry.request, operation.takes_pictures)
                 entry.call = route.validator.accept(entry.request, operation, entry.key, context)
                 entry.choice = await self.player.play(playing, entry.call, entry.request, entry.gateway, name)
                 place = Place(name, raw.origin, entry.request_id, entry.choice.latency or 0.0)
@@ -236,7 +238,7 @@ class App:
         """The headers that every answer has; the date is the session's own."""
         second = int(self.clock.now(name))
         if second != self._dated[0]:
-            self._dated = (second, clock.http_date(second))
+            self._dated = (second, clock.format_http_date(second))
         return {"Date": self._dated[1], "Server": "image-api-emulator"}
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from aiohttp import web
 
-from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain
+from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_faults
 from emulator.messages import Response
 
 
@@ -43,10 +43,10 @@ def _spoiled(reply: Response, headers: Mapping[str, str], faults: Sequence[Fault
     """Head and chunks of `reply`, after all `faults`."""
     head = Head(reply.status, tuple({**headers, **dict(reply.headers)}.items()))
     if reply.frames is not None:
-        return chain(faults)(head, reply.frames, sleep)
+        return chain_faults(faults)(head, reply.frames, sleep)
     if head.length is None:
         head = head.put("Content-Length", str(sum(map(len, reply.body))))
-    return chain(faults)(head, _each(reply.body), sleep)
+    return chain_faults(faults)(head, _each(reply.body), sleep)
 
 
 async def _each(pieces: Sequence[bytes]) -> Chunks:

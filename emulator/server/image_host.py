@@ -66,21 +66,21 @@ class ImageHost:
         usual = (
             ("Content-Type", f"image/{link.recipe.served_as}"),
             ("ETag", tag),
-            ("Last-Modified", clock.http_date(link.expires - LIFETIME)),
+            ("Last-Modified", clock.format_http_date(link.expires - LIFETIME)),
             ("Accept-Ranges", "bytes"),
             ("Cache-Control", f"private, max-age={int(link.expires - now)}"),
         )
         if _names(headers.get("If-None-Match", ""), tag):
             return Response(304, usual[1:], (b"",))
-        data = (await self._image_store.picture(link.recipe)).data
+        data = (await self._image_store.draw(link.recipe)).data
         if method == "HEAD":  # a range is for GET alone
             return Response(200, usual, (data,))
         return _partial(data, usual, headers, tag)
 
     def _expired(self, expires: int, now: float, request_id: str) -> Response:
         span = (
-            f"Signature not valid in the specified time frame: Start [{clock.http_date(expires - LIFETIME)}] - "
-            f"Expiry [{clock.http_date(expires)}] - Current [{clock.http_date(now)}]"
+            f"Signature not valid in the specified time frame: Start [{clock.format_http_date(expires - LIFETIME)}] - "
+            f"Expiry [{clock.format_http_date(expires)}] - Current [{clock.format_http_date(now)}]"
         )
         words = (
             "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
@@ -93,7 +93,7 @@ class ImageHost:
         extra = f"<AuthenticationErrorDetail>{detail}</AuthenticationErrorDetail>" if detail else ""
         text = (
             f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{words}\n'
-            f"RequestId:{request_id}\nTime:{clock.iso(self._clock.now())}</Message>{extra}</Error>"
+            f"RequestId:{request_id}\nTime:{clock.format_iso(self._clock.now())}</Message>{extra}</Error>"
         )
         allow = (("Allow", "GET, HEAD, OPTIONS"),) if status == 405 else ()
         return Response(

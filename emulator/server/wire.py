@@ -68,7 +68,7 @@ async def read(request: web.BaseRequest, path: str, limit: int, bounds: Bounds, 
     expected = bool(body) or request.method not in ("GET", "HEAD")
     if trouble is None and expected and "json" in headers.get("Content-Type", "").lower():
         try:
-            value, duplicates = strict_json.parse(body)
+            value, duplicates = strict_json.parse_json(body)
         except strict_json.BadJson:
             trouble = "bad_json"
     return Request(

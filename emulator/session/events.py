@@ -131,7 +131,7 @@ async def _event(entry: Entry) -> bytes:
 
 
 def _spelled(entry: Entry) -> bytes:
-    text = f"event: call\nid: {entry.session}/{entry.number}\ndata: {strict_json.compact(entry.view())}\n\n"
+    text = f"event: call\nid: {entry.session}/{entry.number}\ndata: {strict_json.format_json(entry.view())}\n\n"
     return text.encode("utf-8", "backslashreplace")
 
 

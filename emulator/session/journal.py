@@ -21,7 +21,7 @@ from emulator.session.store import Store
 
 if TYPE_CHECKING:
     from emulator.scenario.triggers import Trigger
-from emulator.core.phrases import quoted
+from emulator.core.phrases import quote
 
 BLANK: Final = "***"
 
@@ -93,7 +93,7 @@ class Entry:
         }
         return {
             "number": self.number,
-            "time": clock.iso(self.began),
+            "time": clock.format_iso(self.began),
             "session": self.session,
             "request_id": self.request_id,
             "gateway": self.gateway.name,
@@ -169,7 +169,7 @@ class Entry:
             return None
         value = blank(error.value)
         # The words are made anew from blanked facts: a key that was cut short could not be told any more.
-        told = {"value": quoted(value), "model": str(value)[:200], "key": BLANK, "path": blank(self.request.path)}
+        told = {"value": quote(value), "model": str(value)[:200], "key": BLANK, "path": blank(self.request.path)}
         facts = {name: told.get(name, fact) if error.value is not None else fact for name, fact in error.facts.items()}
         if "key" in facts:
             facts["key"] = BLANK

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emulator.core.clock import Clock
-from emulator.core.names import MARKED_KEY, digest
+from emulator.core.names import MARKED_KEY, name_for_key
 from emulator.messages import Behavior, GatewayError, Request
 from emulator.scenario.scenario import Scenario
 from emulator.session import tasks
@@ -117,7 +117,7 @@ def name_of(request: Request, prefix: str | None, key: str | None, marks: bool) 
     if marks and name is None and key is not None and key.startswith(MARKED_KEY):
         name = key[len(MARKED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:
-        return NOBODYS if key is None else digest(key)
+        return NOBODYS if key is None else name_for_key(key)
     if not can_name(name) or name == key:
         raise GatewayError("invalid_request", None, "bad_session", {"value": repr(name[:80])})
     return name

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emulator.core.clock import Clock
-from emulator.core.phrases import quoted
+from emulator.core.phrases import quote
 from emulator.gateway.errors import fill_template
 from emulator.gateway.task_format import State, TaskShape
 from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refuse, Response
@@ -104,7 +104,7 @@ class TaskManager:
         name, wanted = next(iter(entry.call.params.items()))
         task = (await self._remembered(entry.session)).get(wanted)
         if task is None:
-            facts, rule = {"value": quoted(wanted)}, "a task of this session, and one of its newest"
+            facts, rule = {"value": quote(wanted)}, "a task of this session, and one of its newest"
             raise GatewayError("invalid_request", name, "no_such_task", facts, rule, shape.source, wanted)
         task, share = self._moved_on(task, entry.session)
         await self._keep(entry.session, task)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from emulator.core.phrases import decoded, kind_of, listed, quoted
+from emulator.core.phrases import join_quoted, name_go_kind, name_kind, quote
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.operation import Operation
 from emulator.gateway.rules import FORM, JSON, Models
@@ -32,14 +32,14 @@ def given(request: Request, operation: Operation, gateway: Gateway) -> tuple[Map
         if gateway.any_type and models is not None:  # a null below too: a decoder leaves its structure empty then
             return {}, models
         types = [name for name, there in ((FORM, operation.form), (JSON, models)) if there is not None]
-        facts = {"content_type": kind[:100], "supported": listed(types, "or")}
+        facts = {"content_type": kind[:100], "supported": join_quoted(types, "or")}
         raise parameters.refusal("content_type", facts, rule=f"requestBody: {' or '.join(types)} in UTF-8")
     if request.trouble is not None:
         raise _unreadable(request, gateway, "requestBody: readable JSON")
     if request.json is None and gateway.any_type:
         return {}, models
     if not isinstance(request.json, Mapping):
-        facts = {"actual": kind_of(request.json), "decoded": decoded(request.json)[0]}
+        facts = {"actual": name_kind(request.json), "decoded": name_go_kind(request.json)[0]}
         raise parameters.refusal("not_an_object", facts, rule="requestBody: an object")
     return request.json, models
 
@@ -54,7 +54,7 @@ def _too_large(request: Request, limit: int) -> GatewayError:
 def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:
     assert request.trouble is not None
     assert request.trouble != "too_large"
-    facts = {"value": quoted(request.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
+    facts = {"value": quote(request.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
     if request.trouble == "bad_json" and gateway.error_catalog.quotes_decoder:
         facts["unreadable"] = go_json.complaint(request.body)
     return parameters.refusal(request.trouble, facts, rule=rule)

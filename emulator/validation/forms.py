@@ -94,7 +94,7 @@ def _converted(text: str, parameter: Parameter) -> tuple[Any, str]:
             return _READ[kind](text), ""
         if kind in ("object", "array") and text[:1] in "{[":
             try:
-                return strict_json.parse(text.encode())[0], ""
+                return strict_json.parse_json(text.encode())[0], ""
             except strict_json.BadJson:
                 pass
     return text, next((kind for kind in kinds if kind in _KINDS), "")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from emulator.core.phrases import decoded, kind_of, quoted
+from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.findings import Finding
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
 from emulator.image.recipe import LARGEST_SIDE
@@ -41,8 +41,8 @@ def choose(models: Models, body: Mapping[str, Any], channels: Collection[str]) -
 def named(models: Models, model: Any, channels: Collection[str]) -> tuple[str, ModelRules]:
     """The model that a call names, and its rules; raises GatewayError."""
     if not isinstance(model, str):
-        kind, literal = decoded(model)
-        facts = {"expected": "a string", "actual": kind_of(model), "decoded": kind, "decoded_value": literal}
+        kind, literal = name_go_kind(model)
+        facts = {"expected": "a string", "actual": name_kind(model), "decoded": kind, "decoded_value": literal}
         raise refusal("type", facts, "model", models.source, model)
     if (rules := models.rules(model, channels)) is None:
         raise unknown_model(models, model)
@@ -106,11 +106,11 @@ def count(params: Mapping[str, Any], rules: ModelRules) -> int:
     """How many pictures; where a file sets no bounds for `n`, OpenAI's hold."""
     count = params.get("n", 1)
     if not isinstance(count, int) or isinstance(count, bool):
-        raise refusal("type", {"expected": "an integer", "actual": kind_of(count)}, "n", "assumed", count)
+        raise refusal("type", {"expected": "an integer", "actual": name_kind(count)}, "n", "assumed", count)
     if count < 1:
-        raise refusal("below_minimum", {"limit": "1", "value": quoted(count)}, "n", "assumed", count)
+        raise refusal("below_minimum", {"limit": "1", "value": quote(count)}, "n", "assumed", count)
     if count > rules.most:
-        raise refusal("above_maximum", {"limit": str(rules.most), "value": quoted(count)}, "n", "assumed", count)
+        raise refusal("above_maximum", {"limit": str(rules.most), "value": quote(count)}, "n", "assumed", count)
     return count
 
 

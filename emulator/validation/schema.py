@@ -19,7 +19,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from emulator.core.phrases import bare, decoded, kind_of, listed, path, quoted
+from emulator.core.phrases import format_path, join_bare, join_quoted, name_go_kind, name_kind, quote
 from emulator.gateway.openapi import Document
 from emulator.messages import Violation
 from emulator.validation import schema_parts, size_rules
@@ -137,26 +137,26 @@ class SchemaValidator:
         source = schema.get("x-emulator-source")
         if isinstance(source, Mapping):
             source = source.get(keyword)
-        rule = f"{keyword}: {quoted(error.validator_value)}"
+        rule = f"{keyword}: {quote(error.validator_value)}"
         if keyword in CLOSING:
             # A property that fails its own schema counts as unevaluated too: name only what is truly unknown.
             known = schema.get("properties", {}) if error.absolute_path else self._order
             instance: Any = error.instance
             for name in instance:
                 if name not in known:
-                    param = path([*error.absolute_path, name])
+                    param = format_path([*error.absolute_path, name])
                     yield SchemaViolation("unknown_parameter", param, {"param": param}, rule, source, instance[name])
             return
         if keyword == "required":
-            param = path([*error.absolute_path, _missing(error)])
+            param = format_path([*error.absolute_path, _missing(error)])
             yield SchemaViolation("missing", param, {"param": param}, rule, source, None)
             return
-        param = path(list(error.absolute_path))
-        facts = {"param": param, "value": quoted(error.instance)}
+        param = format_path(list(error.absolute_path))
+        facts = {"param": param, "value": quote(error.instance)}
         violation = _violation(keyword, error, facts)
         violation = _renamed(error).get(keyword, violation)
         if violation == "type":
-            facts["decoded"], facts["decoded_value"] = decoded(error.instance)
+            facts["decoded"], facts["decoded_value"] = name_go_kind(error.instance)
         yield SchemaViolation(violation, param, facts, rule, source, error.instance)
 
 
@@ -178,14 +178,14 @@ def _violation(keyword: str, error: ValidationError, facts: dict[str, str]) -> V
         return error.message  # type: ignore[return-value]  # `_sized` put it there
     if keyword in ("enum", "const"):
         told = _named(limit if keyword == "enum" else [limit])
-        facts["supported"], facts["choices"] = listed(told, "and"), bare(told, "and")
+        facts["supported"], facts["choices"] = join_quoted(told, "and"), join_bare(told, "and")
         return "enum"
     if keyword == "type":
         # A null that is allowed counts as not given: nobody is told to send one.
         kinds = [limit] if isinstance(limit, str) else [kind for kind in limit if kind != "null"] or list(limit)
-        facts["actual"] = kind_of(instance)
+        facts["actual"] = name_kind(instance)
         facts["expected"] = _KINDS[kinds[0]] if len(kinds) == 1 else "one of " + " or ".join(_KINDS[k] for k in kinds)
-        facts["supported"] = listed(_named(schema.get("enum", ())), "or")
+        facts["supported"] = join_quoted(_named(schema.get("enum", ())), "or")
         return "enum_type" if "enum" in schema else "type"
     if keyword in _BOUNDS:
         facts["limit"] = str(limit)

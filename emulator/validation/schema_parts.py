@@ -12,7 +12,7 @@ from typing import Any, Final
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from emulator.core.phrases import path
+from emulator.core.phrases import format_path
 from emulator.gateway.openapi import Document
 from emulator.validation import size_rules
 
@@ -70,7 +70,7 @@ def compile_part(place: str, schema: Any) -> None:
                     raise BadSchema(f"{place}: {flaw}")
                 waiting.extend(value for key, value in node.items() if key not in _ABOUT_KEYWORDS)
     except SchemaError as error:
-        raise BadSchema(f"{path([place, *error.absolute_path])}: {error.message}") from None
+        raise BadSchema(f"{format_path([place, *error.absolute_path])}: {error.message}") from None
     except re.error as error:
         raise BadSchema(f"{place}: the pattern {node['pattern']!r} does not compile: {error}") from None
 

@@ -5,6 +5,7 @@ What a call brings as text (data: URLs, Base64) becomes an upload too, so that t
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import copy
@@ -12,14 +13,59 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from emulator.core.phrases import listed, path, quoted
+from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
+from emulator.image import recipe as image_recipe
+from emulator.image.recipe import BadToken
+from emulator.image.store import ImageStore
 from emulator.image.upload import FileMark, Look, PictureRule, Upload
 from emulator.messages import Request, Violation
 from emulator.validation.schema import SchemaViolation
 
+_EXAMINED_AT_ONCE: Final = 2  # each may hold 4096 x 4096 pixels of four bytes
 LONGEST_URL: Final = 20_971_520  # characters of a data: URL, as OpenAI has it
 Steps = tuple[str | int, ...]
+
+
+class UploadReader:
+    """Finds the pictures of calls, examines them and keeps them in the image store.
+
+    `secret` is what the links to the emulator's own pictures are signed with: such a link is followed, no other is.
+    """
+
+    def __init__(self, image_store: ImageStore, secret: bytes) -> None:
+        self._image_store = image_store
+        self._secret = secret
+        self._examining = asyncio.Semaphore(_EXAMINED_AT_ONCE)
+
+    async def read_uploads(self, request: Request, takes_pictures: bool) -> Request:
+        """Return `request` with its pictures as examined uploads; with `takes_pictures`, texts in JSON are pictures."""
+        if not takes_pictures and not request.uploads:
+            return request
+        linked: dict[str, bytes] = {}
+        for link in links(request):
+            data = await self._draw_own_link(link)
+            if data is not None:
+                linked[link] = data
+        async with self._examining:
+            request = await self._image_store.run_in_thread(received, request, linked)
+        for upload in request.uploads:
+            self._image_store.keep_upload(upload)
+        return request
+
+    async def _draw_own_link(self, link: str) -> bytes | None:
+        """Return the picture that a link of our own leads to, on whatever host; None for any other link."""
+        _, is_ours, name = link.partition("/pictures/")
+        if not is_ours:
+            return None
+        token = name.partition("?")[0].rpartition(".")[0]
+        try:
+            recipe = image_recipe.read(token, self._secret).recipe
+        except BadToken:
+            return None
+        if not self._image_store.can_draw(recipe):
+            return None
+        return (await self._image_store.draw(recipe)).data
 
 
 def links(request: Request) -> set[str]:
@@ -50,7 +96,7 @@ def unfit(
     there = {upload.name for upload in uploads}
     for name in rules:
         for steps, text in _texts(body.get(name), (name,)):
-            if path(steps) not in there and not isinstance(text, FileMark):
+            if format_path(steps) not in there and not isinstance(text, FileMark):
                 yield _no_picture(steps, text)
     first: Look | None = None
     places: dict[str, int] = {}
@@ -111,7 +157,7 @@ def _misses(one: _Judged, first: Look | None) -> Iterator[SchemaViolation]:
         only, most = rule.formats[0].upper(), str((rule.bytes or 0) // 2**20)
         yield one.broken("picture_kind", wanted, supported=only, limit=most)
     elif not one.declared or (look.flaw == "strange" and one.says_nothing):
-        value, known = quoted(one.upload.media_type or _SAYS_NOTHING[0]), listed(one.kinds, "and")
+        value, known = quote(one.upload.media_type or _SAYS_NOTHING[0]), join_quoted(one.kinds, "and")
         yield one.broken("picture_type", wanted, value=value, supported=known)
     elif too_long:
         yield one.broken("picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(look.bytes))
@@ -131,7 +177,7 @@ def _misses(one: _Judged, first: Look | None) -> Iterator[SchemaViolation]:
 
 def _no_picture(steps: Steps, text: str) -> tuple[SchemaViolation, tuple[Finding, ...]]:
     """What is wrong with a text that stands for a picture, and is none that we have."""
-    place = path(steps)
+    place = format_path(steps)
     if steps[-1] == _FILE_ID:
         facts = {"value": text[:200]}
         return SchemaViolation("unknown_file", place, facts, "a file that was uploaded before", "assumed", None), ()
@@ -149,8 +195,8 @@ def _unpacked(request: Request, known: Mapping[str, bytes]) -> Request:
     for name in _PARAMETERS:
         for steps, text in _texts(body.get(name), (name,)):
             if text in known:
-                found.append(Upload(path(steps), None, "", known[text], written=True))
-            elif steps[-1] != _FILE_ID and (upload := _decoded(path(steps), text)) is not None:
+                found.append(Upload(format_path(steps), None, "", known[text], written=True))
+            elif steps[-1] != _FILE_ID and (upload := _decoded(format_path(steps), text)) is not None:
                 found.append(upload)
                 _put(body, steps, f"(a picture of {len(upload.data)} bytes)")
     return replace(request, json=body, body=b"", uploads=tuple(found)) if found else request

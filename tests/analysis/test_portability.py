@@ -209,7 +209,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
     served.generate("aiai", {"prompt": "A cat", "size": key, "n": 2}, key=key)
     httpx.get(f"{served.base('aiai')}/models", headers={"authorization": f"Bearer {key}"})
     assert 3 == len(served.calls())  # asked over HTTP, so that the last call has been written down
-    entries = asyncio.run(served.app.sessions.calls(names.digest(key)))
+    entries = asyncio.run(served.app.sessions.calls(names.name_for_key(key)))
     assert entries is not None
     assert 3 == len(entries)
     asked = portability.read_journal(reversed(entries))
@@ -437,7 +437,7 @@ def test_the_journal_of_a_running_server(capsys: pytest.CaptureFixture[str], ser
     told = json.loads(out)
     assert (0, "") == (code, err)
     assert [(1, "ezmodel"), (2, "geeknow")] == [(one["number"], one["gateway"]) for one in told["calls"]]
-    code, out, _ = _main(capsys, "--url", served.url + "/", "--session", names.digest("sk-one"))
+    code, out, _ = _main(capsys, "--url", served.url + "/", "--session", names.name_for_key("sk-one"))
     assert "call 1: dall-e-3, sent to ezmodel" == out.split("\n")[0]
     assert "1 call in all" in out
 
@@ -493,7 +493,7 @@ def test_the_token_of_a_server(capsys: pytest.CaptureFixture[str], serve: Callab
 def test_files_are_read_as_json_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A journal as curl writes it is a file: tabs, escaped slashes and paired surrogates are JSON's, not YAML's."""
     path = tmp_path / "journal.txt"
-    entry = strict_json.compact({**ENTRY, "given": {"prompt": "x", "model": "a/b"}})
+    entry = strict_json.format_json({**ENTRY, "given": {"prompt": "x", "model": "a/b"}})
     path.write_text('{\t"calls":\t[' + entry.replace("a/b", "a\\/b\\ud83d\\ude00") + "]}")
     _, out, _ = _main(capsys, str(path))
     assert "call 3: a/b😀, sent to aiai" == out.split("\n")[0]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from emulator.core import chance
+from emulator.core.chance import make_seed
 from emulator.image import render
 from emulator.image.recipe import ImageRecipe
 
@@ -60,7 +60,7 @@ def _recipes() -> Iterator[ImageRecipe]:
         yield ImageRecipe(
             gateway="ezmodel", model="dall-e-3", caption=caption, prompt_hash=f"{number:016x}", width=1024, height=1024,
             quality="standard", background="opaque", format="png", compression=None, index=0,
-            seed=chance.seed_of("bench", number),
+            seed=make_seed("bench", number),
         )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def ask(url: str, key: str, **body: Any) -> Any:
 @pytest.fixture
 def image_api(server: Served, key: str) -> ImageApi:
     """A session of the test's own on a server that is up already."""
-    return ImageApi(server.url, names.short_name(key.removeprefix("sk-")), gateway="ezmodel")
+    return ImageApi(server.url, names.make_name(key.removeprefix("sk-")), gateway="ezmodel")
 
 
 @pytest.fixture
@@ -115,8 +115,8 @@ def test_keys_and_names_are_the_servers() -> None:
     """What a client works out by itself is what the server's rooms say."""
     assert f"{names.MARKED_KEY}{names.NEUTRAL}." == names.KEY_PREFIX
     request = Request("GET", "/", "", {}, b"", None, None, (), "", 0)
-    assert names.digest("sk-éñ") == sessions.name_of(request, None, "sk-éñ", marks=True)
-    assert "case-7" == sessions.name_of(request, None, names.key_for("case-7"), marks=True)
+    assert names.name_for_key("sk-éñ") == sessions.name_of(request, None, "sk-éñ", marks=True)
+    assert "case-7" == sessions.name_of(request, None, names.make_key("case-7"), marks=True)
 
 
 NAMES: Final = (
@@ -128,11 +128,11 @@ NAMES: Final = (
 @pytest.mark.parametrize("text", NAMES)
 def test_any_text_makes_a_name(text: str) -> None:
     """Whatever a test is called, its session can be called after it; different texts stay different."""
-    name = names.short_name(text, longest=64)
+    name = names.make_name(text, longest=64)
     assert sessions.can_name(name), name
-    assert sessions.can_name(names.short_name(text, "somewhere::" + text))
-    assert names.short_name(text + "!") != name
-    assert names.short_name(text, "one") != names.short_name(text, "two")
+    assert sessions.can_name(names.make_name(text, "somewhere::" + text))
+    assert names.make_name(text + "!") != name
+    assert names.make_name(text, "one") != names.make_name(text, "two")
 
 
 def test_urls_and_keys_lead_to_the_session(server: Served, image_api: ImageApi) -> None:
@@ -175,7 +175,7 @@ def test_without_reserved_values_the_key_is_an_ordinary_one(serve: Callable[...,
     """With --no-reserved-values the key's digest names the session; the URL leads there, too."""
     served = serve(no_reserved_values=True)
     image_api = ImageApi(served.url, "case-7")
-    assert ("sk-case-7", names.digest("sk-case-7")) == (image_api.key, image_api.session_name)
+    assert ("sk-case-7", names.name_for_key("sk-case-7")) == (image_api.key, image_api.session_name)
     ask(served.base("ezmodel"), image_api.key, prompt=CAT)
     ask(image_api.url("ezmodel"), "sk-other", prompt=CAT)
     assert [200, 200] == [call.status for call in image_api.calls]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from emulator.core.strict_json import DEEPEST, BadJson, parse
+from emulator.core.strict_json import DEEPEST, BadJson, parse_json
 from tests.paths import TESTS
 
 SUITE = TESTS / "data" / "json-test-suite" / "test_parsing"
@@ -21,7 +21,7 @@ SUITE = TESTS / "data" / "json-test-suite" / "test_parsing"
 def outcome(body: bytes) -> str:
     """What becomes of `body`: accepted or refused; every exception but BadJson goes through."""
     try:
-        parse(body)
+        parse_json(body)
     except BadJson:
         return "refused"
     return "accepted"
@@ -42,7 +42,7 @@ def test_what_is_json_is_accepted() -> None:
     wrong = {name: body for name, body in suite("y_").items() if outcome(body) != "accepted"}
     assert {} == wrong
     assert {name: json.loads(body) for name, body in suite("y_").items()} == {
-        name: parse(body)[0] for name, body in suite("y_").items()
+        name: parse_json(body)[0] for name, body in suite("y_").items()
     }
 
 
@@ -56,7 +56,7 @@ def test_what_the_standard_leaves_open_ends_well(name: str) -> None:
     """Either verdict will do, as long as it is one, and what is accepted can be written down again."""
     body = suite("")[name]
     if outcome(body) == "accepted":
-        json.dumps(parse(body)[0], ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(parse_json(body)[0], ensure_ascii=False, allow_nan=False).encode()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_the_standard_leaves_open_ends_well(name: str) -> None:
 def test_what_python_or_habit_would_let_by_is_refused(body: bytes) -> None:
     """Neither the library's leniency nor its own limits show: it is BadJson, with one line that says why."""
     with pytest.raises(BadJson) as caught:
-        parse(body)
+        parse_json(body)
     assert 1 == len(str(caught.value).splitlines())
 
 
@@ -106,7 +106,7 @@ def test_what_python_or_habit_would_let_by_is_refused(body: bytes) -> None:
 )
 def test_what_is_odd_but_json_is_read(body: bytes, expected: Any) -> None:
     """Strict is not narrow: nothing that the standard allows is lost."""
-    value, duplicates = parse(body)
+    value, duplicates = parse_json(body)
     assert (expected, ()) == (value, duplicates)
     assert type(expected) is type(value)
 
@@ -135,7 +135,7 @@ def test_depth_is_bounded(opening: bytes, closing: bytes) -> None:
 )
 def test_only_brackets_that_nest_count(body: bytes) -> None:
     """Brackets inside strings, and many beside each other, are no depth."""
-    assert (json.loads(body), ()) == parse(body)
+    assert (json.loads(body), ()) == parse_json(body)
 
 
 def test_brackets_do_not_hide_behind_strings() -> None:
@@ -160,7 +160,7 @@ def test_brackets_do_not_hide_behind_strings() -> None:
 )
 def test_keys_given_twice_are_reported(body: bytes, expected: Any, twice: tuple[str, ...]) -> None:
     """The last one counts, and the caller learns which keys came twice, each once."""
-    assert (expected, twice) == parse(body)
+    assert (expected, twice) == parse_json(body)
 
 
 @pytest.mark.parametrize("inside", [b"a", b"[", b'\\"', "é".encode()])
@@ -169,7 +169,7 @@ def test_the_walk_over_the_brackets_is_cheap(inside: bytes) -> None:
     body = b"[" + b"[]," * 70 + b'"' + inside * (2**20 // len(inside)) + b'"]'
     tracemalloc.start()
     try:
-        parse(body)
+        parse_json(body)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

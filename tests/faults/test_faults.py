@@ -78,7 +78,7 @@ class Stage:
         self.sleeps.append(seconds)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        chain = [] if request.path.startswith("/fine/") else [faults.read(one) for one in self.spoiling]
+        chain = [] if request.path.startswith("/fine/") else [faults.parse_fault(one) for one in self.spoiling]
         kind, body = BODIES[request.path.rpartition("/")[2]]
         middle = len(body) // 3
         reply = Response(200, (("Content-Type", kind),), (body[:middle], body[middle:]))
@@ -380,7 +380,7 @@ async def test_an_event_does_not_wait_for_the_next(entry: Any) -> None:
     async def sleep(seconds: float) -> None:
         pass
 
-    _, chunks = faults.read(entry)(Head(200, (("content-type", "Text/Event-Stream"),)), making(), sleep)
+    _, chunks = faults.parse_fault(entry)(Head(200, (("content-type", "Text/Event-Stream"),)), making(), sleep)
     got = b""
     while len(got) < len(EVENTS[0]):
         got += await anext(chunks)
@@ -394,9 +394,9 @@ async def test_events_are_told_by_blank_lines(pieces: int, newline: bytes) -> No
     stream = b": hello\n\nevent: a\ndata: 1\n\n: ping\n\nevent: b\ndata: 2\n\n: bye\n\n".replace(b"\n", newline)
     cut = [stream[start : start + pieces] for start in range(0, len(stream), pieces)]
     head = Head(200, (("Content-Type", "text/event-stream; charset=utf-8"),))
-    _, chunks = faults.read("missing_final_event")(head, _each(cut), _never)
+    _, chunks = faults.parse_fault("missing_final_event")(head, _each(cut), _never)
     assert stream.partition(b"event: b")[0] == await _all(chunks)
-    _, chunks = faults.read({"duplicate_event": {"event": 1}})(head, _each(cut), _never)
+    _, chunks = faults.parse_fault({"duplicate_event": {"event": 1}})(head, _each(cut), _never)
     once = b"event: a\ndata: 1\n\n".replace(b"\n", newline)
     assert stream.replace(once, once * 2) == await _all(chunks)
 
@@ -541,7 +541,7 @@ async def test_slow_body_waits_as_told() -> None:
     async def sleep(seconds: float) -> None:
         diary.append(seconds)
 
-    slow = faults.read({"slow_body": {"chunk": 4, "every": "1.5s"}})
+    slow = faults.parse_fault({"slow_body": {"chunk": 4, "every": "1.5s"}})
     head = Head(200, (("Content-Length", "11"),))
     spoiled, chunks = slow(head, _each([b"a", b"bcdefghi", b"jk"]), sleep)
     async for chunk in chunks:
@@ -572,7 +572,7 @@ async def test_pieces_make_no_difference(
 
     Such a body is not only cut short but cut off, as its end could not be told from a whole one's otherwise.
     """
-    _, chunks = faults.read(entry)(Head(200, length), _each(pieces), _never)
+    _, chunks = faults.parse_fault(entry)(Head(200, length), _each(pieces), _never)
     cut = "truncate" in entry and not length
     got: list[bytes] = []
     with pytest.raises(CutOff) if cut else nullcontext():
@@ -587,7 +587,7 @@ async def test_pieces_make_no_difference(
 )
 async def test_malformed_json_lacks_its_last_brace(body: bytes, expected: bytes) -> None:
     """The closing byte goes, white space behind it stays, and the Content-Length matches."""
-    head, chunks = faults.read("malformed_json")(
+    head, chunks = faults.parse_fault("malformed_json")(
         Head(200, (("content-length", str(len(body))),)), _each([body]), _never
     )
     assert (expected, len(expected)) == (await _all(chunks), head.length)
@@ -595,7 +595,7 @@ async def test_malformed_json_lacks_its_last_brace(body: bytes, expected: bytes)
 
 async def test_garbage_does_not_depend_on_pieces() -> None:
     """The noise at a place is always the same, beyond its period too."""
-    spoil = faults.read("garbage")
+    spoil = faults.parse_fault("garbage")
     whole = await _all(spoil(Head(200, ()), _each([bytes(10_000)]), _never)[1])
     pieces = await _all(spoil(Head(200, ()), _each([bytes(1), bytes(4095), bytes(5904)]), _never)[1])
     assert (10_000, whole) == (len(whole), pieces)
@@ -668,13 +668,13 @@ KNOWN: Final = (
 def test_what_cannot_be_meant_is_refused(entry: Any, line: str) -> None:
     """One line says what was read, what was expected and the known words."""
     with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
-        faults.read(entry)
+        faults.parse_fault(entry)
 
 
 @pytest.mark.parametrize("word", FAULTS)
 def test_a_bare_word_is_enough(word: str) -> None:
     """A word alone, a word with nothing behind it, and one with an empty mapping mean the same."""
-    assert faults.read(word) == faults.read({word: None}) == faults.read({word: {}})
+    assert faults.parse_fault(word) == faults.parse_fault({word: None}) == faults.parse_fault({word: {}})
 
 
 def test_each_fault_has_its_file() -> None:

@@ -52,7 +52,7 @@ def test_an_end_is_told(model: str, day: str, said: str | None) -> None:
 @pytest.mark.parametrize("text", ["real", "scale:0.5", "frozen:2030-06-15T23:59:59.9999999Z", "frozen:1970-01-01"])
 def test_the_calendar_begins_with_a_day(text: str) -> None:
     """Whatever time it is for the clock, the calendar has the day that it is told, and goes on with the clock."""
-    found = clock.parse(text, "2026-11-30")
+    found = clock.parse_clock(text, "2026-11-30")
     assert "2026-11-30" == found.today()
     found.advance(86_400, "ahead")
     assert ("2026-12-01", "2026-11-30") == (found.today("ahead"), found.today())
@@ -62,8 +62,8 @@ def test_the_calendar_begins_with_a_day(text: str) -> None:
 
 def test_without_a_day_the_calendar_is_the_clocks() -> None:
     """A frozen clock has its own day."""
-    assert "2026-01-01" == clock.parse("frozen:2026-01-01T23:59:59Z").today()
-    assert "2026-01-02" == clock.parse("frozen:2026-01-01T23:59:59-01:00").today()
+    assert "2026-01-01" == clock.parse_clock("frozen:2026-01-01T23:59:59Z").today()
+    assert "2026-01-02" == clock.parse_clock("frozen:2026-01-01T23:59:59-01:00").today()
 
 
 @pytest.mark.parametrize("day", ["tomorrow", "2026-13-01", "20261120", "2026-11-20T00:00:00", ""])

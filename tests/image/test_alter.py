@@ -18,9 +18,9 @@ import pytest
 from PIL import Image, ImageChops, ImageOps, ImageStat
 
 from emulator.core import yaml_file
+from emulator.core.base64_spelling import Base64Spelling, respell_base64
 from emulator.image import alter, render
 from emulator.image.recipe import FORMATS, MODES, Alteration, ImageRecipe
-from emulator.messages import Spelling
 from emulator.scenario import loader
 from tests.conftest import Served
 
@@ -141,7 +141,7 @@ def test_an_alteration_is_one_that_can_be_made(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("length", range(12))
 def test_broken_base64_does_not_decode(length: int) -> None:
     """Not by a strict reader, and not by one that steps over what is no letter of Base64 and needs no padding."""
-    text = alter.respelled(base64.b64encode(bytes(length)).decode(), "broken", "image/png")
+    text = respell_base64(base64.b64encode(bytes(length)).decode(), "broken", "image/png")
     with pytest.raises(binascii.Error):
         base64.b64decode(text, validate=True)
     assert 1 == text.count("!")
@@ -156,10 +156,10 @@ def test_broken_base64_does_not_decode(length: int) -> None:
         (b"\xff", "data_url", "data:image/webp;base64,/w=="),
     ],
 )  # fmt: skip
-def test_odd_spellings(data: bytes, spelling: Spelling, expected: str) -> None:
+def test_odd_spellings(data: bytes, spelling: Base64Spelling, expected: str) -> None:
     """In the letters of URLs, in lines as Python and mail write them, behind a data: prefix."""
     text = base64.b64encode(data).decode()
-    assert expected == alter.respelled(text, spelling, "image/webp")
+    assert expected == respell_base64(text, spelling, "image/webp")
     if spelling == "wrapped":
         assert base64.encodebytes(data).decode() == expected
 
@@ -242,7 +242,7 @@ def test_base64_as_it_should_not_be(server: Served, way: str) -> None:
     assert [{"base64": kind} for kind in kinds] == told
     kind, text = WAYS[way][2].get("output_format", "png"), base64.b64encode(plain).decode()
     for spelling, item in items.items():
-        assert alter.respelled(text, spelling, f"image/{kind}") == item["b64_json"]  # type: ignore[arg-type]
+        assert respell_base64(text, spelling, f"image/{kind}") == item["b64_json"]  # type: ignore[arg-type]
 
 
 def test_without_a_wish_nothing_is_altered(server: Served) -> None:

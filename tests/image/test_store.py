@@ -34,8 +34,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ImageRecipe]:
 async def test_many_askers_one_drawing(drawn: list[ImageRecipe]) -> None:
     """A hundred callers at once, and one later, get the same picture, drawn once."""
     room = ImageStore(10_000)
-    pictures = await asyncio.gather(*(room.picture(RECIPE) for _ in range(100)))
-    assert pictures[0] is await room.picture(RECIPE)
+    pictures = await asyncio.gather(*(room.draw(RECIPE) for _ in range(100)))
+    assert pictures[0] is await room.draw(RECIPE)
     assert 1 == len({id(one) for one in pictures}) == len(drawn)
     room.close()
 
@@ -45,7 +45,7 @@ async def test_the_longest_unused_makes_room(drawn: list[ImageRecipe]) -> None:
     room = ImageStore(1500)  # two pictures of 700
     first, second, third = (replace(RECIPE, seed=seed) for seed in (1, 2, 3))
     for recipe in (first, second, first, third, first, second):
-        await room.picture(recipe)
+        await room.draw(recipe)
     assert [first, second, third, second] == drawn
     assert len(room._pictures) == 2
     room.close()
@@ -54,7 +54,7 @@ async def test_the_longest_unused_makes_room(drawn: list[ImageRecipe]) -> None:
 async def test_one_who_leaves_takes_nothing_along(drawn: list[ImageRecipe]) -> None:
     """A caller that is cancelled does not cancel the drawing for the others."""
     room = ImageStore(10_000)
-    leaving, staying = (asyncio.ensure_future(room.picture(RECIPE)) for _ in range(2))
+    leaving, staying = (asyncio.ensure_future(room.draw(RECIPE)) for _ in range(2))
     await asyncio.sleep(0)
     leaving.cancel()
     assert 300 == len((await staying).data)
@@ -68,7 +68,7 @@ async def test_a_failed_drawing_is_not_kept(drawn: list[ImageRecipe]) -> None:
     fails = replace(RECIPE, caption="fails")
     for _ in range(2):
         with pytest.raises(RuntimeError, match="no paint"):
-            await room.picture(fails)
+            await room.draw(fails)
     assert [fails, fails] == drawn
     room.close()
     assert store._WORKERS >= 1

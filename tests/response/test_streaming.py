@@ -422,7 +422,7 @@ class Easel(ImageStore):
         super().__init__(0)
         self._diary = diary
 
-    async def picture(self, recipe: ImageRecipe) -> Picture:
+    async def draw(self, recipe: ImageRecipe) -> Picture:
         """Nothing is drawn; ZeroDivisionError for a picture of the width 13."""
         self._diary.append((recipe.index, recipe.stage))
         return Picture(bytes(1 // (recipe.width - 13)) or b"x")
@@ -504,8 +504,8 @@ class Held:
         self.ended: queue.Queue[Entry] = queue.Queue()
         self.free = asyncio.Event()
         served.app._tell = self.ended.put
-        self._usual = served.app.image_store.picture
-        served.app.image_store.picture = self._picture  # type: ignore[method-assign]
+        self._usual = served.app.image_store.draw
+        served.app.image_store.draw = self._picture  # type: ignore[method-assign]
 
     async def _picture(self, recipe: ImageRecipe) -> Picture:
         if recipe.stage is None:

@@ -14,11 +14,12 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
-from emulator.core import chance, yaml_file
+from emulator.core import yaml_file
+from emulator.core.base64_spelling import BASE64_SPELLINGS
 from emulator.faults import FAULTS
 from emulator.image.recipe import FORMATS, MODES, Alteration
-from emulator.messages import KINDS, OPERATIONS, SPELLINGS, Canned, Draw, PictureOverride, Refuse
-from emulator.scenario import loader, matching
+from emulator.messages import KINDS, OPERATIONS, Canned, Draw, PictureOverride, Refuse
+from emulator.scenario import latency, loader, matching
 from emulator.scenario.limits import Limits
 from emulator.scenario.scenario import THENS, Rule
 from tests.scenario.test_scenario import EVENTFUL, SEQUENCES
@@ -377,7 +378,7 @@ GOOD: Final = {
         "answers: [{draw: {picture: {mode: cmyk, format: jpeg}}}, {draw: {picture: {mode: 16_bit, format: png}}},"
         " {draw: {picture: {mode: exif_rotated, format: webp, size: 10x20, truncated: 5, base64: wrapped}}}]"
     ),
-    "every spelling": _pictures("base64", *SPELLINGS, "'null'"),
+    "every spelling": _pictures("base64", *BASE64_SPELLINGS, "'null'"),
     "every early end": _pictures("truncated", 0, 100, "0%", "'12'", "99.9%", "50%"),
     "every operation": _rule(
         f"when: {{operation: [{', '.join(OPERATIONS)}, {{not: {{not: generate}}}}]}}, answers: draw"
@@ -426,12 +427,12 @@ def test_the_schema_knows_the_words_of_the_loader() -> None:
         (OPERATIONS, parts["operation"]["enum"]),
         (FORMATS, parts["picture"]["properties"]["format"]["enum"]),
         (MODES, parts["picture"]["properties"]["mode"]["enum"]),
-        (SPELLINGS, [one for one in parts["picture"]["properties"]["base64"]["enum"] if one is not None]),
+        (BASE64_SPELLINGS, [one for one in parts["picture"]["properties"]["base64"]["enum"] if one is not None]),
         (FAULTS, parts["fault"]["anyOf"][0]["enum"]),
         (FAULTS, parts["fault"]["anyOf"][1]["properties"]),
         (matching.MATCHERS, parts["matchers"]["properties"]),
         ([one.name for one in dataclasses.fields(Limits)], SCHEMA["properties"]["limits"]["properties"]),
-        (chance.DISTRIBUTIONS, ["fixed", *parts["latency"]["anyOf"][1]["properties"]]),
+        (latency.DISTRIBUTIONS, ["fixed", *parts["latency"]["anyOf"][1]["properties"]]),
     ]
     for known, listed in lists:
         assert sorted(known) == sorted(listed)

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from emulator.core.names import digest
+from emulator.core.names import name_for_key
 from emulator.scenario import triggers
 from tests.conftest import Served
 from tests.test_readme import README
@@ -99,7 +99,7 @@ def test_they_can_be_switched_off(serve: Callable[..., Served], tmp_path: Any) -
     served = serve(no_reserved_values=True, keys=str(tmp_path / "keys"))
     assert 200 == served.generate("ezmodel", {"prompt": "A cat [[rate-limit]]"}, key="sk-good").status_code
     assert 401 == served.generate("ezmodel", BODY, key="sk-emulator.happy.case-7").status_code
-    assert [digest("sk-emulator.happy.case-7")] == [served.calls()[-1]["session"]]
+    assert [name_for_key("sk-emulator.happy.case-7")] == [served.calls()[-1]["session"]]
 
 
 def test_a_key_with_a_slip_is_no_good_key(server: Served) -> None:

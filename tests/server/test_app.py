@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from emulator import settings
-from emulator.core.names import digest
+from emulator.core.names import name_for_key
 from emulator.gateway import errors
 from emulator.response import builder
 from tests.conftest import Served
@@ -29,7 +29,7 @@ def test_three_ways_lead_to_a_gateway(server: Served) -> None:
         (f"{server.url}/api/v1/models", "geekai.dev"),
     ):
         assert 200 == httpx.get(url, headers={**key, "host": host}).status_code
-    assert ["aiai", "aiai", "openai", "geekai"] == [call["gateway"] for call in server.calls(digest("sk-ways"))]
+    assert ["aiai", "aiai", "openai", "geekai"] == [call["gateway"] for call in server.calls(name_for_key("sk-ways"))]
 
 
 def test_the_default_gateway_answers_under_v1_whatever_its_base(serve: Callable[..., Served]) -> None:
@@ -62,7 +62,7 @@ def test_a_client_that_leaves_is_journalled_so(serve: Callable[..., Served]) -> 
     line.close()
     served.generate("ezmodel", BODY, key="sk-leaves")
     deadline = 200
-    while len(calls := served.calls(digest("sk-leaves"))) < 2 and deadline:
+    while len(calls := served.calls(name_for_key("sk-leaves"))) < 2 and deadline:
         deadline -= 1
     assert {True, False} == {call["sent"] for call in calls}
 

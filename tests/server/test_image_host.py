@@ -200,6 +200,6 @@ def _signed(served: Served, altered: list[Any]) -> str:
     """The link of a small picture with what stands behind its recipe, signed as it should be."""
     plain: list[Any] = ["s", 4_102_444_800, "g", "m", "c", "h", 64, 64, "q", "opaque", "png", None, 0, 0]
     packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, zlib.Z_DEFAULT_STRATEGY, recipe._USUAL)
-    packed = packer.compress(strict_json.compact(plain + altered).encode()) + packer.flush()
+    packed = packer.compress(strict_json.format_json(plain + altered).encode()) + packer.flush()
     token = base64.urlsafe_b64encode(recipe._mac(packed, served.app.storage.secret) + packed).rstrip(b"=").decode()
     return f"{served.url}/pictures/{token}.png"

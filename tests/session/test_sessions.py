@@ -24,7 +24,7 @@ def test_path_beats_header_beats_key(serve: Callable[..., Served]) -> None:
     served.generate("ezmodel", BODY, key="sk-a-key")
     httpx.post(f"{served.base('ezmodel')}/images/generations", json=BODY)
     known = httpx.get(f"{served.url}/_emulator/sessions").json()["sessions"]
-    assert ["default", names.digest("sk-a-key"), "by-header", "by-path"] == [one["name"] for one in known]
+    assert ["default", names.name_for_key("sk-a-key"), "by-header", "by-path"] == [one["name"] for one in known]
     assert [1, 1, 1, 1] == [one["calls"] for one in known]
     assert "sk-a-key" not in str(known)
 
@@ -36,7 +36,7 @@ def test_calls_are_numbered_in_their_session(serve: Callable[..., Served]) -> No
         served.generate("ezmodel", BODY, key=key)
     served.generate("ezmodel", {}, key="sk-one")
     assert [1, 2, 3] == [call["number"] for call in served.calls()]
-    assert [1] == [call["number"] for call in served.calls(names.digest("sk-two"))]
+    assert [1] == [call["number"] for call in served.calls(names.name_for_key("sk-two"))]
     latest = httpx.get(f"{served.url}/_emulator/sessions/latest/calls/latest").json()
     assert (3, 400, "missing") == (latest["number"], latest["status"], latest["refused"]["breach"])
 
@@ -53,7 +53,7 @@ def test_names_that_cannot_be(server: Served, name: str) -> None:
 def test_the_journal_says_why(server: Served, key: str) -> None:
     """A refused call comes with field, value, rule and the rule's source."""
     server.generate("ezmodel", {"prompt": "A cat", "model": "dall-e-3", "size": "256x256"}, key=key)
-    refused = server.calls(names.digest(key))[-1]["refused"]
+    refused = server.calls(names.name_for_key(key))[-1]["refused"]
     assert {
         "kind": "invalid_request",
         "breach": "enum",
@@ -69,7 +69,7 @@ def test_the_journal_says_why(server: Served, key: str) -> None:
 def test_the_journal_maps_pictures_to_calls(server: Served, key: str) -> None:
     """The recipe in a picture's label is the one that the journal has for its call."""
     response = server.generate("ezmodel", {"prompt": "A cat", "n": 2, "size": "256x256"}, key=key)
-    pictures = server.calls(names.digest(key))[-1]["pictures"]
+    pictures = server.calls(names.name_for_key(key))[-1]["pictures"]
     labels = [emulator.inspect(httpx.get(item["url"]).content).label for item in response.json()["data"]]
     assert [one["recipe"] for one in pictures] == [label["recipe"] for label in labels if label]
 
@@ -79,5 +79,5 @@ def test_what_cannot_be_parsed_is_journalled(server: Served, key: str) -> None:
     url = f"{server.base('ezmodel')}/images/generations"
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     httpx.post(url, content=b'{"prompt": \xff', headers=headers)
-    call = server.calls(names.digest(key))[-1]
+    call = server.calls(names.name_for_key(key))[-1]
     assert {"why": "bad_json", "length": 12, "beginning": '{"prompt": \\xff'} == call["unreadable"]

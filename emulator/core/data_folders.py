@@ -1,0 +1,23 @@
+"""The folders of data that ship: inside the installed package, or beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def find_schemas() -> Path:
+    """Return the folder of the gateways' OpenAPI files."""
+    return _find_folder("schemas")
+
+
+def find_scenarios() -> Path:
+    """Return the folder of the ready-made scenarios."""
+    return _find_folder("scenarios")
+
+
+def _find_folder(name: str) -> Path:
+    package = Path(__file__).parents[1]
+    inside = package / name
+    if inside.is_dir():
+        return inside
+    return package.parent / name

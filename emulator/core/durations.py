@@ -1,0 +1,41 @@
+"""Reads durations as people write them in scenarios and requests: 500ms, 2s, 1.5m, 24h, or a number of seconds."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+LONGEST_DURATION: Final = 86_400.0  # seconds; a day is longer than any client waits
+
+
+def parse_duration(value: Any) -> float:
+    """Return the seconds that `value` means, from 0 to LONGEST_DURATION. Raises ValueError.
+
+    >>> parse_duration("500ms"), parse_duration("1.5m"), parse_duration(3)
+    (0.5, 90.0, 3.0)
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    else:
+        match = _match_duration(value)
+        if match is None:
+            raise ValueError(f"{value!r} is no duration; expected one such as 500ms, 2s or 1m")
+        seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    if not 0 <= seconds <= LONGEST_DURATION:
+        raise ValueError(f"{value!r} is outside 0s to 24h")
+    return seconds
+
+
+def is_duration_text(value: Any) -> bool:
+    """Return whether `value` is a text that spells a duration, of whatever length."""
+    return _match_duration(value) is not None
+
+
+def _match_duration(value: Any) -> re.Match[str] | None:
+    if not isinstance(value, str):
+        return None
+    return _DURATION.fullmatch(value.strip())
+
+
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

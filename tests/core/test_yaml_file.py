@@ -1,0 +1,49 @@
+"""What YAML files may contain, and how a mistake in one is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulator.core import yaml_file
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("yes", "yes"), ("true", True), ("017", 17), ("0x1F", 31), ("2026-01-01", "2026-01-01"), ("1e3", 1000.0),
+        ("~", None), ("", None), ("12:30:45", "12:30:45"), ("n", "n"),
+    ],
+)  # fmt: skip
+def test_yaml_means_what_it_looks_like(text: str, value: object) -> None:
+    """YAML 1.2's core: no booleans but true and false, no dates, no octal or sexagesimal numbers."""
+    assert {"x": value} == yaml_file.parse_yaml(f"x: {text}", Path("f.yaml")).root
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: 1\nb: 2\na: 3", "f.yaml:3: the key 'a' is given twice"),
+        ("a: &x [1]\nb: *x", "an alias (*name) is not supported"),
+        ("a: &x\n  b: *x", "an alias (*name) is not supported"),
+        ("a: !!python/object:os.system x", "could not determine a constructor"),
+        ("a: !!timestamp soon", "cannot be read as YAML"),
+        ("a: [1", "f.yaml:1"),
+        ("\0", "unacceptable character"),
+    ],
+)
+def test_yaml_traps_are_refused(text: str, complaint: str) -> None:
+    """Each trap is one line with the file and, where there is one, the line."""
+    with pytest.raises(yaml_file.InvalidFile) as caught:
+        yaml_file.parse_yaml(text, Path("f.yaml"))
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    """A file that is absent, a folder, or no text is one line too."""
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xff")
+    for path in (tmp_path / "absent.yaml", tmp_path, tmp_path / "latin.yaml"):
+        with pytest.raises(yaml_file.InvalidFile, match=str(path)):
+            yaml_file.load_yaml(path)
