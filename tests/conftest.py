@@ -13,6 +13,7 @@ import pytest
 from emulator.server.app import App
 from emulator.server.listener import Running, start
 from emulator.settings import Settings
+from tests.stable_ids import stable_id
 
 
 class Served:
@@ -89,4 +90,4 @@ def serve() -> Iterator[Callable[..., Served]]:
 @pytest.fixture
 def key(request: pytest.FixtureRequest) -> str:
     """An API key, and so a session, of the test's own."""
-    return f"sk-{abs(hash(request.node.nodeid)):x}"
+    return f"sk-{stable_id(request.node.nodeid)}"

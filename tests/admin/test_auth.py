@@ -18,7 +18,7 @@ from emulator.admin.routes import WAYS
 from emulator.settings import Settings
 from tests.conftest import Served
 from tests.described import Described
-from tests.server.test_process import Command
+from tests.process import Command
 
 TOKEN: Final = "canary-token-4711"
 BODY: Final = {"prompt": "A cat"}

@@ -17,7 +17,7 @@ from emulator.session import events
 from emulator.session.events import Events, TooMany
 from emulator.session.journal import Entry
 from tests.conftest import Served
-from tests.server.test_process import PATIENCE, Command
+from tests.process import PATIENCE, Command
 
 BODY = {"prompt": "A cat"}
 

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from emulator.core.strict_json import DEEPEST, BadJson, parse_json
-from tests.paths import TESTS
-
-SUITE = TESTS / "data" / "json-test-suite" / "test_parsing"
+from tests.json_suite import read_suite
 
 
 def outcome(body: bytes) -> str:
@@ -27,34 +24,29 @@ def outcome(body: bytes) -> str:
     return "accepted"
 
 
-def suite(prefix: str) -> Mapping[str, bytes]:
-    """The suite's files whose names begin with `prefix`."""
-    return {path.name: path.read_bytes() for path in sorted(SUITE.iterdir()) if path.name.startswith(prefix)}
-
-
 def test_the_whole_suite_is_here() -> None:
     """A copy that lost files would pass everything else."""
-    assert (95, 188, 318) == (len(suite("y_")), len(suite("n_")), len(suite("")))
+    assert (95, 188, 318) == (len(read_suite("y_")), len(read_suite("n_")), len(read_suite("")))
 
 
 def test_what_is_json_is_accepted() -> None:
     """Every y_ file is read, as the standard library reads it."""
-    wrong = {name: body for name, body in suite("y_").items() if outcome(body) != "accepted"}
+    wrong = {name: body for name, body in read_suite("y_").items() if outcome(body) != "accepted"}
     assert {} == wrong
-    assert {name: json.loads(body) for name, body in suite("y_").items()} == {
-        name: parse_json(body)[0] for name, body in suite("y_").items()
+    assert {name: json.loads(body) for name, body in read_suite("y_").items()} == {
+        name: parse_json(body)[0] for name, body in read_suite("y_").items()
     }
 
 
 def test_what_is_no_json_is_refused() -> None:
     """Every n_ file is refused."""
-    assert {} == {name: body[:80] for name, body in suite("n_").items() if outcome(body) != "refused"}
+    assert {} == {name: body[:80] for name, body in read_suite("n_").items() if outcome(body) != "refused"}
 
 
-@pytest.mark.parametrize("name", [name for name in suite("") if name[:2] not in ("n_", "y_")])
+@pytest.mark.parametrize("name", [name for name in read_suite("") if name[:2] not in ("n_", "y_")])
 def test_what_the_standard_leaves_open_ends_well(name: str) -> None:
     """Either verdict will do, as long as it is one, and what is accepted can be written down again."""
-    body = suite("")[name]
+    body = read_suite("")[name]
     if outcome(body) == "accepted":
         json.dumps(parse_json(body)[0], ensure_ascii=False, allow_nan=False).encode()
 

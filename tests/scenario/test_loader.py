@@ -22,8 +22,7 @@ from emulator.messages import KINDS, OPERATIONS, Canned, Draw, PictureOverride, 
 from emulator.scenario import latency, loader, matching
 from emulator.scenario.limits import Limits
 from emulator.scenario.scenario import THENS, Rule
-from tests.scenario.test_scenario import EVENTFUL, SEQUENCES
-from tests.scenario.test_shipped_scenarios import BLOCKS, BUMPY_MORNING
+from tests.scenario.examples import BLOCKS, BUMPY_MORNING, EVENTFUL, SEQUENCES
 
 SCHEMA: Final[Mapping[str, Any]] = json.loads((yaml_file.schemas() / "scenario.schema.json").read_text("utf-8"))
 VALIDATOR: Final = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -23,6 +23,7 @@ from emulator.scenario import loader
 from emulator.scenario.scenario import Answer, Scenario, Selection, choose
 from emulator.session.store import InMemoryStore, Limits
 from tests.conftest import Served
+from tests.scenario.examples import EVENTFUL, SEQUENCES, list_canned
 
 NOON: Final = 1_767_268_800
 FROZEN: Final = "frozen:2026-01-01T12:00:00Z"
@@ -65,30 +66,6 @@ def _word(answer: Answer) -> str:
             return "!"
 
 
-def _canned(*texts: str) -> str:
-    return "[" + ", ".join(f"{{canned: {{text: {text}}}}}" for text in texts) + "]"
-
-
-SEQUENCES: Final = [
-    ("no rules at all", "{}", "DDD"),
-    ("a single answer", "rules: [{answers: {refuse: overloaded}}]", "RRR"),
-    ("an answer by its word", "rules: [{answers: draw}]", "DDD"),
-    ("the last is repeated", f"rules: [{{answers: {_canned('a', 'b')}}}]", "abbb"),
-    ("repeat says so", f"rules: [{{answers: {_canned('a', 'b')}, then: repeat}}]", "abbb"),
-    ("cycle", f"rules: [{{answers: {_canned('a', 'b', 'c')}, then: cycle}}]", "abcabcab"),
-    ("refuse", f"rules: [{{answers: {_canned('a', 'b')}, then: refuse}}]", "ab!!!"),
-    ("next, with no rule below", f"rules: [{{answers: {_canned('a')}, then: next}}]", "aDD"),
-    ("next", f"rules: [{{answers: {_canned('a', 'b')}, then: next}}, {{answers: {_canned('c', 'd')}}}]", "abcddd"),
-    ("times", "rules: [{answers: [{refuse: quota, times: 3}, {canned: {text: a}, times: 2}, draw]}]", "RRRaaDD"),
-    ("times, in a cycle", "rules: [{answers: [{refuse: quota, times: 2}, draw], then: cycle}]", "RRDRRDRR"),
-    ("times, then refuse", "rules: [{answers: [{refuse: quota, times: 2}], then: refuse}]", "RR!!"),
-    ("times of the last, repeated", "rules: [{answers: [draw, {refuse: quota, times: 2}]}]", "DRRRR"),
-    ("chance all", "rules: [{chance: 1, answers: {refuse: quota}}]", "RRRR"),
-    ("one turn alone", "rules: [{when: {turn: 2}, answers: {refuse: quota}}]", "DRDD"),
-    ("turns from one on", "rules: [{when: {turn: {at_least: 3}}, answers: {refuse: quota}}]", "DDRR"),
-]
-
-
 @pytest.mark.parametrize(("text", "expected"), [row[1:] for row in SEQUENCES], ids=[row[0] for row in SEQUENCES])
 async def test_a_sequence_is_gone_through(text: str, expected: str) -> None:
     """Answers come in their order, each as often as `times` says, and end as `then` says."""
@@ -97,7 +74,7 @@ async def test_a_sequence_is_gone_through(text: str, expected: str) -> None:
 
 async def test_sessions_are_apart() -> None:
     """Each session goes through the sequence for itself."""
-    game = Game(f"rules: [{{answers: {_canned('a', 'b', 'c')}}}]")
+    game = Game(f"rules: [{{answers: {list_canned('a', 'b', 'c')}}}]")
     assert ["a", "a", "b", "bc", "c"] == [
         await game.told(1, "one"), await game.told(1, "two"), await game.told(1, "two"), await game.told(2, "one"),
         await game.told(1, "two"),
@@ -147,13 +124,13 @@ async def test_chance_depends_on_seed_session_rule_and_turn_alone() -> None:
 
 async def test_a_rule_that_sits_out_keeps_its_answers() -> None:
     """A sequence behind a chance is gone through whole: calls that it sits out take nothing from it."""
-    told = await Game(f"rules: [{{chance: 0.4, answers: {_canned(*'abcdef')}, then: next}}]", 3).told(60)
+    told = await Game(f"rules: [{{chance: 0.4, answers: {list_canned(*'abcdef')}, then: next}}]", 3).told(60)
     assert "abcdef" == told.replace("D", "")
 
 
 async def test_a_thousand_at_once_take_each_answer_once() -> None:
     """However many calls are under way together, no answer is given twice and none is left out."""
-    game = Game(f"rules: [{{answers: {_canned(*(f'<{i}>' for i in range(900)))}, then: next}}]")
+    game = Game(f"rules: [{{answers: {list_canned(*(f'<{i}>' for i in range(900)))}, then: next}}]")
     choices = await asyncio.gather(*(game.turn() for _ in range(1000)))
     assert Counter([*(f"<{i}>" for i in range(900)), *["D"] * 100]) == Counter(_word(one.answer) for one in choices)
     assert set(range(1, 1001)) == {one.turn for one in choices}
@@ -295,7 +272,7 @@ async def test_a_thousand_calls_at_once(
     serve: Callable[..., Served], written: Write, http: aiohttp.ClientSession
 ) -> None:
     """Over HTTP, too: each of the answers once, and what is above them is said to be too many."""
-    answers = _canned(*(f'"{number}"' for number in range(990)))
+    answers = list_canned(*(f'"{number}"' for number in range(990)))
     served = serve(scenario=written(f"rules: [{{answers: {answers}, then: refuse}}]"))
     url, headers = served.base("ezmodel") + "/images/generations", {"authorization": "Bearer sk-many"}
 
@@ -346,7 +323,7 @@ def test_a_script_can_come_before_the_first_call(player: Begin) -> None:
 def test_a_bad_script_changes_nothing(player: Begin, text: str, complaint: str) -> None:
     """It is refused with the loader's own line, and the session plays on where it was."""
     one = player()
-    one.put(f"rules: [{{answers: {_canned('a', 'b')}}}]")
+    one.put(f"rules: [{{answers: {list_canned('a', 'b')}}}]")
     assert "a" == one.call().text
     error = one.put(text)["error"]
     assert error["message"].startswith(complaint)
@@ -363,7 +340,7 @@ def test_an_unknown_ready_made_one(player: Begin) -> None:
 def test_reset_begins_anew(player: Begin) -> None:
     """The same script from its first answer, the same chances, an empty journal, numbers from one."""
     one = player()
-    one.put(f"rules: [{{chance: 0.5, answers: {_canned(*'abcdefgh')}, then: refuse}}]")
+    one.put(f"rules: [{{chance: 0.5, answers: {list_canned(*'abcdefgh')}, then: refuse}}]")
     first = [one.call().text[:1] for _ in range(12)]
     one.ask("POST", "reset")
     assert [] == one.calls
@@ -420,21 +397,6 @@ def test_latency_is_drawn_by_seed_and_turn(player: Begin, written: Write, latenc
         runs.append(tuple(call["latency"] for call in one.calls[:5]))
     assert runs[0] == runs[1]
     assert 10 == len({*runs[0], *runs[2]})
-
-
-EVENTFUL: Final = """
-scenario: eventful
-rules:
-  - {name: cats, when: {prompt: {contains: cat}}, answers: {refuse: moderation}}
-  - name: weather
-    chance: 0.5
-    answers:
-      - {refuse: overloaded, latency: {lognormal: {median: 8s, p95: 60s}}}
-      - {draw: {revised_prompt: "{prompt}, at {size}"}, faults: [garbage]}
-      - {canned: {status: 502, text: no}, headers: {x-cause: rain}}
-    then: cycle
-  - {answers: {latency: {uniform: [1s, 9s]}}}
-"""
 
 
 def _run(one: ScenarioEngine) -> tuple[list[Any], list[tuple[int, Any, bytes]]]:

@@ -23,37 +23,11 @@ from openai.types import Image, ImagesResponse
 from emulator.core import yaml_file
 from emulator.scenario import loader
 from tests.conftest import Served
+from tests.scenario.examples import BLOCKS, BUMPY_MORNING
+from tests.sdk import ImpatientOpenAI
 
 GATEWAYS: Final = {"geekai": "dall-e-3", "ezmodel": "dall-e-2", "geeknow": "gpt-image-1", "aiai": "dall-e-3"}
 """Each gateway with one of its models."""
-BLOCKS: Final = re.findall(r"```yaml\n(.*?)```", (yaml_file.scenarios() / "README.md").read_text("utf-8"), re.DOTALL)
-BUMPY_MORNING: Final = """\
-scenario: bumpy-morning
-about: One moderation refusal for weapons; others meet two rate limits and a gateway timeout, then slow pictures.
-limits: {images_per_minute: 5, images: 20}
-rules:
-  - name: no-weapons
-    when: {prompt: {contains: weapon}}
-    answers: {refuse: moderation}
-  - when: {operation: generate, model: [dall-e-3, gpt-image-1]}
-    answers:
-      - refuse: rate_limit
-        headers: {retry-after: "2", retry-after-ms: "20"}
-        times: 2
-      - canned: {status: 504, content_type: text/html, text: "<h1>504 Gateway Time-out</h1>"}
-        latency: 60s
-      - draw: {revised_prompt: "A watercolour of {prompt}", usage: {output_tokens: 4160}}
-        latency: {lognormal: {median: 8s, p95: 20s, at_most: 60s}}
-        faults: [{truncate: {after: 50%}}]
-    then: repeat
-"""
-
-
-class Hasty(openai.OpenAI):
-    """The SDK as it is, but that its pauses between attempts are 20 ms at most."""
-
-    def _calculate_retry_timeout(self, *told: Any, **named: Any) -> float:
-        return min(0.02, super()._calculate_retry_timeout(*told, **named))
 
 
 class Client:
@@ -62,7 +36,7 @@ class Client:
     def __init__(self, served: Served, gateway: str, retries: int) -> None:
         self.served, self.gateway, self.model = served, gateway, GATEWAYS[gateway]
         self.key = f"sk-{gateway}-{retries}"
-        self.sdk = Hasty(base_url=served.base(gateway), api_key=self.key, max_retries=retries)
+        self.sdk = ImpatientOpenAI(base_url=served.base(gateway), api_key=self.key, max_retries=retries)
         self.plain = httpx.Client(headers={"authorization": f"Bearer {self.key}"}, verify=False)
         self.plain.base_url = served.base(gateway)
 

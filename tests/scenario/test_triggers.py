@@ -13,7 +13,7 @@ import pytest
 from emulator.core.names import name_for_key
 from emulator.scenario import triggers
 from tests.conftest import Served
-from tests.test_readme import README
+from tests.paths import ROOT
 
 BODY = {"prompt": "A cat", "model": "dall-e-3"}
 
@@ -118,7 +118,9 @@ def test_the_sdk_meets_them(server: Served) -> None:
 
 def test_the_readme_lists_them_all() -> None:
     """The table in the README is the one in the code."""
-    table = re.search(r"<!-- reserved values -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    table = re.search(
+        r"<!-- reserved values -->\n(.*?)<!-- end -->", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+    )
     assert table is not None
     rows = [f"| `{value}` | {what} |" for value, what in triggers.values().items()]
     assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")

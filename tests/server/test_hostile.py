@@ -28,7 +28,7 @@ from emulator.gateway.operation import GENERATE_LIMIT
 from emulator.image import recipe
 from emulator.image.recipe import ImageRecipe, PictureLink, spell
 from tests.conftest import Served
-from tests.core.test_strict_json import suite
+from tests.json_suite import read_suite
 from tests.paths import TESTS
 
 DATA: Final = TESTS / "data"
@@ -178,7 +178,7 @@ def seen(response: httpx.Response) -> Answer:
 
 def test_the_suite_raw(server: Served, client: httpx.Client, key: str) -> None:
     """What is no JSON is a 400 that says so; what is JSON is judged by the contract."""
-    for name, body in suite("").items():
+    for name, body in read_suite("").items():
         error = refused(seen(client.post(PATH, content=body)))
         unparsed = error["message"].startswith("We could not parse the JSON body")
         if name.startswith(("n_", "y_")):
@@ -189,7 +189,7 @@ def test_the_suite_raw(server: Served, client: httpx.Client, key: str) -> None:
 
 def test_the_suite_spliced(client: httpx.Client) -> None:
     """The same files as the value of one more parameter of a good request."""
-    for name, body in suite("").items():
+    for name, body in read_suite("").items():
         answer = seen(client.post(PATH, content=b'{"prompt":"x","extra":' + body + b"}"))
         if name.startswith("y_") or (name[:2] != "n_" and answer.status == 200):
             assert (name, 200, "unknown_parameter" in answer.headers["x-emulator-finding"]) == (

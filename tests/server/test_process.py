@@ -8,90 +8,17 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, Final
 
 import httpx
 import pytest
 
 import emulator
-from tests.paths import ROOT
-
-PATIENCE: Final = 8.0  # seconds: what a container's runtime would allow, and never needed when all is well
-COMMAND: Final = (sys.executable, "-m", "emulator", "serve")
-CHECKOUT: Final = ROOT
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The tests' own, without settings for the emulator, and with the package where the process runs elsewhere."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
-    return {**kept, "PYTHONPATH": str(Path(emulator.__file__).parent.parent), **more}
-
-
-class Command:
-    """A running `serve`; `port` is known once its ready line came."""
-
-    def __init__(self, folder: Path, *flags: str, **more: str) -> None:
-        self._process = subprocess.Popen(
-            [*COMMAND, "--port", "0", *flags], cwd=folder, env=environment(**more), stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, encoding="utf-8",
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self.out: IO[str] = self._process.stdout
-        self.first, self.port = "", 0
-
-    def ready(self) -> None:
-        """Wait for the line that says where it answers."""
-        self.first = self.out.readline()
-        if self.first.startswith("{"):
-            self.port = json.loads(self.first)["port"]
-        else:
-            while (found := re.match(r"Default gateway: .*:([0-9]+)/v1$", self.out.readline())) is None:
-                assert self._process.poll() is None
-            self.port = int(found[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def generate(self, body: dict[str, Any], gateway: str = "ezmodel", key: str = "sk-process-tests") -> httpx.Response:
-        url = f"{self.url}/{gateway}/v1/images/generations"
-        return httpx.post(url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE, verify=False)
-
-    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """Signal it, and wait: exit code, the rest of stdout, stderr."""
-        if self._process.poll() is None:
-            self._process.send_signal(number)
-        return self.ended()
-
-    def ended(self) -> tuple[int, str, str]:
-        """Exit code, the rest of stdout, stderr, once it has ended by itself."""
-        stderr: IO[str] = self._process.stderr  # type: ignore[assignment]
-        if self.out.closed:
-            self._process.wait(PATIENCE)
-            return self._process.returncode, "", stderr.read()
-        out, err = self._process.communicate(timeout=PATIENCE)
-        return self._process.returncode, out, err
-
-    def kill(self) -> None:
-        """Whatever happened, nothing stays behind."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.wait(PATIENCE)
-        self.out.close()
-        self._process.stderr.close()  # type: ignore[union-attr]
+from tests.process import PATIENCE, Command, refused
 
 
 @pytest.fixture
@@ -260,16 +187,6 @@ def test_bad_flags(tmp_path: Path, flags: list[str], said: list[str]) -> None:
     (tmp_path / "bad name.yaml").write_bytes(b"{}")
     first = [] if "--port" in flags else ["--port", "0"]
     refused(tmp_path, [*first, *flags], said)
-
-
-def refused(folder: Path, flags: list[str], said: list[str], **more: str) -> None:
-    """Fails unless `serve` with `flags` ends at once in one line that has every word of `said`."""
-    ended = subprocess.run(
-        [*COMMAND, *flags], cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=PATIENCE / 2
-    )
-    assert (2, "") == (ended.returncode, ended.stdout)
-    assert 1 == len(ended.stderr.splitlines()), ended.stderr
-    assert [] == [word for word in said if word not in ended.stderr], ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from emulator.core.yaml_file import InvalidFile
 from emulator.gateway import gateway as dialect
 from emulator.session import tasks
 from tests.conftest import Served
+from tests.stable_ids import stable_id
 
 FROZEN: Final = "frozen:2026-01-01T00:00:00Z"
 ASKED: Final = {"model": "cogview-4", "prompt": "A cat", "async": True}
@@ -89,7 +90,7 @@ def real() -> Iterator[Served]:
 @pytest.fixture
 def client(frozen: Served, request: pytest.FixtureRequest) -> Client:
     """An account of the test's own, where time stands still."""
-    return Client(frozen, f"tasks-{abs(hash(request.node.nodeid)):x}")
+    return Client(frozen, f"tasks-{stable_id(request.node.nodeid)}")
 
 
 def test_a_task_moves_on_with_each_poll(client: Client) -> None:

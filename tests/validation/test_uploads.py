@@ -26,22 +26,9 @@ from emulator.messages import Request
 from emulator.validation import uploads as inputs
 from tests.conftest import Served
 from tests.described import Described
-from tests.paths import TESTS
+from tests.uploads import SUITE, data_url, draw_file
 
-SUITE: Final = sorted((TESTS / "data" / "pngsuite").glob("*.png"))
 KEY: Final = {"authorization": "Bearer sk-uploads"}
-
-
-def file(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (64, 48), **options: Any) -> bytes:
-    """A picture's file."""
-    data = io.BytesIO()
-    image = Image.linear_gradient("L").resize(size)
-    image = image.convert("I").point(lambda grey: grey * 257) if mode == "I;16" else image
-    image = image.convert(mode)
-    if mode == "RGBA":
-        image.putalpha(254)
-    image.save(data, kind, **options)
-    return data.getvalue()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -64,18 +51,18 @@ def bomb(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (file("PNG", "RGB"), ("png", "RGB", None)),
-        (file("PNG", "L"), ("png", "L", None)),
-        (file("PNG", "1"), ("png", "1", None)),
-        (file("PNG", "P"), ("png", "P", None)),
-        (file("PNG", "I;16"), ("png", "I;16", None)),
-        (file("PNG", "LA"), ("png", "LA", 0.0)),
-        (file("PNG", "RGBA"), ("png", "RGBA", 0.0)),
-        (file("JPEG", "RGB"), ("jpeg", "RGB", None)),
-        (file("JPEG", "L"), ("jpeg", "L", None)),
-        (file("JPEG", "CMYK"), ("jpeg", "CMYK", None)),
-        (file("WEBP", "RGB"), ("webp", "RGB", None)),
-        (file("WEBP", "RGBA", lossless=True), ("webp", "RGBA", 0.0)),
+        (draw_file("PNG", "RGB"), ("png", "RGB", None)),
+        (draw_file("PNG", "L"), ("png", "L", None)),
+        (draw_file("PNG", "1"), ("png", "1", None)),
+        (draw_file("PNG", "P"), ("png", "P", None)),
+        (draw_file("PNG", "I;16"), ("png", "I;16", None)),
+        (draw_file("PNG", "LA"), ("png", "LA", 0.0)),
+        (draw_file("PNG", "RGBA"), ("png", "RGBA", 0.0)),
+        (draw_file("JPEG", "RGB"), ("jpeg", "RGB", None)),
+        (draw_file("JPEG", "L"), ("jpeg", "L", None)),
+        (draw_file("JPEG", "CMYK"), ("jpeg", "CMYK", None)),
+        (draw_file("WEBP", "RGB"), ("webp", "RGB", None)),
+        (draw_file("WEBP", "RGBA", lossless=True), ("webp", "RGBA", 0.0)),
     ],
 )
 def test_what_is_seen_of_a_picture(data: bytes, expected: tuple[str, str, float | None]) -> None:
@@ -127,15 +114,15 @@ def test_the_suite_of_pngs(path: Path) -> None:
     [
         (b"", "strange", None),
         (b"Example data", "strange", None),
-        (file("GIF", "P"), "strange", None),
-        (file("BMP"), "strange", None),
+        (draw_file("GIF", "P"), "strange", None),
+        (draw_file("BMP"), "strange", None),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "strange", None),
-        (file()[:8], "damaged", "png"),
-        (file()[:-12], "damaged", "png"),
-        (file()[:60], "damaged", "png"),
-        (file("JPEG")[:-200], "damaged", "jpeg"),
+        (draw_file()[:8], "damaged", "png"),
+        (draw_file()[:-12], "damaged", "png"),
+        (draw_file()[:60], "damaged", "png"),
+        (draw_file("JPEG")[:-200], "damaged", "jpeg"),
         (b"\xff\xd8\xff", "damaged", "jpeg"),
-        (file("WEBP")[:-30], "damaged", "webp"),
+        (draw_file("WEBP")[:-30], "damaged", "webp"),
         (b"RIFF\0\0\0\0WEBP", "damaged", "webp"),
         (bomb(4097, 4096), "huge", "png"),
         (bomb(16384, 1025), "huge", "png"),
@@ -180,7 +167,7 @@ print(seen.flaw, peak() - before)
 def test_bombs_stay_small(tmp_path: Path, make: Callable[[], bytes], flaw: str) -> None:
     """No file of a few kilobytes makes the server need more than 150 MB."""
     (tmp_path / "bomb.png").write_bytes(make())
-    (tmp_path / "small.png").write_bytes(file())
+    (tmp_path / "small.png").write_bytes(draw_file())
     command = [sys.executable, "-c", _WEIGH, str(tmp_path / "bomb.png"), str(tmp_path / "small.png")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     said, needed = done.stdout.split()
@@ -198,14 +185,14 @@ def _inside(kind: bytes, data: bytes) -> bytes:
 
 def upload(name: str = "image", kind: str = "image/png", data: bytes | None = None, **look: Any) -> Upload:
     """An upload that was looked at; fields of the look may be made up."""
-    data = file() if data is None else data
+    data = draw_file() if data is None else data
     return Upload(name, "a.png", kind, data, replace(examine.look(data), **look))
 
 
 ANY: Final = {"image": PictureRule(bytes=50_000, many=True), "mask": PictureRule(("png",), 5000, alpha=True, fits=True)}
 LEGACY: Final = {"image": PictureRule(("png",), 4 * 2**20, square=True, modes=("RGBA", "LA", "L"))}
 STRICT: Final = {"image": PictureRule(types=("image/png", "image/jpeg", "image/webp"))}
-SQUARE: Final = file("PNG", "RGBA", (40, 40))
+SQUARE: Final = draw_file("PNG", "RGBA", (40, 40))
 
 
 @pytest.mark.parametrize(
@@ -214,26 +201,26 @@ SQUARE: Final = file("PNG", "RGBA", (40, 40))
         (ANY, [upload()], []),
         (ANY, [upload(kind="application/octet-stream")], []),
         (ANY, [upload(kind="")], []),
-        (ANY, [upload(kind="image/jpg", data=file("JPEG"))], []),
-        (ANY, [upload(kind="image/png", data=file("WEBP"))], []),  # its bytes tell, not its name
+        (ANY, [upload(kind="image/jpg", data=draw_file("JPEG"))], []),
+        (ANY, [upload(kind="image/png", data=draw_file("WEBP"))], []),  # its bytes tell, not its name
         (ANY, [upload(kind="audio/wav")], ["picture_type image[0]"]),
         (ANY, [upload(), upload(kind="image/gif")], ["picture_type image[1]"]),
         (ANY, [upload(kind="application/octet-stream", data=b"Example data")], ["picture_type image[0]"]),
         (ANY, [upload(kind="image/png", data=b"Example data")], ["damaged_picture image[0]"]),
-        (ANY, [upload(data=file()[:-20])], ["damaged_picture image[0]"]),
+        (ANY, [upload(data=draw_file()[:-20])], ["damaged_picture image[0]"]),
         (ANY, [upload(flaw="huge")], ["damaged_picture image[0]"]),
         (ANY, [upload(bytes=50_001)], ["picture_bytes image[0]"]),
-        (ANY, [upload(), upload("mask", data=file("PNG", "RGBA"))], []),
-        (ANY, [upload("mask", data=file("PNG", "RGBA")), upload()], []),
-        (ANY, [upload(), upload("mask", data=file("PNG", "RGB"))], ["mask_without_alpha mask"]),
-        (ANY, [upload(), upload("mask", data=file("PNG", "RGBA", (64, 47)))], ["mask_size mask"]),
-        (ANY, [upload(), upload("mask", kind="image/webp", data=file("WEBP"))], ["picture_kind mask"]),
+        (ANY, [upload(), upload("mask", data=draw_file("PNG", "RGBA"))], []),
+        (ANY, [upload("mask", data=draw_file("PNG", "RGBA")), upload()], []),
+        (ANY, [upload(), upload("mask", data=draw_file("PNG", "RGB"))], ["mask_without_alpha mask"]),
+        (ANY, [upload(), upload("mask", data=draw_file("PNG", "RGBA", (64, 47)))], ["mask_size mask"]),
+        (ANY, [upload(), upload("mask", kind="image/webp", data=draw_file("WEBP"))], ["picture_kind mask"]),
         (ANY, [upload("markup", data=b"x")], []),  # no rule, so none of our business
         (LEGACY, [upload(data=SQUARE)], []),
-        (LEGACY, [upload(kind="image/webp", data=file("WEBP", "RGBA", (40, 40)))], ["picture_kind image[0]"]),
+        (LEGACY, [upload(kind="image/webp", data=draw_file("WEBP", "RGBA", (40, 40)))], ["picture_kind image[0]"]),
         (LEGACY, [upload(data=SQUARE, bytes=4 * 2**20 + 1)], ["picture_kind image[0]"]),
-        (LEGACY, [upload(data=file("PNG", "RGBA"))], ["picture_not_square image[0]"]),
-        (LEGACY, [upload(data=file("PNG", "RGB", (40, 40)))], ["picture_mode image[0]"]),
+        (LEGACY, [upload(data=draw_file("PNG", "RGBA"))], ["picture_not_square image[0]"]),
+        (LEGACY, [upload(data=draw_file("PNG", "RGB", (40, 40)))], ["picture_mode image[0]"]),
         (STRICT, [upload(kind="application/octet-stream")], ["picture_type image[0]"]),
         (STRICT, [upload(kind="image/webp")], []),
     ],
@@ -252,20 +239,17 @@ def call(body: Any) -> Request:
     return Request("POST", "/", "", {}, b"{}", body, None, (), "", 0)
 
 
-def url(data: bytes, kind: str = "image/png") -> str:
-    """A data: URL."""
-    import base64
-
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
-
-
 def test_pictures_in_json_are_uploads() -> None:
     """data: URLs and bare Base64 are taken out and looked at; what stays behind is short."""
     body = {
         "prompt": "data:image/png;base64,AAAA",
-        "images": [{"image_url": url(file())}, {"file_id": "file-1"}, {"image_url": "https://x.test/a.png"}],
-        "mask": {"image_url": url(file("JPEG"), "image/jpeg")},
-        "image": url(file("WEBP")).partition(",")[2],
+        "images": [
+            {"image_url": data_url(draw_file())},
+            {"file_id": "file-1"},
+            {"image_url": "https://x.test/a.png"},
+        ],
+        "mask": {"image_url": data_url(draw_file("JPEG"), "image/jpeg")},
+        "image": data_url(draw_file("WEBP")).partition(",")[2],
     }
     got = inputs.received(call(body), {})
     assert [("image", "webp"), ("images[0].image_url", "png"), ("mask.image_url", "jpeg")] == [
@@ -329,7 +313,7 @@ def edit(served: Served, session: str, files: Any = None, data: Any = None, gate
     """An edit in a session of its own."""
     return httpx.post(
         f"{served.base(gateway)}/images/edits",
-        files={"image": ("a.png", file(), "image/png")} if files is None else files,
+        files={"image": ("a.png", draw_file(), "image/png")} if files is None else files,
         data={"model": "gpt-image-1", "prompt": "x", **(data or {})},
         headers={**KEY, "x-emulator-session": session},
     )
@@ -337,7 +321,7 @@ def edit(served: Served, session: str, files: Any = None, data: Any = None, gate
 
 def test_the_journal_tells_of_uploads(server: Served) -> None:
     """Name, digest, format, size and transparency, but no bytes; those can be had, in this session alone."""
-    picture, mask = file(), file("PNG", "RGBA")
+    picture, mask = draw_file(), draw_file("PNG", "RGBA")
     files = [("image[]", ("a.png", picture, "image/png")), ("mask", ("m", mask))]
     assert 200 == edit(server, "told", files).status_code
     ask = Described(server)
@@ -369,7 +353,7 @@ def test_bytes_are_let_go_of(serve: Callable[..., Served]) -> None:
 def test_secrets_in_forms_are_blanked(server: Served) -> None:
     """A key in a text, in a name, in a file's name or in a body that is no form appears nowhere."""
     secret = "sk-canary1234567890abcdef"
-    form = [("image", (f"{secret}.png", file(), "image/png")), (secret, ("x", b"x"))]
+    form = [("image", (f"{secret}.png", draw_file(), "image/png")), (secret, ("x", b"x"))]
     edit(server, "canary", form, {"user": secret, "api_key": "abc123def456"})
     broken = f'--B\r\nContent-Disposition: form-data; name="api_key"\r\n\r\nabc123def456\r\n--B\r\n{secret}'
     httpx.post(
@@ -391,12 +375,12 @@ def test_scripts_and_tests_can_name_uploads(server: Served) -> None:
         {"when": {"uploads": {"mask": {"alpha_share": {"at_most": 0.5}}}}, "answers": {"refuse": "moderation"}},
     ]
     assert 200 == ask("PUT", "/sessions/when/scenario", {"rules": rules}).status_code
-    webp = ("b", file("WEBP", "RGB", (30, 30)), "image/webp")
+    webp = ("b", draw_file("WEBP", "RGB", (30, 30)), "image/webp")
     asked: list[tuple[Any, int]] = [
-        ([("image", file())], 503),
-        ([("image[]", file("PNG", "RGB", (30, 30))), ("image[]", webp)], 429),
-        ([("image", file("PNG", "RGB", (30, 30))), ("mask", file("PNG", "RGBA", (30, 30)))], 400),
-        ([("image", file("PNG", "RGB", (30, 30)))], 200),
+        ([("image", draw_file())], 503),
+        ([("image[]", draw_file("PNG", "RGB", (30, 30))), ("image[]", webp)], 429),
+        ([("image", draw_file("PNG", "RGB", (30, 30))), ("mask", draw_file("PNG", "RGBA", (30, 30)))], 400),
+        ([("image", draw_file("PNG", "RGB", (30, 30)))], 200),
     ]
     assert [status for _, status in asked] == [edit(server, "when", files).status_code for files, _ in asked]
     question = {"when": {"operation": "edit", "uploads": {"image": {"width": 30}, "count": 2}}, "times": 2}

@@ -1,6 +1,6 @@
 """Runs the exchanges of `tests/gateways/observed/`: what the servers behind the gateways do, rather than their pages.
 
-The files are written as those of `tests/gateways/` are (see tests/test_gateways.py), but that a reply's `text` is all
+The files are written as those of `tests/gateways/` are (see tests/exchanges.py), but that a reply's `text` is all
 the bytes there are, in which <id> stands for the request id of this very call. One file may serve several gateways;
 {source} in it is the source of what is known of the one at hand.
 """
@@ -29,8 +29,9 @@ from emulator.messages import KINDS, SOURCES, VIOLATIONS
 from emulator.validation import registry as directory
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
+from tests.exchanges import BodyComparison, Exchange, expand_entry
 from tests.paths import TESTS
-from tests.wire.test_gateways import Exchange, Looker, expanded
+from tests.stable_ids import stable_id
 
 FOLDER: Final = TESTS / "gateways/observed"
 GATEWAYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
@@ -54,7 +55,7 @@ def load(gateway: str) -> Iterator[Exchange]:
     for name in names:
         text = (FOLDER / f"{name}.yaml").read_text("utf-8").replace("{source}", source)
         for entry in yaml.safe_load(text):
-            yield from expanded(gateway, entry)
+            yield from expand_entry(gateway, entry)
 
 
 EXCHANGES: Final = [exchange for gateway in GATEWAYS for exchange in load(gateway)]
@@ -92,7 +93,7 @@ def test_a_server_answers_as_it_was_observed(exchange: Exchange, observed: Serve
     prompt = body.get("prompt") if isinstance(body, Mapping) else None
     wrong = [
         *(wrong_head(exchange, response)),
-        *wrong_body(Looker(client, f"{server.url}/pictures/", prompt), exchange, response),
+        *wrong_body(BodyComparison(client, f"{server.url}/pictures/", prompt), exchange, response),
         *wrong_entry(exchange, entry),
     ]
     if listed:
@@ -103,7 +104,7 @@ def test_a_server_answers_as_it_was_observed(exchange: Exchange, observed: Serve
 def asked(exchange: Exchange, server: Served, client: httpx.Client) -> tuple[httpx.Response, Mapping[str, Any]]:
     """The reply to the exchange's request, and what the journal has of it (in a session of its own)."""
     request = exchange.request
-    session = f"observed-{abs(hash(exchange.id)):x}"
+    session = f"observed-{stable_id(exchange.id)}"
     content = request.get("text")
     if "body" in request:
         content = json.dumps(request["body"], ensure_ascii=False)
@@ -150,7 +151,7 @@ def wrong_head(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
         yield f"findings: expected {exchange.findings}, came {codes}"
 
 
-def wrong_body(looker: Looker, exchange: Exchange, response: httpx.Response) -> Iterator[str]:
+def wrong_body(looker: BodyComparison, exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     """What is wrong with the body: against the golden one, and against the gateway's own schema."""
     if "text" in exchange.response:
         expected = exchange.response["text"].replace("<id>", response.headers.get("x-oneapi-request-id", "?"))
@@ -356,7 +357,7 @@ def play(server: Served, session: str, script: Any) -> None:
 @pytest.mark.parametrize(("gateway", "refuse", "status", "text"), SCRIPTED)
 def test_scripted_refusals(observed: Served, gateway: str, refuse: Any, status: int, text: str) -> None:
     """Each kind, and each case of one that the software tells apart, has the words that the server has for it."""
-    session = f"scripted-{abs(hash((gateway, str(refuse)))):x}"
+    session = f"scripted-{stable_id(gateway + str(refuse))}"
     play(observed, session, {"rules": [{"answers": {"refuse": refuse}}]})
     response = httpx.post(
         f"{observed.base(gateway)}/images/generations",

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import zlib
 from collections.abc import Callable
-from typing import Any, Final
-
-import pytest
+from typing import Final
 
 from tests.conftest import Served
-from tests.paths import ROOT
+from tests.node import run_script
 
-ROOM: Final = ROOT / ".cache" / "npm"
 MODELS: Final = {"geekai": "cogview-4", "ezmodel": "dall-e-2", "geeknow": "gpt-image-1", "aiai": "dall-e-3"}
 SCRIPT: Final = """
 import OpenAI from "openai";
@@ -83,23 +76,10 @@ console.log(JSON.stringify(heard));
 """
 
 
-def _run(script: str, *arguments: str) -> Any:
-    """What a script prints that uses the npm client."""
-    if not (ROOM / "node_modules" / "openai").is_dir() or shutil.which("node") is None:
-        missing = f"needs node, and: npm install --prefix {ROOM.parent.name}/npm openai@7"
-        assert not os.environ.get("CI"), missing
-        pytest.skip(missing)
-    file = ROOM / f"client-{zlib.crc32(script.encode())}.mjs"  # tests run side by side
-    file.write_text(script)
-    done = subprocess.run(["node", str(file), *arguments], capture_output=True, text=True, timeout=60, cwd=ROOM)
-    assert 0 == done.returncode, done.stderr
-    return json.loads(done.stdout)
-
-
 def test_the_npm_client(server: Served) -> None:
     """Links, Base64, models and errors arrive as the npm client's own types."""
     gateways = {name: {"baseURL": server.base(name), "model": model} for name, model in MODELS.items()}
-    heard = _run(SCRIPT, json.dumps(gateways))
+    heard = run_script(SCRIPT, json.dumps(gateways))
     expected = {
         "same": True, "listed": True, "created": True, "raised": "BadRequestError", "status": 400,
         "code": "integer_above_max_value", "param": "n", "id": "req_",
@@ -115,7 +95,7 @@ def test_the_npm_client_reads_a_stream(server: Served) -> None:
         ["image_generation.completed", None, 472, 1024],
         ["left", 0],
         ["BadRequestError", "size"],
-    ] == _run(STREAM, server.base("aiai"))
+    ] == run_script(STREAM, server.base("aiai"))
 
 
 def test_every_method_of_the_npm_client(serve: Callable[..., Served]) -> None:
@@ -127,4 +107,4 @@ def test_every_method_of_the_npm_client(serve: Callable[..., Served]) -> None:
         "events": ["image_edit.partial_image", "image_edit.completed"],
         "refused": ["NotFoundError", "BadRequestError", "image[0]"],
         "models": [True, "gpt-image-2", "model_not_found", True],
-    } == _run(EVERY, served.base("openai"))
+    } == run_script(EVERY, served.base("openai"))

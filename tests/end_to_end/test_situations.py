@@ -18,10 +18,10 @@ import openai
 import pytest
 from openai.types import Image, ImagesResponse
 
+from tests.browser import run_page
 from tests.conftest import Served
-from tests.scenario.test_shipped_scenarios import Hasty
-from tests.server import test_browser
-from tests.wire import test_npm
+from tests.node import run_script
+from tests.sdk import ImpatientOpenAI
 
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 
@@ -34,7 +34,7 @@ class Visitor:
         self.session = f"{scenario or 'plain'}-{gateway}-{retries}"
         self.key = f"sk-emulator.session.{self.session}"
         self.marks = {"x-emulator": f"scenario={scenario}"} if scenario else {}
-        self.sdk = Hasty(
+        self.sdk = ImpatientOpenAI(
             base_url=served.base(gateway), api_key=self.key, max_retries=retries, default_headers=self.marks
         )
 
@@ -124,7 +124,7 @@ console.log(JSON.stringify([shown, strict, bytes.toString("latin1", 1, 4)]));
 def _in_javascript(visitor: Visitor) -> Any:
     """What the npm client gets that reads Base64 first, that reads nothing else, and that looks before it reads."""
     place = visitor.served.base(visitor.gateway)
-    return test_npm._run(BASE64_FIRST, place, visitor.key, visitor.model, json.dumps(visitor.marks))
+    return run_script(BASE64_FIRST, place, visitor.key, visitor.model, json.dumps(visitor.marks))
 
 
 def test_01_an_empty_base64_beside_a_url(observed: Meet) -> None:
@@ -318,7 +318,7 @@ def test_16_a_host_that_answers_browsers_alone(documented: Meet, tmp_path: Path)
     assert 200 == httpx.get(plain or "").status_code
     assert httpx.get(picky, headers={"user-agent": BROWSER}).content.startswith(b"\x89PNG")
     page = GALLERY.replace("URLS", json.dumps([plain, picky]))
-    assert [[200, 200, 256], ["TypeError", "TypeError", 256]] == test_browser.heard_on(page, tmp_path)
+    assert [[200, 200, 256], ["TypeError", "TypeError", 256]] == run_page(page, tmp_path)
 
 
 def test_17_tokens_are_counted_otherwise(documented: Meet) -> None:

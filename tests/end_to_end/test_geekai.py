@@ -1,6 +1,6 @@
 """Runs the exchanges of `tests/gateways/observed/geekai.yaml`: a gateway whose software is its own, and not public.
 
-The file is written as those of `tests/gateways/` are (see tests/test_gateways.py).
+The file is written as those of `tests/gateways/` are (see tests/exchanges.py).
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from emulator.messages import KINDS, SOURCES, GatewayError
 from emulator.validation import registry as directory
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
+from tests.exchanges import BodyComparison, Exchange, expand_entry
 from tests.paths import TESTS
-from tests.wire.test_gateways import Exchange, Looker, expanded
+from tests.stable_ids import stable_id
 
 EXCHANGES: Final = [
     exchange
     for entry in yaml.safe_load((TESTS / "gateways/observed/geekai.yaml").read_text("utf-8"))
-    for exchange in expanded("geekai", entry)
+    for exchange in expand_entry("geekai", entry)
 ]
 FILE: Final = yaml_file.schemas() / "observed/geekai.yaml"
 
@@ -56,7 +57,7 @@ def served() -> Iterator[Served]:
 @pytest.mark.parametrize("exchange", [pytest.param(exchange, id=exchange.id) for exchange in EXCHANGES])
 def test_the_server_answers_as_it_was_observed(exchange: Exchange, served: Served) -> None:
     """Status, findings and body are the golden ones and keep the file's own schema; the journal tells the source."""
-    request, session = exchange.request, f"geekai-{abs(hash(exchange.id)):x}"
+    request, session = exchange.request, f"geekai-{stable_id(exchange.id)}"
     headers = {"authorization": "Bearer sk-golden", "x-emulator-session": session, "content-type": "application/json"}
     headers = {name: value for name, value in {**headers, **request.get("headers", {})}.items() if value is not None}
     content = json.dumps(request["body"]) if "body" in request else request.get("text")
@@ -66,7 +67,7 @@ def test_the_server_answers_as_it_was_observed(exchange: Exchange, served: Serve
     codes = response.headers.get("x-emulator-finding", "").split(", ")
     assert list(exchange.findings) == [code for code in codes if code not in ("", "default_differs")]
     with httpx.Client() as client:
-        looker = Looker(client, f"{served.url}/pictures/", request.get("body", {}).get("prompt"))
+        looker = BodyComparison(client, f"{served.url}/pictures/", request.get("body", {}).get("prompt"))
         assert [] == list(looker.compared(exchange.response["body"], response.json(), "body"))
     for violation in validator(schema_of(exchange)).iter_errors(response.json()):
         raise AssertionError(f"{violation.json_path}: {violation.message[:300]}")
@@ -165,7 +166,7 @@ def test_a_script_can_ask_for_the_other_envelope(
 ) -> None:
     """`envelope: details` is the shape of the makers' own notes; a gateway without one keeps its own."""
     script = {"rules": [{"answers": {"refuse": refuse}}]}
-    session = f"envelope-{abs(hash(str(refuse))):x}"
+    session = f"envelope-{stable_id(str(refuse))}"
     put = httpx.put(f"{served.url}/_emulator/sessions/{session}/scenario", json=script)
     assert 200 == put.status_code, put.text
     asked = {"model": "cogview-4", "prompt": "x"}

@@ -31,7 +31,7 @@ from emulator.messages import Call, ResponseShape
 from emulator.server.wire import Freight
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
-from tests.validation.test_uploads import SUITE, file, url
+from tests.uploads import SUITE, data_url, draw_file
 
 TODAY: Final = "2026-11-20"
 BAND: Final = 0.85  # of a picture's height there is no caption
@@ -220,7 +220,7 @@ def test_unquoted_names_in_chunks(served: Served) -> None:
     """As openai-dotnet writes a form, and in the chunks of a client that does not know its length."""
     pieces = [
         b"--x\r\nContent-Disposition: form-data; name=image; filename=a.png; filename*=utf-8''a.png\r\n\r\n",
-        *(file()[place : place + 100] for place in range(0, len(file()), 100)),
+        *(draw_file()[place : place + 100] for place in range(0, len(draw_file()), 100)),
         b"\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=prompt\r\n\r\nx",
         b"\r\n--x\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=n\r\n\r\n2\r\n",
         b"--x\r\nContent-Disposition: form-data; name=model\r\n\r\ngpt-image-2\r\n--x--\r\n",
@@ -231,8 +231,10 @@ def test_unquoted_names_in_chunks(served: Served) -> None:
 
 def test_edits_in_json(served: Served) -> None:
     """data: URLs make the same picture as the same files in a form do; the journal stays small."""
-    body = {"model": "gpt-image-2", "prompt": "A boat", "images": [{"image_url": url(photo(), "image/jpeg")}]}
-    written = post(served, json={**body, "mask": {"image_url": url(hole())}}, headers={"x-emulator-session": "json"})
+    body = {"model": "gpt-image-2", "prompt": "A boat", "images": [{"image_url": data_url(photo(), "image/jpeg")}]}
+    written = post(
+        served, json={**body, "mask": {"image_url": data_url(hole())}}, headers={"x-emulator-session": "json"}
+    )
     sent = post(served, data={"model": "gpt-image-2", "prompt": "A boat"}, files={"image": photo(), "mask": hole()})
     assert written.json()["data"] == sent.json()["data"]
     told = served.calls("json")[-1]
@@ -271,7 +273,7 @@ def test_a_link_of_our_own_is_a_picture(served: Served) -> None:
 )
 def test_gateways_edit(server: Served, gateway: str, path: str, form: dict[str, str], response: str) -> None:
     """Each gateway that has edits takes a form as its page says, with its own defaults."""
-    answer = post(server, gateway, path, data=form, files={"image": file("PNG", "RGBA", (40, 40))})
+    answer = post(server, gateway, path, data=form, files={"image": draw_file("PNG", "RGBA", (40, 40))})
     assert 200 == answer.status_code, answer.text
     assert [response] == [name for name in answer.json()["data"][0] if name != "revised_prompt"]
 
@@ -295,7 +297,7 @@ def test_gateways_refuse(
     server: Served, gateway: str, form: dict[str, str], given: tuple[int, int], code: str | None, param: str | None
 ) -> None:
     """What breaks a page's rule is refused by that gateway, in the envelope."""
-    answer = post(server, gateway, data=form, files={"image": file("PNG", "RGBA", given)})
+    answer = post(server, gateway, data=form, files={"image": draw_file("PNG", "RGBA", given)})
     error = answer.json()["error"]
     assert (400, code, param) == (answer.status_code, error["code"], error["param"])
 
@@ -325,13 +327,13 @@ def test_a_plain_file_with_edits(serve: Callable[..., Served], tmp_path: Path) -
     there = served.app.registry.validators["plain"].gateway
     assert {"generate", "edit"} == {one.name for by_method in there.operations.values() for one in by_method.values()}
     assert "operation_left_out" in [finding.code for finding in there.findings]
-    asked = post(served, "plain", data={"prompt": "x", "n": "2"}, files={"image": file()})
+    asked = post(served, "plain", data={"prompt": "x", "n": "2"}, files={"image": draw_file()})
     assert (200, 2) == (asked.status_code, len(asked.json()["data"]))
     for form, given, code in (
-        ({"prompt": "x", "n": "3"}, {"image": file()}, "integer_above_max_value"),
-        ({"prompt": "x"}, {"mask": file()}, "missing_required_parameter"),
+        ({"prompt": "x", "n": "3"}, {"image": draw_file()}, "integer_above_max_value"),
+        ({"prompt": "x"}, {"mask": draw_file()}, "missing_required_parameter"),
         ({"prompt": "x"}, {"image": b"Example data"}, "unsupported_file_mimetype"),
-        ({"prompt": "x", "image": "text"}, {"mask": file()}, "invalid_type"),
+        ({"prompt": "x", "image": "text"}, {"mask": draw_file()}, "invalid_type"),
     ):
         refused = post(served, "plain", data=form, files=given)
         assert (400, code) == (refused.status_code, refused.json()["error"]["code"])
@@ -344,7 +346,7 @@ def _operation(kind: str, properties: Mapping[str, Any]) -> Mapping[str, Any]:
 
 # --- refusals, in OpenAI's words ---
 
-SQUARE: Final = ("a.png", file("PNG", "RGB", (64, 64)), "image/png")
+SQUARE: Final = ("a.png", draw_file("PNG", "RGB", (64, 64)), "image/png")
 FORMS: Final[list[tuple[str, dict[str, Any], list[tuple[str, Any]], str, str, Any, Any]]] = [
     # what is sent, texts beside model and prompt, files, and the refusal: message, type, param, code
     ("no picture", {}, [], "Missing required parameter: 'image'.", "S", "image", "missing_required_parameter"),
@@ -436,9 +438,9 @@ def _bare(served: Served, texts: Mapping[str, str]) -> httpx.Response:
          "Error while downloading file. Upstream status code: 404.", "url", "invalid_value"),
         ({"images": [{"file_id": "file-1"}]}, "No such File object: file-1", "images[0].file_id", None),
         ({"images": [{}]}, "Invalid value for 'images[0]': {}.", "images[0]", "invalid_value"),
-        ({"images": [{"image_url": url(photo(), "image/jpeg")}], "mask": {"image_url": url(hole((5, 5)))}},
+        ({"images": [{"image_url": data_url(photo(), "image/jpeg")}], "mask": {"image_url": data_url(hole((5, 5)))}},
          "Invalid mask image format - mask size does not match image size", None, "invalid_mask_image_format"),
-        ({"images": [{"image_url": url(photo(), "image/jpeg")}], "n": "2"},
+        ({"images": [{"image_url": data_url(photo(), "image/jpeg")}], "n": "2"},
          "Invalid type for 'n': expected an integer, but got a string instead.", "n", "invalid_type"),
     ],
 )  # fmt: skip
@@ -488,7 +490,7 @@ def test_too_large_is_413(served: Served) -> None:
 
 def test_a_form_at_generations_is_refused(served: Served) -> None:
     """Generations take JSON alone, and say so; the journal tells of the files all the same."""
-    response = post(served, path="generations", files={"image": file()}, headers={"x-emulator-session": "astray"})
+    response = post(served, path="generations", files={"image": draw_file()}, headers={"x-emulator-session": "astray"})
     assert (400, "unsupported_content_type") == (response.status_code, response.json()["error"]["code"])
     assert "only accepts 'application/json' requests" in response.json()["error"]["message"]
     assert 64 == served.calls("astray")[-1]["uploads"][0]["width"]
@@ -500,7 +502,7 @@ def test_a_form_at_generations_is_refused(served: Served) -> None:
 def test_defaults_are_compared_with_those_of_edits(legacy: Served) -> None:
     """What a gateway takes for a size that was left out may differ in edits, and not in generations."""
     session = {"x-emulator-session": "defaults"}
-    for path, sent in (("edits", {"files": {"image": file()}}), ("generations", {})):
+    for path, sent in (("edits", {"files": {"image": draw_file()}}), ("generations", {})):
         form: dict[str, Any] = {"data" if sent else "json": {"model": "gpt-image-1", "prompt": "x"}, **sent}
         assert 200 == post(legacy, path=path, headers=session, **form).status_code
     edited, generated = legacy.calls("defaults")
@@ -510,7 +512,7 @@ def test_defaults_are_compared_with_those_of_edits(legacy: Served) -> None:
 
 def test_marks_work_in_forms(served: Served) -> None:
     """A reserved value in a form's prompt or model does what it does in JSON."""
-    given = {"image": file()}
+    given = {"image": draw_file()}
     assert 429 == post(served, data={"model": "gpt-image-2", "prompt": "x [[rate-limit]]"}, files=given).status_code
     assert 503 == post(served, data={"model": "gpt-image-2:overloaded", "prompt": "x"}, files=given).status_code
     told = post(
@@ -560,7 +562,7 @@ def test_an_edit_takes_no_longer_link_than_it_may() -> None:
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_every_input_becomes_a_picture(mode: str, act: str, background: str) -> None:
     """Any kind of pixels, with a mask and without, here and gone, is drawn in the size and with the alpha asked for."""
-    data, mask = file("PNG", mode, (37, 91)), hole((37, 91))
+    data, mask = draw_file("PNG", mode, (37, 91)), hole((37, 91))
     look = emulator_look(data)
     seen = set()
     for given in (EditInputs(data), EditInputs(data, mask), None):
@@ -632,7 +634,7 @@ def test_many_edits_at_once(served: Served) -> None:
 
 def test_variations_are_gone(served: Served, legacy: Served) -> None:
     """Today the path is an empty 404; before its end, and with --legacy, it varies a square PNG."""
-    given = {"image": file("PNG", "RGBA", (64, 64))}
+    given = {"image": draw_file("PNG", "RGBA", (64, 64))}
     gone = post(served, path="variations", files=given)
     assert (404, b"", "nosniff") == (gone.status_code, gone.content, gone.headers["x-content-type-options"])
     alive = post(legacy, path="variations", files=given, data={"n": "2", "size": "256x256"})
@@ -640,7 +642,7 @@ def test_variations_are_gone(served: Served, legacy: Served) -> None:
     drawn = [httpx.get(one["url"]).content for one in alive.json()["data"]]
     assert 2 == len(set(drawn))
     assert (256, 256) == opened(drawn[0]).size
-    refused = post(legacy, path="variations", files={"image": file("PNG", "RGBA", (64, 63))})
+    refused = post(legacy, path="variations", files={"image": draw_file("PNG", "RGBA", (64, 63))})
     expected = "Invalid input image - expected an image with equal width and height, got 64x63 instead."
     assert expected == refused.json()["error"]["message"]
 
@@ -660,13 +662,13 @@ def test_a_variation_recolours(legacy: Served) -> None:
 
 
 LEGACY: Final = [
-    (file("PNG", "RGBA", (64, 64)), None),
-    (file("PNG", "RGB", (64, 64)), "Invalid input image - format must be in ['RGBA', 'LA', 'L'], got RGB."),
+    (draw_file("PNG", "RGBA", (64, 64)), None),
+    (draw_file("PNG", "RGB", (64, 64)), "Invalid input image - format must be in ['RGBA', 'LA', 'L'], got RGB."),
     (
-        file("PNG", "RGBA", (64, 48)),
+        draw_file("PNG", "RGBA", (64, 48)),
         "Invalid input image - expected an image with equal width and height, got 64x48 instead.",
     ),
-    (file("JPEG", "RGB", (64, 64)), "Uploaded image must be a PNG and less than 4 MB."),
+    (draw_file("JPEG", "RGB", (64, 64)), "Uploaded image must be a PNG and less than 4 MB."),
 ]
 
 
@@ -722,7 +724,7 @@ def test_usage_of_an_edit(served: Served) -> None:
     """The whole bill of two pictures: text with what each input adds, image tokens, and their sum."""
     response = post(
         served, data={"model": "gpt-image-1.5", "prompt": "a siamese cat", "quality": "low", "n": "2"},
-        files=[("image[]", file("PNG", "RGB", (64, 64))), ("image[]", file("PNG", "RGB", (64, 64)))],
+        files=[("image[]", draw_file("PNG", "RGB", (64, 64))), ("image[]", draw_file("PNG", "RGB", (64, 64)))],
     )  # fmt: skip
     told = response.json()["usage"]
     assert {"image_tokens": 2 * 2 * 194, "text_tokens": 2 * (10 + 2 * 16)} == told["input_tokens_details"]
@@ -768,15 +770,40 @@ def test_every_schema_of_edits_compiles() -> None:
 @pytest.mark.parametrize(
     ("gateway", "form", "given", "expected"),
     [
-        ("ezmodel", {"model": "dall-e-2", "prompt": "x"}, {"image[0]": file("PNG", "RGBA", (40, 40))}, (200, None)),
-        ("ezmodel", {"prompt": "x"}, {"image": file()}, (400, "")),  # no model, and none is looked up in its place
-        ("ezmodel", {"model": "gpt-image-1", "prompt": "x"}, {"image": file()}, (503, "model_not_found")),
-        ("aiai", {"model": "gpt-image-1", "prompt": "x"}, {"mask": file()}, (500, "convert_request_failed")),
-        ("aiai", {"model": "gpt-image-1", "prompt": "x", "n": "two"}, {"image": file()}, (500, "invalid_request")),
-        ("aiai", {"model": "gpt-image-1"}, {"image": file()}, (400, "missing_required_parameter")),  # the upstream's
+        (
+            "ezmodel",
+            {"model": "dall-e-2", "prompt": "x"},
+            {"image[0]": draw_file("PNG", "RGBA", (40, 40))},
+            (200, None),
+        ),
+        (
+            "ezmodel",
+            {"prompt": "x"},
+            {"image": draw_file()},
+            (400, ""),
+        ),  # no default model
+        ("ezmodel", {"model": "gpt-image-1", "prompt": "x"}, {"image": draw_file()}, (503, "model_not_found")),
+        ("aiai", {"model": "gpt-image-1", "prompt": "x"}, {"mask": draw_file()}, (500, "convert_request_failed")),
+        (
+            "aiai",
+            {"model": "gpt-image-1", "prompt": "x", "n": "two"},
+            {"image": draw_file()},
+            (500, "invalid_request"),
+        ),
+        (
+            "aiai",
+            {"model": "gpt-image-1"},
+            {"image": draw_file()},
+            (400, "missing_required_parameter"),
+        ),  # upstream
         ("aiai", {"model": "gpt-image-1", "prompt": "x"}, {"image": b"none"}, (400, "unsupported_file_mimetype")),
-        ("aiai", {"model": "gpt-image-1", "prompt": "x", "quality": "low"}, {"image": file("WEBP")}, (200, None)),
-        ("geeknow", {"model": "dall-e-3", "n": "0"}, {"image[]": file()}, (200, None)),
+        (
+            "aiai",
+            {"model": "gpt-image-1", "prompt": "x", "quality": "low"},
+            {"image": draw_file("WEBP")},
+            (200, None),
+        ),
+        ("geeknow", {"model": "dall-e-3", "n": "0"}, {"image[]": draw_file()}, (200, None)),
     ],
 )
 def test_edits_as_observed(
