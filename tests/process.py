@@ -87,7 +87,7 @@ class Command:
 def refused(folder: Path, flags: list[str], said: list[str], **more: str) -> None:
     """Fails unless `serve` with `flags` ends at once in one line that has every word of `said`."""
     ended = subprocess.run(
-        [*COMMAND, *flags], cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=PATIENCE / 2
+        [*COMMAND, *flags], cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=60
     )
     assert (2, "") == (ended.returncode, ended.stdout)
     assert 1 == len(ended.stderr.splitlines()), ended.stderr
