@@ -89,9 +89,9 @@ def lines(result: pytest.RunResult) -> str:
 
 
 def test_pytest_finds_it() -> None:
-    """An installed package is all that it takes: pytest finds the plugin by its entry point."""
+    """An installed package is all that it takes: pytest finds the plugin by its entry point, outside of `emulator`."""
     (found,) = entry_points(group="pytest11", name="image_api")
-    assert "emulator.pytest_plugin" == found.value
+    assert "image_api_emulator_pytest" == found.value
 
 
 def test_nothing_to_configure(run: Run) -> None:
@@ -557,7 +557,7 @@ def test_a_run_without_the_fixture_loads_nothing(pytester: pytest.Pytester) -> N
         def test_x():
             heavy = {"aiohttp", "PIL", "jsonschema", "yaml", "asyncio", "http.client"}
             ours = {name for name in sys.modules if name.partition(".")[0] == "emulator"}
-            assert (set(), {"emulator", "emulator.pytest_plugin"}) == (heavy & set(sys.modules), ours)
+            assert (set(), set(), True) == (heavy & set(sys.modules), ours, "image_api_emulator_pytest" in sys.modules)
     """)
     pytester.runpytest_subprocess(*QUIET).assert_outcomes(passed=1)
 
@@ -654,3 +654,61 @@ def test_x(image_api):
 """)
     result.assert_outcomes(passed=1)
     assert issubclass(Emulator, ImageApi)
+
+
+OFF: Final = "image_api: the fixture is off, because the package emulator is another one here: "
+OTHER_PROJECT: Final = """
+import emulator
+
+def test_of_its_own(): assert "Z80" == emulator.CPU
+"""
+
+
+@pytest.fixture
+def other_project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project that has a package of its own called `emulator`, and a test that uses it."""
+    package = pytester.mkpydir("emulator")
+    (package / "__init__.py").write_text("CPU = 'Z80'\n")
+    pytester.makepyfile(test_cpu=OTHER_PROJECT)
+    return pytester
+
+
+@pytest.mark.parametrize("command", ["pytest", "python -m pytest", "importlib"])
+def test_beside_another_projects_emulator(other_project: pytest.Pytester, command: str) -> None:
+    """A project with a package called `emulator` runs its tests with it; one line says that the fixture is off."""
+    result = _run_beside_another(other_project, command)
+    assert 0 == result.ret
+    result.assert_outcomes(passed=1)
+    assert [f"{OFF}{other_project.path / 'emulator' / '__init__.py'}"] == [
+        line for line in result.outlines if "image_api" in line
+    ]
+
+
+def test_the_fixture_beside_another_projects_emulator(other_project: pytest.Pytester) -> None:
+    """A test that asks for the fixture there fails with that line, without a traceback; the others run."""
+    (other_project.path / "test_cpu.py").write_text(OTHER_PROJECT + "def test_x(image_api): ...\n")
+    result = _run_beside_another(other_project, "pytest")
+    result.assert_outcomes(passed=1, errors=1)
+    text = lines(result)
+    assert OFF in text
+    assert "Traceback" not in text
+
+
+def _run_beside_another(project: pytest.Pytester, command: str) -> pytest.RunResult:
+    """Run the project's tests in a process of its own, as its users do: pytest finds our plugin by its entry point."""
+    arguments = [*QUIET, "-p", "no:xdist"]
+    if command == "pytest":
+        return project.run(str(Path(sys.executable).with_name("pytest")), *arguments)
+    if command == "importlib":  # the mode that adds no folder to sys.path by itself
+        arguments += ["--import-mode", "importlib", "-o", "pythonpath=."]
+    return project.run(sys.executable, "-m", "pytest", *arguments)
+
+
+def test_a_folder_that_is_no_package_does_not_matter(pytester: pytest.Pytester) -> None:
+    """A folder called `emulator` without __init__.py hides nothing: the fixture works."""
+    (pytester.path / "emulator").mkdir()
+    (pytester.path / "emulator" / "notes.txt").write_text("mine")
+    pytester.makepyfile(test_x=ASKING + "def test_x(image_api): assert 200 == draw(image_api)\n")
+    result = pytester.run(sys.executable, "-m", "pytest", *QUIET)
+    result.assert_outcomes(passed=1)
+    assert OFF not in lines(result)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from emulator.client.records import Fit, GatewayOutcomes
-from emulator.core.text_table import align_columns
+from emulator.core.tables import format_table
 
 
 class Portability(Sequence[Fit]):
@@ -46,7 +46,7 @@ class Portability(Sequence[Fit]):
         rows = [("CALL", "GATEWAY", "BEHAVIOR", "OUTCOME", "WHY")]
         rows.extend(_make_row(fit) for fit in self)
         rows.extend(("all", one.gateway, one.behavior, _describe_counts(one), "") for one in self.gateways)
-        return "\n".join(align_columns(rows))
+        return "\n".join(format_table(rows))
 
 
 def _make_row(fit: Fit) -> tuple[str, str, str, str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from emulator.client.records import RecordedCall
-from emulator.core.text_table import align_columns
+from emulator.core.tables import format_table
 
 _HEAD: Final = ("CALL", "GATEWAY", "OPERATION", "MODEL", "STATUS", "ANSWERED BY", "FINDINGS")
 
@@ -31,7 +31,7 @@ def format_journal(calls: Sequence[RecordedCall], files: Mapping[tuple[int, int]
     """
     if not calls:
         return
-    head, *lines = align_columns([_HEAD, *map(_make_row, calls)])
+    head, *lines = format_table([_HEAD, *map(_make_row, calls)])
     yield head
     for call, line in zip(calls, lines, strict=True):
         yield line

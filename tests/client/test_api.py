@@ -19,13 +19,13 @@ from openai import OpenAI
 import emulator
 from emulator import Emulator, EmulatorError, ImageApi, ScenarioSource
 from emulator.client import calls, connection, tables
-from emulator.core import names, suggestions, text_table
+from emulator.core import names
 from emulator.messages import Request
 from emulator.session import sessions
 from tests.conftest import Served
 from tests.paths import TESTS
 
-MODULES: Final = (connection, names, suggestions, tables, text_table)
+MODULES: Final = (connection, names, tables)
 """Internal modules whose functions have examples, beside the public names."""
 FROZEN: Final = "frozen:2026-01-01T00:00:00Z"
 CAT: Final = "A cute cat walking in space"
@@ -95,7 +95,7 @@ def test_public_names_are_documented(name: str) -> None:
 def test_importing_loads_nothing_heavy() -> None:
     """A client costs the standard library, and the package nothing at all."""
     loaded = (
-        "import sys, emulator; light = set(sys.modules); import emulator.client.api, emulator.pytest_plugin; "
+        "import sys, emulator; light = set(sys.modules); import emulator.client.api, image_api_emulator_pytest; "
         "heavy = {'aiohttp', 'PIL', 'jsonschema', 'yaml', 'referencing', 'asyncio', 'emulator.server.app'}; "
         "print(sorted(heavy & set(sys.modules)), sorted(name for name in light if name.startswith('emulator')))"
     )

@@ -1,0 +1,376 @@
+"""The pytest fixture `image_api`: for each test a session of its own, on one server in each process that runs tests.
+
+This module is installed beside the package, not in it, because `emulator` is a name that other projects give to a
+package of theirs, and pytest must start there too. So nothing of `emulator` is imported before a test asks for the
+fixture, and where `emulator` is another project's package, the fixture is off and the summary says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import pytest
+
+if TYPE_CHECKING:
+    from emulator import ImageApi
+    from emulator.session.journal import Entry
+
+_SETTINGS: Final = {
+    "gateway": "the gateway of image_api.url()",
+    "scenario": "what every test's session plays: a ready-made scenario's name, or a file",
+    "behavior": "the behavior of the gateways: documented or observed",
+    "report_only": "true: answer what the contract would refuse, and record the refusal as a finding",
+    "strict": "what fails a test at its end: true for all, or some of refusals, unused_answers, findings",
+    "seed": "decides pictures, ids and chance",
+    "clock": "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z",
+    "schema": "OpenAPI files that describe further gateways",
+}
+_MARKER_WORDS: Final = ("scenario", "gateway", "behavior", "strict", "report_only")
+_MARKER: Final = (
+    f"image_api({', '.join(f'{word}=…' for word in _MARKER_WORDS)}): how the fixture image_api is for a test: "
+    "what its session plays, the gateway of image_api.url(), and what fails the test at its end"
+)
+_TRUE: Final = ("true", "1", "yes", "on")
+_FALSE: Final = ("false", "0", "no", "off", "")
+_NAME_LENGTH: Final = 48  # of the 64 characters of a session's name; the rest is for a test's further accounts
+_WORKER_OUTPUT: Final = "image_api_findings"
+
+FindingCounts = dict[str, tuple[int, int]]
+"""For each code of a finding, the number of calls and the number of tests that have it."""
+
+
+class _TestServer:
+    """The server of this process, and what its tests have in common.
+
+    `defaults` are the settings of a test without markers, `folders` are for pictures, `runs` counts how often each test
+    has run, `findings` has the codes of each session. `run_id` is "" for a server of this process; on another server
+    it keeps this run's sessions apart from those of other runs.
+    """
+
+    api: ImageApi
+
+    # No dataclass: making one takes as long as importing the rest of this module.
+    def __init__(self, defaults: Mapping[str, Any], folders: pytest.TempPathFactory, run_id: str = "") -> None:
+        self.defaults = defaults
+        self.folders = folders
+        self.run_id = run_id
+        self.runs: Counter[str] = Counter()
+        self.findings: dict[str, Counter[str]] = {}
+
+    def count_findings(self, entry: Entry) -> None:
+        """Count the findings of a call, in the server's thread: so no test has to ask for them at its end."""
+        if not entry.findings:
+            return
+        codes = self.findings.get(entry.session)
+        if codes is not None:
+            codes.update({finding.code for finding in entry.findings})
+
+
+class _RunningTest:
+    """A test that uses the fixture. `report` is the journal that its next report shows."""
+
+    def __init__(self, server: _TestServer, session: ImageApi) -> None:
+        self.server = server
+        self.session = session
+        self.failed = False
+        self.report: str | None = None
+
+
+_RUNNING_TEST: Final = pytest.StashKey[_RunningTest]()
+_FINDING_COUNTS: Final = pytest.StashKey[FindingCounts]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option and the settings of this plugin."""
+    about = "run tests of the fixture image_api against the emulator that answers at this address"
+    parser.getgroup("image_api").addoption("--image-api-url", metavar="URL", help=about)
+    for name, text in _SETTINGS.items():
+        kind: Literal["paths", "string"] = "paths" if name == "schema" else "string"
+        parser.addini(f"image_api_{name}", text, kind, default=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the marker."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.fixture(scope="session")
+def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
+    """A server in this process, or the one that --image-api-url names."""
+    reason = _explain_being_off()
+    if reason is not None:
+        pytest.fail(reason, pytrace=False)
+    from emulator import Emulator, EmulatorError
+
+    # Not as arguments of the fixture: pytest would look them up again for every test.
+    config = request.config
+    folders = request.getfixturevalue("tmp_path_factory")
+    settings = _read_settings(config)
+    try:
+        url = config.getoption("image_api_url")
+        if url is not None:
+            worker = getattr(config, "workerinput", {}).get("workerid", "")
+            server = _TestServer(_select_session_settings(settings), folders, f"{worker} {os.urandom(8).hex()}")
+            server.api = _connect(url, settings)
+            yield server
+            return
+        server = _TestServer({"strict": settings.pop("strict", False)}, folders)
+        with Emulator(tell=server.count_findings, **settings) as server.api:
+            yield server
+        for codes in server.findings.values():
+            _count_findings(config, codes)
+    except EmulatorError as error:
+        pytest.fail(f"image_api: {error}", pytrace=False)
+
+
+@pytest.fixture
+def image_api(request: pytest.FixtureRequest, _image_api_server: _TestServer) -> Iterator[ImageApi]:
+    """An image API of the test's own: `image_api.url("ezmodel")` and `image_api.key` are for its client.
+
+    `image_api.play(…)`, `.calls`, `.verify(…)`, `.clock` and the rest are those of `emulator.ImageApi`.
+    """
+    from emulator import EmulatorError
+
+    server = _image_api_server
+    item = request.node
+    settings = {**server.defaults, **_read_markers(item)}
+    checks = _select_checks(settings.pop("strict", False))
+    try:
+        session = _begin_session(server, item, settings)
+        test = _RunningTest(server, session)
+        item.stash[_RUNNING_TEST] = test
+        yield session
+        if server.run_id:
+            _count_findings(item.config, session.findings)
+        complaints: list[str] = []
+        if not test.failed:
+            for check in checks:
+                complaints += check(session)
+    except EmulatorError as error:
+        pytest.fail(f"image_api: {error}", pytrace=False)
+    if complaints:
+        test.report = _make_report(test)
+        pytest.fail("\n".join(complaints), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the journal to the report of a failed test."""
+    report = yield
+    test = item.stash.get(_RUNNING_TEST, None)
+    if not report.failed or test is None:
+        return report
+    test.failed = True
+    if report.when != "teardown":  # by the teardown's report the server may have ended: its journal is read earlier
+        test.report = _make_report(test)
+    if test.report is not None:
+        report.sections.append(("image_api", test.report))
+        test.report = None
+    return report
+
+
+@pytest.hookimpl(trylast=True)  # after the teardown of the fixtures
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the findings of a pytest-xdist worker to the process that prints the summary."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_WORKER_OUTPUT] = session.config.stash.get(_FINDING_COUNTS, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add the findings of a pytest-xdist worker."""
+    counts = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, {})
+    for code, (calls, tests) in counts.items():
+        _count_findings(node.config, {code: calls}, tests)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print a line for each code of a finding, and a line if the fixture is off."""
+    reason = _explain_being_off()
+    if reason is not None:
+        terminalreporter.write_line(reason)
+    counts = config.stash.get(_FINDING_COUNTS, {})
+    if not counts:
+        return
+    terminalreporter.section("image_api findings")
+    width = max(map(len, counts))
+    for code, (calls, tests) in sorted(counts.items()):
+        terminalreporter.write_line(
+            f"{code:<{width}}  {_format_count(calls, 'call')} in {_format_count(tests, 'test')}"
+        )
+    terminalreporter.write_line("image-api-emulator explain CODE tells more")
+
+
+def _explain_being_off() -> str | None:
+    """Why the fixture is off: the package `emulator` that Python finds is another project's. None if it is ours.
+
+    The package is found, not imported: an import of ours would hide the other project's from its own tests.
+    """
+    from importlib.util import find_spec
+
+    spec = find_spec("emulator")
+    if spec is None:
+        return "image_api: the fixture is off, because the package emulator is not found"
+    folders = list(spec.submodule_search_locations or ())
+    if any(Path(folder, "client", "embedded.py").is_file() for folder in folders):
+        return None
+    found = spec.origin or ", ".join(folders)
+    return f"image_api: the fixture is off, because the package emulator is another one here: {found}"
+
+
+def _read_settings(config: pytest.Config) -> dict[str, Any]:
+    """The settings of pytest's configuration that are this plugin's."""
+    settings = {}
+    for name in _SETTINGS:
+        value = config.getini(f"image_api_{name}")
+        if value:
+            settings[name] = value
+    if "scenario" in settings:
+        settings["scenario"] = _find_scenario(settings["scenario"], config.rootpath)
+    return settings
+
+
+def _connect(url: str, settings: Mapping[str, str]) -> ImageApi:
+    """The server at `url`; raises EmulatorError if it does not answer, or has another seed or clock than wanted."""
+    from emulator import EmulatorError, ImageApi
+
+    api = ImageApi(url)
+    health: Mapping[str, Any] = api.health
+    for name in ("seed", "clock"):
+        wanted = settings.get(name)
+        if wanted is not None and wanted != str(health[name]):
+            raise EmulatorError(f"image_api_{name} is {wanted}, but the server at {url} has {health[name]}")
+    return api
+
+
+def _select_session_settings(settings: Mapping[str, str]) -> Mapping[str, Any]:
+    """The settings that a session can have; the others are the server's, which runs already."""
+    selected: dict[str, Any] = {name: settings[name] for name in _MARKER_WORDS if name in settings}
+    if "report_only" in selected:
+        selected["report_only"] = selected["report_only"].lower() in _TRUE
+    return selected
+
+
+def _begin_session(server: _TestServer, item: pytest.Item, settings: dict[str, Any]) -> ImageApi:
+    """The session of a test, which plays its scenario and has its settings."""
+    session = server.api.account(_make_session_name(item, server), settings.pop("gateway", None))
+    scenario = settings.pop("scenario", None)
+    if scenario is not None:
+        session.play(scenario)
+    if settings:
+        session.settings(**settings)
+    server.findings[session.session_name] = Counter()
+    return session
+
+
+def _read_markers(item: pytest.Item) -> Mapping[str, Any]:
+    """The words of a test's markers; a nearer marker's word replaces that of a farther one."""
+    chosen: dict[str, Any] = {}
+    for mark in reversed(list(item.iter_markers("image_api"))):
+        for word in (*mark.args, *mark.kwargs):
+            if word not in _MARKER_WORDS or word in mark.args:
+                known = f"known are {', '.join(f'{name}=…' for name in _MARKER_WORDS)}"
+                pytest.fail(f"pytest.mark.image_api: {word!r} is none of its keywords; {known}", pytrace=False)
+        chosen.update(mark.kwargs)
+    if isinstance(chosen.get("scenario"), str):
+        chosen["scenario"] = _find_scenario(chosen["scenario"], item.path.parent, item.config.rootpath)
+    return chosen
+
+
+def _find_scenario(scenario: str, *folders: Path) -> str:
+    """The path of a scenario's file, which is looked for in `folders`; any other scenario as it is."""
+    if scenario.endswith((".yaml", ".yml", ".json")):
+        for folder in folders:
+            path = folder / scenario
+            if path.is_file():
+                return str(path)
+    return scenario
+
+
+def _select_checks(strict: Any) -> list[Callable[[ImageApi], list[str]]]:
+    """The checks at a test's end: all for true, none for false, or those that `strict` names."""
+    words = strict
+    if isinstance(strict, str):
+        text = strict.lower()
+        if text in _TRUE:
+            words = True
+        elif text in _FALSE:
+            words = False
+        else:
+            words = strict.replace(",", " ").split()
+    if words is None or words is False:
+        return []
+    if words is True:
+        return list(_CHECKS.values())
+    for word in words:
+        if word not in _CHECKS:
+            known = f"true, false, or some of {', '.join(_CHECKS)}"
+            pytest.fail(f"image_api: strict says {word!r}; expected {known}", pytrace=False)
+    return [_CHECKS[word] for word in words]
+
+
+def _check_refusals(session: ImageApi) -> list[str]:
+    return [
+        f"unexpected refusal: {call!r}: {call.refused.message}"
+        for call in session.calls
+        if call.unexpected and call.refused is not None
+    ]
+
+
+def _check_unused_answers(session: ImageApi) -> list[str]:
+    try:
+        session.verify(no_unused_answers=True)
+    except AssertionError as error:
+        return [str(error)]
+    return []
+
+
+def _check_findings(session: ImageApi) -> list[str]:
+    try:
+        session.verify(no_findings=True)
+    except AssertionError as error:
+        return [str(error)]
+    return []
+
+
+_CHECKS: Final[Mapping[str, Callable[[ImageApi], list[str]]]] = {
+    "refusals": _check_refusals,
+    "unused_answers": _check_unused_answers,
+    "findings": _check_findings,
+}
+"""What `strict` can ask for; each check returns the text of its complaints."""
+
+
+def _make_session_name(item: pytest.Item, server: _TestServer) -> str:
+    """A name that no other test has. In a server of this process it is the same in each run: chance depends on it."""
+    from emulator.core import names
+
+    server.runs[item.nodeid] += 1
+    unique = f"{item.nodeid} {server.runs[item.nodeid]} {server.run_id}"
+    return names.make_name(item.name, unique, _NAME_LENGTH)
+
+
+def _count_findings(config: pytest.Config, codes: Mapping[str, int], tests: int = 1) -> None:
+    """Add the calls of each code, and `tests` tests."""
+    counts = config.stash.setdefault(_FINDING_COUNTS, {})
+    for code, calls in codes.items():
+        calls_before, tests_before = counts.get(code, (0, 0))
+        counts[code] = calls_before + calls, tests_before + tests
+
+
+def _make_report(test: _RunningTest) -> str:
+    """The journal of a test's session, with its pictures in files."""
+    try:
+        folder = test.server.folders.getbasetemp() / f"image_api-{test.session.session_name}"
+        return test.session.report(folder)
+    except Exception as error:  # noqa: BLE001 - the test has failed already, and its own failure is what has to be shown
+        return f"The journal cannot be shown: {error}"
+
+
+def _format_count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
