@@ -65,6 +65,7 @@ class EmulatorSettings(TypedDict, total=False):
     session_age: int
     picture_cache: int
     upload_bytes: int
+    no_fast_import: bool
 
 
 EmulatorSettings.__module__ = "emulator"  # a TypedDict's body cannot set it
