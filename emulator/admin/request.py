@@ -1,7 +1,6 @@
-"""What the emulator's own paths are asked and how they answer: words that all ways of these paths share.
+"""What the functions of the emulator's own paths share: their request, their errors, and how their answers are made.
 
-A function of such a way takes the rooms and what was asked, and gives a reply; what it cannot do it says by raising
-Wrong.
+A function takes one AdminRequest and returns one Response (or Stream). What it cannot do is an AdminError.
 """
 
 from __future__ import annotations
@@ -32,97 +31,111 @@ if TYPE_CHECKING:
     from emulator.analysis.portability import PortabilityTarget
 
 PREFIX: Final = "/_emulator"
+NO_CACHE: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+"""Headers of every answer: no cache keeps it, and no browser takes it for another type than it says."""
 
 
-class Wrong(Exception):
-    """A request that cannot be carried out: the text is one line, `param` the name in question."""
+class AdminError(Exception):
+    """A request that cannot be answered: `status` and a text of one line; `param` is the name that is wrong.
+
+    `allow` lists the methods that the path has, where the method is what is wrong.
+    """
 
     def __init__(self, status: int, message: str, param: str | None = None, allow: str | None = None) -> None:
-        """`allow` are the methods that would be possible, where the method is what is wrong."""
         super().__init__(message)
         self.status = status
         self.param = param
         self.allow = allow
 
 
-def _now() -> float:
+def _read_real_time() -> float:
     return clock.parse_clock("real").now()
 
 
 @dataclass(frozen=True)
 class AdminContext:
-    """The rooms of one server that its own paths look into; `started` is Unix seconds, whatever its own clock says."""
+    """The parts of one server that its own paths use; `started` is in real Unix seconds, whatever clock was chosen."""
 
     settings: Settings
     guard: AdminAuth
     clock: Clock
     registry: GatewayRegistry
     sessions: Sessions
-    memory: Store[Entry]
+    store: Store[Entry]
     image_store: ImageStore
     metrics: Metrics
     events: Events
-    started: float = field(default_factory=_now)
+    started: float = field(default_factory=_read_real_time)
 
     @cached_property
     def spec(self) -> AdminSpec:
-        """The description of these paths, read when it is first needed."""
+        """The description of these paths; the first use reads the file."""
         from emulator.admin.spec import AdminSpec
 
-        words = {
-            "gateways": list(self.registry.validators), "behavior": BEHAVIORS, "operations": OPERATIONS,
-            "refusals": (*KINDS, *VIOLATIONS), "findings": list(FINDINGS),
-        }  # fmt: skip
-        return AdminSpec(version(), self.guard.token is not None, words)
+        enums = {
+            "gateways": list(self.registry.validators),
+            "behavior": BEHAVIORS,
+            "operations": OPERATIONS,
+            "refusals": (*KINDS, *VIOLATIONS),
+            "findings": list(FINDINGS),
+        }
+        return AdminSpec(read_version(), needs_token=self.guard.token is not None, enums=enums)
 
     @cached_property
-    def sides(self) -> Sequence[PortabilityTarget]:
-        """Every gateway in each of its behavior, to hold calls against; read when they are first needed."""
+    def portability_targets(self) -> Sequence[PortabilityTarget]:
+        """Every gateway in each of its behaviors; the first use reads the files."""
         from emulator.analysis import portability
 
         return portability.build_targets(portability.list_gateways(self.registry))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request: `names` are the parts of its path that are no fixed words, `query` and `body` are held to be right."""
+class AdminRequest:
+    """A valid request for one of the emulator's own paths.
 
+    `path_params` are the variable parts of the path by name, `query` and `body` are validated by openapi.yaml.
+    """
+
+    context: AdminContext
     request: Request
-    names: Mapping[str, str]
+    path_params: Mapping[str, str]
     query: Mapping[str, Any]
     body: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Stream:
-    """An answer that goes on: the pieces of its body come as there is something to tell."""
+    """An answer without an end: each piece of its body is sent when it comes."""
 
     headers: tuple[tuple[str, str], ...]
     pieces: AsyncGenerator[bytes]
 
 
-Function = Callable[[AdminContext, Asked], Awaitable[Response | Stream]]
-"""What is done for a request, and answered."""
+AdminFunction = Callable[[AdminRequest], Awaitable[Response | Stream]]
 
 
-def told(body: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """`body` as JSON."""
-    text = strict_json.format_json(body).encode("utf-8", "backslashreplace")
-    return written("application/json", text, status, headers)
+def build_json_response(body: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """The answer whose body is `body` as JSON."""
+    data = strict_json.format_json(body).encode("utf-8", "backslashreplace")
+    return build_response("application/json", data, status, headers)
 
 
-def written(kind: str, text: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """`text` of the content type `kind`; no cache keeps it and no browser takes it for something else."""
-    return Response(status, (("Content-Type", kind), *KEPT_BY_NOBODY, *headers), (text,))
+def build_response(
+    content_type: str, data: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
+    """The answer whose body is `data`."""
+    return Response(status, (("Content-Type", content_type), *NO_CACHE, *headers), (data,))
 
 
-def refused(status: int, message: str, headers: tuple[tuple[str, str], ...] = (), param: str | None = None) -> Response:
+def build_error_response(
+    status: int, message: str, headers: tuple[tuple[str, str], ...] = (), param: str | None = None
+) -> Response:
     """An error in the emulator's own envelope."""
     error = {"message": message, "type": "emulator_error", "param": param, "code": None}
-    return told({"error": error}, status, headers)
+    return build_json_response({"error": error}, status, headers)
 
 
-def version() -> str:
+def read_version() -> str:
     """The version of this package."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -130,6 +143,3 @@ def version() -> str:
         return version("image-api-emulator")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "unknown"
-
-
-KEPT_BY_NOBODY: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))

@@ -1,7 +1,7 @@
-"""The emulator's own paths, /_emulator/…: who may ask, which way is meant, and whether it is asked rightly.
+"""The emulator's own paths, /_emulator/…: the table of routes, and how a request finds its function.
 
-They show what clients sent, so the guard stands before every one of them. What is done is in *admin_server* and
-*admin_sessions*; admin.yaml describes it to people, and to *manual*, which holds requests against it.
+openapi.yaml describes each path; spec.py validates requests by it. What a function does is in server_api.py and
+sessions_api.py.
 """
 
 from __future__ import annotations
@@ -13,120 +13,175 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
-from emulator.admin import server_api as server
-from emulator.admin import sessions_api as sessions
-from emulator.admin.auth import Stranger
-from emulator.admin.request import PREFIX, AdminContext, Asked, Function, Stream, Wrong, refused
+from emulator.admin import server_api, sessions_api
+from emulator.admin.auth import AccessDenied
+from emulator.admin.request import (
+    PREFIX,
+    AdminContext,
+    AdminError,
+    AdminFunction,
+    AdminRequest,
+    Stream,
+    build_error_response,
+)
 from emulator.core import strict_json
 from emulator.core.strict_json import BadJson
 from emulator.messages import Request, Response
 
 log = logging.getLogger("emulator")
-Body = Literal["none", "json", "own"]
+BodyType = Literal["none", "json", "own"]
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way that can be gone: its function, and whether it takes a JSON body or one that it reads on its own."""
+class AdminRoute:
+    """A method and a path, and the function that answers it.
+
+    `body` is none, json (validated by openapi.yaml), or own: the function reads the body itself.
+    """
 
     method: str
     path: str
-    function: Function
-    body: Body = "none"
+    function: AdminFunction
+    body: BodyType = "none"
+
+
+ROUTES: Final = (
+    AdminRoute("GET", "/health", server_api.get_health),
+    AdminRoute("GET", "/gateways", server_api.list_gateways),
+    AdminRoute("GET", "/scenarios", server_api.list_scenarios),
+    AdminRoute("GET", "/findings", server_api.list_findings),
+    AdminRoute("GET", "/findings/{code}", server_api.get_finding),
+    AdminRoute("GET", "/sessions", sessions_api.list_sessions),
+    AdminRoute("GET", "/sessions/{id}", sessions_api.get_session),
+    AdminRoute("DELETE", "/sessions/{id}", sessions_api.forget_session),
+    AdminRoute("POST", "/sessions/{id}/reset", sessions_api.reset_session),
+    AdminRoute("GET", "/sessions/{id}/settings", sessions_api.get_settings),
+    AdminRoute("PUT", "/sessions/{id}/settings", sessions_api.change_settings, "json"),
+    AdminRoute("GET", "/sessions/{id}/scenario", sessions_api.get_scenario),
+    AdminRoute("PUT", "/sessions/{id}/scenario", sessions_api.play_scenario, "own"),
+    AdminRoute("DELETE", "/sessions/{id}/scenario", sessions_api.drop_scenario),
+    AdminRoute("GET", "/sessions/{id}/calls", sessions_api.list_calls),
+    AdminRoute("GET", "/sessions/{id}/calls/{number}", sessions_api.get_call),
+    AdminRoute("GET", "/sessions/{id}/calls/{number}/pictures/{index}", sessions_api.get_picture),
+    AdminRoute("GET", "/sessions/{id}/uploads/{digest}", sessions_api.get_upload),
+    AdminRoute("POST", "/sessions/{id}/verify", sessions_api.verify_calls, "json"),
+    AdminRoute("POST", "/portability", sessions_api.check_portability, "json"),
+    AdminRoute("GET", "/clock", server_api.get_clock),
+    AdminRoute("POST", "/clock", server_api.move_clock, "json"),
+    AdminRoute("GET", "/events", server_api.stream_events),
+    AdminRoute("GET", "/metrics", server_api.get_metrics),
+    AdminRoute("GET", "/openapi.json", server_api.get_openapi),
+)
+"""Every path below PREFIX; openapi.yaml describes the same ones."""
 
 
 class Admin:
-    """The emulator's own paths of one server."""
+    """Answers requests for the emulator's own paths of one server."""
 
-    def __init__(self, rooms: AdminContext) -> None:
-        self._rooms = rooms
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
 
     async def answer(self, request: Request) -> Response | Stream:
-        """The reply to a request for a path that starts with PREFIX."""
+        """The answer to a request whose path begins with PREFIX."""
         path = "/" + request.path.removeprefix(PREFIX).strip("/")
         try:
-            self._rooms.guard.examine(request.headers, public=path == "/health")
-            way, names = _way(request, path)
-            return await way.function(self._rooms, await self._asked(request, way, names))
-        except Stranger as stranger:
-            known = (("WWW-Authenticate", 'Bearer realm="emulator"'),) if stranger.status == 401 else ()
-            return refused(stranger.status, str(stranger), known)
-        except Wrong as wrong:
-            return refused(wrong.status, str(wrong), (("Allow", wrong.allow),) if wrong.allow else (), wrong.param)
-        except Exception:  # a bug of ours: said here, for what answers the others' bugs is open to web pages
+            self._context.guard.check(request.headers, public=path == "/health")
+            route, path_params = _find_route(request, path)
+            return await route.function(await self._validate(request, route, path_params))
+        except AccessDenied as denied:
+            headers: tuple[tuple[str, str], ...] = ()
+            if denied.status == 401:
+                headers = (("WWW-Authenticate", 'Bearer realm="emulator"'),)
+            return build_error_response(denied.status, str(denied), headers)
+        except AdminError as error:
+            headers = ()
+            if error.allow is not None:
+                headers = (("Allow", error.allow),)
+            return build_error_response(error.status, str(error), headers, error.param)
+        except Exception:  # a bug of ours; it is answered here because the answer further out allows every web page
             log.exception("%s %s failed", request.method, path[:200])
-            return refused(500, "the emulator failed; its log says why")
+            return build_error_response(500, "the emulator failed; its log says why")
 
-    async def _asked(self, request: Request, way: Way, names: Mapping[str, str]) -> Asked:
-        """What is asked, held against the description; raises Wrong."""
+    async def _validate(self, request: Request, route: AdminRoute, path_params: Mapping[str, str]) -> AdminRequest:
+        """The request, validated by the description; raises AdminError."""
         if request.trouble is not None:
-            raise Wrong(*_trouble(request))
+            raise _explain_trouble(request)
         if request.duplicates:
-            raise Wrong(400, f"{request.duplicates[0][:100]!r} is given twice in the body", request.duplicates[0][:100])
-        if way.body == "none" and request.body not in (b"", b"{}"):
-            raise Wrong(400, f"{way.method} {PREFIX}{way.path} takes no body")
-        if not request.query and way.body != "json":
-            return Asked(request, names, {}, {})
-        return await asyncio.to_thread(self._held, request, way, names)  # the first one reads the description
+            key = request.duplicates[0][:100]
+            raise AdminError(400, f"{key!r} is given twice in the body", key)
+        if route.body == "none" and request.body not in (b"", b"{}"):
+            raise AdminError(400, f"{route.method} {PREFIX}{route.path} takes no body")
+        query: Mapping[str, Any] = {}
+        body: Mapping[str, Any] = {}
+        if request.query or route.body == "json":
+            query, body = await asyncio.to_thread(self._validate_by_spec, request, route)  # the first reads the file
+        return AdminRequest(
+            context=self._context, request=request, path_params=path_params, query=query, body=body
+        )  # fmt: skip
 
-    def _held(self, request: Request, way: Way, names: Mapping[str, str]) -> Asked:
-        from emulator.admin.spec import Unfit
-
-        spec, path = self._rooms.spec, PREFIX + way.path
-        try:
-            query = spec.query(way.method, path, request.query)
-            body = spec.body(way.method, path, _json(request)) if way.body == "json" else {}
-        except Unfit as error:
-            raise Wrong(400, str(error), error.param) from None
-        return Asked(request, names, query, body)
-
-
-def _way(request: Request, path: str) -> tuple[Way, Mapping[str, str]]:
-    """The way that `raw` means, and the names in its path; raises Wrong where there is none."""
-    method = "GET" if request.method == "HEAD" else request.method
-    leading = [(way, names) for way in WAYS if (names := _names(way.path, path)) is not None]
-    for way, names in leading:
-        if way.method == method:
-            return way, names
-    if not leading:
-        raise Wrong(404, f"{request.path[:200]} is not here; GET {PREFIX}/openapi.json describes what is")
-    methods = {way.method: None for way, _ in leading}
-    allow = ", ".join(word for one in methods for word in (("GET", "HEAD") if one == "GET" else (one,)))
-    raise Wrong(405, f"{request.method[:20]} is not possible here; expected one of {allow}", allow=allow)
+    def _validate_by_spec(self, request: Request, route: AdminRoute) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """The values of the query and of the body."""
+        spec, path = self._context.spec, PREFIX + route.path
+        query = spec.parse_query(route.method, path, request.query)
+        if route.body != "json":
+            return query, {}
+        return query, spec.validate_body(route.method, path, _read_json(request))
 
 
-def _names(pattern: str, path: str) -> Mapping[str, str] | None:
-    """What stands in `path` for the {names} of `pattern`; None where it is no such path."""
-    wanted, given = pattern.split("/"), path.split("/")
-    if len(wanted) != len(given):
+def _find_route(request: Request, path: str) -> tuple[AdminRoute, Mapping[str, str]]:
+    """The route of a request, and the variable parts of its path; raises AdminError where there is none."""
+    method = request.method
+    if method == "HEAD":  # the answer to GET, of which only the head is sent
+        method = "GET"
+    methods: list[str] = []
+    for route in ROUTES:
+        path_params = _match_path(route.path, path)
+        if path_params is None:
+            continue
+        if route.method == method:
+            return route, path_params
+        methods.append(route.method)
+        if route.method == "GET":
+            methods.append("HEAD")
+    if not methods:
+        raise AdminError(404, f"{request.path[:200]} is not here; GET {PREFIX}/openapi.json describes what is")
+    allow = ", ".join(methods)
+    raise AdminError(405, f"{request.method[:20]} is not possible here; expected one of {allow}", allow=allow)
+
+
+def _match_path(pattern: str, path: str) -> Mapping[str, str] | None:
+    """The parts of `path` at the {names} of `pattern`; None where the path is another one."""
+    names, parts = pattern.split("/"), path.split("/")
+    if len(names) != len(parts):
         return None
     found = {}
-    for want, part in zip(wanted, given, strict=True):
-        if want[:1] == "{":
-            found[want[1:-1]] = unquote(part)
-        elif want != part:
+    for name, part in zip(names, parts, strict=True):
+        if name.startswith("{"):
+            found[name[1:-1]] = unquote(part)
+        elif name != part:
             return None
     return found
 
 
-def _json(request: Request) -> Any:
+def _read_json(request: Request) -> Any:
     """The JSON in a request's body; an empty body is an empty object."""
     if not request.body:
         return {}
-    kind = request.headers.get("Content-Type", "")
-    if kind.split(";")[0].strip().lower() != "application/json":
-        raise Wrong(400, f"Content-Type is {kind[:100]!r}; expected application/json")
+    content_type = request.headers.get("Content-Type", "")
+    if content_type.split(";")[0].strip().lower() != "application/json":
+        raise AdminError(400, f"Content-Type is {content_type[:100]!r}; expected application/json")
     return request.json
 
 
-def _trouble(request: Request) -> tuple[int, str]:
-    """Status and message for a body that could not be read."""
+def _explain_trouble(request: Request) -> AdminError:
+    """The error for a body that could not be read."""
     if request.trouble == "bad_json":
         try:
             strict_json.parse_json(request.body)
         except BadJson as error:
-            return 400, f"the body is no JSON: {error}"
-    return _TROUBLES.get(request.trouble or "", (400, f"the body cannot be read ({request.trouble})"))
+            return AdminError(400, f"the body is no JSON: {error}")
+    status, message = _TROUBLES.get(str(request.trouble), (400, f"the body cannot be read ({request.trouble})"))
+    return AdminError(status, message)
 
 
 _TROUBLES: Final[Mapping[str, tuple[int, str]]] = {
@@ -135,31 +190,3 @@ _TROUBLES: Final[Mapping[str, tuple[int, str]]] = {
     "cut_body": (400, "the body breaks off, or is not compressed as its Content-Encoding says"),
     "content_encoding": (400, "unknown Content-Encoding; expected gzip, deflate or none"),
 }
-WAYS: Final = (
-    Way("GET", "/health", server.health),
-    Way("GET", "/gateways", server.gateways),
-    Way("GET", "/scenarios", server.scenarios),
-    Way("GET", "/findings", server.findings),
-    Way("GET", "/findings/{code}", server.finding),
-    Way("GET", "/sessions", sessions.sessions),
-    Way("GET", "/sessions/{id}", sessions.session),
-    Way("DELETE", "/sessions/{id}", sessions.forget),
-    Way("POST", "/sessions/{id}/reset", sessions.reset),
-    Way("GET", "/sessions/{id}/settings", sessions.show_settings),
-    Way("PUT", "/sessions/{id}/settings", sessions.change_settings, "json"),
-    Way("GET", "/sessions/{id}/scenario", sessions.show_scenario),
-    Way("PUT", "/sessions/{id}/scenario", sessions.play_scenario, "own"),
-    Way("DELETE", "/sessions/{id}/scenario", sessions.drop_scenario),
-    Way("GET", "/sessions/{id}/calls", sessions.calls),
-    Way("GET", "/sessions/{id}/calls/{number}", sessions.call),
-    Way("GET", "/sessions/{id}/calls/{number}/pictures/{index}", sessions.picture),
-    Way("GET", "/sessions/{id}/uploads/{digest}", sessions.upload),
-    Way("POST", "/sessions/{id}/verify", sessions.verify, "json"),
-    Way("POST", "/portability", sessions.hold, "json"),
-    Way("GET", "/clock", server.show_clock),
-    Way("POST", "/clock", server.move_clock, "json"),
-    Way("GET", "/events", server.listen),
-    Way("GET", "/metrics", server.show_metrics),
-    Way("GET", "/openapi.json", server.openapi),
-)
-"""What can be asked; admin.yaml describes each."""

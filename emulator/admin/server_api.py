@@ -1,6 +1,6 @@
-"""The ways of /_emulator/ that are about the server itself: what it is, its gateways, its clock, what it counts.
+"""The functions of the paths about the server itself: health, gateways, scenarios, findings, clock, metrics, events.
 
-Each is a function of the rooms and of what was asked; the table in *admin* says where each stands.
+The table in routes.py says which path each function answers.
 """
 
 from __future__ import annotations
@@ -9,9 +9,19 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.admin.request import KEPT_BY_NOBODY, AdminContext, Asked, Stream, Wrong, told, version, written
+from emulator.admin.request import (
+    NO_CACHE,
+    AdminContext,
+    AdminError,
+    AdminRequest,
+    Stream,
+    build_json_response,
+    build_response,
+    read_version,
+)
 from emulator.core import clock, yaml_file
 from emulator.core.durations import parse_duration
+from emulator.core.suggestions import describe_unknown
 from emulator.findings import FINDINGS
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
@@ -19,44 +29,45 @@ from emulator.session.sessions import LATEST, can_name
 from emulator.validation.validator import RequestValidator
 
 
-async def session_of(rooms: AdminContext, name: str, bad: int = 400) -> str:
-    """The session that `name` means, which need not have begun.
+async def resolve_session(context: AdminContext, name: str, invalid_status: int = 400) -> str:
+    """The name of a session, which need not have begun; `latest` becomes the name of the session used last.
 
-    Raises Wrong where nothing can be called so (the status `bad`), and for `latest` while there is none.
+    Raises AdminError where no session can have the name, and for `latest` while there is no session.
     """
     if name == LATEST:
-        known = await rooms.sessions.known()
+        known = await context.sessions.known()
         if not known:
-            raise Wrong(404, "there is no session yet", "session")
+            raise AdminError(404, "there is no session yet", "session")
         return known[-1].name
     if not can_name(name):
         expected = "up to 64 of A-Z a-z 0-9 . _ -, and nothing like a key"
-        raise Wrong(bad, f"that cannot name a session; expected {expected}", "session")
+        raise AdminError(invalid_status, f"that cannot name a session; expected {expected}", "session")
     return name
 
 
-async def health(rooms: AdminContext, asked: Asked) -> Response:
-    """That it answers, and how it was started."""
-    settings = rooms.settings
-    return told({
+async def get_health(request: AdminRequest) -> Response:
+    """That the server answers, and how it was started."""
+    settings = request.context.settings
+    return build_json_response({
         "status": "ok",
-        "version": version(),
+        "version": read_version(),
         "seed": settings.seed,
         "clock": settings.clock,
-        "gateways": sorted(rooms.registry.validators),
+        "gateways": sorted(request.context.registry.validators),
         "reserved_values": not settings.no_reserved_values,
         "report_only": settings.report_only,
         "behavior": settings.behavior,
     })  # fmt: skip
 
 
-async def gateways(rooms: AdminContext, asked: Asked) -> Response:
-    """The gateways, and where a client finds them."""
-    shown = [_gateway(validator, asked.request.origin) for validator in rooms.registry.validators.values()]
-    return told({"gateways": shown})
+async def list_gateways(request: AdminRequest) -> Response:
+    """The gateways, with the base URL for a client of each."""
+    validators = request.context.registry.validators.values()
+    gateways = [_describe_gateway(validator, request.request.origin) for validator in validators]
+    return build_json_response({"gateways": gateways})
 
 
-def _gateway(validator: RequestValidator, origin: str) -> Mapping[str, Any]:
+def _describe_gateway(validator: RequestValidator, origin: str) -> Mapping[str, Any]:
     gateway = validator.gateway
     base = f"/{gateway.name}{gateway.base}"
     models = [operation.models for operation in gateway.generating() if operation.models is not None]
@@ -73,82 +84,90 @@ def _gateway(validator: RequestValidator, origin: str) -> Mapping[str, Any]:
     }
 
 
-async def scenarios(rooms: AdminContext, asked: Asked) -> Response:
+async def list_scenarios(request: AdminRequest) -> Response:
     """The ready-made scenarios."""
-    return told({"scenarios": await asyncio.to_thread(_shelf)})
+    return build_json_response({"scenarios": await asyncio.to_thread(_load_scenarios)})
 
 
-def _shelf() -> list[Mapping[str, str]]:
-    from emulator.scenario import loader  # loaded with the first script
+def _load_scenarios() -> list[Mapping[str, str]]:
+    from emulator.scenario import loader  # imported when it is first needed: few servers list their scenarios
 
-    return [
-        {"name": name, "about": " ".join(loader.find_scenario(name).about.split())} for name in loader.list_ready_made()
-    ]
-
-
-async def findings(rooms: AdminContext, asked: Asked) -> Response:
-    """Every code, and what it means."""
-    return told({"findings": [{"code": code, "text": text} for code, text in FINDINGS.items()]})
+    scenarios = [(name, loader.find_scenario(name)) for name in loader.list_ready_made()]
+    return [{"name": name, "about": " ".join(scenario.about.split())} for name, scenario in scenarios]
 
 
-async def finding(rooms: AdminContext, asked: Asked) -> Response:
+async def list_findings(request: AdminRequest) -> Response:
+    """The codes of findings, and what each means."""
+    return build_json_response({"findings": [{"code": code, "text": text} for code, text in FINDINGS.items()]})
+
+
+async def get_finding(request: AdminRequest) -> Response:
     """What one code means."""
-    code = asked.names["code"]
+    code = request.path_params["code"]
     if code not in FINDINGS:
-        raise Wrong(404, f"unknown code {code[:100]!r}; known are {', '.join(FINDINGS)}", "code")
-    return told({"code": code, "text": FINDINGS[code]})
+        raise AdminError(404, describe_unknown("code", code, FINDINGS), "code")
+    return build_json_response({"code": code, "text": FINDINGS[code]})
 
 
-async def openapi(rooms: AdminContext, asked: Asked) -> Response:
+async def get_openapi(request: AdminRequest) -> Response:
     """The description of these paths."""
-    spec = await asyncio.to_thread(lambda: rooms.spec)
-    return written("application/json", spec.text)
+    spec = await asyncio.to_thread(lambda: request.context.spec)  # the first use reads a file
+    return build_response("application/json", spec.text)
 
 
-async def show_clock(rooms: AdminContext, asked: Asked) -> Response:
-    """What time it is, for all or for one session."""
-    session = asked.query.get("session")
-    return _time(rooms, None if session is None else await session_of(rooms, session))
+async def get_clock(request: AdminRequest) -> Response:
+    """The time, for all sessions or for one."""
+    return _build_time_response(request.context, await _resolve_query_session(request))
 
 
-async def move_clock(rooms: AdminContext, asked: Asked) -> Response:
-    """Move the clock on, for all or for one session."""
-    session = asked.body.get("session")
+async def move_clock(request: AdminRequest) -> Response:
+    """Move the clock forward, for all sessions or for one."""
+    context = request.context
     try:
-        length = parse_duration(asked.body["advance"])
+        seconds = parse_duration(request.body["advance"])
     except ValueError as error:
-        raise Wrong(400, f"advance: {error}", "advance") from None
-    session = None if session is None else await session_of(rooms, session)
-    if rooms.clock.now(session or "") + length >= clock.LATEST:
-        raise Wrong(400, "advance: that would be beyond the year 2999", "advance")
-    rooms.clock.advance(length, session)
-    return _time(rooms, session)
+        raise AdminError(400, f"advance: {error}", "advance") from None
+    session = request.body.get("session")
+    if session is not None:
+        session = await resolve_session(context, session)
+    if context.clock.now(session or "") + seconds >= clock.LATEST:
+        raise AdminError(400, "advance: that would be beyond the year 2999", "advance")
+    context.clock.advance(seconds, session)
+    return _build_time_response(context, session)
 
 
-def _time(rooms: AdminContext, session: str | None) -> Response:
-    return told({"now": clock.format_iso(rooms.clock.now(session or "")), "session": session})
+def _build_time_response(context: AdminContext, session: str | None) -> Response:
+    return build_json_response({"now": clock.format_iso(context.clock.now(session or "")), "session": session})
 
 
-async def show_metrics(rooms: AdminContext, asked: Asked) -> Response:
-    """What is counted, for Prometheus."""
-    held = await rooms.memory.held()
+async def get_metrics(request: AdminRequest) -> Response:
+    """Counters and gauges, for Prometheus."""
+    context = request.context
+    held = await context.store.held()
     gauges = {
         "emulator_sessions": (held.sessions, "Sessions that are remembered."),
         "emulator_journal_entries": (held.entries, "Calls in all journals together."),
         "emulator_journal_bytes": (held.bytes, "What all journals weigh together, about."),
-        "process_start_time_seconds": (rooms.started, "Start of the server, in seconds since 1970-01-01 UTC."),
+        "process_start_time_seconds": (context.started, "Start of the server, in seconds since 1970-01-01 UTC."),
     }
-    return written(metrics.CONTENT_TYPE, rooms.metrics.text(gauges).encode())
+    return build_response(metrics.CONTENT_TYPE, context.metrics.text(gauges).encode())
 
 
-async def listen(rooms: AdminContext, asked: Asked) -> Response | Stream:
-    """Each call as it ends, of all sessions or of one."""
-    session = asked.query.get("session")
-    session = None if session is None else await session_of(rooms, session)
-    headers = (("Content-Type", events.CONTENT_TYPE), *KEPT_BY_NOBODY)
-    if asked.request.method == "HEAD":
+async def stream_events(request: AdminRequest) -> Response | Stream:
+    """Each call when it ends, as server-sent events: of all sessions, or of one."""
+    session = await _resolve_query_session(request)
+    headers = (("Content-Type", events.CONTENT_TYPE), *NO_CACHE)
+    if request.request.method == "HEAD":
         return Response(200, headers, (b"",))
     try:
-        return Stream(headers, rooms.events.listen(session))
+        return Stream(headers, request.context.events.listen(session))
     except events.TooMany:
-        raise Wrong(503, f"{events.MOST} listen already, and more do not fit") from None
+        raise AdminError(503, f"{events.MOST} listen already, and more do not fit") from None
+
+
+async def _resolve_query_session(request: AdminRequest) -> str | None:
+    """The session in the query; None where all sessions are meant."""
+    name = request.query.get("session")
+    if name is None:
+        return None
+    return await resolve_session(request.context, name)

@@ -1,289 +1,365 @@
-"""The ways of /_emulator/sessions: what each session is, what it plays, what it was asked, and whether as expected.
+"""The functions of the paths below /_emulator/sessions, and portability.
 
-Each is a function of the rooms and of what was asked; the table in *admin* says where each stands. A large journal is
-shown and judged beside the loop, so that no call waits for it.
+The table in routes.py says which path each function answers. A large journal is filtered and written as JSON in a
+thread of its own, so that no call waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.admin.request import KEPT_BY_NOBODY, PREFIX, AdminContext, Asked, Wrong, told
-from emulator.admin.server_api import session_of
+from emulator.admin.request import (
+    PREFIX,
+    AdminContext,
+    AdminError,
+    AdminRequest,
+    build_json_response,
+    build_response,
+)
+from emulator.admin.server_api import resolve_session
 from emulator.core import clock, yaml_file
+from emulator.core.suggestions import nearest_word
 from emulator.gateway.calendar import Calendar
-from emulator.messages import Response
+from emulator.messages import Request, Response
 from emulator.session.journal import Entry
 from emulator.session.store import Summary
 
 if TYPE_CHECKING:
     from emulator.scenario.scenario import Scenario
 
+USUAL_LIMIT: Final = 100  # entries on a page where the query does not say how many
 
-async def sessions(rooms: AdminContext, asked: Asked) -> Response:
+
+# --- sessions
+
+
+async def list_sessions(request: AdminRequest) -> Response:
     """A page of the sessions, the one used last first."""
-    known = list(reversed(await rooms.sessions.known()))
-    if (after := asked.query.get("after")) is not None:
-        place = next((index for index, one in enumerate(known) if one.name == after), None)
-        if place is None:
-            raise Wrong(404, "after names no session that is remembered; begin anew without it", "after")
-        known = known[place + 1 :]
-    page = known[: asked.query.get("limit", USUAL_LIMIT)]
-    following = page[-1].name if len(page) < len(known) else None
-    return told({"sessions": [_summary(one) for one in page], "next": following})
+    sessions = list(reversed(await request.context.sessions.known()))
+    after = request.query.get("after")
+    if after is not None:
+        names = [session.name for session in sessions]
+        if after not in names:
+            raise AdminError(404, "after names no session that is remembered; begin anew without it", "after")
+        sessions = sessions[names.index(after) + 1 :]
+    page = sessions[: request.query.get("limit", USUAL_LIMIT)]
+    following = None
+    if len(page) < len(sessions):
+        following = page[-1].name
+    return build_json_response({"sessions": [_describe_session(one) for one in page], "next": following})
 
 
-async def session(rooms: AdminContext, asked: Asked) -> Response:
+async def get_session(request: AdminRequest) -> Response:
     """One session."""
-    name = await _name(rooms, asked)
-    found = await _found(rooms, name)
-    playing = await rooms.sessions.playing(name)
-    return told({**_summary(found), "scenario": playing.name, "settings": await _settings(rooms, name)})
+    context, name = request.context, await _resolve_name(request)
+    summary = await _find_summary(context, name)
+    if summary is None:
+        raise _no_session(name)
+    scenario = await context.sessions.playing(name)
+    settings = await _merge_settings(context, name)
+    return build_json_response({**_describe_session(summary), "scenario": scenario.name, "settings": settings})
 
 
-async def forget(rooms: AdminContext, asked: Asked) -> Response:
-    """Forget all of a session; one that never began is forgotten already."""
-    name = await _name(rooms, asked)
-    await rooms.sessions.forget(name)
-    return told({"session": name})
+async def forget_session(request: AdminRequest) -> Response:
+    """Forget everything about a session; one that never began is forgotten already."""
+    name = await _resolve_name(request)
+    await request.context.sessions.forget(name)
+    return build_json_response({"session": name})
 
 
-async def reset(rooms: AdminContext, asked: Asked) -> Response:
-    """Forget a session's calls, and begin its numbers and its scenario anew."""
-    name = await _name(rooms, asked)
-    await rooms.sessions.reset(name)
-    return told({"session": name, "calls": 0})
+async def reset_session(request: AdminRequest) -> Response:
+    """Forget the calls of a session, and start its numbers and its scenario again."""
+    name = await _resolve_name(request)
+    await request.context.sessions.reset(name)
+    return build_json_response({"session": name, "calls": 0})
 
 
-async def show_settings(rooms: AdminContext, asked: Asked) -> Response:
-    """What holds for a session."""
-    name = await _name(rooms, asked)
-    return told({"session": name, **await _settings(rooms, name)})
+async def _resolve_name(request: AdminRequest) -> str:
+    """The name of the session in the path."""
+    return await resolve_session(request.context, request.path_params["id"], invalid_status=404)
 
 
-async def change_settings(rooms: AdminContext, asked: Asked) -> Response:
-    """Let other settings hold for a session; null is what the server has."""
-    name = await _name(rooms, asked)
-    await rooms.sessions.set(name, **asked.body)
-    return told({"session": name, **await _settings(rooms, name)})
+async def _find_summary(context: AdminContext, name: str) -> Summary | None:
+    """What is known about a session; None where it never began, or is forgotten."""
+    for summary in await context.sessions.known():
+        if summary.name == name:
+            return summary
+    return None
 
 
-async def show_scenario(rooms: AdminContext, asked: Asked) -> Response:
-    """What a session plays."""
-    return await _playing(rooms, await _name(rooms, asked))
+def _no_session(name: str) -> AdminError:
+    return AdminError(404, f"no session {name!r}; GET {PREFIX}/sessions lists them", "session")
 
 
-async def play_scenario(rooms: AdminContext, asked: Asked) -> Response:
-    """Let a session play a scenario from its beginning."""
-    name = await _name(rooms, asked)
-    await rooms.sessions.play(name, await asyncio.to_thread(_scenario, asked))
-    return await _playing(rooms, name)
-
-
-async def drop_scenario(rooms: AdminContext, asked: Asked) -> Response:
-    """Let a session play the server's own scenario again."""
-    name = await _name(rooms, asked)
-    await rooms.sessions.play(name, None)
-    return await _playing(rooms, name)
-
-
-async def calls(rooms: AdminContext, asked: Asked) -> Response:
-    """A page of a session's calls, the oldest first, or of those that the query picks."""
-    name = await _name(rooms, asked)
-    return await asyncio.to_thread(_page, name, await _entries(rooms, name), asked.query)
-
-
-async def call(rooms: AdminContext, asked: Asked) -> Response:
-    """One call, by its number or as the latest."""
-    return await asyncio.to_thread(_shown, await _call(rooms, asked))
-
-
-async def picture(rooms: AdminContext, asked: Asked) -> Response:
-    """The file of a picture that a call got, drawn once more."""
-    entry, index = await _call(rooms, asked), asked.names["index"]
-    recipes = entry.response.pictures if entry.response else ()
-    recipe = next((one for place, one in enumerate(recipes) if str(place) == index), None)
-    if recipe is None or not rooms.image_store.can_draw(recipe):
-        raise Wrong(404, f"call {entry.number} of session {entry.session!r} has no picture {index[:20]}", "index")
-    headers = (("Content-Type", f"image/{recipe.served_as}"), ("Cache-Control", "no-store"))
-    return Response(200, headers, ((await rooms.image_store.draw(recipe)).data,))
-
-
-async def upload(rooms: AdminContext, asked: Asked) -> Response:
-    """A file that a call of the session brought, by its SHA-256, as long as it is kept."""
-    name, digest = await _name(rooms, asked), asked.names["digest"].lower()
-    brought = (one for entry in await _entries(rooms, name) for one in entry.request.uploads)
-    found = next((one for one in brought if one.look is not None and one.look.sha256 == digest), None)
-    data = None if found is None else rooms.image_store.find_upload(digest)
-    if found is None or data is None:
-        why = f"session {name!r} has no upload {digest[:64]!r}" if found is None else "the upload is not kept any more"
-        raise Wrong(404, why, "digest")
-    kind = f"image/{found.look.format}" if found.look and found.look.format else "application/octet-stream"
-    headers = (("Content-Type", kind), *KEPT_BY_NOBODY, ("Content-Disposition", "attachment"))
-    return Response(200, headers, (data,))
-
-
-async def _call(rooms: AdminContext, asked: Asked) -> Entry:
-    """The call in the path, by its number or as the latest."""
-    name, number = await _name(rooms, asked), asked.names["number"]
-    entries = await _entries(rooms, name)
-    if number == "latest":
-        found = max(entries, key=_number, default=None)
-    else:
-        found = next((entry for entry in reversed(entries) if str(entry.number) == number), None)
-    if found is None:
-        which = "finished call" if number == "latest" else f"call {number[:20]} in its journal"
-        raise Wrong(404, f"session {name!r} has no {which}", "number")
-    return found
-
-
-async def verify(rooms: AdminContext, asked: Asked) -> Response:
-    """Whether the calls of a session are those that were expected; a session that never began has none."""
-    from emulator.session import verification  # loaded with the first question
-
-    name = await _name(rooms, asked)
-    try:
-        expected = verification.read(asked.body)
-    except ValueError as error:
-        raise Wrong(400, str(error)) from None
-    unused = await verification.unused(await rooms.sessions.playing(name), rooms.memory, name)
-    summary = await _summary_of(rooms, name)
-    entries = await rooms.sessions.calls(name) or ()
-    verdict = await asyncio.to_thread(
-        expected.schema_validator, entries, unused, forgotten=summary.dropped if summary else 0
-    )
-    return told(asdict(verdict))
-
-
-async def hold(rooms: AdminContext, asked: Asked) -> Response:
-    """Which gateways would take the calls of a session, or calls that were sent here, and why not."""
-    from emulator.analysis import portability  # loaded with the first question
-
-    if "calls" in asked.body:
-        requests = portability.parse_requests(asked.body["calls"])
-    else:
-        requests = portability.read_journal(await _entries(rooms, await session_of(rooms, asked.body["session"])))
-    channels, today = frozenset(rooms.settings.channels), Calendar(rooms.clock.today(), rooms.settings.legacy)
-    return await asyncio.to_thread(
-        lambda: told(asdict(portability.check_portability(requests, rooms.sides, channels, today)))
-    )
-
-
-async def _name(rooms: AdminContext, asked: Asked) -> str:
-    """The session in the path."""
-    return await session_of(rooms, asked.names["id"], bad=404)
-
-
-async def _summary_of(rooms: AdminContext, name: str) -> Summary | None:
-    return next((one for one in await rooms.sessions.known() if one.name == name), None)
-
-
-async def _found(rooms: AdminContext, name: str) -> Summary:
-    """The session `name`; raises Wrong where it never began, or is forgotten."""
-    found = await _summary_of(rooms, name)
-    if found is None:
-        raise Wrong(404, f"no session {name!r}; GET {PREFIX}/sessions lists them", "session")
-    return found
-
-
-async def _entries(rooms: AdminContext, name: str) -> Sequence[Entry]:
-    entries = await rooms.sessions.calls(name)
-    if entries is None:
-        raise Wrong(404, f"no session {name!r}; GET {PREFIX}/sessions lists them", "session")
-    return entries
-
-
-async def _settings(rooms: AdminContext, name: str) -> Mapping[str, Any]:
-    """What holds for a session: its own wish, else the server's."""
-    own = asdict(await rooms.sessions.settings(name))
-    return {key: getattr(rooms.settings, key) if value is None else value for key, value in own.items()}
-
-
-async def _playing(rooms: AdminContext, name: str) -> Response:
-    from emulator.session import verification
-
-    playing = await rooms.sessions.playing(name)
-    rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in playing.rules]
-    unused = [asdict(one) for one in await verification.unused(playing, rooms.memory, name)]
-    return told({
-        "session": name, "scenario": playing.name, "about": playing.about, "rules": rules, "unused": unused,
-    })  # fmt: skip
-
-
-def _scenario(asked: Asked) -> Scenario:
-    """The scenario in a request's body, as YAML or JSON; a `scenario` without rules is a ready-made one's name."""
-    from emulator.scenario import loader  # loaded with the first script
-
-    request = asked.request
-    if request.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
-        raise Wrong(400, f"a scenario comes as {' or '.join(_SCENARIO_TYPES)}")
-    try:
-        if (
-            isinstance(request.json, Mapping)
-            and set(request.json) == {"scenario"}
-            and isinstance(request.json["scenario"], str)
-        ):
-            name, shelf = request.json["scenario"], loader.list_ready_made()
-            if name not in shelf:  # a file's name is not taken from the network
-                raise Wrong(400, f"no ready-made scenario {name[:100]!r}; those are {', '.join(shelf)}", "scenario")
-            return loader.find_scenario(name)
-        return loader.parse_scenario(request.body.decode("utf-8"), "scenario")
-    except (yaml_file.InvalidFile, UnicodeDecodeError) as error:
-        raise Wrong(400, str(error)) from None
-
-
-def _page(name: str, entries: Sequence[Entry], query: Mapping[str, Any]) -> Response:
-    """The calls that `query` picks, from the one behind `after` on."""
-    picked = [entry for entry in entries if entry.number > query.get("after", 0) and _is_meant(entry, query)]
-    picked.sort(key=_number)
-    page = picked[: query.get("limit", USUAL_LIMIT)]
-    following = page[-1].number if len(page) < len(picked) else None
-    return told({"session": name, "calls": [entry.view() for entry in page], "next": following})
-
-
-def _is_meant(entry: Entry, query: Mapping[str, Any]) -> bool:
-    """Whether all that `query` says of a call is true of `entry`."""
-    return all(_PICKED[key](entry, wanted) for key, wanted in query.items() if key in _PICKED)
-
-
-def _is_refused(entry: Entry, wanted: str) -> bool:
-    error = entry.error
-    if wanted in ("true", "false"):
-        return (error is not None) == (wanted == "true")
-    return error is not None and wanted in (error.kind, error.violation)
-
-
-def _shown(entry: Entry) -> Response:
-    return told(entry.view())
-
-
-def _summary(one: Summary) -> Mapping[str, Any]:
+def _describe_session(summary: Summary) -> Mapping[str, Any]:
     return {
-        "name": one.name,
-        "calls": one.calls,
-        "kept": one.kept,
-        "began": clock.format_iso(one.began),
-        "used": clock.format_iso(one.used),
+        "name": summary.name,
+        "calls": summary.calls,
+        "kept": summary.kept,
+        "began": clock.format_iso(summary.began),
+        "used": clock.format_iso(summary.used),
     }
 
 
-def _number(entry: Entry) -> int:
+# --- settings and scenario
+
+
+async def get_settings(request: AdminRequest) -> Response:
+    """The settings that count for a session."""
+    name = await _resolve_name(request)
+    return build_json_response({"session": name, **await _merge_settings(request.context, name)})
+
+
+async def change_settings(request: AdminRequest) -> Response:
+    """Change settings of a session; null restores the server's."""
+    name = await _resolve_name(request)
+    await request.context.sessions.set(name, **request.body)
+    return build_json_response({"session": name, **await _merge_settings(request.context, name)})
+
+
+async def _merge_settings(context: AdminContext, name: str) -> Mapping[str, Any]:
+    """A session's own settings, and the server's where it has none of its own."""
+    settings = asdict(await context.sessions.settings(name))
+    for key, value in settings.items():
+        if value is None:
+            settings[key] = getattr(context.settings, key)
+    return settings
+
+
+async def get_scenario(request: AdminRequest) -> Response:
+    """The scenario that a session plays."""
+    return await _build_scenario_response(request.context, await _resolve_name(request))
+
+
+async def play_scenario(request: AdminRequest) -> Response:
+    """Let a session play a scenario from its beginning."""
+    name = await _resolve_name(request)
+    scenario = await asyncio.to_thread(_read_scenario, request.request)
+    await request.context.sessions.play(name, scenario)
+    return await _build_scenario_response(request.context, name)
+
+
+async def drop_scenario(request: AdminRequest) -> Response:
+    """Let a session play the server's scenario again."""
+    name = await _resolve_name(request)
+    await request.context.sessions.play(name, None)
+    return await _build_scenario_response(request.context, name)
+
+
+async def _build_scenario_response(context: AdminContext, name: str) -> Response:
+    from emulator.session import verification  # imported when it is first needed
+
+    scenario = await context.sessions.playing(name)
+    rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in scenario.rules]
+    unused = await verification.unused(scenario, context.store, name)
+    return build_json_response({
+        "session": name,
+        "scenario": scenario.name,
+        "about": scenario.about,
+        "rules": rules,
+        "unused": [asdict(one) for one in unused],
+    })  # fmt: skip
+
+
+def _read_scenario(request: Request) -> Scenario:
+    """The scenario in a request's body, as YAML or JSON; a body of `scenario` alone names a ready-made one."""
+    from emulator.scenario import loader  # imported when it is first needed
+
+    if request.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
+        raise AdminError(400, f"a scenario comes as {' or '.join(_SCENARIO_TYPES)}")
+    try:
+        name = _read_scenario_name(request.json)
+        if name is None:
+            return loader.parse_scenario(request.body.decode("utf-8"), "scenario")
+        known = loader.list_ready_made()
+        if name not in known:  # the name of a file is not accepted from the network
+            raise _no_ready_made(name, known)
+        return loader.find_scenario(name)
+    except (yaml_file.InvalidFile, UnicodeDecodeError) as error:
+        raise AdminError(400, str(error)) from None
+
+
+def _read_scenario_name(body: Any) -> str | None:
+    """The name of a ready-made scenario, where the body consists of that."""
+    if isinstance(body, Mapping) and set(body) == {"scenario"} and isinstance(body["scenario"], str):
+        return body["scenario"]
+    return None
+
+
+def _no_ready_made(name: str, known: Sequence[str]) -> AdminError:
+    message = f"no ready-made scenario {name[:100]!r}; those are {', '.join(known)}"
+    nearest = nearest_word(name, known)
+    if nearest is not None:
+        message += f"; did you mean {nearest!r}?"
+    return AdminError(400, message, "scenario")
+
+
+# --- calls
+
+
+async def list_calls(request: AdminRequest) -> Response:
+    """A page of the calls of a session, the oldest first; the query filters them."""
+    name = await _resolve_name(request)
+    entries = await _load_entries(request.context, name)
+    return await asyncio.to_thread(_build_page, name, entries, request.query)
+
+
+def _build_page(name: str, entries: Sequence[Entry], query: Mapping[str, Any]) -> Response:
+    """The calls that match the query, from the one after number `after` on."""
+    after = query.get("after", 0)
+    matching = [entry for entry in entries if entry.number > after and _matches(entry, query)]
+    matching.sort(key=_get_number)
+    page = matching[: query.get("limit", USUAL_LIMIT)]
+    following = None
+    if len(page) < len(matching):
+        following = page[-1].number
+    return build_json_response({"session": name, "calls": [entry.view() for entry in page], "next": following})
+
+
+def _matches(entry: Entry, query: Mapping[str, Any]) -> bool:
+    """Whether a call matches every filter in the query."""
+    return all(_FILTERS[key](entry, value) for key, value in query.items() if key in _FILTERS)
+
+
+async def get_call(request: AdminRequest) -> Response:
+    """One call, by its number, or the latest."""
+    entry = await _find_call(request)
+    return await asyncio.to_thread(lambda: build_json_response(entry.view()))
+
+
+async def get_picture(request: AdminRequest) -> Response:
+    """The file of a picture of a call, drawn again from its recipe."""
+    entry, index = await _find_call(request), request.path_params["index"]
+    image_store = request.context.image_store
+    recipes = {}
+    if entry.response is not None:
+        recipes = {str(place): recipe for place, recipe in enumerate(entry.response.pictures)}
+    recipe = recipes.get(index)
+    if recipe is None or not image_store.can_draw(recipe):
+        message = f"call {entry.number} of session {entry.session!r} has no picture {index[:20]}"
+        raise AdminError(404, message, "index")
+    headers = (("Content-Type", f"image/{recipe.served_as}"), ("Cache-Control", "no-store"))
+    return Response(200, headers, ((await image_store.draw(recipe)).data,))
+
+
+async def get_upload(request: AdminRequest) -> Response:
+    """A file that a call of the session contained, by its SHA-256, as long as it is kept."""
+    name, digest = await _resolve_name(request), request.path_params["digest"].lower()
+    entries = await _load_entries(request.context, name)
+    looks = [upload.look for entry in entries for upload in entry.request.uploads if upload.look is not None]
+    look = next((look for look in looks if look.sha256 == digest), None)
+    if look is None:
+        raise AdminError(404, f"session {name!r} has no upload {digest[:64]!r}", "digest")
+    data = request.context.image_store.find_upload(digest)
+    if data is None:
+        raise AdminError(404, "the upload is not kept any more", "digest")
+    content_type = "application/octet-stream"
+    if look.format:
+        content_type = f"image/{look.format}"
+    return build_response(content_type, data, headers=(("Content-Disposition", "attachment"),))
+
+
+async def _find_call(request: AdminRequest) -> Entry:
+    """The call in the path, by its number, or the latest."""
+    name, number = await _resolve_name(request), request.path_params["number"]
+    entries = await _load_entries(request.context, name)
+    if number == "latest":
+        if not entries:
+            raise AdminError(404, f"session {name!r} has no finished call", "number")
+        return max(entries, key=_get_number)
+    for entry in reversed(entries):
+        if str(entry.number) == number:
+            return entry
+    raise AdminError(404, f"session {name!r} has no call {number[:20]} in its journal", "number")
+
+
+async def _load_entries(context: AdminContext, name: str) -> Sequence[Entry]:
+    entries = await context.sessions.calls(name)
+    if entries is None:
+        raise _no_session(name)
+    return entries
+
+
+def _get_number(entry: Entry) -> int:
     return entry.number
 
 
-USUAL_LIMIT: Final = 100  # of a page
+async def verify_calls(request: AdminRequest) -> Response:
+    """Whether the calls of a session are those that were expected; a session that never began has no calls."""
+    from emulator.session import verification  # imported when it is first needed
+
+    context, name = request.context, await _resolve_name(request)
+    try:
+        expectation = verification.read(request.body)
+    except ValueError as error:
+        raise AdminError(400, str(error)) from None
+    unused = await verification.unused(await context.sessions.playing(name), context.store, name)
+    summary = await _find_summary(context, name)
+    dropped = 0
+    if summary is not None:
+        dropped = summary.dropped
+    entries = await context.sessions.calls(name) or ()
+    verdict = await asyncio.to_thread(expectation.schema_validator, entries, unused, forgotten=dropped)
+    return build_json_response(asdict(verdict))
+
+
+async def check_portability(request: AdminRequest) -> Response:
+    """Which gateways accept the calls of a session, or the calls in the body, and why the others refuse them."""
+    from emulator.analysis import portability  # imported when it is first needed
+
+    context = request.context
+    if "calls" in request.body:
+        samples = portability.parse_requests(request.body["calls"])
+    else:
+        name = await resolve_session(context, request.body["session"])
+        samples = portability.read_journal(await _load_entries(context, name))
+    report = await asyncio.to_thread(
+        lambda: portability.check_portability(
+            samples,
+            targets=context.portability_targets,
+            channels=frozenset(context.settings.channels),
+            calendar=Calendar(context.clock.today(), context.settings.legacy),
+        )
+    )
+    return build_json_response(asdict(report))
+
+
+def _has_gateway(entry: Entry, name: str) -> bool:
+    return entry.gateway.name == name
+
+
+def _has_status(entry: Entry, status: int) -> bool:
+    return entry.response is not None and entry.response.status == status
+
+
+def _has_rule(entry: Entry, name: str) -> bool:
+    return entry.choice is not None and entry.choice.rule == name
+
+
+def _has_finding(entry: Entry, code: str) -> bool:
+    return any(finding.code == code for finding in entry.findings)
+
+
+def _has_refusal(entry: Entry, word: str) -> bool:
+    """Whether a call was refused (true or false), or refused for the reason `word`."""
+    error = entry.error
+    if word in ("true", "false"):
+        return (error is not None) == (word == "true")
+    return error is not None and word in (error.kind, error.violation)
+
+
 _SCENARIO_TYPES: Final = ("application/json", "application/yaml")
-_PICKED: Final = {
-    "gateway": lambda entry, wanted: entry.gateway.name == wanted,
-    "operation": lambda entry, wanted: entry.operation == wanted,
-    "model": lambda entry, wanted: entry.model == wanted,
-    "status": lambda entry, wanted: entry.response is not None and entry.response.status == wanted,
-    "rule": lambda entry, wanted: entry.choice is not None and entry.choice.rule == wanted,
-    "finding": lambda entry, wanted: any(finding.code == wanted for finding in entry.findings),
-    "request_id": lambda entry, wanted: entry.request_id == wanted,
-    "refused": _is_refused,
+_FILTERS: Final[Mapping[str, Callable[[Entry, Any], bool]]] = {
+    "gateway": _has_gateway,
+    "operation": lambda entry, name: entry.operation == name,
+    "model": lambda entry, name: entry.model == name,
+    "status": _has_status,
+    "rule": _has_rule,
+    "finding": _has_finding,
+    "request_id": lambda entry, request_id: entry.request_id == request_id,
+    "refused": _has_refusal,
 }
-"""What a page of calls can be picked by."""
+"""The names in the query of list_calls that filter calls."""

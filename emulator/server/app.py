@@ -79,18 +79,19 @@ class App:
         self.task_manager = TaskManager(memory, ResponseBuilder(settings.seed, secret, self.clock, self.image_store))
         self.storage = ImageHost(self.image_store, self.clock, secret)
         self.guard, self.metrics, self.events = AdminAuth(settings), Metrics(), Events()
-        rooms = AdminContext(
-            settings,
-            self.guard,
-            self.clock,
-            self.registry,
-            self.sessions,
-            memory,
-            self.image_store,
-            self.metrics,
-            self.events,
+        self.admin = Admin(
+            AdminContext(
+                settings=settings,
+                guard=self.guard,
+                clock=self.clock,
+                registry=self.registry,
+                sessions=self.sessions,
+                store=memory,
+                image_store=self.image_store,
+                metrics=self.metrics,
+                events=self.events,
+            )
         )
-        self.admin = Admin(rooms)
         self._bounds, self._freight = wire.Bounds(settings.body_timeout, settings.public_url), wire.Freight()
         self._tell = tell
         self._dated = (0, "")

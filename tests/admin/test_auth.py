@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from emulator.admin.auth import AdminAuth
-from emulator.admin.routes import WAYS
+from emulator.admin.routes import ROUTES
 from emulator.settings import Settings
 from tests.conftest import Served
 from tests.described import Described
@@ -45,14 +45,14 @@ def guarded() -> Iterator[Served]:
     ids=str,
 )  # fmt: skip
 def test_without_the_token_nothing_is_told(guarded: Served, headers: dict[str, str]) -> None:
-    """401 in our envelope for every way but health, whether the token is missing or wrong, and for what is no way."""
-    for way in WAYS:
-        response = CLIENT.request(way.method, f"{guarded.url}/_emulator{way.path}", headers=headers)
-        if way.path == "/health":
+    """401 in our envelope for every path but health, whether the token is missing or wrong, and for unknown paths."""
+    for route in ROUTES:
+        response = CLIENT.request(route.method, f"{guarded.url}/_emulator{route.path}", headers=headers)
+        if route.path == "/health":
             assert 200 == response.status_code
             continue
-        assert (way, 401, 'Bearer realm="emulator"') == (
-            way,
+        assert (route, 401, 'Bearer realm="emulator"') == (
+            route,
             response.status_code,
             response.headers["www-authenticate"],
         )

@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from emulator.admin.routes import WAYS
+from emulator.admin.routes import ROUTES, AdminRoute
 from emulator.findings import FINDINGS
 from emulator.session.journal import Journal
 from tests.conftest import Served
@@ -486,24 +486,46 @@ def test_a_compressed_body_is_taken(ask: Described) -> None:
     assert 200 == ask("POST", "/clock", content=content, headers=headers).status_code
 
 
-# --- ways and strangers ---
+@pytest.mark.parametrize(
+    ("method", "path", "body", "param", "ending"),
+    [
+        ("POST", "/clock", {"advnce": "1h"}, "advnce", "known are advance, session; did you mean 'advance'?"),
+        ("PUT", "/sessions/s/settings", {"report-only": True}, "report-only", "did you mean 'report_only'?"),
+        ("POST", "/portability", {"calls": [{"bdy": {}, "body": {}}]}, "calls[0].bdy", "did you mean 'body'?"),
+        ("PUT", "/sessions/s/settings", {"behavior": "observd"}, "behavior", "did you mean 'observed'?"),
+        ("PUT", "/sessions/s/scenario", {"scenario": "hapy"}, "scenario", "did you mean 'happy'?"),
+        ("GET", "/sessions?limt=1", None, "limt", "known are limit, after; did you mean 'limit'?"),
+        ("GET", "/findings/duplicate-key", None, "code", "did you mean 'duplicate_key'?"),
+        ("POST", "/clock", {"nonsense": 1}, "nonsense", "known are advance, session"),
+    ],
+)
+def test_a_misspelt_word_is_told_the_nearest(
+    server: Served, method: str, path: str, body: Any, param: str, ending: str
+) -> None:
+    """An unknown name or word in path, query or body is refused with the known words, the nearest named."""
+    response = CLIENT.request(method, f"{server.url}/_emulator{path}", json=body)
+    error = response.json()["error"]
+    assert (param, True) == (error["param"], error["message"].endswith(ending)), error
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way.method} {way.path}")
-def test_every_way_has_its_methods(server: Served, way: Any) -> None:
+# --- methods, and requests that may not be answered ---
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_every_path_has_its_methods(server: Served, route: AdminRoute) -> None:
     """Another method is 405 with Allow, OPTIONS opens nothing, a HEAD is its GET without a body."""
-    path = f"{server.url}/_emulator{way.path}".replace("{id}", "s").replace("{code}", "duplicate_key")
+    path = f"{server.url}/_emulator{route.path}".replace("{id}", "s").replace("{code}", "duplicate_key")
     path = path.replace("{number}", "1")
-    possible = {one.method for one in WAYS if one.path == way.path}
+    possible = {one.method for one in ROUTES if one.path == route.path}
     allow = ", ".join(
-        word for one in WAYS if one.path == way.path
+        word for one in ROUTES if one.path == route.path
         for word in (("GET", "HEAD") if one.method == "GET" else (one.method,))
     )  # fmt: skip
     for method in ("PATCH", "OPTIONS", "TRACE", "PROPFIND", *({"PUT", "DELETE", "POST", "GET"} - possible)):
         response = CLIENT.request(method, path, headers={"access-control-request-method": "GET"})
         assert (method, 405, allow) == (method, response.status_code, response.headers["allow"])
         assert not [name for name in response.headers if name.startswith("access-control")]
-    if way.method == "GET" and way.path != "/events":
+    if route.method == "GET" and route.path != "/events":
         whole, head = CLIENT.get(path), CLIENT.head(path)
         assert (whole.status_code, b"") == (head.status_code, head.content)
         for name in ("content-type", "cache-control"):
@@ -519,14 +541,14 @@ STRANGERS: Final[list[dict[str, str]]] = [
 
 @pytest.mark.parametrize("headers", STRANGERS, ids=lambda headers: str(headers))
 def test_strangers_may_not(still: Served, headers: dict[str, str]) -> None:
-    """A page of another origin, or one that rebinds a name, reads nothing and changes nothing by any way."""
+    """A page of another origin, or one that rebinds a name, reads nothing and changes nothing by any path."""
     play(still, BODY)
     calls = Described(still).get("/sessions/case")["calls"]
-    for way in WAYS:
-        path = way.path.replace("{id}", "case").replace("{number}", "1")
-        body = {"json": {"advance": "1h"}} if way.path == "/clock" and way.method == "POST" else {}
-        response = CLIENT.request(way.method, f"{still.url}/_emulator{path}", headers=headers, **body)  # type: ignore[arg-type]
-        assert (way, 403) == (way, response.status_code)
+    for route in ROUTES:
+        path = route.path.replace("{id}", "case").replace("{number}", "1")
+        body = {"json": {"advance": "1h"}} if route.path == "/clock" and route.method == "POST" else {}
+        response = CLIENT.request(route.method, f"{still.url}/_emulator{path}", headers=headers, **body)  # type: ignore[arg-type]
+        assert (route, 403) == (route, response.status_code)
         assert ["error"] == list(response.json())
         assert not [name for name in response.headers if name.startswith("access-control")]
     ask = Described(still)

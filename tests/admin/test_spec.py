@@ -15,7 +15,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from emulator.admin import spec
-from emulator.admin.routes import WAYS
+from emulator.admin.routes import ROUTES
 from emulator.core import yaml_file
 from emulator.session.sessions import SessionSettings
 from emulator.session.store import Summary
@@ -53,16 +53,17 @@ def test_it_is_openapi(document: Mapping[str, Any]) -> None:
     assert yaml_file.read(spec.PATH).root["info"]["version"] != document["info"]["version"]
 
 
-def test_every_way_is_described(document: Mapping[str, Any]) -> None:
-    """Ways and description are the same set; each has an id of its own, a summary and what can go wrong."""
+def test_every_path_is_described(document: Mapping[str, Any]) -> None:
+    """Routes and description have the same paths; each has an id of its own, a summary and what can go wrong."""
     described = {
         (method.upper(), path): node
         for path, item in document["paths"].items()
         for method, node in item.items()
         if method != "parameters"
     }
-    assert {(way.method, f"/_emulator{way.path}"): way.body == "json" for way in WAYS} == {
-        way: "requestBody" in node and way[1] != "/_emulator/sessions/{id}/scenario" for way, node in described.items()
+    assert {(route.method, f"/_emulator{route.path}"): route.body == "json" for route in ROUTES} == {
+        place: "requestBody" in node and place[1] != "/_emulator/sessions/{id}/scenario"
+        for place, node in described.items()
     }
     assert len(described) == len({node["operationId"] for node in described.values()})
     for (_, path), node in described.items():
@@ -95,8 +96,8 @@ def test_examples_are_examples(document: Mapping[str, Any]) -> None:
     assert found > 20
 
 
-def test_the_words_of_other_rooms(document: Mapping[str, Any]) -> None:
-    """What sessions are and what they may want is described as those rooms have it."""
+def test_the_words_of_other_modules(document: Mapping[str, Any]) -> None:
+    """What sessions are and what they may want is described as those modules have it."""
     schemas = document["components"]["schemas"]
     settings = list(SessionSettings.__dataclass_fields__)
     assert settings == list(schemas["SettingsChange"]["properties"])
