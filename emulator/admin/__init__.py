@@ -1,1 +1,1 @@
-"""The emulator's own paths, /_emulator/…: who may ask, what is asked, and the answers."""
+"""The emulator's own paths, /_emulator/…: who may use them, how requests are validated, and the answers."""

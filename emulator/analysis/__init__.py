@@ -1,1 +1,1 @@
-"""Compares calls and gateways: portability, differences between behaviors, tables of rules."""
+"""What compares calls and gateways: portability, differences between behaviors, the table of rules."""
