@@ -17,7 +17,6 @@ from emulator.findings import FINDINGS
 from emulator.image.store import ImageStore
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, VIOLATIONS, Request, Response
 from emulator.session.events import Events
-from emulator.session.journal import Entry
 from emulator.session.metrics import Metrics
 from emulator.session.sessions import Sessions
 from emulator.session.store import Store
@@ -61,7 +60,7 @@ class AdminContext:
     clock: Clock
     registry: GatewayRegistry
     sessions: Sessions
-    store: Store[Entry]
+    store: Store
     image_store: ImageStore
     metrics: Metrics
     events: Events

@@ -35,7 +35,7 @@ async def resolve_session(context: AdminContext, name: str, invalid_status: int 
     Raises AdminError where no session can have the name, and for `latest` while there is no session.
     """
     if name == LATEST:
-        known = await context.sessions.known()
+        known = await context.sessions.list_sessions()
         if not known:
             raise AdminError(404, "there is no session yet", "session")
         return known[-1].name
@@ -117,7 +117,9 @@ async def get_openapi(request: AdminRequest) -> Response:
 
 async def get_clock(request: AdminRequest) -> Response:
     """The time, for all sessions or for one."""
-    return _build_time_response(request.context, await _resolve_query_session(request))
+    session = await _resolve_query_session(request)
+    await request.context.clock.refresh(session or "")
+    return _build_time_response(request.context, session)
 
 
 async def move_clock(request: AdminRequest) -> Response:
@@ -130,9 +132,10 @@ async def move_clock(request: AdminRequest) -> Response:
     session = request.body.get("session")
     if session is not None:
         session = await resolve_session(context, session)
+    await context.clock.refresh(session or "")
     if context.clock.now(session or "") + seconds >= clock.LATEST:
         raise AdminError(400, "advance: that would be beyond the year 2999", "advance")
-    context.clock.advance(seconds, session)
+    await context.clock.advance(seconds, session)
     return _build_time_response(context, session)
 
 
@@ -143,14 +146,14 @@ def _build_time_response(context: AdminContext, session: str | None) -> Response
 async def get_metrics(request: AdminRequest) -> Response:
     """Counters and gauges, for Prometheus."""
     context = request.context
-    held = await context.store.held()
+    kept = await context.store.measure()
     gauges = {
-        "emulator_sessions": (held.sessions, "Sessions that are remembered."),
-        "emulator_journal_entries": (held.entries, "Calls in all journals together."),
-        "emulator_journal_bytes": (held.bytes, "What all journals weigh together, about."),
+        "emulator_sessions": (kept.sessions, "Sessions that are remembered."),
+        "emulator_journal_entries": (kept.calls, "Calls in all journals together."),
+        "emulator_journal_bytes": (kept.bytes, "What all journals weigh together, about."),
         "process_start_time_seconds": (context.started, "Start of the server, in seconds since 1970-01-01 UTC."),
     }
-    return build_response(metrics.CONTENT_TYPE, context.metrics.text(gauges).encode())
+    return build_response(metrics.CONTENT_TYPE, context.metrics.format_text(gauges).encode())
 
 
 async def stream_events(request: AdminRequest) -> Response | Stream:
@@ -161,8 +164,8 @@ async def stream_events(request: AdminRequest) -> Response | Stream:
         return Response(200, headers, (b"",))
     try:
         return Stream(headers, request.context.events.listen(session))
-    except events.TooMany:
-        raise AdminError(503, f"{events.MOST} listen already, and more do not fit") from None
+    except events.TooManyListeners:
+        raise AdminError(503, f"{events.MOST_LISTENERS} listen already, and more do not fit") from None
 
 
 async def _resolve_query_session(request: AdminRequest) -> str | None:

@@ -24,8 +24,8 @@ from emulator.core import clock, yaml_file
 from emulator.core.suggestions import nearest_word
 from emulator.gateway.calendar import Calendar
 from emulator.messages import Request, Response
-from emulator.session.journal import Entry
-from emulator.session.store import Summary
+from emulator.session.journal import JournalEntry
+from emulator.session.store import SessionSummary
 
 if TYPE_CHECKING:
     from emulator.scenario.scenario import Scenario
@@ -38,7 +38,7 @@ USUAL_LIMIT: Final = 100  # entries on a page where the query does not say how m
 
 async def list_sessions(request: AdminRequest) -> Response:
     """A page of the sessions, the one used last first."""
-    sessions = list(reversed(await request.context.sessions.known()))
+    sessions = list(reversed(await request.context.sessions.list_sessions()))
     after = request.query.get("after")
     if after is not None:
         names = [session.name for session in sessions]
@@ -58,7 +58,7 @@ async def get_session(request: AdminRequest) -> Response:
     summary = await _find_summary(context, name)
     if summary is None:
         raise _no_session(name)
-    scenario = await context.sessions.playing(name)
+    scenario = await context.sessions.get_scenario(name)
     settings = await _merge_settings(context, name)
     return build_json_response({**_describe_session(summary), "scenario": scenario.name, "settings": settings})
 
@@ -82,9 +82,9 @@ async def _resolve_name(request: AdminRequest) -> str:
     return await resolve_session(request.context, request.path_params["id"], invalid_status=404)
 
 
-async def _find_summary(context: AdminContext, name: str) -> Summary | None:
+async def _find_summary(context: AdminContext, name: str) -> SessionSummary | None:
     """What is known about a session; None where it never began, or is forgotten."""
-    for summary in await context.sessions.known():
+    for summary in await context.sessions.list_sessions():
         if summary.name == name:
             return summary
     return None
@@ -94,7 +94,7 @@ def _no_session(name: str) -> AdminError:
     return AdminError(404, f"no session {name!r}; GET {PREFIX}/sessions lists them", "session")
 
 
-def _describe_session(summary: Summary) -> Mapping[str, Any]:
+def _describe_session(summary: SessionSummary) -> Mapping[str, Any]:
     return {
         "name": summary.name,
         "calls": summary.calls,
@@ -116,13 +116,13 @@ async def get_settings(request: AdminRequest) -> Response:
 async def change_settings(request: AdminRequest) -> Response:
     """Change settings of a session; null restores the server's."""
     name = await _resolve_name(request)
-    await request.context.sessions.set(name, **request.body)
+    await request.context.sessions.change_settings(name, **request.body)
     return build_json_response({"session": name, **await _merge_settings(request.context, name)})
 
 
 async def _merge_settings(context: AdminContext, name: str) -> Mapping[str, Any]:
     """A session's own settings, and the server's where it has none of its own."""
-    settings = asdict(await context.sessions.settings(name))
+    settings = asdict(await context.sessions.get_settings(name))
     for key, value in settings.items():
         if value is None:
             settings[key] = getattr(context.settings, key)
@@ -138,21 +138,21 @@ async def play_scenario(request: AdminRequest) -> Response:
     """Let a session play a scenario from its beginning."""
     name = await _resolve_name(request)
     scenario = await asyncio.to_thread(_read_scenario, request.request)
-    await request.context.sessions.play(name, scenario)
+    await request.context.sessions.play_scenario(name, scenario)
     return await _build_scenario_response(request.context, name)
 
 
 async def drop_scenario(request: AdminRequest) -> Response:
     """Let a session play the server's scenario again."""
     name = await _resolve_name(request)
-    await request.context.sessions.play(name, None)
+    await request.context.sessions.play_scenario(name, None)
     return await _build_scenario_response(request.context, name)
 
 
 async def _build_scenario_response(context: AdminContext, name: str) -> Response:
     from emulator.session import verification  # imported when it is first needed
 
-    scenario = await context.sessions.playing(name)
+    scenario = await context.sessions.get_scenario(name)
     rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in scenario.rules]
     unused = await verification.unused(scenario, context.store, name)
     return build_json_response({
@@ -207,7 +207,7 @@ async def list_calls(request: AdminRequest) -> Response:
     return await asyncio.to_thread(_build_page, name, entries, request.query)
 
 
-def _build_page(name: str, entries: Sequence[Entry], query: Mapping[str, Any]) -> Response:
+def _build_page(name: str, entries: Sequence[JournalEntry], query: Mapping[str, Any]) -> Response:
     """The calls that match the query, from the one after number `after` on."""
     after = query.get("after", 0)
     matching = [entry for entry in entries if entry.number > after and _matches(entry, query)]
@@ -216,10 +216,10 @@ def _build_page(name: str, entries: Sequence[Entry], query: Mapping[str, Any]) -
     following = None
     if len(page) < len(matching):
         following = page[-1].number
-    return build_json_response({"session": name, "calls": [entry.view() for entry in page], "next": following})
+    return build_json_response({"session": name, "calls": [entry.to_json() for entry in page], "next": following})
 
 
-def _matches(entry: Entry, query: Mapping[str, Any]) -> bool:
+def _matches(entry: JournalEntry, query: Mapping[str, Any]) -> bool:
     """Whether a call matches every filter in the query."""
     return all(_FILTERS[key](entry, value) for key, value in query.items() if key in _FILTERS)
 
@@ -227,16 +227,14 @@ def _matches(entry: Entry, query: Mapping[str, Any]) -> bool:
 async def get_call(request: AdminRequest) -> Response:
     """One call, by its number, or the latest."""
     entry = await _find_call(request)
-    return await asyncio.to_thread(lambda: build_json_response(entry.view()))
+    return await asyncio.to_thread(lambda: build_json_response(entry.to_json()))
 
 
 async def get_picture(request: AdminRequest) -> Response:
     """The file of a picture of a call, drawn again from its recipe."""
     entry, index = await _find_call(request), request.path_params["index"]
     image_store = request.context.image_store
-    recipes = {}
-    if entry.response is not None:
-        recipes = {str(place): recipe for place, recipe in enumerate(entry.response.pictures)}
+    recipes = {str(place): recipe for place, recipe in enumerate(entry.recipes)}
     recipe = recipes.get(index)
     if recipe is None or not image_store.can_draw(recipe):
         message = f"call {entry.number} of session {entry.session!r} has no picture {index[:20]}"
@@ -249,20 +247,20 @@ async def get_upload(request: AdminRequest) -> Response:
     """A file that a call of the session contained, by its SHA-256, as long as it is kept."""
     name, digest = await _resolve_name(request), request.path_params["digest"].lower()
     entries = await _load_entries(request.context, name)
-    looks = [upload.look for entry in entries for upload in entry.request.uploads if upload.look is not None]
-    look = next((look for look in looks if look.sha256 == digest), None)
-    if look is None:
+    uploads = [upload for entry in entries for upload in entry.uploads]
+    upload = next((upload for upload in uploads if upload["sha256"] == digest), None)
+    if upload is None:
         raise AdminError(404, f"session {name!r} has no upload {digest[:64]!r}", "digest")
     data = request.context.image_store.find_upload(digest)
     if data is None:
         raise AdminError(404, "the upload is not kept any more", "digest")
     content_type = "application/octet-stream"
-    if look.format:
-        content_type = f"image/{look.format}"
+    if upload["format"]:
+        content_type = f"image/{upload['format']}"
     return build_response(content_type, data, headers=(("Content-Disposition", "attachment"),))
 
 
-async def _find_call(request: AdminRequest) -> Entry:
+async def _find_call(request: AdminRequest) -> JournalEntry:
     """The call in the path, by its number, or the latest."""
     name, number = await _resolve_name(request), request.path_params["number"]
     entries = await _load_entries(request.context, name)
@@ -276,14 +274,14 @@ async def _find_call(request: AdminRequest) -> Entry:
     raise AdminError(404, f"session {name!r} has no call {number[:20]} in its journal", "number")
 
 
-async def _load_entries(context: AdminContext, name: str) -> Sequence[Entry]:
-    entries = await context.sessions.calls(name)
+async def _load_entries(context: AdminContext, name: str) -> Sequence[JournalEntry]:
+    entries = await context.sessions.list_calls(name)
     if entries is None:
         raise _no_session(name)
     return entries
 
 
-def _get_number(entry: Entry) -> int:
+def _get_number(entry: JournalEntry) -> int:
     return entry.number
 
 
@@ -296,12 +294,12 @@ async def verify_calls(request: AdminRequest) -> Response:
         expectation = verification.read(request.body)
     except ValueError as error:
         raise AdminError(400, str(error)) from None
-    unused = await verification.unused(await context.sessions.playing(name), context.store, name)
+    unused = await verification.unused(await context.sessions.get_scenario(name), context.store, name)
     summary = await _find_summary(context, name)
     dropped = 0
     if summary is not None:
         dropped = summary.dropped
-    entries = await context.sessions.calls(name) or ()
+    entries = await context.sessions.list_calls(name) or ()
     verdict = await asyncio.to_thread(expectation.schema_validator, entries, unused, forgotten=dropped)
     return build_json_response(asdict(verdict))
 
@@ -327,32 +325,32 @@ async def check_portability(request: AdminRequest) -> Response:
     return build_json_response(asdict(report))
 
 
-def _has_gateway(entry: Entry, name: str) -> bool:
-    return entry.gateway.name == name
+def _has_gateway(entry: JournalEntry, name: str) -> bool:
+    return entry.gateway == name
 
 
-def _has_status(entry: Entry, status: int) -> bool:
-    return entry.response is not None and entry.response.status == status
+def _has_status(entry: JournalEntry, status: int) -> bool:
+    return entry.status == status
 
 
-def _has_rule(entry: Entry, name: str) -> bool:
-    return entry.choice is not None and entry.choice.rule == name
+def _has_rule(entry: JournalEntry, name: str) -> bool:
+    return entry.rule == name
 
 
-def _has_finding(entry: Entry, code: str) -> bool:
-    return any(finding.code == code for finding in entry.findings)
+def _has_finding(entry: JournalEntry, code: str) -> bool:
+    return any(finding["code"] == code for finding in entry.findings)
 
 
-def _has_refusal(entry: Entry, word: str) -> bool:
+def _has_refusal(entry: JournalEntry, word: str) -> bool:
     """Whether a call was refused (true or false), or refused for the reason `word`."""
-    error = entry.error
+    refused = entry.refused
     if word in ("true", "false"):
-        return (error is not None) == (word == "true")
-    return error is not None and word in (error.kind, error.violation)
+        return (refused is not None) == (word == "true")
+    return refused is not None and word in (refused["kind"], refused["breach"])
 
 
 _SCENARIO_TYPES: Final = ("application/json", "application/yaml")
-_FILTERS: Final[Mapping[str, Callable[[Entry, Any], bool]]] = {
+_FILTERS: Final[Mapping[str, Callable[[JournalEntry, Any], bool]]] = {
     "gateway": _has_gateway,
     "operation": lambda entry, name: entry.operation == name,
     "model": lambda entry, name: entry.model == name,

@@ -15,7 +15,8 @@ from emulator.core.suggestions import describe_known
 from emulator.gateway.calendar import Calendar
 from emulator.gateway.gateway import Gateway
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
-from emulator.session.journal import BLANK, LIKE_A_KEY, Entry
+from emulator.session.journal import JournalEntry
+from emulator.session.redaction import BLANK, LIKE_A_KEY
 from emulator.validation.registry import GatewayRegistry
 from emulator.validation.validator import RequestValidator, ValidationContext
 
@@ -125,10 +126,10 @@ def parse_requests(value: Any) -> tuple[SampleRequest, ...]:
     return tuple(request for request in requests if request is not None)
 
 
-def read_journal(entries: Iterable[Entry]) -> tuple[SampleRequest, ...]:
-    """The calls of a session in their order, as the journal shows them, so with every key blanked."""
+def read_journal(entries: Iterable[JournalEntry]) -> tuple[SampleRequest, ...]:
+    """The calls of a session in their order, as the journal shows them, so with every key redacted."""
     in_order = sorted(entries, key=lambda entry: entry.number)
-    return parse_requests([entry.view() for entry in in_order])
+    return parse_requests([entry.to_json() for entry in in_order])
 
 
 def _parse_request(place: int, value: Any) -> SampleRequest | None:

@@ -19,7 +19,7 @@ from typing import Final
 
 from emulator.core import clock
 from emulator.core.tables import replace_unprintable
-from emulator.session.journal import Entry
+from emulator.session.journal import JournalEntry
 
 _MOST_LINES: Final = 10_000  # a burst fits; a pipe that nobody reads does not fill the memory
 _LONGEST_NAME: Final = 40  # characters of a name that a client chose
@@ -35,7 +35,7 @@ class Console:
         self._thread = threading.Thread(target=self._write_lines, name="console", daemon=True)
         self._thread.start()
 
-    def write_call(self, entry: Entry) -> None:
+    def write_call(self, entry: JournalEntry) -> None:
         """Queue the line about `entry`, or drop it where the queue is full."""
         try:
             self._lines.put_nowait(format_call(entry))
@@ -73,22 +73,17 @@ def print_line(line: str) -> bool:
     return True
 
 
-def format_call(entry: Entry) -> str:
+def format_call(entry: JournalEntry) -> str:
     """Time, session, gateway, model, status, what decided (rule, refusal or operation), codes of the findings."""
-    model = _shorten(entry.blanked(entry.model)) or "-"
-    status = "-"
-    if entry.response is not None:
-        status = str(entry.response.status)
-    reasons = []
-    if entry.choice is not None and entry.choice.rule is not None:
-        reasons.append(entry.choice.rule)
-    error = entry.error
-    if error is not None:
-        reasons += [error.violation or error.kind, _shorten(entry.blanked(error.param))]
+    model = _shorten(entry.redact(entry.model or "")) or "-"
+    reasons = [entry.rule]
+    if entry.refused is not None:
+        reasons.append(entry.refused["breach"] or entry.refused["kind"])
+        reasons.append(_shorten(entry.redact(entry.refused["param"] or "")))
     why = " ".join(filter(None, reasons)) or entry.operation or "-"
-    codes = " ".join(dict.fromkeys(finding.code for finding in entry.findings))
-    time = clock.format_local_time(entry.request.received)
-    return f"{time} {entry.session} {entry.gateway.name} {model} {status} {why} {codes}".rstrip()
+    codes = " ".join(dict.fromkeys(finding["code"] for finding in entry.findings))
+    time = clock.format_local_time(entry.received)
+    return f"{time} {entry.session} {entry.gateway} {model} {entry.status} {why} {codes}".rstrip()
 
 
 def _shorten(name: str | None) -> str:

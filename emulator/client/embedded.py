@@ -21,7 +21,7 @@ from emulator.client.connection import NOT_RUNNING, Connection, EmulatorError, S
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.server import listener
-from emulator.server.app import App, Teller
+from emulator.server.app import App, Observer
 from emulator.server.listener import Running
 from emulator.settings import FIELDS, Settings, UsageError
 
@@ -104,9 +104,9 @@ class EmbeddedSession(ImageApi):
         return asyncio.run_coroutine_threadsafe(self._draw_picture(thread.app, number, index), thread.loop).result()
 
     async def _draw_picture(self, app: App, number: int, index: int) -> bytes:
-        for entry in await app.sessions.calls(self.session_name) or ():
-            if entry.number == number and entry.response is not None and 0 <= index < len(entry.response.pictures):
-                return (await app.image_store.draw(entry.response.pictures[index])).data
+        for entry in await app.sessions.list_calls(self.session_name) or ():
+            if entry.number == number and 0 <= index < len(entry.pictures):
+                return (await app.image_store.draw(entry.recipes[index])).data
         raise EmulatorError(f"call {number} of session {self.session_name} has no picture {index}")
 
 
@@ -136,7 +136,7 @@ class Emulator(EmbeddedSession):
         self,
         gateway: str | None = None,
         scenario: ScenarioSource | None = None,
-        tell: Teller | None = None,
+        tell: Observer | None = None,
         **settings: Unpack[EmulatorSettings],
     ) -> None:
         super().__init__(Connection(None), _OWN_SESSION, gateway)

@@ -11,11 +11,23 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import formatdate
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 _DAY: Final = 86_400  # seconds
 _MOST_SESSIONS: Final = 100_000  # whose time was moved; the oldest of them loses its own time then
 LATEST: Final = 32_503_680_000  # the year 3000 in Unix seconds; dates beyond it break half the world's clients
+
+
+class ClockStore(Protocol):
+    """Remembers by how many seconds the time of each session was moved on; "" stands for all sessions together."""
+
+    async def move_clock(self, session: str, seconds: float) -> float:
+        """Add `seconds` for `session`; return the sum."""
+        ...
+
+    async def get_clock(self, session: str) -> float:
+        """Return the sum for `session`."""
+        ...
 
 
 class Clock:
@@ -29,6 +41,7 @@ class Clock:
         """`base` returns Unix seconds; `scale` is 1 for real waits and 0 for none."""
         self._base = base
         self._scale = scale
+        self._store: ClockStore | None = None
         self._advanced = 0.0
         self._advanced_by_session: dict[str, float] = {}
         self._calendar_offset = 0
@@ -61,25 +74,49 @@ class Clock:
         """The share of a wait that is really waited, 0 to 1."""
         return self._scale
 
+    def use_store(self, store: ClockStore) -> None:
+        """Let `store` remember how far the time is moved on; here is only a copy of it."""
+        self._store = store
+
+    async def refresh(self, session: str) -> None:
+        """Take over from the store how far the time of `session`, and of all ("" alone), has been moved on."""
+        if self._store is None:
+            return
+        self._advanced = await self._store.get_clock("")
+        if session:
+            self._remember(session, await self._store.get_clock(session))
+
     async def sleep(self, seconds: float, session: str) -> None:
         """Let `seconds` pass for `session`."""
         await asyncio.sleep(seconds * self._scale)
         if self._scale != 1:
-            self.advance(seconds * (1 - self._scale), session)
+            await self.advance(seconds * (1 - self._scale), session)
 
-    def advance(self, seconds: float, session: str | None = None) -> None:
-        """Advance the time of `session`, or of all sessions where it is None."""
+    async def advance(self, seconds: float, session: str | None = None) -> None:
+        """Move the time on, of one session or (None) of all."""
+        if self._store is not None:
+            moved = await self._store.move_clock(session or "", seconds)
+        elif session is None:
+            moved = self._advanced + seconds
+        else:
+            moved = self._advanced_by_session.get(session, 0.0) + seconds
         if session is None:
-            self._advanced += seconds
-            return
-        offsets = self._advanced_by_session
-        if session not in offsets and len(offsets) >= _MOST_SESSIONS:
-            del offsets[next(iter(offsets))]
-        offsets[session] = offsets.get(session, 0.0) + seconds
+            self._advanced = moved
+        else:
+            self._remember(session, moved)
 
     def forget(self, session: str) -> None:
         """Drop what `session` was advanced by itself."""
         self._advanced_by_session.pop(session, None)
+
+    def _remember(self, session: str, moved: float) -> None:
+        offsets = self._advanced_by_session
+        if not moved:
+            offsets.pop(session, None)
+            return
+        offsets[session] = moved
+        if len(offsets) > _MOST_SESSIONS:
+            del offsets[next(iter(offsets))]
 
 
 def parse_clock(text: str, as_of: str | None = None) -> Clock:

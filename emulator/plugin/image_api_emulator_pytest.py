@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from emulator import ImageApi
-    from emulator.session.journal import Entry
+    from emulator.session.journal import JournalEntry
 
 _SETTINGS: Final = {
     "gateway": "the gateway of image_api.url()",
@@ -61,13 +61,13 @@ class _TestServer:
         self.runs: Counter[str] = Counter()
         self.findings: dict[str, Counter[str]] = {}
 
-    def count_findings(self, entry: Entry) -> None:
+    def count_findings(self, entry: JournalEntry) -> None:
         """Count the findings of a call, in the server's thread: so no test has to ask for them at its end."""
         if not entry.findings:
             return
         codes = self.findings.get(entry.session)
         if codes is not None:
-            codes.update({finding.code for finding in entry.findings})
+            codes.update({finding["code"] for finding in entry.findings})
 
 
 class _RunningTest:

@@ -1,18 +1,19 @@
-"""The hall: builds the rooms of one server, and holds the one handler through which every request goes, top to bottom.
+"""The server: builds its parts, and takes each request through its steps.
 
-Rooms decide, this hall only leads from one to the next. A bug in any of them is answered in the gateway's own envelope,
-journalled, and logged with its traceback.
+A call to a gateway is read, gets a number in its session, is validated, gets an answer from the session's scenario, is
+answered, and is written to the journal. A bug on this way is answered in the gateway's own envelope, journalled, and
+logged with its traceback.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -21,23 +22,23 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import Admin
 from emulator.core import clock, yaml_file
 from emulator.gateway.calendar import Calendar
-from emulator.gateway.gateway import Gateway
 from emulator.gateway.operation import GENERATE_LIMIT
 from emulator.gateway.response_headers import OPENAIS
 from emulator.image.store import ImageStore
-from emulator.messages import Behavior, GatewayError, Request, Response
+from emulator.messages import Behavior, GatewayError, Response
 from emulator.response.builder import Place, ResponseBuilder
 from emulator.scenario import scenario
 from emulator.scenario.engine import ScenarioEngine
 from emulator.scenario.scenario import Scenario
-from emulator.server import image_host, wire
+from emulator.server import image_host, requests, responses
 from emulator.server.image_host import ImageHost
+from emulator.server.requests import BodyBudget, RequestReader
 from emulator.session import sessions
 from emulator.session.events import Events
-from emulator.session.journal import Entry
+from emulator.session.journal import JournalEntry
 from emulator.session.metrics import Metrics
 from emulator.session.sessions import Sessions
-from emulator.session.store import InMemoryStore, Limits
+from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
 from emulator.settings import Settings
 from emulator.validation import registry
@@ -46,251 +47,284 @@ from emulator.validation.registry import GatewayRegistry, Route
 from emulator.validation.uploads import UploadReader
 from emulator.validation.validator import RequestValidator, ValidationContext
 
+if TYPE_CHECKING:
+    from emulator.session.pending_call import PendingCall
+
 log = logging.getLogger("emulator")
-Teller = Callable[[Entry], None]
-"""Is told of every call once it is answered."""
+Observer = Callable[[JournalEntry], None]
+"""Is called with the entry of each call when the call has been answered."""
 
 
 class App:
-    """The rooms of one server, and the way through them."""
+    """One server without its socket: `handle` answers every request."""
 
-    def __init__(self, settings: Settings, tell: Teller | None = None) -> None:
-        """Build every room; raises InvalidFile where a gateway's file or the file of keys cannot be used."""
+    def __init__(self, settings: Settings, observer: Observer | None = None, store: Store | None = None) -> None:
+        """Build the server; raises InvalidFile where a gateway's file or the file of keys cannot be used.
+
+        `store` is where sessions are kept; None: in the memory of this process.
+        """
         self.settings = settings
+        self.store = store or InMemoryStore(_read_store_limits(settings))
         self.clock = clock.parse_clock(settings.clock, settings.as_of)
-        keys = _good_keys(settings.keys)
-        self._marks = not settings.no_reserved_values
+        self.clock.use_store(self.store)
+        self._reserved_values = not settings.no_reserved_values
         self._channels = frozenset(settings.channels)
-        self._context = ValidationContext(False, self._channels)
-        gateways = registry.read(settings.schema)
-        comparison = DefaultComparison(gateways)
-        validators = [RequestValidator(one, keys, self._marks, comparison) for one in gateways]
-        for validator in validators:
-            if validator.gateway.document.source.path.parent != yaml_file.schemas():
-                sum(validator.examine())  # a file of the user's own is checked before anything is answered
-        self.registry = GatewayRegistry(validators, settings.gateway, partial(self._other, keys, comparison))
-        limits = Limits(settings.journal_entries, settings.journal_bytes, settings.sessions, settings.session_age)
-        memory: InMemoryStore[Entry] = InMemoryStore(limits)
-        self.sessions = Sessions(memory, self.clock, _default_scenario(settings.scenario))
-        self.player = ScenarioEngine(memory, self.clock, settings.seed)
+        self._usual_context = ValidationContext(False, self._channels)
+        self.registry = self._build_registry()
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes)
         self.upload_reader = UploadReader(self.image_store, secret)
-        self.task_manager = TaskManager(memory, ResponseBuilder(settings.seed, secret, self.clock, self.image_store))
         self.storage = ImageHost(self.image_store, self.clock, secret)
-        self.guard, self.metrics, self.events = AdminAuth(settings), Metrics(), Events()
-        self.admin = Admin(
-            AdminContext(
-                settings=settings,
-                guard=self.guard,
-                clock=self.clock,
-                registry=self.registry,
-                sessions=self.sessions,
-                store=memory,
-                image_store=self.image_store,
-                metrics=self.metrics,
-                events=self.events,
-            )
-        )
-        self._bounds, self._freight = wire.Bounds(settings.body_timeout, settings.public_url), wire.Freight()
-        self._tell = tell
-        self._dated = (0, "")
+        self.sessions = Sessions(self.store, self.clock, settings.seed, _load_default_scenario(settings.scenario))
+        self.engine = ScenarioEngine(self.store, self.clock, settings.seed)
+        builder = ResponseBuilder(settings.seed, secret, self.clock, self.image_store)
+        self.task_manager = TaskManager(self.store, builder)
+        self.metrics, self.events = Metrics(), Events()
+        self.observers: list[Observer] = [self.metrics.count_call, self.events.publish]
+        if observer is not None:
+            self.observers.append(observer)
+        self.guard = AdminAuth(settings)
+        self.admin = Admin(self._build_admin_context())
+        self._reader = RequestReader(timeout=settings.body_timeout, public_url=settings.public_url)
+        self._body_budget = BodyBudget()
+        self._date = (0, "")
         self._pictures_id = OPENAIS.make(f"{settings.seed}\npictures\n0", 0)
 
-    def _other(
-        self, keys: frozenset[str] | None, comparison: DefaultComparison, name: str, behavior: Behavior
-    ) -> RequestValidator | None:
-        """The contract of a gateway in other behavior than the documented ones."""
-        found = registry.other(name, behavior)
-        return None if found is None else RequestValidator(found, keys, self._marks, comparison)
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
         try:
-            return await self._lead(request)
-        except Exception:  # a bug where not even the gateway's words can be had: the plainest envelope
-            log.exception("%s %s failed", request.method, wire.path_of(request))
-            return web.Response(status=500, body=_FAILED, headers={**_CORS, "Content-Type": "application/json"})
+            prefix, path = sessions.split_path(requests.read_path(http))
+            if path == PREFIX or path.startswith(PREFIX + "/"):
+                return await self._answer_admin(http, path)
+            if http.method == "OPTIONS" and not self.storage.is_closed(path):
+                return await self._send_unrecorded(http, _answer_preflight(http))
+            if path.startswith(image_host.PREFIX):
+                response = await self.storage.answer(http.method, path, http.headers, self._pictures_id)
+                return await self._send_unrecorded(http, response)
+            route = self.registry.find(http.host, path)
+            async with self._body_budget.reserve(http, route.limit(http.method)):
+                return await self._answer_call(http, prefix, route)
+        except Exception:  # a bug for which not even the gateway's words can be had: the plainest envelope
+            log.exception("%s %s failed", http.method, requests.read_path(http))
+            headers = {**_CORS, "Content-Type": "application/json"}
+            return web.Response(status=500, body=_FAILED, headers=headers)
 
-    async def _lead(self, request: web.BaseRequest) -> web.StreamResponse:
-        prefix, path = sessions.split(wire.path_of(request))
-        if path == PREFIX or path.startswith(PREFIX + "/"):
-            return await self._administer(request, path)
-        if request.method == "OPTIONS" and not self.storage.is_closed(path):
-            return await self._aside(request, _preflight(request))
-        if path.startswith(image_host.PREFIX):
-            answering = self.storage.answer(request.method, path, request.headers, self._pictures_id)
-            return await self._aside(request, answering)
-        route = self.registry.find(request.host, path)
-        async with self._freight.room(request, route.limit(request.method)):
-            return await self._call(request, prefix, route)
-
-    async def _administer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
-        """Answer what is asked of the emulator's own paths."""
-        raw = await wire.read(request, path, GENERATE_LIMIT, self._bounds, self.clock.now())
-        answer = await self.admin.answer(raw)
-        if isinstance(answer, Stream):
-            return await wire.stream(request, {**self._usual(), **dict(answer.headers)}, answer.pieces)
-        response, _ = await wire.send(request, answer, self._usual(), close=not request.content.is_eof())
-        return response
-
-    async def _call(self, request: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
-        """Answer a call to a gateway: read, session, contract, scenario, reply, journal."""
-        limit = route.limit(request.method)
-        raw = await wire.read(request, wire.path_of(request), limit, self._bounds, self.clock.now())
-        raw = await wire.unfolded(raw)
-        key = route.gateway.key(raw.headers)
-        name, misnamed = sessions.of(raw, prefix, key, self._marks)
-        opened = await self.sessions.open(name)
-        entry = self._entry(opened.number, name, raw, route.gateway, key)
+    async def _answer_call(self, http: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
+        """Answer a call to a gateway: read, begin, validate, select, respond, send, finish."""
+        request = await self._reader.read_call(http, route.limit(http.method), self.clock.now())
+        key = route.gateway.key(request.headers)
+        session, bad_session = sessions.choose_session(request, prefix, key, self._reserved_values)
+        pending = await self.sessions.begin_call(session, request, route.gateway, key)
         try:
-            if misnamed is not None:
-                raise misnamed
-            route, context, playing = await self._judging(entry, route)
-            operation = route.operation(raw.method)
-            entry.operation = operation.name
-            if operation.redirect is not None:
-                entry.response = operation.elsewhere(raw)
-            else:
-                entry.request = await self.upload_reader.read_uploads(entry.request, operation.takes_pictures)
-                entry.call = route.validator.accept(entry.request, operation, entry.key, context)
-                entry.choice = await self.player.play(playing, entry.call, entry.request, entry.gateway, name)
-                place = Place(name, raw.origin, entry.request_id, entry.choice.latency or 0.0)
-                entry.response = await self.task_manager.answer(entry, place)
+            if bad_session is not None:
+                raise bad_session
+            pending.response = await self._process(pending, route)
         except GatewayError as error:
-            self._refuse(entry, error)
-        except Exception:  # a bug of ours: say so in the gateway's words, and leave its trace in the log
-            log.exception("call %s of session %s failed", opened.number, name)
-            self._refuse(entry, GatewayError("server_error"))
-        assert entry.response is not None
-        codes = {finding.code: None for finding in entry.findings}
-        answer = entry.choice.answer if entry.choice else scenario.DRAWN
-        headers = self._usual(name)
-        if not entry.response.bare:
-            known = entry.error is None or entry.error.kind not in _STRANGERS
-            marks = entry.gateway.identity.headers(entry.request_id, self.clock.now(name) - entry.began, known)
-            headers |= {**_CORS, **marks}
+            self._refuse(pending, error)
+        except Exception:  # a bug of ours: say so in the gateway's words, and leave its traceback in the log
+            log.exception("call %s of session %s failed", pending.number, session)
+            self._refuse(pending, GatewayError("server_error"))
+        delivery = await self._send_call(http, pending)
+        entry = await self.sessions.finish_call(pending, delivery.sent)
+        for observer in self.observers:
+            observer(entry)
+        return delivery.response
+
+    async def _process(self, pending: PendingCall, route: Route) -> Response:
+        """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
+        route, context, playing = await self._choose_rules(pending, route)
+        operation = route.operation(pending.request.method)
+        pending.operation = operation.name
+        if operation.redirect is not None:
+            return operation.elsewhere(pending.request)
+        pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
+        pending.call = call = route.validator.accept(request, operation, pending.key, context)
+        pending.selection = await self.engine.play(playing, call, request, pending.gateway, pending.session)
+        place = Place(pending.session, request.origin, pending.request_id, pending.selection.latency or 0.0)
+        return await self.task_manager.respond(pending, place)
+
+    async def _choose_rules(self, pending: PendingCall, route: Route) -> tuple[Route, ValidationContext, Scenario]:
+        """Choose by which behavior and in which context a call is validated, and which scenario answers it.
+
+        What the call itself says comes first, then its session, then the server. Reserved values are taken off the
+        call.
+        """
+        if self._reserved_values and scenario.may_be_marked(pending.request, pending.key):
+            from emulator.scenario import triggers  # few calls have a reserved value
+
+            pending.request, pending.trigger = triggers.take(pending.request, pending.key)
+        trigger, own, session = pending.trigger, await self.sessions.get_settings(pending.session), pending.session
+        behavior = (trigger and trigger.behavior) or own.behavior or self.settings.behavior
+        route = self.registry.in_behavior(route, behavior)
+        if route.gateway is not pending.gateway:
+            self.sessions.change_gateway(pending, route.gateway)
+        report_only = own.report_only
+        if trigger is not None and trigger.report_only is not None:
+            report_only = trigger.report_only
+        if report_only is None:
+            report_only = self.settings.report_only
+        script = await self.sessions.get_scenario(session)
+        playing = (trigger and trigger.scenario) or script
+        if not (report_only or route.variables or route.gateway.dated or script.channels):
+            return route, self._usual_context, playing
+        context = ValidationContext(
+            report_only,
+            self._channels | script.channels,  # a reserved value replaces the scenario, and takes no channel away
+            route.variables,
+            Calendar(self.clock.today(session), self.settings.legacy),
+        )
+        return route, context, playing
+
+    def _refuse(self, pending: PendingCall, error: GatewayError) -> None:
+        """Answer the call with the error, in the gateway's words and the caller's language."""
+        language = pending.gateway.choose_language(pending.request.headers)
+        pending.error = error
+        pending.response = pending.gateway.render(error, language=language, request_id=pending.request_id)
+
+    async def _send_call(self, http: web.BaseRequest, pending: PendingCall) -> responses.Delivery:
+        """Send the response to a call with all headers, and through the faults of its answer."""
+        response, selection = pending.response, pending.selection
+        assert response is not None
+        answer = scenario.DRAWN if selection is None else selection.answer
+        headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
+        close = pending.request.trouble in _UNREAD
+        if response.frames is None and not answer.faults:
+            return await responses.send_response(http, response, headers, close=close)
+        if response.frames is not None:
+            response = replace(response, frames=pending.count_events(response.frames))
+        return await responses.send_with_faults(
+            http,
+            response,
+            headers,
+            close=close,
+            faults=answer.faults,
+            sleep=partial(self.clock.sleep, session=pending.session),
+            elapsed=lambda: self.clock.now(pending.session) - pending.began,
+        )
+
+    def _make_headers(self, pending: PendingCall, response: Response) -> dict[str, str]:
+        """Return the headers that the server and its gateway put beside a response's own."""
+        headers = self._make_common_headers(pending.session)
+        if not response.bare:
+            known = pending.error is None or pending.error.kind not in _BAD_KEY
+            elapsed = self.clock.now(pending.session) - pending.began
+            headers |= _CORS
+            headers |= pending.gateway.identity.headers(pending.request_id, elapsed, known)
+        codes = dict.fromkeys(finding.code for finding in pending.findings)
         if codes:
             headers["X-Emulator-Finding"] = ", ".join(codes)
-        outgoing = _with_headers(entry.response, headers, answer.headers)
-        broken_off = raw.trouble in ("too_large", "slow_body", "cut_body")
-        if outgoing.frames is not None:
-            outgoing = replace(outgoing, frames=entry.counted(outgoing.frames))
-        if answer.faults or outgoing.frames is not None:
-            from emulator.server import fault_sender
+        return headers
 
-            sleep = partial(self.clock.sleep, session=name)
-            response, entry.sent = await fault_sender.send(request, outgoing, headers, broken_off, answer.faults, sleep)
-        else:
-            response, entry.sent = await wire.send(request, outgoing, headers, broken_off)
-        entry.duration = self.clock.now(name) - entry.began
-        await opened.journal.end(entry)
-        self.metrics.count(entry)
-        self.events.tell(entry)
-        if self._tell is not None:
-            self._tell(entry)
-        return response
+    async def _answer_admin(self, http: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Answer a request to the emulator's own paths."""
+        request = await self._reader.read_request(http, path, GENERATE_LIMIT, self.clock.now())
+        answer = await self.admin.answer(request)
+        headers = self._make_common_headers()
+        if isinstance(answer, Stream):
+            return await responses.send_stream(http, {**headers, **dict(answer.headers)}, answer.pieces)
+        headers = responses.combine_headers(headers, answer)
+        delivery = await responses.send_response(http, answer, headers, close=not http.content.is_eof())
+        return delivery.response
 
-    def _entry(self, number: int, name: str, raw: Request, gateway: Gateway, key: str | None) -> Entry:
-        """The journal's entry of a call that has come in; its id depends on seed, session and number alone."""
-        now = self.clock.now(name)
-        request_id = gateway.identity.make(f"{self.settings.seed}\n{name}\n{number}", now)
-        return Entry(number, name, request_id, raw, key, now, gateway)
+    async def _send_unrecorded(self, http: web.BaseRequest, response: Response) -> web.StreamResponse:
+        """Send a response to what is no call to a gateway; it is not journalled."""
+        own = self._make_common_headers()
+        if not response.bare:
+            own |= _CORS
+        headers = responses.combine_headers(own, response)
+        delivery = await responses.send_response(http, response, headers, close=not http.content.is_eof())
+        return delivery.response
 
-    async def _judging(self, entry: Entry, route: Route) -> tuple[Route, ValidationContext, Scenario]:
-        """In which behavior, and on what terms, a call is judged, and what is played for it.
+    def _make_common_headers(self, session: str = "") -> dict[str, str]:
+        """Return the headers that every response has; the date is the session's own."""
+        second = int(self.clock.now(session))
+        if second != self._date[0]:
+            self._date = (second, clock.format_http_date(second))
+        return {"Date": self._date[1], "Server": "image-api-emulator"}
 
-        What the call itself says counts, else its session, else the server. Marks are taken off the call.
-        """
-        if self._marks and scenario.may_be_marked(entry.request, entry.key):
-            from emulator.scenario import triggers
+    def _build_registry(self) -> GatewayRegistry:
+        keys = _load_good_keys(self.settings.keys)
+        gateways = registry.read(self.settings.schema)
+        comparison = DefaultComparison(gateways)
+        validators = [RequestValidator(one, keys, self._reserved_values, comparison) for one in gateways]
+        for validator in validators:
+            if validator.gateway.document.source.path.parent != yaml_file.schemas():
+                sum(validator.examine())  # a file of the user's own is checked before anything is answered
 
-            entry.request, entry.reserved = triggers.take(entry.request, entry.key)
-        marks, own, usual = entry.reserved, await self.sessions.settings(entry.session), self.settings
-        route = self.registry.in_behavior(route, (marks and marks.behavior) or own.behavior or usual.behavior)
-        if route.gateway is not entry.gateway:
-            key = route.gateway.key(entry.request.headers)
-            again = self._entry(entry.number, entry.session, entry.request, route.gateway, key)
-            entry.gateway, entry.key, entry.request_id = again.gateway, again.key, again.request_id
-        report_only = own.report_only if marks is None or marks.report_only is None else marks.report_only
-        report_only = usual.report_only if report_only is None else report_only
-        script = await self.sessions.playing(entry.session)  # a mark plays in its place, and takes no channel away
-        playing = (marks and marks.scenario) or script
-        if report_only or route.variables or route.gateway.dated or script.channels:
-            today, channels = Calendar(self.clock.today(entry.session), usual.legacy), self._channels | script.channels
-            return route, ValidationContext(report_only, channels, route.variables, today), playing
-        return route, self._context, playing
+        def make_validator(name: str, behavior: Behavior) -> RequestValidator | None:
+            gateway = registry.other(name, behavior)
+            if gateway is None:
+                return None
+            return RequestValidator(gateway, keys, self._reserved_values, comparison)
 
-    def _refuse(self, entry: Entry, error: GatewayError) -> None:
-        """Answer `entry` with `problem`, in the gateway's words and the caller's language."""
-        language = entry.gateway.choose_language(entry.request.headers)
-        # Without its traceback: that would tie entry and frames into a ring, and a thousand rings are kept.
-        entry.error = error.with_traceback(None)
-        entry.response = entry.gateway.render(error, language=language, request_id=entry.request_id)
+        return GatewayRegistry(validators, self.settings.gateway, make_validator)
 
-    async def _aside(self, request: web.BaseRequest, answering: Awaitable[Response]) -> web.StreamResponse:
-        """Answer what is no call to a gateway; such requests are not journalled."""
-        answer = await answering
-        headers = self._usual() if answer.bare else {**self._usual(), **_CORS}
-        response, _ = await wire.send(request, answer, headers, close=not request.content.is_eof())
-        return response
-
-    def _usual(self, name: str = "") -> dict[str, str]:
-        """The headers that every answer has; the date is the session's own."""
-        second = int(self.clock.now(name))
-        if second != self._dated[0]:
-            self._dated = (second, clock.format_http_date(second))
-        return {"Date": self._dated[1], "Server": "image-api-emulator"}
+    def _build_admin_context(self) -> AdminContext:
+        return AdminContext(
+            settings=self.settings,
+            guard=self.guard,
+            clock=self.clock,
+            registry=self.registry,
+            sessions=self.sessions,
+            store=self.store,
+            image_store=self.image_store,
+            metrics=self.metrics,
+            events=self.events,
+        )
 
 
-async def _preflight(request: web.BaseRequest) -> Response:
-    """What a browser asks before it sends a call of another origin."""
-    wanted = request.headers.get("Access-Control-Request-Headers", "authorization, content-type")
-    private = request.headers.get("Access-Control-Request-Private-Network")
-    headers = (
+def _answer_preflight(http: web.BaseRequest) -> Response:
+    """Return the answer to what a browser asks before it sends a call of another origin."""
+    wanted = http.headers.get("Access-Control-Request-Headers", "authorization, content-type")
+    headers = [
         ("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS"),
         ("Access-Control-Allow-Headers", wanted),
         ("Access-Control-Max-Age", "600"),
         ("Vary", "Access-Control-Request-Headers"),
-        *((("Access-Control-Allow-Private-Network", "true"),) if private else ()),
+    ]
+    if http.headers.get("Access-Control-Request-Private-Network"):
+        headers.append(("Access-Control-Allow-Private-Network", "true"))
+    return Response(204, tuple(headers), (b"",))
+
+
+def _read_store_limits(settings: Settings) -> StoreLimits:
+    return StoreLimits(
+        calls=settings.journal_entries,
+        bytes=settings.journal_bytes,
+        sessions=settings.sessions,
+        age=settings.session_age,
     )
-    return Response(204, headers, (b"",))
 
 
-def _with_headers(answer: Response, usual: dict[str, str], scripted: tuple[tuple[str, str], ...]) -> Response:
-    """`answer` with the scripted headers, which take the place of others of the same name, however that is written."""
-    if not scripted:
-        return answer
-    taken = {name.lower() for name, _ in scripted}
-    for name in [name for name in usual if name.lower() in taken]:
-        del usual[name]
-    kept = tuple(header for header in answer.headers if header[0].lower() not in taken)
-    return replace(answer, headers=kept + scripted)
-
-
-def _default_scenario(name: str | None) -> Callable[[], Scenario]:
+def _load_default_scenario(name: str | None) -> Callable[[], Scenario]:
+    """Return what gives the scenario of sessions that were given none; raises InvalidFile."""
     if name is None:
         return lambda: scenario.HAPPY
-    from emulator.scenario import loader  # a server without a script need not load what reads one
+    from emulator.scenario import loader  # a server without a scenario need not load what reads one
 
     return loader.WatchedScenario(name).current
 
 
-def _good_keys(path: str | None) -> frozenset[str] | None:
-    """The keys that the file at `path` lists, one a line; lines that start with # are comments."""
+def _load_good_keys(path: str | None) -> frozenset[str] | None:
+    """Return the keys that the file at `path` lists, one a line; lines that start with # are comments."""
     if path is None:
         return None
     try:
         lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise yaml_file.InvalidFile(f"--keys {path!r}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    except OSError as error:
+        raise yaml_file.InvalidFile(f"--keys {path!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise yaml_file.InvalidFile(f"--keys {path!r}: not UTF-8") from None
     keys = frozenset(line for line in lines if line and not line.startswith("#"))
     if not keys:
         raise yaml_file.InvalidFile(f"--keys {path!r}: no key is listed, so no call could pass")
     return keys
 
 
-_STRANGERS: Final = ("missing_key", "invalid_key")
+_BAD_KEY: Final = ("missing_key", "invalid_key")
+"""Refusals of callers whose account the gateway does not know."""
+_UNREAD: Final = ("too_large", "slow_body", "cut_body")
+"""Troubles that leave a part of the request on the connection, which ends therefore."""
 _FAILED: Final = (
     b'{"error":{"message":"The emulator failed; its log says why.","type":"server_error","param":null,"code":null}}'
 )

@@ -1,7 +1,7 @@
-"""Sends a Reply piece by piece, through its faults: it knows how to pass bytes on, wait, stop, cut off and hang up.
+"""Sends responses piece by piece, through their faults: passes bytes on, waits, stops, cuts off and hangs up.
 
-It knows no fault by name. A body cut short of its Content-Length closes the connection, or the client would hang; a
-hang-up resets it. Streams of events are sent here too, with or without faults: each frame leaves when it is made.
+It knows no fault by name. A body that is shorter than its Content-Length closes the connection, or the client would
+wait; a hang-up resets it. Streams of events are sent here too, with or without faults: each leaves when it is made.
 """
 
 from __future__ import annotations
@@ -10,58 +10,67 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_faults
 from emulator.messages import Response
 
+Keep = Callable[[bytes], Any]
+"""Called with each chunk that was sent."""
+
 
 async def send(
-    request: web.BaseRequest,
-    reply: Response,
+    http: web.BaseRequest,
+    response: Response,
     headers: Mapping[str, str],
+    *,
     close: bool,
     faults: Sequence[Fault],
     sleep: Sleep,
+    keep: Keep,
 ) -> tuple[web.StreamResponse, bool]:
-    """Send `reply`, spoiled by `faults`; the response, and whether the client took all that was meant for it.
+    """Send `response` with `headers`, changed by `faults`; return it, and whether the client took all of it.
 
-    What waits in a fault waits through `sleep`.
+    A fault that waits does so through `sleep`.
     """
-    head, chunks = _spoiled(reply, headers, faults, sleep)
-    if reply.frames is None:
-        return await _send(request, head, chunks, close)
-    async with aclosing(reply.frames):
-        return await _send(request, head, chunks, close)
+    head, chunks = _apply_faults(response, headers, faults, sleep)
+    if response.frames is None:
+        return await _send_chunks(http, head, chunks, close, keep)
+    async with aclosing(response.frames):
+        return await _send_chunks(http, head, chunks, close, keep)
 
 
-def _spoiled(reply: Response, headers: Mapping[str, str], faults: Sequence[Fault], sleep: Sleep) -> tuple[Head, Chunks]:
-    """Head and chunks of `reply`, after all `faults`."""
-    head = Head(reply.status, tuple({**headers, **dict(reply.headers)}.items()))
-    if reply.frames is not None:
-        return chain_faults(faults)(head, reply.frames, sleep)
+def _apply_faults(
+    response: Response, headers: Mapping[str, str], faults: Sequence[Fault], sleep: Sleep
+) -> tuple[Head, Chunks]:
+    """Return head and chunks of the response, changed by all `faults`."""
+    head = Head(response.status, tuple(headers.items()))
+    if response.frames is not None:
+        return chain_faults(faults)(head, response.frames, sleep)
     if head.length is None:
-        head = head.put("Content-Length", str(sum(map(len, reply.body))))
-    return chain_faults(faults)(head, _each(reply.body), sleep)
+        head = head.put("Content-Length", str(sum(map(len, response.body))))
+    return chain_faults(faults)(head, _yield_pieces(response.body), sleep)
 
 
-async def _each(pieces: Sequence[bytes]) -> Chunks:
+async def _yield_pieces(pieces: Sequence[bytes]) -> Chunks:
     for piece in pieces:
         if piece:
             yield piece
 
 
-async def _send(request: web.BaseRequest, head: Head, chunks: Chunks, close: bool) -> tuple[web.StreamResponse, bool]:
-    """Send `head` and `chunks` until they end or the client leaves, for a fault may wait for ever."""
+async def _send_chunks(
+    http: web.BaseRequest, head: Head, chunks: Chunks, close: bool, keep: Keep
+) -> tuple[web.StreamResponse, bool]:
+    """Send `head` and `chunks` until they end or the client leaves, because a fault may wait for ever."""
     response = web.StreamResponse(status=head.status, headers=head.headers)
     if close:
         response.force_close()
-    writing = asyncio.ensure_future(_write(request, response, chunks))
-    leaving = asyncio.ensure_future(_left(request))
+    writing = asyncio.ensure_future(_write(http, response, chunks, keep))
+    leaving = asyncio.ensure_future(_wait_until_client_left(http))
     try:
         await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
         return response, writing.done() and writing.result()
@@ -71,27 +80,28 @@ async def _send(request: web.BaseRequest, head: Head, chunks: Chunks, close: boo
         await asyncio.wait((writing, leaving))  # so that nobody is left who takes frames
 
 
-async def _write(request: web.BaseRequest, response: web.StreamResponse, chunks: Chunks) -> bool:
-    """Send what is meant for the client; False where it does not take it."""
+async def _write(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:
+    """Send what is meant for the client; return False where it does not take it."""
     try:
-        await _pass_on(request, response, chunks)
+        await _pass_on(http, response, chunks, keep)
     except HangUp:
-        return await _hang_up(request)
+        return await _hang_up(http)
     except CutOff:
-        return _cut_off(request)
+        return _cut_off(http)
     except ConnectionError:
         return False
     return True
 
 
-async def _pass_on(request: web.BaseRequest, response: web.StreamResponse, chunks: Chunks) -> None:
+async def _pass_on(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> None:
     """Send the chunks as they come; the head waits for the first, so that a hang-up before it eats the head too."""
     promised, sent = response.content_length, 0
     chunk = await anext(chunks, None)
-    await response.prepare(request)
-    if request.method != "HEAD":
+    await response.prepare(http)
+    if http.method != "HEAD":
         while chunk is not None:
             await response.write(chunk)
+            keep(chunk)
             sent += len(chunk)
             chunk = await anext(chunks, None)
         if promised is not None and sent < promised:
@@ -99,28 +109,28 @@ async def _pass_on(request: web.BaseRequest, response: web.StreamResponse, chunk
     await response.write_eof()
 
 
-def _cut_off(request: web.BaseRequest) -> bool:
-    """Close the connection behind what has been written, as if more were to come; False where the client was faster."""
-    transport = request.transport
+def _cut_off(http: web.BaseRequest) -> bool:
+    """Close the connection behind what was written, as if more were to come; False where the client was faster."""
+    transport = http.transport
     if transport is None or transport.is_closing():
         return False
     transport.close()
     return True
 
 
-async def _hang_up(request: web.BaseRequest) -> bool:
-    """Reset the connection, once what has been written is on its way; False where the client was faster."""
-    transport = request.transport
+async def _hang_up(http: web.BaseRequest) -> bool:
+    """Reset the connection when what was written is on its way; return False where the client was faster."""
+    transport = http.transport
     if transport is None:
         return False
     transport.set_write_buffer_limits(0)
     try:
-        await request.writer.drain()
+        await http.writer.drain()
     except ConnectionError:
         return False
     line: socket.socket = transport.get_extra_info("socket")
-    while not transport.is_closing() and _queued(line):  # noqa: ASYNC110 - nobody sets an event
-        await asyncio.sleep(_BLINK)
+    while not transport.is_closing() and _count_queued_bytes(line):  # noqa: ASYNC110 - nobody sets an event
+        await asyncio.sleep(_DRAIN_INTERVAL)
     if transport.is_closing():
         return False
     # Without this the client would see an end, not a reset: as after a body that is cut.
@@ -129,8 +139,8 @@ async def _hang_up(request: web.BaseRequest) -> bool:
     return True
 
 
-def _queued(line: socket.socket) -> int:
-    """The bytes that have not reached the client yet, of which a reset would take an uncertain part.
+def _count_queued_bytes(line: socket.socket) -> int:
+    """Return the bytes that have not reached the client yet, of which a reset would take an uncertain part.
 
     Only Linux is asked; elsewhere a body of more than some 100 kB may be cut earlier than it was told to be.
     """
@@ -142,15 +152,15 @@ def _queued(line: socket.socket) -> int:
     return int.from_bytes(fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
-async def _left(request: web.BaseRequest) -> None:
+async def _wait_until_client_left(http: web.BaseRequest) -> None:
     """Wait until the client has left.
 
     aiohttp tells a handler so only by cancelling it, and then all that are ever left: so this looks from time to time.
     """
-    while request.transport is not None:  # noqa: ASYNC110 - nobody sets an event
-        await asyncio.sleep(_GLANCE)
+    while http.transport is not None:  # noqa: ASYNC110 - nobody sets an event
+        await asyncio.sleep(_LOOK_INTERVAL)
 
 
-_GLANCE: Final = 0.1  # seconds between two looks whether a client is still there
-_BLINK: Final = 0.001  # seconds between two looks whether all has reached it
+_LOOK_INTERVAL: Final = 0.1  # seconds between two looks whether a client is still there
+_DRAIN_INTERVAL: Final = 0.001  # seconds between two looks whether all has reached it
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # close at once, with a reset

@@ -33,6 +33,8 @@ class ImageHost:
     async def answer(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Response:
         """The reply to a request for `path`, which starts with PREFIX; one that no page may read is bare."""
         link = self._link(path)
+        if link is not None:
+            await self._clock.refresh(link.session)
         response = await self._answer(link, method, headers, request_id)
         return replace(response, bare=True) if _has(link, HostBehavior.NO_CORS) else response
 

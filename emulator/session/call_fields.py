@@ -14,25 +14,24 @@ from typing import Any, Final
 from emulator.findings import FINDINGS
 from emulator.image import upload
 from emulator.messages import KINDS, OPERATIONS, VIOLATIONS
-from emulator.scenario import matching, scenario
+from emulator.scenario import matching
 from emulator.scenario.matching import ABSENT, Difference, Matcher, RequestPattern
-from emulator.session.journal import BLANK, CREDENTIAL_HEADERS, LIKE_A_KEY, Entry
+from emulator.session.journal import JournalEntry
+from emulator.session.redaction import BLANK, CREDENTIAL_HEADERS, LIKE_A_KEY, redact_keys
 
 
-def fields(entry: Entry) -> Mapping[str, Any]:
+def fields(entry: JournalEntry) -> Mapping[str, Any]:
     """What `when` can name of a call: as in a scenario, and what came of it.
 
     Of a refused call the body as given counts. `refused` is a tuple of the kind and, if there is one, the breach;
     a field that has nothing to say is left out.
     """
-    request, error = entry.request, entry.error
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    if entry.call is not None:
-        said = scenario.fields(entry.call, request, entry.gateway.name)
-    else:
-        said = _named(entry, request.json, headers, entry.model)
-    refused = None if error is None else (error.kind, *((error.violation,) if error.violation else ()))
-    return {**said, **_outcome(entry, refused)}
+    headers = {name.lower(): value for name, value in entry.headers.items()}
+    body = entry.params if entry.accepted else entry.given
+    refused = None
+    if entry.refused is not None:
+        refused = tuple(word for word in (entry.refused["kind"], entry.refused["breach"]) if word)
+    return {**_named(entry, body, headers, entry.model), **_outcome(entry, refused)}
 
 
 def suited(when: RequestPattern) -> RequestPattern:
@@ -77,56 +76,54 @@ class AnyWord:
         return None if None in missed else missed[0]
 
 
-def _shown(entry: Entry) -> Mapping[str, Any]:
+def _shown(entry: JournalEntry) -> Mapping[str, Any]:
     """The same fields as people may see them."""
-    view = entry.view()
-    headers = {name.lower(): value for name, value in view["headers"].items()}
-    said = _named(entry, view["params"] if entry.call else view["given"], headers, view["model"])
+    shown = entry.to_json()
+    headers = {name.lower(): value for name, value in shown["headers"].items()}
+    said = _named(entry, shown["params"] if entry.accepted else shown["given"], headers, shown["model"])
     return {**said, **_outcome(entry, _refusal(entry))}
 
 
-def _named(entry: Entry, body: Any, headers: Mapping[str, str], model: str | None) -> dict[str, Any]:
-    named = {"operation": entry.operation, "gateway": entry.gateway.name, "model": model, "headers": headers}
-    if entry.request.uploads:
-        named["uploads"] = upload.named(entry.request.uploads)
+def _named(entry: JournalEntry, body: Any, headers: Mapping[str, str], model: str | None) -> dict[str, Any]:
+    named = {"operation": entry.operation, "gateway": entry.gateway, "model": model, "headers": headers}
+    if entry.uploads:
+        named["uploads"] = upload.named(entry.rebuild_uploads())
     return {**(body if isinstance(body, Mapping) else {}), **named}
 
 
-def _outcome(entry: Entry, refused: Any) -> dict[str, Any]:
-    choice = entry.choice
+def _outcome(entry: JournalEntry, refused: Any) -> dict[str, Any]:
     outcome = {
-        "turn": (choice.turn or None) if choice else None,
-        "status": entry.response.status if entry.response else None,
-        "rule": choice.rule if choice else None,
+        "turn": entry.turn or None,
+        "status": entry.status,
+        "rule": entry.rule,
         "refused": refused,
-        "findings": list(dict.fromkeys(finding.code for finding in entry.findings)) or None,
-        "latency": choice.latency if choice else None,
+        "findings": list(dict.fromkeys(finding["code"] for finding in entry.findings)) or None,
+        "latency": entry.latency,
         "request_id": entry.request_id,
     }
     return {name: value for name, value in outcome.items() if value is not None}
 
 
-def _refusal(entry: Entry) -> str | None:
-    error = entry.error
-    if error is None:
+def _refusal(entry: JournalEntry) -> str | None:
+    if entry.refused is None:
         return None
-    return f"{error.kind} ({error.violation})" if error.violation else error.kind
+    kind, violation = entry.refused["kind"], entry.refused["breach"]
+    return f"{kind} ({violation})" if violation else str(kind)
 
 
-def line(entry: Entry) -> str:
+def line(entry: JournalEntry) -> str:
     """One call in one line: number, operation, gateway, model, status, rule, refusal."""
-    operation = entry.operation or f"{entry.request.method} {entry.request.path}"
-    model, rule = entry.model, entry.choice.rule if entry.choice else None
-    words = (operation, entry.gateway.name, model or "", str(entry.response.status) if entry.response else "")
-    told = [f"call {entry.number}", " ".join(filter(None, (_plain(entry.blanked(word) or "") for word in words)))]
-    if rule is not None:
-        told.append(f"rule {rule}")
-    if entry.error is not None:
+    operation = entry.operation or f"{entry.method} {entry.path}"
+    words = (operation, entry.gateway, entry.model or "", str(entry.status))
+    told = [f"call {entry.number}", " ".join(filter(None, (_plain(entry.redact(word)) for word in words)))]
+    if entry.rule is not None:
+        told.append(f"rule {entry.rule}")
+    if entry.refused is not None:
         told.append(f"refused as {_refusal(entry)}")
     return ", ".join(told)
 
 
-def lines(entries: Sequence[Entry], beside: Sequence[str] = ()) -> Iterator[str]:
+def lines(entries: Sequence[JournalEntry], beside: Sequence[str] = ()) -> Iterator[str]:
     """A line for each call, with what stands `beside` it."""
     for place, entry in enumerate(entries[:_MOST]):
         yield line(entry) + (f": {beside[place]}" if beside else "")
@@ -134,7 +131,7 @@ def lines(entries: Sequence[Entry], beside: Sequence[str] = ()) -> Iterator[str]
         yield f"and {len(entries) - _MOST} more"
 
 
-def nearest(when: RequestPattern, entries: Sequence[Entry], others: bool) -> Iterator[str]:
+def nearest(when: RequestPattern, entries: Sequence[JournalEntry], others: bool) -> Iterator[str]:
     """Which of `entries`, none of which is as `when` wants it, comes nearest, how it differs, and where to read on."""
     found = [(entry, when.differences(fields(entry))) for entry in entries]
     if not found:
@@ -142,36 +139,40 @@ def nearest(when: RequestPattern, entries: Sequence[Entry], others: bool) -> Ite
         return
     entry, differences = min(found, key=lambda one: (len(one[1]), -one[0].number))
     yield from _differing("nearest of the others" if others else "nearest", entry, differences)
-    if entry.error is not None:
-        refused = entry.view()["refused"]
+    refused = entry.to_json()["refused"]
+    if refused is not None:
         rule = "; ".join(filter(None, (refused["rule"], refused["source"])))
         yield f"call {entry.number} was refused: {refused['message']}" + (f" ({rule})" if rule else "")
     yield from _explained([entry])
 
 
-def nearest_to_rule(rule: str, entries: Sequence[Entry]) -> Iterator[str]:
+def nearest_to_rule(rule: str, entries: Sequence[JournalEntry]) -> Iterator[str]:
     """Which call comes nearest to a rule of the script that did not answer it, and how it differs."""
     found = [
-        (entry, miss.why)
+        (entry, [Difference(*words) for words in miss["why"]])
         for entry in entries
-        for miss in (entry.choice.misses if entry.choice else ())
-        if miss.rule == rule
+        for miss in entry.misses
+        if miss["rule"] == rule
     ]
     if found:
         entry, differences = min(found, key=lambda one: (len(one[1]), -one[0].number))
         yield from _differing(f"nearest to rule {rule}", entry, differences)
 
 
-def remarks(entries: Sequence[Entry]) -> Iterator[str]:
+def remarks(entries: Sequence[JournalEntry]) -> Iterator[str]:
     """What was noticed about each call, and where to read on."""
-    told = [f"{line(one)}: {found.code}: {one.blanked(found.message)}" for one in entries for found in one.findings]
+    told = [
+        f"{line(entry)}: {finding['code']}: {entry.redact(finding['message'])}"
+        for entry in entries
+        for finding in entry.findings
+    ]
     yield from told[:_MOST]
     if len(told) > _MOST:
         yield f"and {len(told) - _MOST} more"
     yield from _explained(entries)
 
 
-def numbers(entries: Sequence[Entry]) -> str:
+def numbers(entries: Sequence[JournalEntry]) -> str:
     """`call 3`, `calls 1, 2 and 5`."""
     *first, last = [str(entry.number) for entry in entries]
     if len(first) >= _MOST:
@@ -179,15 +180,15 @@ def numbers(entries: Sequence[Entry]) -> str:
     return f"calls {', '.join(first)} and {last}" if first else f"call {last}"
 
 
-def counted(entries: Sequence[Entry]) -> str:
+def counted(entries: Sequence[JournalEntry]) -> str:
     """`none`, `1 (call 3)`, `3 (calls 1, 2 and 5)`."""
     return f"{len(entries)} ({numbers(entries)})" if entries else "none"
 
 
-def described(when: RequestPattern, entries: Sequence[Entry]) -> str:
+def described(when: RequestPattern, entries: Sequence[JournalEntry]) -> str:
     """` with model "dall-e-3" and prompt containing "cat"`; nothing where every call is meant."""
     secret = {f"headers.{name}" for name in CREDENTIAL_HEADERS}
-    secret |= {f"headers.{one.header}" for entry in entries for one in entry.gateway.credentials}
+    secret |= {f"headers.{name}" for entry in entries for name in entry.credential_headers}
     told = [f"{path} {BLANK if path in secret else expected(matcher)}" for path, matcher in when.conditions]
     return " with " + " and ".join(told) if told else ""
 
@@ -198,14 +199,14 @@ def expected(matcher: Matcher) -> str:
     return told(matcher) if told else matcher.misses(ABSENT) or "anything"
 
 
-def blanked(text: str, entries: Sequence[Entry]) -> str:
+def blanked(text: str, entries: Sequence[JournalEntry]) -> str:
     """`text` without the keys of any of `entries`, and without whatever else looks like a key."""
     for entry in {entry.key: entry for entry in entries}.values():
-        text = entry.blanked(text) or ""
-    return re.sub(LIKE_A_KEY, BLANK, text).encode("utf-8", "backslashreplace").decode()
+        text = entry.redact(text)
+    return redact_keys(text)
 
 
-def _differing(head: str, entry: Entry, differences: Sequence[Difference]) -> Iterator[str]:
+def _differing(head: str, entry: JournalEntry, differences: Sequence[Difference]) -> Iterator[str]:
     """How a call differs, field by field.
 
     What came is spelled anew from blanked values: a key that was cut short could not be told any more.
@@ -216,7 +217,7 @@ def _differing(head: str, entry: Entry, differences: Sequence[Difference]) -> It
         again = RequestPattern(((one.field, _Miss(one.expected)),)).differences(shown)[0]
         if again.came == f'"{BLANK}"':
             again = Difference(one.field, BLANK, BLANK)
-        told.append(entry.blanked(str(one if again.came == repr(ABSENT) else again)))
+        told.append(entry.redact(str(one if again.came == repr(ABSENT) else again)))
     if len(told) == 1:
         yield f"{head}: {line(entry)}: {told[0]}"
     else:
@@ -235,9 +236,9 @@ class _Miss:
         return self.said
 
 
-def _explained(entries: Sequence[Entry]) -> Iterator[str]:
+def _explained(entries: Sequence[JournalEntry]) -> Iterator[str]:
     """The commands that explain what was noticed."""
-    for code in dict.fromkeys(finding.code for entry in entries for finding in entry.findings):
+    for code in dict.fromkeys(finding["code"] for entry in entries for finding in entry.findings):
         yield f"read more: image-api-emulator explain {code}"
 
 

@@ -1,7 +1,7 @@
-"""Tells whoever listens of each call as it ends, as server-sent events.
+"""Sends each call to listeners when it has been answered, as server-sent events.
 
-Telling never waits: each listener has a bounded queue, and what does not fit is dropped, counted and said. When nobody
-listens, telling costs nothing; keys are blanked as everywhere, for an entry leaves only as its view.
+Publishing never waits: each listener has a bounded queue; what does not fit is dropped and counted, and the listener
+gets the number. Without listeners, publishing costs nothing. Credentials are redacted as everywhere.
 """
 
 from __future__ import annotations
@@ -12,51 +12,52 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 
 from emulator.core import strict_json
-from emulator.session.journal import Entry
+from emulator.session.journal import JournalEntry
 
 CONTENT_TYPE: Final = "text/event-stream; charset=utf-8"
-MOST: Final = 32  # listeners; each may hold HEAVIEST bytes that it is slow to take
-LONGEST: Final = 1000  # entries that wait for a listener
-HEAVIEST: Final = 4 * 2**20  # bytes that they weigh together; a single one may weigh more
+MOST_LISTENERS: Final = 32  # each may hold MOST_WAITING_BYTES
+MOST_WAITING: Final = 1000  # entries that wait for a listener
+MOST_WAITING_BYTES: Final = 4 * 2**20  # that they weigh together; a single entry may weigh more
 
 
-class TooMany(Exception):
-    """There are MOST listeners already."""
+class TooManyListeners(Exception):
+    """There are MOST_LISTENERS already."""
 
 
 class Events:
     """All listeners of one server."""
 
-    def __init__(self, glance: float = 1.0, keepalive: float = 15.0) -> None:
-        """Each `glance` seconds it is seen who is still there, after `keepalive` silent ones a comment is sent."""
+    def __init__(self, look_interval: float = 1.0, keepalive: float = 15.0) -> None:
+        """Each `look_interval` seconds it is noticed who left; after `keepalive` silent seconds a comment is sent."""
         self._listeners: set[_Listener] = set()
-        self._glance = glance
+        self._look_interval = look_interval
         self._keepalive = keepalive
         self._closed = False
 
-    def tell(self, entry: Entry) -> None:
-        """Tell everybody who listens that the call of `entry` has ended."""
+    def publish(self, entry: JournalEntry) -> None:
+        """Send the entry of an answered call to all listeners."""
         for listener in self._listeners:
             listener.offer(entry)
 
     def listen(self, session: str | None) -> AsyncGenerator[bytes]:
-        """What a new listener is sent, piece by piece, of all calls or of one session's; raises TooMany.
+        """Return what a new listener is sent, of all calls or of one session's; raises TooManyListeners.
 
-        It begins to listen with the first piece. An empty piece is nothing to send, only time to see who is there.
+        Listening begins with the first piece. An empty piece is nothing to send, only an occasion to see whether the
+        listener is still there.
         """
-        if len(self._listeners) >= MOST:
-            raise TooMany
-        return self._pieces(_Listener(session))
+        if len(self._listeners) >= MOST_LISTENERS:
+            raise TooManyListeners
+        return self._send_pieces(_Listener(session))
 
     def close(self) -> None:
-        """Let every listener have what waits for it, and end; who does not take it within a second goes without."""
+        """Send every listener what waits for it, and end; after a second it is cut off."""
         self._closed = True
         for listener in self._listeners:
-            listener.news.set()
+            listener.changed.set()
             if listener.sender is not None:
                 asyncio.get_running_loop().call_later(_LAST_WAIT, listener.sender.cancel)
 
-    async def _pieces(self, listener: _Listener) -> AsyncGenerator[bytes]:
+    async def _send_pieces(self, listener: _Listener) -> AsyncGenerator[bytes]:
         self._listeners.add(listener)
         listener.sender = asyncio.current_task()
         silent = 0.0
@@ -67,13 +68,13 @@ class Events:
                     if listener.dropped:
                         dropped, listener.dropped = listener.dropped, 0
                         yield b'event: dropped\ndata: {"dropped":%d}\n\n' % dropped
-                    yield await _event(listener.take())
+                    yield await _format_event(listener.take())
                     silent = 0.0
                 if self._closed:
                     return
-                if await listener.anything(self._glance):
+                if await listener.wait(self._look_interval):
                     continue
-                silent += self._glance
+                silent += self._look_interval
                 if silent >= self._keepalive:
                     silent = 0.0
                     yield b": keepalive\n\n"
@@ -84,56 +85,58 @@ class Events:
 
 
 class _Listener:
-    """What waits for one listener; `dropped` entries did not fit, and it has not been told so yet.
+    """One listener: `waiting` are the entries to send, `dropped` counts those that did not fit since it was sent last.
 
-    `sender` is the task that sends it what waits.
+    `changed` is set when there is something to send, `sender` is the task that sends it.
     """
 
     def __init__(self, session: str | None) -> None:
         self.session = session
-        self.waiting: deque[Entry] = deque()
+        self.waiting: deque[JournalEntry] = deque()
         self.dropped = 0
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
         self.sender: asyncio.Task[Any] | None = None
         self._weight = 0
 
-    def offer(self, entry: Entry) -> None:
-        """Let `entry` wait, if it is of the right session and there is room."""
+    def offer(self, entry: JournalEntry) -> None:
+        """Let `entry` wait, if it is of the listener's session and there is room."""
         if self.session is not None and entry.session != self.session:
             return
-        if self.waiting and (len(self.waiting) >= LONGEST or self._weight + entry.weight > HEAVIEST):
+        if self.waiting and (len(self.waiting) >= MOST_WAITING or self._weight + entry.weight > MOST_WAITING_BYTES):
             self.dropped += 1
         else:
             self.waiting.append(entry)
             self._weight += entry.weight
-        self.news.set()
+        self.changed.set()
 
-    def take(self) -> Entry:
-        """The entry that has waited longest."""
+    def take(self) -> JournalEntry:
+        """Return the entry that has waited longest."""
         entry = self.waiting.popleft()
         self._weight -= entry.weight
         return entry
 
-    async def anything(self, seconds: float) -> bool:
-        """Wait for something to tell, `seconds` at most."""
+    async def wait(self, seconds: float) -> bool:
+        """Wait for something to send, `seconds` at most; return whether there is."""
         try:
             async with asyncio.timeout(seconds):
-                await self.news.wait()
+                await self.changed.wait()
         except TimeoutError:
             return False
-        self.news.clear()
+        self.changed.clear()
         return True
 
 
-async def _event(entry: Entry) -> bytes:
-    """An entry as an event; what weighs much is spelled beside the loop, so that no call waits for it."""
-    return await asyncio.to_thread(_spelled, entry) if entry.weight > _HEAVY else _spelled(entry)
+async def _format_event(entry: JournalEntry) -> bytes:
+    """Return an entry as an event; a heavy one is formatted in a thread, so that no call waits for it."""
+    if entry.weight > _HEAVY:
+        return await asyncio.to_thread(_format_call, entry)
+    return _format_call(entry)
 
 
-def _spelled(entry: Entry) -> bytes:
-    text = f"event: call\nid: {entry.session}/{entry.number}\ndata: {strict_json.format_json(entry.view())}\n\n"
+def _format_call(entry: JournalEntry) -> bytes:
+    text = f"event: call\nid: {entry.session}/{entry.number}\ndata: {strict_json.format_json(entry.to_json())}\n\n"
     return text.encode("utf-8", "backslashreplace")
 
 
 _LAST_WAIT: Final = 1.0  # seconds
-_HEAVY: Final = 2**16  # bytes; below it a view takes a fraction of a millisecond
+_HEAVY: Final = 2**16  # bytes; below it the formatting takes a fraction of a millisecond

@@ -1,8 +1,7 @@
-"""Counts what is answered, and tells it in Prometheus' text format, version 0.0.4.
+"""Counts calls, and shows the counts in Prometheus' text format, version 0.0.4.
 
-A label's value comes from our own words (gateways, operations, kinds, codes, formats, statuses), never from a client's:
-whatever clients send, the number of series stays bounded. Counting is part of every call, so it must cost next to
-nothing.
+A label's value is a word of ours (gateways, operations, kinds, codes, formats, statuses), never a client's: whatever
+clients send, the number of series stays bounded. Counting is part of every call, so it must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
-from emulator.session.journal import Entry
+from emulator.session.journal import JournalEntry
+from emulator.session.plain_values import RECIPE_FORMAT
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]
@@ -28,28 +28,27 @@ class Metrics:
         self._pictures: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, _Histogram] = {}
 
-    def count(self, entry: Entry) -> None:
+    def count_call(self, entry: JournalEntry) -> None:
         """Count a call that has been answered."""
-        gateway, response, error = entry.gateway.name, entry.response, entry.error
-        call = (gateway, entry.operation or "none", response.status if response is not None else 0)
+        gateway = entry.gateway
+        call = (gateway, entry.operation or "none", entry.status)
         self._calls[call] = self._calls.get(call, 0) + 1
-        if error is not None:
-            refusal = (gateway, error.kind)
+        if entry.refused is not None:
+            refusal = (gateway, entry.refused["kind"])
             self._refusals[refusal] = self._refusals.get(refusal, 0) + 1
         for finding in entry.findings:
-            code = (finding.code,)
+            code = (finding["code"],)
             self._findings[code] = self._findings.get(code, 0) + 1
-        if response is not None:
-            for picture in response.pictures:
-                drawn = (gateway, picture.format)
-                self._pictures[drawn] = self._pictures.get(drawn, 0) + 1
+        for picture in entry.pictures:
+            drawn = (gateway, picture[RECIPE_FORMAT])
+            self._pictures[drawn] = self._pictures.get(drawn, 0) + 1
         histogram = self._seconds.get(gateway)
         if histogram is None:
             histogram = self._seconds[gateway] = _Histogram()
-        histogram.add(entry.duration or 0.0)
+        histogram.add(entry.duration)
 
-    def text(self, gauges: Mapping[str, tuple[float, str]]) -> str:
-        """Everything that is counted, and `gauges`: what they measure now, and what that is, by name."""
+    def format_text(self, gauges: Mapping[str, tuple[float, str]]) -> str:
+        """Return everything that is counted, and the gauges: by name, the value now and what it measures."""
         lines: list[str] = []
         for name, labels, help_text, counted in (
             ("calls", ("gateway", "operation", "status"), _CALLS, self._calls),
@@ -58,18 +57,18 @@ class Metrics:
             ("pictures", ("gateway", "format"), _PICTURES, self._pictures),
         ):
             full = f"emulator_{name}_total"
-            lines += _head(full, "counter", help_text)
-            lines += (f"{full}{_labels(labels, values)} {count}" for values, count in sorted(counted.items()))
-        lines += _head("emulator_call_seconds", "histogram", _SECONDS)
+            lines += _format_head(full, "counter", help_text)
+            lines += (f"{full}{_format_labels(labels, values)} {count}" for values, count in sorted(counted.items()))
+        lines += _format_head("emulator_call_seconds", "histogram", _SECONDS)
         for gateway, histogram in sorted(self._seconds.items()):
-            lines += histogram.lines("emulator_call_seconds", gateway)
+            lines += histogram.format_lines("emulator_call_seconds", gateway)
         for name, (value, help_text) in gauges.items():
-            lines += [*_head(name, "gauge", help_text), f"{name} {_number(value)}"]
+            lines += [*_format_head(name, "gauge", help_text), f"{name} {_format_number(value)}"]
         return "\n".join(lines) + "\n"
 
 
 class _Histogram:
-    """How many values fell into each of BUCKETS, and their sum."""
+    """Counts how many values are in each of BUCKETS, and adds them up."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(BUCKETS) + 1)
@@ -81,30 +80,30 @@ class _Histogram:
         self._counts[bisect_left(BUCKETS, value)] += 1
         self._sum += value
 
-    def lines(self, name: str, gateway: str) -> Iterator[str]:
-        """The histogram `name` as Prometheus reads it: each bucket counts also what fits into the smaller ones."""
+    def format_lines(self, name: str, gateway: str) -> Iterator[str]:
+        """Return the lines of the histogram `name`: each bucket counts also what fits into the smaller ones."""
         counts = list(accumulate(self._counts))
-        for bound, count in zip((*map(_number, BUCKETS), "+Inf"), counts, strict=True):
-            yield f"{name}_bucket{_labels(('gateway', 'le'), (gateway, bound))} {count}"
-        yield f"{name}_sum{_labels(('gateway',), (gateway,))} {_number(self._sum)}"
-        yield f"{name}_count{_labels(('gateway',), (gateway,))} {counts[-1]}"
+        for bound, count in zip((*map(_format_number, BUCKETS), "+Inf"), counts, strict=True):
+            yield f"{name}_bucket{_format_labels(('gateway', 'le'), (gateway, bound))} {count}"
+        yield f"{name}_sum{_format_labels(('gateway',), (gateway,))} {_format_number(self._sum)}"
+        yield f"{name}_count{_format_labels(('gateway',), (gateway,))} {counts[-1]}"
 
 
-def _head(name: str, kind: str, help_text: str) -> tuple[str, str]:
+def _format_head(name: str, kind: str, help_text: str) -> tuple[str, str]:
     return f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"
 
 
-def _labels(names: Labels, values: Iterable[object]) -> str:
-    pairs = ",".join(f'{name}="{_escaped(str(value))}"' for name, value in zip(names, values, strict=True))
+def _format_labels(names: Labels, values: Iterable[object]) -> str:
+    pairs = ",".join(f'{name}="{_escape(str(value))}"' for name, value in zip(names, values, strict=True))
     return f"{{{pairs}}}"
 
 
-def _escaped(text: str) -> str:
-    """A label's value as the format wants it; ours need no escaping, a user's own gateway might one day."""
+def _escape(text: str) -> str:
+    """Return a label's value as the format wants it; ours need no escaping, a user's own gateway might one day."""
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 

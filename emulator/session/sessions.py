@@ -6,129 +6,177 @@ A key never names a session by itself: only its digest does, so that a session's
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from emulator.core.clock import Clock
 from emulator.core.names import MARKED_KEY, name_for_key
+from emulator.gateway.gateway import Gateway
 from emulator.messages import Behavior, GatewayError, Request
 from emulator.scenario.scenario import Scenario
-from emulator.session import tasks
-from emulator.session.journal import LIKE_A_KEY, Entry, Journal
-from emulator.session.store import Store, Summary
+from emulator.session.journal import JournalEntry, entry_from_plain
+from emulator.session.pending_call import PendingCall, SentResponse
+from emulator.session.redaction import LIKE_A_KEY
+from emulator.session.store import SessionSummary, Store
 
 HEADER: Final = "X-Emulator-Session"
 LATEST: Final = "latest"
-NOBODYS: Final = "default"
-
-
-@dataclass(frozen=True)
-class Session:
-    """One world: `number` is that of the call which opened it just now."""
-
-    name: str
-    number: int
-    journal: Journal
+DEFAULT_SESSION: Final = "default"
+"""The session of calls that name none and have no key."""
 
 
 @dataclass(frozen=True)
 class SessionSettings:
-    """What a session wants otherwise than its server; None: as the server."""
+    """What a session has otherwise than its server; None: as the server."""
 
     report_only: bool | None = None
     behavior: Behavior | None = None
 
 
 class Sessions:
-    """All sessions of one server."""
+    """All sessions of one server; what they remember is in `store`.
 
-    def __init__(self, memory: Store[Entry], clock: Clock, default: Callable[[], Scenario]) -> None:
-        """`default` tells what a session plays that was told nothing else; it may be another from call to call."""
-        self._memory = memory
+    `default_scenario` gives the scenario of a session that was given none; it may be another from call to call.
+    """
+
+    def __init__(self, store: Store, clock: Clock, seed: int, default_scenario: Callable[[], Scenario]) -> None:
+        self._store = store
         self._clock = clock
-        self._default = default
+        self._seed = seed
+        self._default_scenario = default_scenario
+        self._parsed: OrderedDict[tuple[str, str, str | None, int], Scenario] = OrderedDict()
 
-    async def open(self, name: str) -> Session:
-        """The session `name` for one more call; it begins with its first."""
-        number = await self._memory.begin(name, self._clock.base())
-        return Session(name, number, Journal(self._memory, name))
+    async def begin_call(self, session: str, request: Request, gateway: Gateway, key: str | None) -> PendingCall:
+        """Give the call a number in its session, which begins with its first call, and a request id.
 
-    async def playing(self, name: str) -> Scenario:
-        """The scenario of the session `name`."""
-        return await self._memory.noted(name, _SCENARIO) or self._default()
+        The id depends on seed, session and number alone, so that a run repeats.
+        """
+        number = await self._store.begin_call(session, self._clock.base())
+        now = self._clock.now(session)
+        request_id = gateway.identity.make(f"{self._seed}\n{session}\n{number}", now)
+        return PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
 
-    async def play(self, name: str, scenario: Scenario | None) -> None:
-        """Let the session `name` play `scenario` from its beginning; None: the server's default again."""
-        await self._memory.note(name, _SCENARIO, scenario, self._clock.base())
-        await self._memory.restart(name)
+    async def finish_call(self, pending: PendingCall, sent: SentResponse) -> JournalEntry:
+        """Write the answered call to the journal and return its entry."""
+        entry = pending.finish(sent, self._clock.now(pending.session) - pending.began)
+        await self._store.add_call(entry.session, entry.to_plain(), entry.weight)
+        return entry
 
-    async def settings(self, name: str) -> SessionSettings:
-        """What the session `name` wants otherwise than the server."""
-        return await self._memory.noted(name, _SETTINGS) or AS_THE_SERVER
+    def change_gateway(self, pending: PendingCall, gateway: Gateway) -> None:
+        """Let the call be answered by the same gateway in another behavior, which has keys and ids of its own."""
+        pending.gateway = gateway
+        pending.key = gateway.key(pending.request.headers)
+        now = self._clock.now(pending.session)
+        pending.request_id = gateway.identity.make(f"{self._seed}\n{pending.session}\n{pending.number}", now)
 
-    async def set(self, name: str, **changes: Any) -> SessionSettings:
-        """Let the session `name` have `changes`, fields of SessionSettings; what it wants then."""
-        settings = replace(await self.settings(name), **changes)
-        await self._memory.note(name, _SETTINGS, settings, self._clock.base())
+    async def get_scenario(self, session: str) -> Scenario:
+        """Return the scenario of the session."""
+        stored = await self._store.get_value(session, _SCENARIO)
+        if stored is None:
+            return self._default_scenario()
+        return self._parse_scenario(stored["source"], stored["file"], stored["folder"], stored["version"])
+
+    async def play_scenario(self, session: str, scenario: Scenario | None) -> None:
+        """Let the session play `scenario` from its beginning; None: the server's default again."""
+        stored = None
+        if scenario is not None:
+            folder = None if scenario.folder is None else str(scenario.folder)
+            stored = {
+                "source": scenario.source, "file": scenario.file, "folder": folder, "version": scenario.version,
+            }  # fmt: skip
+            self._remember_parsed((scenario.source, scenario.file, folder, scenario.version), scenario)
+        await self._store.set_value(session, _SCENARIO, stored, self._clock.base())
+        await self._store.restart(session)
+
+    async def get_settings(self, session: str) -> SessionSettings:
+        """Return what the session has otherwise than the server."""
+        stored = await self._store.get_value(session, _SETTINGS)
+        if stored is None:
+            return SERVER_SETTINGS
+        return SessionSettings(**stored)
+
+    async def change_settings(self, session: str, **changes: Any) -> SessionSettings:
+        """Change settings of the session, fields of SessionSettings; return all that it has then."""
+        settings = replace(await self.get_settings(session), **changes)
+        await self._store.set_value(session, _SETTINGS, asdict(settings), self._clock.base())
         return settings
 
-    async def forget(self, name: str) -> None:
-        """Forget everything about the session `name`, as if it had never been."""
-        await self._memory.forget(name)
-        self._clock.forget(name)
+    async def forget(self, session: str) -> None:
+        """Remove everything about the session."""
+        await self._store.forget(session)
+        self._clock.forget(session)
 
-    async def reset(self, name: str) -> None:
-        """Forget the calls and tasks of the session `name`, and begin its numbers and its scenario anew."""
-        await tasks.forget(self._memory, name, self._clock.base())
-        await self._memory.reset(name)
+    async def reset(self, session: str) -> None:
+        """Remove the calls and tasks of the session, and begin its numbers and its scenario anew."""
+        await self._store.reset(session)
 
-    async def calls(self, name: str) -> Sequence[Entry] | None:
-        """The calls of the session `name` that are still remembered; None if there is no such session."""
-        return await self._memory.entries(name)
+    async def list_calls(self, session: str) -> Sequence[JournalEntry] | None:
+        """Return the calls of the session that are still kept; None if there is no such session."""
+        stored = await self._store.list_calls(session)
+        if stored is None:
+            return None
+        return [entry_from_plain(values) for values in stored]
 
-    async def known(self) -> Sequence[Summary]:
-        """All sessions, the longest unused first."""
-        return await self._memory.sessions()
+    async def list_sessions(self) -> Sequence[SessionSummary]:
+        """Return all sessions, the one that is unused for longest at first."""
+        return await self._store.list_sessions()
+
+    def _parse_scenario(self, source: str, file: str, folder: str | None, version: int) -> Scenario:
+        """Return the scenario of a source text, parsed once as long as it is among the last _MOST_PARSED ones."""
+        key = (source, file, folder, version)
+        scenario = self._parsed.get(key)
+        if scenario is None:
+            from emulator.scenario import loader  # a server without scenarios need not load what parses them
+
+            parsed = loader.parse_scenario(source, file, None if folder is None else Path(folder))
+            scenario = replace(parsed, version=version)
+            self._remember_parsed(key, scenario)
+        return scenario
+
+    def _remember_parsed(self, key: tuple[str, str, str | None, int], scenario: Scenario) -> None:
+        self._parsed[key] = scenario
+        if len(self._parsed) > _MOST_PARSED:
+            self._parsed.popitem(last=False)
 
 
-def split(path: str) -> tuple[str | None, str]:
-    """The session that a path's prefix `/s/{id}` names, and the path without it."""
+def split_path(path: str) -> tuple[str | None, str]:
+    """Return the session that the prefix `/s/{id}` of a path names, and the path without it."""
     if not path.startswith("/s/"):
         return None, path
     name, _, rest = path[3:].partition("/")
     return name, "/" + rest
 
 
-def of(request: Request, prefix: str | None, key: str | None, marks: bool) -> tuple[str, GatewayError | None]:
-    """The session of a call; one whose own name for it cannot be used is refused in nobody's session."""
-    try:
-        return name_of(request, prefix, key, marks), None
-    except GatewayError as error:
-        return NOBODYS, error
+def choose_session(
+    request: Request, prefix: str | None, key: str | None, reserved: bool
+) -> tuple[str, GatewayError | None]:
+    """Return the session of a call, and why it is refused where its own name for it cannot be used.
 
-
-def name_of(request: Request, prefix: str | None, key: str | None, marks: bool) -> str:
-    """The name of the session that a call belongs to; raises GatewayError where the caller's own name cannot be one.
-
-    With `marks` a reserved key names its session behind its value.
+    Such a call belongs to the default session. With `reserved` a reserved key names its session behind its value.
     """
-    name = prefix if prefix is not None else request.headers.get(HEADER)
-    if marks and name is None and key is not None and key.startswith(MARKED_KEY):
+    name = prefix
+    if name is None:
+        name = request.headers.get(HEADER)
+    if reserved and name is None and key is not None and key.startswith(MARKED_KEY):
         name = key[len(MARKED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:
-        return NOBODYS if key is None else name_for_key(key)
+        return (DEFAULT_SESSION if key is None else name_for_key(key)), None
     if not can_name(name) or name == key:
-        raise GatewayError("invalid_request", None, "bad_session", {"value": repr(name[:80])})
-    return name
+        facts = {"value": repr(name[:80])}
+        return DEFAULT_SESSION, GatewayError("invalid_request", violation="bad_session", facts=facts)
+    return name, None
 
 
 def can_name(name: str) -> bool:
-    """Whether a session can be called `name`: short, plain, not `latest`, and nothing that looks like a key."""
+    """Whether a session can have the name: it is short, plain, not `latest`, and does not look like a key."""
     return bool(_NAME.fullmatch(name)) and name != LATEST and not re.fullmatch(LIKE_A_KEY, name)
 
 
+SERVER_SETTINGS: Final = SessionSettings()
 _SCENARIO: Final = "scenario"
 _SETTINGS: Final = "settings"
-AS_THE_SERVER: Final = SessionSettings()
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_MOST_PARSED: Final = 200  # scenarios that are kept parsed; a test run plays a few dozen different ones

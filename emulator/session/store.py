@@ -1,45 +1,40 @@
-"""What is remembered, and nothing is remembered anywhere else: each session's calls, kept by session.
+"""Everything a session remembers, behind one protocol: `Store`. Nothing is remembered anywhere else.
 
-Bounded in every direction: entries a session, bytes in all, sessions in all, and age.
+A store holds plain values alone (what JSON can hold, and bytes for files), so that it may live on another machine.
+It is bounded in every direction: calls of a session, bytes of all calls, sessions, age, and bytes of files.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from emulator.scenario.limits import Counter
 
-
-class Weighed(Protocol):
-    """Something that can be kept; `weight` is about the bytes that it holds."""
-
-    @property
-    def weight(self) -> int:
-        """About the bytes that it holds."""
-        ...
-
-
-Kept = TypeVar("Kept", bound=Weighed)
+PlainValue = Any
+"""What JSON can hold: a dict with text keys, a list, a text, a number, true, false or None."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much is kept: entries of one session, bytes of all entries, sessions, and seconds an unused one stays."""
+class StoreLimits:
+    """How much a store keeps.
 
-    entries: int
+    `calls` of one session, `bytes` of all calls, `sessions`, and `age` in seconds for which an unused session stays.
+    """
+
+    calls: int
     bytes: int
     sessions: int
     age: float
 
 
 @dataclass(frozen=True)
-class Summary:
-    """A session in a list: `used` is Unix seconds, `calls` counts also those no longer kept.
+class SessionSummary:
+    """A session in a list: `began` and `used` are Unix seconds, `calls` counts also those that are no longer kept.
 
-    `dropped` are the entries that made room for others; what is neither kept nor dropped is still under way.
+    `dropped` calls made room for others; a call that is neither kept nor dropped is still under way.
     """
 
     name: str
@@ -51,170 +46,250 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Held:
-    """How much is remembered in all: sessions, entries, and about the bytes of the entries."""
+class StoreSize:
+    """How much a store keeps in all: sessions, finished calls, and about the bytes of the calls."""
 
     sessions: int
-    entries: int
+    calls: int
     bytes: int
 
 
-class Store(Counter, Protocol[Kept]):
-    """The promise that every kind of memory keeps."""
+class Store(Counter, Protocol):
+    """What every kind of store does."""
 
-    async def begin(self, session: str, now: float) -> int:
-        """Count one more call of `session`, which begins if it is new; its number, from 1."""
+    async def begin_call(self, session: str, now: float) -> int:
+        """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
         ...
 
-    async def keep(self, session: str, entry: Kept) -> None:
-        """Remember `entry`; older ones make room."""
+    async def add_call(self, session: str, call: Mapping[str, PlainValue], weight: int) -> None:
+        """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
         ...
 
-    async def entries(self, session: str) -> Sequence[Kept] | None:
-        """What is remembered of `session`, the oldest first; None if it is unknown."""
+    async def list_calls(self, session: str) -> Sequence[Mapping[str, PlainValue]] | None:
+        """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
         ...
 
-    async def note(self, session: str, what: str, value: Any, now: float) -> None:
-        """Remember `value` under the name `what` for `session`, which begins if it is new; None forgets it."""
+    async def set_value(self, session: str, name: str, value: PlainValue, now: float) -> None:
+        """Keep `value` under `name` for `session`, which begins if it is new; None removes it."""
         ...
 
-    async def noted(self, session: str, what: str) -> Any:
-        """What was noted last under the name `what`, or None."""
+    async def get_value(self, session: str, name: str) -> PlainValue:
+        """Return the value under `name`, None where there is none."""
+        ...
+
+    async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
+        """Keep the task with the id `task`, of about `weight` bytes; the oldest tasks of the session make room."""
+        ...
+
+    async def get_task(self, session: str, task: str) -> PlainValue:
+        """Return the task with the id `task`, None where the session has none."""
+        ...
+
+    async def move_clock(self, session: str, seconds: float) -> float:
+        """Move the clock of `session` on; return by how many seconds it has been moved in all.
+
+        The session need not have begun, and does not begin by it. "" stands for all sessions together.
+        """
+        ...
+
+    async def get_clock(self, session: str) -> float:
+        """Return by how many seconds the clock of `session` has been moved."""
         ...
 
     async def restart(self, session: str) -> None:
-        """Forget the counts of `session`."""
+        """Remove the counts of `session`."""
         ...
 
     async def reset(self, session: str) -> None:
-        """Forget the entries and counts of `session`, and begin its numbers anew; notes stay."""
+        """Remove the calls, tasks and counts of `session`, and begin its numbers anew; values and clock stay."""
         ...
 
     async def forget(self, session: str) -> None:
-        """Forget everything about `session`, as if it had never been."""
+        """Remove everything about `session`, its clock included."""
         ...
 
-    async def sessions(self) -> Sequence[Summary]:
-        """All sessions, the longest unused first."""
+    async def list_sessions(self) -> Sequence[SessionSummary]:
+        """Return all sessions, the one that is unused for longest at first."""
         ...
 
-    async def held(self) -> Held:
-        """How much is remembered in all."""
+    async def measure(self) -> StoreSize:
+        """Return how much is kept in all."""
         ...
 
 
 @dataclass
-class _Shelf(Generic[Kept]):
+class _Session:
+    """What an InMemoryStore keeps of one session; a call and a task are kept with their weight."""
+
     began: float
     used: float
-    calls: int = 0
+    numbered: int = 0
     dropped: int = 0
-    entries: deque[Kept] = field(default_factory=deque)
+    calls: deque[tuple[Mapping[str, PlainValue], int]] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, PlainValue] = field(default_factory=dict)
+    tasks: dict[str, tuple[PlainValue, int]] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """About the bytes of its calls."""
+        return sum(weight for _, weight in self.calls)
 
 
-class InMemoryStore(Store[Kept]):
-    """Memory that lives and dies with the process."""
+class InMemoryStore(Store):
+    """A store in the memory of this process."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: StoreLimits) -> None:
         self._limits = limits
         self._bytes = 0
-        self._shelves: OrderedDict[str, _Shelf[Kept]] = OrderedDict()
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._clocks: dict[str, float] = {}
 
-    async def begin(self, session: str, now: float) -> int:
-        """Count one more call of `session`, which begins if it is new; its number, from 1."""
-        self._expire(now)
-        shelf = self._shelf(session, now)
-        shelf.used = now
-        shelf.calls += 1
-        return shelf.calls
+    async def begin_call(self, session: str, now: float) -> int:
+        """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
+        self._expire_sessions(now, self._limits.sessions)
+        found = self._open_session(session, now)
+        found.used = now
+        found.numbered += 1
+        return found.numbered
 
-    async def count(self, session: str, what: str, more: int = 1) -> int:
-        """Count `more` of `what` in `session`; how many there are now. Two who count up never get the same."""
-        shelf = self._shelves.get(session)
-        if shelf is None:  # dropped while its call was under way
-            return more
-        shelf.counts[what] = shelf.counts.get(what, 0) + more
-        return shelf.counts[what]
-
-    async def note(self, session: str, what: str, value: Any, now: float) -> None:
-        """Remember `value` under the name `what` for `session`, which begins if it is new; None forgets it."""
-        self._shelf(session, now).notes[what] = value
-
-    async def noted(self, session: str, what: str) -> Any:
-        """What was noted last under the name `what`, or None."""
-        shelf = self._shelves.get(session)
-        return None if shelf is None else shelf.notes.get(what)
-
-    async def restart(self, session: str) -> None:
-        """Forget the counts of `session`."""
-        if (shelf := self._shelves.get(session)) is not None:
-            shelf.counts.clear()
-
-    async def reset(self, session: str) -> None:
-        """Forget the entries and counts of `session`, and begin its numbers anew; notes stay."""
-        if (shelf := self._shelves.get(session)) is not None:
-            self._bytes -= sum(entry.weight for entry in shelf.entries)
-            shelf.entries.clear()
-            shelf.counts.clear()
-            shelf.calls = shelf.dropped = 0
-
-    async def forget(self, session: str) -> None:
-        """Forget everything about `session`, as if it had never been."""
-        if (shelf := self._shelves.pop(session, None)) is not None:
-            self._bytes -= sum(entry.weight for entry in shelf.entries)
-
-    def _shelf(self, session: str, now: float) -> _Shelf[Kept]:
-        """The session's own place, made where it is new."""
-        shelf = self._shelves.get(session)
-        if shelf is None:
-            self._expire(now, self._limits.sessions - 1)
-            shelf = self._shelves[session] = _Shelf(began=now, used=now)
-        else:
-            self._shelves.move_to_end(session)
-        return shelf
-
-    async def keep(self, session: str, entry: Kept) -> None:
-        """Remember `entry`; older ones make room. A session dropped meanwhile is not begun again."""
-        shelf = self._shelves.get(session)
-        if shelf is None:
+    async def add_call(self, session: str, call: Mapping[str, PlainValue], weight: int) -> None:
+        """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
+        found = self._sessions.get(session)
+        if found is None:
             return
-        shelf.entries.append(entry)
-        self._bytes += entry.weight
-        if len(shelf.entries) > self._limits.entries:
-            self._drop(shelf)
+        found.calls.append((call, weight))
+        self._bytes += weight
+        if len(found.calls) > self._limits.calls:
+            self._drop_oldest_call(found)
         while self._bytes > self._limits.bytes:
             # The oldest call of the longest unused session goes first.
-            self._drop(next(shelf for shelf in self._shelves.values() if shelf.entries))
+            self._drop_oldest_call(next(one for one in self._sessions.values() if one.calls))
 
-    def _drop(self, shelf: _Shelf[Kept]) -> None:
-        """Forget the oldest entry of a session."""
-        self._bytes -= shelf.entries.popleft().weight
-        shelf.dropped += 1
+    async def list_calls(self, session: str) -> Sequence[Mapping[str, PlainValue]] | None:
+        """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
+        found = self._sessions.get(session)
+        if found is None:
+            return None
+        return [call for call, _ in found.calls]
 
-    async def entries(self, session: str) -> Sequence[Kept] | None:
-        """What is remembered of `session`, the oldest first; None if it is unknown."""
-        shelf = self._shelves.get(session)
-        return None if shelf is None else list(shelf.entries)
+    async def count(self, session: str, what: str, more: int = 1) -> int:
+        """Count `more` of `what` in `session`; return how many there are. No two callers get the same number."""
+        found = self._sessions.get(session)
+        if found is None:  # dropped while its call was under way
+            return more
+        found.counts[what] = found.counts.get(what, 0) + more
+        return found.counts[what]
 
-    async def sessions(self) -> Sequence[Summary]:
-        """All sessions, the longest unused first."""
+    async def set_value(self, session: str, name: str, value: PlainValue, now: float) -> None:
+        """Keep `value` under `name` for `session`, which begins if it is new; None removes it."""
+        found = self._open_session(session, now)
+        if value is None:
+            found.values.pop(name, None)
+        else:
+            found.values[name] = value
+
+    async def get_value(self, session: str, name: str) -> PlainValue:
+        """Return the value under `name`, None where there is none."""
+        found = self._sessions.get(session)
+        if found is None:
+            return None
+        return found.values.get(name)
+
+    async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
+        """Keep the task with the id `task`, of about `weight` bytes; the oldest tasks of the session make room."""
+        tasks = self._open_session(session, now).tasks
+        tasks[task] = (value, weight)
+        total = sum(weight for _, weight in tasks.values())
+        while len(tasks) > MOST_TASKS or (total > MOST_TASK_BYTES and len(tasks) > 1):
+            _, dropped = tasks.pop(next(iter(tasks)))
+            total -= dropped
+
+    async def get_task(self, session: str, task: str) -> PlainValue:
+        """Return the task with the id `task`, None where the session has none."""
+        found = self._sessions.get(session)
+        if found is None or task not in found.tasks:
+            return None
+        value, _ = found.tasks[task]
+        return value
+
+    async def move_clock(self, session: str, seconds: float) -> float:
+        """Move the clock of `session` on; return by how many seconds it has been moved in all."""
+        self._clocks[session] = self._clocks.get(session, 0.0) + seconds
+        if len(self._clocks) > MOST_CLOCKS:
+            del self._clocks[next(name for name in self._clocks if name)]
+        return self._clocks[session]
+
+    async def get_clock(self, session: str) -> float:
+        """Return by how many seconds the clock of `session` has been moved."""
+        return self._clocks.get(session, 0.0)
+
+    async def restart(self, session: str) -> None:
+        """Remove the counts of `session`."""
+        if session in self._sessions:
+            self._sessions[session].counts.clear()
+
+    async def reset(self, session: str) -> None:
+        """Remove the calls, tasks and counts of `session`, and begin its numbers anew; values and clock stay."""
+        found = self._sessions.get(session)
+        if found is None:
+            return
+        self._bytes -= found.weight
+        found.calls.clear()
+        found.tasks.clear()
+        found.counts.clear()
+        found.numbered = found.dropped = 0
+
+    async def forget(self, session: str) -> None:
+        """Remove everything about `session`, its clock included."""
+        self._clocks.pop(session, None)
+        if session in self._sessions:
+            self._bytes -= self._sessions.pop(session).weight
+
+    async def list_sessions(self) -> Sequence[SessionSummary]:
+        """Return all sessions, the one that is unused for longest at first."""
         return [
-            Summary(name, shelf.calls, len(shelf.entries), shelf.began, shelf.used, shelf.dropped)
-            for name, shelf in self._shelves.items()
+            SessionSummary(
+                name=name,
+                calls=one.numbered,
+                kept=len(one.calls),
+                began=one.began,
+                used=one.used,
+                dropped=one.dropped,
+            )
+            for name, one in self._sessions.items()
         ]
 
-    async def held(self) -> Held:
-        """How much is remembered in all."""
-        return Held(len(self._shelves), sum(len(shelf.entries) for shelf in self._shelves.values()), self._bytes)
+    async def measure(self) -> StoreSize:
+        """Return how much is kept in all."""
+        calls = sum(len(one.calls) for one in self._sessions.values())
+        return StoreSize(sessions=len(self._sessions), calls=calls, bytes=self._bytes)
 
-    def _expire(self, now: float, most: int | None = None) -> None:
-        """Drop the sessions that were unused for too long, and of the others the longest unused above `most`."""
-        most = self._limits.sessions if most is None else most
-        while self._shelves:
-            name, shelf = next(iter(self._shelves.items()))
-            if len(self._shelves) <= most and shelf.used >= now - self._limits.age:
+    def _open_session(self, session: str, now: float) -> _Session:
+        """Return what is kept of `session`, which begins if it is new."""
+        found = self._sessions.get(session)
+        if found is not None:
+            self._sessions.move_to_end(session)
+            return found
+        self._expire_sessions(now, self._limits.sessions - 1)
+        found = self._sessions[session] = _Session(began=now, used=now)
+        return found
+
+    def _drop_oldest_call(self, session: _Session) -> None:
+        _, weight = session.calls.popleft()
+        self._bytes -= weight
+        session.dropped += 1
+
+    def _expire_sessions(self, now: float, most: int) -> None:
+        """Remove the sessions that are unused for too long, and of the others the longest unused ones above `most`."""
+        while self._sessions:
+            name, oldest = next(iter(self._sessions.items()))
+            if len(self._sessions) <= most and oldest.used >= now - self._limits.age:
                 return
-            self._bytes -= sum(entry.weight for entry in shelf.entries)
-            del self._shelves[name]
+            self._bytes -= oldest.weight
+            del self._sessions[name]
+
+
+MOST_TASKS: Final = 1000  # that a session remembers; as many as it remembers calls
+MOST_TASK_BYTES: Final = 2 * 2**20  # of their calls' bodies, for prompts and pictures can be long
+MOST_CLOCKS: Final = 100_000  # sessions whose clock was moved; the one that was moved first loses its own time then

@@ -19,9 +19,9 @@ from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import Rule, Scenario
 from emulator.session import call_fields, counts
 from emulator.session.counts import COUNTS, Count, calls
-from emulator.session.journal import Entry
+from emulator.session.journal import JournalEntry
 
-Cost = Callable[[Entry], float | None]
+Cost = Callable[[JournalEntry], float | None]
 """What a call that got pictures costs in dollars; None where no price is known."""
 
 
@@ -63,7 +63,11 @@ class Verification:
     max_cost: float | None = None
 
     def schema_validator(
-        self, entries: Sequence[Entry], unused: Sequence[Unused] = (), cost: Cost | None = None, forgotten: int = 0
+        self,
+        entries: Sequence[JournalEntry],
+        unused: Sequence[Unused] = (),
+        cost: Cost | None = None,
+        forgotten: int = 0,
     ) -> Verdict:
         """The verdict on `entries`, the finished calls of a session in any order.
 
@@ -94,10 +98,10 @@ class Verification:
         """Whether one call more could make it fail."""
         return self.no_findings or self.max_cost is not None or (self.count is not None and self.count.most is not None)
 
-    def _matching(self, entries: Sequence[Entry], told: _Told) -> Sequence[Entry]:
+    def _matching(self, entries: Sequence[JournalEntry], told: _Told) -> Sequence[JournalEntry]:
         """The calls that are as `when` wants them, and whether there are as many as expected."""
-        matched: list[Entry] = []
-        others: list[Entry] = []
+        matched: list[JournalEntry] = []
+        others: list[JournalEntry] = []
         for entry in entries:
             (others if self.when.differences(call_fields.fields(entry)) else matched).append(entry)
         if self.count is None:
@@ -112,7 +116,7 @@ class Verification:
             told.failures.extend(call_fields.nearest(self.when, others, bool(matched)))
         return matched
 
-    def _in_order(self, entries: Sequence[Entry], told: _Told) -> Sequence[Entry]:
+    def _in_order(self, entries: Sequence[JournalEntry], told: _Told) -> Sequence[JournalEntry]:
         """The calls that came in order, each the first that fits behind the one before."""
         fields = [call_fields.fields(entry) for entry in entries]
         found: list[int] = []
@@ -133,7 +137,9 @@ class Verification:
         self._broken_off(self.in_order[len(found)], entries, found, told)
         return matched
 
-    def _broken_off(self, when: RequestPattern, entries: Sequence[Entry], found: Sequence[int], told: _Told) -> None:
+    def _broken_off(
+        self, when: RequestPattern, entries: Sequence[JournalEntry], found: Sequence[int], told: _Told
+    ) -> None:
         """Say which call did not come behind those that were found, and what came instead."""
         start = found[-1] + 1 if found else 0
         after = f" after call {entries[start - 1].number}" if found else ""
@@ -154,7 +160,7 @@ class _Told:
     notes: dict[str, str]
 
 
-def _unremarkable(matched: Sequence[Entry], told: _Told) -> None:
+def _unremarkable(matched: Sequence[JournalEntry], told: _Told) -> None:
     """Whether nothing was noticed about the calls."""
     noticed = [entry for entry in matched if entry.findings]
     if not noticed:
@@ -165,7 +171,7 @@ def _unremarkable(matched: Sequence[Entry], told: _Told) -> None:
     told.failures.extend(call_fields.remarks(noticed))
 
 
-def _used(unused: Sequence[Unused], entries: Sequence[Entry], told: _Told) -> None:
+def _used(unused: Sequence[Unused], entries: Sequence[JournalEntry], told: _Told) -> None:
     """Whether calls have taken all answers of the session's script."""
     if not unused:
         told.held.append("expected no unused answers, and came none")
@@ -176,9 +182,9 @@ def _used(unused: Sequence[Unused], entries: Sequence[Entry], told: _Told) -> No
         told.failures.extend(call_fields.nearest_to_rule(one.rule, entries))
 
 
-def _paid(most: float, matched: Sequence[Entry], cost: Cost, told: _Told) -> None:
+def _paid(most: float, matched: Sequence[JournalEntry], cost: Cost, told: _Told) -> None:
     """Whether the calls that got pictures cost no more than `most` dollars, as far as their prices are known."""
-    prices = [(entry, cost(entry)) for entry in matched if entry.response and entry.response.pictures]
+    prices = [(entry, cost(entry)) for entry in matched if entry.pictures]
     total = math.fsum(price for _, price in prices if price is not None)
     expected = f"expected a cost of at most {_dollars(most)}"
     if total <= most + _ROUNDING:
@@ -191,11 +197,9 @@ def _paid(most: float, matched: Sequence[Entry], cost: Cost, told: _Told) -> Non
         told.notes["cost_unknown"] = f"no price is known of {call_fields.numbers(unknown)}, which counts as nothing"
 
 
-def _price(entry: Entry) -> float | None:
+def _price(entry: JournalEntry) -> float | None:
     """Dollars for the pictures that a call got, by published prices."""
-    assert entry.call is not None
-    assert entry.response is not None
-    return pricing.cost(entry.call, len(entry.response.pictures))
+    return pricing.cost(entry.rebuild_call(), len(entry.pictures))
 
 
 async def unused(scenario: Scenario, counter: Counter, session: str) -> tuple[Unused, ...]:

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from emulator.session import events
-from emulator.session.events import Events, TooMany
-from emulator.session.journal import Entry
+from emulator.session.events import Events, TooManyListeners
+from emulator.session.journal import JournalEntry
 from tests.conftest import Served
 from tests.process import PATIENCE, Command
 
@@ -30,13 +30,13 @@ class Ended:
     session: str = "s"
     weight: int = 1
 
-    def view(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {"number": self.number}
 
 
-def ended(number: int, session: str = "s", weight: int = 1) -> Entry:
+def ended(number: int, session: str = "s", weight: int = 1) -> JournalEntry:
     """A call that has ended."""
-    return cast(Entry, Ended(number, session, weight))
+    return cast(JournalEntry, Ended(number, session, weight))
 
 
 def event(number: int, session: str = "s") -> bytes:
@@ -54,10 +54,10 @@ async def begun(told: Events, session: str | None = None) -> AsyncGenerator[byte
 async def test_each_hears_each_call_once() -> None:
     """Two listeners hear all that ends after they began, one that wants a session only its calls."""
     told = Events()
-    told.tell(ended(1))
+    told.publish(ended(1))
     first, second, only = await begun(told), await begun(told), await begun(told, "other")
-    told.tell(ended(2))
-    told.tell(ended(1, "other"))
+    told.publish(ended(2))
+    told.publish(ended(1, "other"))
     for pieces in (first, second):
         assert [event(2), event(1, "other")] == [await anext(pieces), await anext(pieces)]
     assert event(1, "other") == await anext(only)
@@ -67,31 +67,31 @@ async def test_who_is_slow_is_told_what_was_dropped() -> None:
     """The queue is bounded in calls and in bytes; what does not fit is counted, and new calls are told again."""
     told = Events()
     slow = await begun(told)
-    for number in range(1, events.LONGEST + 4):
-        told.tell(ended(number))
+    for number in range(1, events.MOST_WAITING + 4):
+        told.publish(ended(number))
     assert b'event: dropped\ndata: {"dropped":3}\n\n' == await anext(slow)
-    assert [event(number) for number in range(1, events.LONGEST + 1)] == [
-        await anext(slow) for _ in range(events.LONGEST)
+    assert [event(number) for number in range(1, events.MOST_WAITING + 1)] == [
+        await anext(slow) for _ in range(events.MOST_WAITING)
     ]
-    half = events.HEAVIEST // 2 + 1
+    half = events.MOST_WAITING_BYTES // 2 + 1
     for number in (1, 2, 3):
-        told.tell(ended(number, weight=half))
+        told.publish(ended(number, weight=half))
     assert [b'event: dropped\ndata: {"dropped":2}\n\n', event(1)] == [await anext(slow), await anext(slow)]
-    told.tell(ended(4, weight=2 * events.HEAVIEST))
+    told.publish(ended(4, weight=2 * events.MOST_WAITING_BYTES))
     assert event(4) == await anext(slow)
 
 
 async def test_silence_is_broken() -> None:
     """Between calls there is an empty piece at each glance, and a comment after long silence."""
-    quiet = await begun(Events(glance=0.001, keepalive=0.003))
+    quiet = await begun(Events(look_interval=0.001, keepalive=0.003))
     assert [b"", b"", b": keepalive\n\n", b""] == [await anext(quiet) for _ in range(4)]
 
 
 async def test_so_many_and_no_more() -> None:
     """The number of listeners is bounded; one that ends makes room."""
     told = Events()
-    listening = [await begun(told) for _ in range(events.MOST)]
-    with pytest.raises(TooMany):
+    listening = [await begun(told) for _ in range(events.MOST_LISTENERS)]
+    with pytest.raises(TooManyListeners):
         told.listen(None)
     await listening[0].aclose()
     await begun(told)
@@ -101,7 +101,7 @@ async def test_the_end_is_told_to_all() -> None:
     """Who listens gets what was waiting, then the stream ends; who comes later gets only the end."""
     told = Events()
     pieces = await begun(told)
-    told.tell(ended(1))
+    told.publish(ended(1))
     told.close()
     assert [event(1)] == [piece async for piece in pieces]
     assert [] == [piece async for piece in await begun(told)]
@@ -162,10 +162,10 @@ def test_a_head_is_no_stream(server: Served) -> None:
 def test_who_leaves_makes_room(serve: Callable[..., Served]) -> None:
     """A listener that has left is noticed though nothing is told; one too many is refused until then."""
     served = serve()
-    served.app.events._glance, served.app.events._keepalive = 0.01, 1e9  # no comment's failure may give it away
+    served.app.events._look_interval, served.app.events._keepalive = 0.01, 1e9  # no comment's failure may give it away
     url = f"{served.url}/_emulator/events"
     lines = []
-    for _ in range(events.MOST):
+    for _ in range(events.MOST_LISTENERS):
         lines.append(socket.create_connection(("127.0.0.1", served.port), PATIENCE))
         lines[-1].sendall(b"GET /_emulator/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert lines[-1].recv(1)

@@ -17,7 +17,6 @@ import pytest
 
 from emulator.admin.routes import ROUTES, AdminRoute
 from emulator.findings import FINDINGS
-from emulator.session.journal import Journal
 from tests.conftest import Served
 from tests.described import Described
 
@@ -271,8 +270,8 @@ def test_one_call(ask: Described, served: Served) -> None:
 def test_calls_stand_in_the_order_in_which_they_came(ask: Described, served: Served) -> None:
     """A slow call that ends after later ones stands before them, and is not the latest."""
     play(served, BODY, BODY, BODY)
-    first = (asyncio.run(served.app.sessions.calls("case")) or ())[0]
-    asyncio.run(Journal(served.app.sessions._memory, "case").end(first))  # as if it ended only now
+    first, *_ = asyncio.run(served.app.sessions.list_calls("case")) or ()
+    asyncio.run(served.app.store.add_call("case", first.to_plain(), first.weight))  # as if it ended only now
     assert [1, 1, 2, 3] == [call["number"] for call in ask.get("/sessions/case/calls")["calls"]]
     assert 3 == ask.get("/sessions/case/calls/latest")["number"]
 
@@ -285,7 +284,7 @@ def test_a_bug_of_ours_is_no_open_door(
     async def fails(*_: Any) -> Any:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(served.app.sessions, "known", fails)
+    monkeypatch.setattr(served.app.sessions, "list_sessions", fails)
     with caplog.at_level(logging.ERROR, "emulator"):
         response = CLIENT.get(f"{served.url}/_emulator/sessions")
     assert (500, "emulator_error") == (response.status_code, response.json()["error"]["type"])

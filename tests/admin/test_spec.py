@@ -18,7 +18,7 @@ from emulator.admin import spec
 from emulator.admin.routes import ROUTES
 from emulator.core import yaml_file
 from emulator.session.sessions import SessionSettings
-from emulator.session.store import Summary
+from emulator.session.store import SessionSummary
 from tests.conftest import Served
 from tests.paths import TESTS
 
@@ -105,7 +105,7 @@ def test_the_words_of_other_modules(document: Mapping[str, Any]) -> None:
     assert ["session", *settings] == document["components"]["responses"]["Settings"]["content"]["application/json"][
         "schema"
     ]["required"]
-    summary = [name for name in Summary.__dataclass_fields__ if name != "dropped"]
+    summary = [name for name in SessionSummary.__dataclass_fields__ if name != "dropped"]
     assert summary == list(schemas["SessionSummary"]["properties"])
 
 

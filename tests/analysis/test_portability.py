@@ -209,7 +209,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
     served.generate("aiai", {"prompt": "A cat", "size": key, "n": 2}, key=key)
     httpx.get(f"{served.base('aiai')}/models", headers={"authorization": f"Bearer {key}"})
     assert 3 == len(served.calls())  # asked over HTTP, so that the last call has been written down
-    entries = asyncio.run(served.app.sessions.calls(names.name_for_key(key)))
+    entries = asyncio.run(served.app.sessions.list_calls(names.name_for_key(key)))
     assert entries is not None
     assert 3 == len(entries)
     asked = portability.read_journal(reversed(entries))

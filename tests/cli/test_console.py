@@ -24,7 +24,7 @@ def test_a_line_says_what_decided(serve: Callable[..., Served]) -> None:
     served.generate("ezmodel", {"prompt": "x", "model": "dall-e-3", "n": 2}, **session)
     served.generate("ezmodel", {"prompt": "x", "model": "a\nb" + "c" * 100, "n": 2}, **session)
     assert 3 == len(served.calls("my-test"))  # asked over HTTP, so that the last call has been written down
-    entries = asyncio.run(served.app.sessions.calls("my-test")) or ()
+    entries = asyncio.run(served.app.sessions.list_calls("my-test")) or ()
     lines = [format_call(entry).partition(" ")[2] for entry in sorted(entries, key=lambda entry: entry.number)]
     assert lines[0].startswith("my-test ezmodel dall-e-3 200 generate unknown_parameter")
     assert lines[1].startswith("my-test ezmodel dall-e-3 400 above_maximum n")

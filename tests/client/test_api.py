@@ -115,8 +115,8 @@ def test_keys_and_names_are_the_servers() -> None:
     """What a client works out by itself is what the server's rooms say."""
     assert f"{names.MARKED_KEY}{names.NEUTRAL}." == names.KEY_PREFIX
     request = Request("GET", "/", "", {}, b"", None, None, (), "", 0)
-    assert names.name_for_key("sk-éñ") == sessions.name_of(request, None, "sk-éñ", marks=True)
-    assert "case-7" == sessions.name_of(request, None, names.make_key("case-7"), marks=True)
+    assert (names.name_for_key("sk-éñ"), None) == sessions.choose_session(request, None, "sk-éñ", reserved=True)
+    assert ("case-7", None) == sessions.choose_session(request, None, names.make_key("case-7"), reserved=True)
 
 
 NAMES: Final = (

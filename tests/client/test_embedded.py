@@ -363,7 +363,9 @@ def test_a_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_call_is_told_of() -> None:
     """Whoever wants to hear of calls hears of each, of whatever session, with what was noticed."""
     heard: list[tuple[str, list[str]]] = []
-    with Emulator(tell=lambda entry: heard.append((entry.session, [one.code for one in entry.findings]))) as image_api:
+    with Emulator(
+        tell=lambda entry: heard.append((entry.session, [one["code"] for one in entry.findings]))
+    ) as image_api:
         ask(image_api, model="dall-e-2", style="vivid")
         ask(image_api.session("alice"))
         image_api.verify(once=True)

@@ -28,7 +28,7 @@ from emulator.image.edit import EditInputs
 from emulator.image.recipe import ImageRecipe, Source
 from emulator.image.upload import Look, Upload
 from emulator.messages import Call, ResponseShape
-from emulator.server.wire import Freight
+from emulator.server.requests import BodyBudget
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 from tests.uploads import SUITE, data_url, draw_file
@@ -586,11 +586,11 @@ def test_large_bodies_wait_for_room() -> None:
             self.content_length, self.body_exists = length, True
 
     async def told() -> list[str]:
-        freight, order, mega = Freight(10 * 2**20), list[str](), 2**20
+        budget, order, mega = BodyBudget(10 * 2**20), list[str](), 2**20
         begun, leave = asyncio.Event(), asyncio.Event()
 
         async def call(name: str, length: int | None, wait: asyncio.Event | None = None) -> None:
-            async with freight.room(Asked(length), 8 * mega):  # type: ignore[arg-type]
+            async with budget.reserve(Asked(length), 8 * mega):  # type: ignore[arg-type]
                 order.append(name)
                 begun.set()
                 if wait:

@@ -85,8 +85,11 @@ class Stage:
         if kind == "text/event-stream":
             reply = replace(reply, body=(), frames=_frames(self.closed))
         self.begun.put_nowait(None)
+        headers = {**USUAL, **dict(reply.headers)}
         try:
-            response, took = await fault_sender.send(request, reply, USUAL, close=False, faults=chain, sleep=self.sleep)
+            response, took = await fault_sender.send(
+                request, reply, headers, close=False, faults=chain, sleep=self.sleep, keep=len
+            )
         except BaseException as error:
             self.ended.put_nowait(error)
             raise
@@ -446,7 +449,7 @@ async def _never(seconds: float) -> None:
 @pytest.mark.parametrize("entry", ["stall", {"stall": {"after": "50%"}}, {"slow_body": {"chunk": 1}}], ids=str)
 async def test_a_client_may_leave(stage: Stage, entry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that leaves while a fault waits ends the waiting; nothing is raised, and the journal can say so."""
-    monkeypatch.setattr(fault_sender, "_GLANCE", 0)
+    monkeypatch.setattr(fault_sender, "_LOOK_INTERVAL", 0)
     stage.spoiling, stage.sleep = [entry], _never
     line = await stage.connect()
     await line.ask("/json")

@@ -50,13 +50,13 @@ def test_an_end_is_told(model: str, day: str, said: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["real", "scale:0.5", "frozen:2030-06-15T23:59:59.9999999Z", "frozen:1970-01-01"])
-def test_the_calendar_begins_with_a_day(text: str) -> None:
+async def test_the_calendar_begins_with_a_day(text: str) -> None:
     """Whatever time it is for the clock, the calendar has the day that it is told, and goes on with the clock."""
     found = clock.parse_clock(text, "2026-11-30")
     assert "2026-11-30" == found.today()
-    found.advance(86_400, "ahead")
+    await found.advance(86_400, "ahead")
     assert ("2026-12-01", "2026-11-30") == (found.today("ahead"), found.today())
-    found.advance(2 * 86_400)
+    await found.advance(2 * 86_400)
     assert ("2026-12-03", "2026-12-02") == (found.today("ahead"), found.today())
 
 

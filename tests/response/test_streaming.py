@@ -28,7 +28,7 @@ from emulator.image.recipe import ImageRecipe, Stage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import StreamShape
 from emulator.response import streaming
-from emulator.session.journal import Entry
+from emulator.session.journal import JournalEntry
 from tests.conftest import Served
 
 BODY: Final[dict[str, Any]] = {"model": "gpt-image-1", "prompt": "a siamese cat", "stream": True, "quality": "low"}
@@ -501,9 +501,9 @@ class Held:
     def __init__(self, served: Served) -> None:
         self.served = served
         self.drawn: queue.Queue[Stage | None] = queue.Queue()
-        self.ended: queue.Queue[Entry] = queue.Queue()
+        self.ended: queue.Queue[JournalEntry] = queue.Queue()
         self.free = asyncio.Event()
-        served.app._tell = self.ended.put
+        served.app.observers.append(self.ended.put)
         self._usual = served.app.image_store.draw
         served.app.image_store.draw = self._picture  # type: ignore[method-assign]
 
@@ -591,7 +591,7 @@ def test_the_sdk_may_leave(held: Held, caplog: pytest.LogCaptureFixture) -> None
                 for _ in range(events):
                     next(iter(answer))
             entry = held.ended.get(timeout=10)
-            assert (False, 1, 200) == (entry.sent, entry.events, entry.response and entry.response.status)
+            assert (False, 1, 200) == (entry.sent, entry.events, entry.status)
     assert [] == [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 

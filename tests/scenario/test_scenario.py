@@ -21,7 +21,7 @@ import pytest
 from emulator.messages import Canned, Draw, Exhausted, GatewayError, Refuse
 from emulator.scenario import loader
 from emulator.scenario.scenario import Answer, Scenario, Selection, choose
-from emulator.session.store import InMemoryStore, Limits
+from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
 from tests.scenario.examples import EVENTFUL, SEQUENCES, list_canned
 
@@ -36,11 +36,11 @@ class Game:
     def __init__(self, text: str, seed: int = 0) -> None:
         self.scenario: Scenario = loader.parse_scenario(text, "game.yaml")
         self.seed = seed
-        self.memory: InMemoryStore[Any] = InMemoryStore(Limits(10, 10_000, 100, 1000))
+        self.memory = InMemoryStore(StoreLimits(calls=10, bytes=10_000, sessions=100, age=1000))
 
     async def turn(self, session: str = "one", **fields: Any) -> Selection:
         """The choice for one more call."""
-        await self.memory.begin(session, 0)
+        await self.memory.begin_call(session, 0)
         return await choose(self.scenario, {"operation": "generate", **fields}, self.memory, session, self.seed)
 
     async def told(self, calls: int, session: str = "one", **fields: Any) -> str:

@@ -850,9 +850,9 @@ def test_the_journal_weighs_what_it_keeps(serve: Serve) -> None:
         assert 200 == served.generate("geeknow", body | {"prompt": f"x {number}"}, key="sk-large-answers").status_code
     held = 0
     for name in _sessions(served):
-        for entry in asyncio.run(served.app.sessions._memory.entries(name)) or ():
-            held += sum(len(name) + len(value) for name, value in entry.request.headers.items())
-            held += sum(map(len, entry.response.body)) if entry.response else 0
+        for entry in asyncio.run(served.app.sessions.list_calls(name)) or ():
+            held += sum(len(name) + len(value) for name, value in entry.headers.items())
+            held += len(json.dumps(entry.response))
     assert held <= 2 * 300_000
 
 

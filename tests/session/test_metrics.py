@@ -101,4 +101,4 @@ def test_labels_are_escaped() -> None:
     """A backslash, a quote and a line's end in a gauge's or label's text cannot break the format."""
     metrics = Metrics()
     metrics._findings[('a"b\\c\nd',)] = 1
-    assert 'emulator_findings_total{code="a\\"b\\\\c\\nd"} 1' in metrics.text({}).splitlines()
+    assert 'emulator_findings_total{code="a\\"b\\\\c\\nd"} 1' in metrics.format_text({}).splitlines()

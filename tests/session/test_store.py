@@ -1,147 +1,191 @@
-"""Memory's promise: sessions apart, the oldest forgotten first, bounded in entries, bytes, sessions and age."""
+"""What every kind of store does: sessions apart, the oldest removed first, bounded in every direction, plain values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
-from emulator.session.store import Held, InMemoryStore, Limits, Store
+from emulator.session import store as stores
+from emulator.session.store import InMemoryStore, Store, StoreLimits, StoreSize
+from tests.session.serialising_store import SerialisingStore
+
+Make = Callable[..., Store]
 
 
-@dataclass(frozen=True)
-class Note:
-    """Something to remember."""
-
-    text: str
-    weight: int = 1
-
-
-Make = Callable[..., Store[Note]]
-
-
-@pytest.fixture(params=[InMemoryStore])
+@pytest.fixture(params=[InMemoryStore, SerialisingStore])
 def make(request: pytest.FixtureRequest) -> Make:
-    """Makes a memory of each kind there is."""
+    """Makes a store of each kind there is."""
 
-    def with_limits(entries: int = 10, in_bytes: int = 1000, sessions: int = 10, age: float = 60) -> Store[Note]:
-        memory: Store[Note] = request.param(Limits(entries, in_bytes, sessions, age))
-        return memory
+    def with_limits(calls: int = 10, in_bytes: int = 1000, sessions: int = 10, age: float = 60) -> Store:
+        store: Store = request.param(StoreLimits(calls=calls, bytes=in_bytes, sessions=sessions, age=age))
+        return store
 
     return with_limits
 
 
-async def _texts(memory: Store[Note], session: str) -> list[str] | None:
-    entries = await memory.entries(session)
-    return None if entries is None else [entry.text for entry in entries]
+async def _add(store: Store, session: str, text: str, weight: int = 1) -> None:
+    await store.add_call(session, {"text": text}, weight)
+
+
+async def _texts(store: Store, session: str) -> list[str] | None:
+    calls = await store.list_calls(session)
+    if calls is None:
+        return None
+    return [call["text"] for call in calls]
 
 
 async def test_sessions_are_apart(make: Make) -> None:
-    """Each session counts and remembers its own calls; an unknown one is neither empty nor begun."""
-    memory = make()
-    assert [1, 2, 1] == [await memory.begin(name, 0) for name in ("a", "a", "b")]
-    await memory.keep("a", Note("one"))
-    assert (["one"], [], None) == (await _texts(memory, "a"), await _texts(memory, "b"), await _texts(memory, "c"))
+    """Each session counts and keeps its own calls; an unknown one is neither empty nor begun."""
+    store = make()
+    assert [1, 2, 1] == [await store.begin_call(name, 0) for name in ("a", "a", "b")]
+    await _add(store, "a", "one")
+    assert (["one"], [], None) == (await _texts(store, "a"), await _texts(store, "b"), await _texts(store, "c"))
 
 
-async def test_entries_are_bounded(make: Make) -> None:
-    """The oldest entry of a session makes room; the count of calls goes on."""
-    memory = make(entries=2)
+async def test_calls_are_bounded(make: Make) -> None:
+    """The oldest call of a session makes room; the numbers go on."""
+    store = make(calls=2)
     for text in "abc":
-        await memory.begin("s", 0)
-        await memory.keep("s", Note(text))
-    assert ["b", "c"] == await _texts(memory, "s")
-    assert [(3, 2)] == [(one.calls, one.kept) for one in await memory.sessions()]
+        await store.begin_call("s", 0)
+        await _add(store, "s", text)
+    assert ["b", "c"] == await _texts(store, "s")
+    assert [(3, 2)] == [(one.calls, one.kept) for one in await store.list_sessions()]
 
 
 async def test_bytes_are_bounded_over_all_sessions(make: Make) -> None:
-    """The oldest entry of the longest unused session goes first; what is alone too heavy is not kept."""
-    memory = make(in_bytes=10)
+    """The oldest call of the longest unused session goes first; what is alone too heavy is not kept."""
+    store = make(in_bytes=10)
     for name, text, weight in (("a", "a1", 4), ("b", "b1", 4), ("b", "b2", 4)):
-        await memory.begin(name, 0)
-        await memory.keep(name, Note(text, weight))
-    assert ([], ["b1", "b2"]) == (await _texts(memory, "a"), await _texts(memory, "b"))
-    await memory.keep("b", Note("heavy", 11))
-    assert [] == await _texts(memory, "b")
+        await store.begin_call(name, 0)
+        await _add(store, name, text, weight)
+    assert ([], ["b1", "b2"]) == (await _texts(store, "a"), await _texts(store, "b"))
+    await _add(store, "b", "heavy", 11)
+    assert [] == await _texts(store, "b")
 
 
 async def test_sessions_are_bounded_by_count_and_age(make: Make) -> None:
     """A new session pushes out the longest unused one, and all that are too old."""
-    memory = make(sessions=2, age=60)
+    store = make(sessions=2, age=60)
     for name, now in (("a", 0), ("b", 1), ("a", 2), ("c", 3)):
-        await memory.begin(name, now)
-    assert ["a", "c"] == [one.name for one in await memory.sessions()]
-    await memory.begin("d", 100)
-    assert ["d"] == [one.name for one in await memory.sessions()]
+        await store.begin_call(name, now)
+    assert ["a", "c"] == [one.name for one in await store.list_sessions()]
+    await store.begin_call("d", 100)
+    assert ["d"] == [one.name for one in await store.list_sessions()]
 
 
 async def test_a_session_that_was_too_long_unused_begins_anew(make: Make) -> None:
-    """Its own next call finds it dropped, with all that it remembered."""
-    memory = make(age=60)
-    assert [1, 2, 1] == [await memory.begin("a", now) for now in (0, 60, 121)]
+    """Its own next call finds it removed, with all that it kept."""
+    store = make(age=60)
+    assert [1, 2, 1] == [await store.begin_call("a", now) for now in (0, 60, 121)]
 
 
-async def test_counts_notes_and_reset(make: Make) -> None:
-    """Counting is by session and name; a restart forgets counts, a reset entries and numbers too, notes stay."""
-    memory = make()
-    await memory.begin("a", 0)
-    await memory.keep("a", Note("one"))
-    assert [1, 2, 1] == [await memory.count("a", what) for what in ("x", "x", "y")]
-    await memory.note("a", "scenario", "happy", 0)
-    await memory.restart("a")
-    assert (1, ["one"], "happy") == (
-        await memory.count("a", "x"),
-        await _texts(memory, "a"),
-        await memory.noted("a", "scenario"),
+async def test_counts_values_and_reset(make: Make) -> None:
+    """Counting is by session and name; a restart removes counts, a reset calls and numbers too, values stay."""
+    store = make()
+    await store.begin_call("a", 0)
+    await _add(store, "a", "one")
+    assert [1, 2, 1] == [await store.count("a", what) for what in ("x", "x", "y")]
+    await store.set_value("a", "scenario", {"source": "rules: []"}, 0)
+    await store.restart("a")
+    assert (1, ["one"], {"source": "rules: []"}) == (
+        await store.count("a", "x"),
+        await _texts(store, "a"),
+        await store.get_value("a", "scenario"),
     )
-    await memory.reset("a")
-    assert ([], 1, "happy") == (
-        await _texts(memory, "a"),
-        await memory.begin("a", 0),
-        await memory.noted("a", "scenario"),
+    await store.reset("a")
+    assert ([], 1, {"source": "rules: []"}) == (
+        await _texts(store, "a"),
+        await store.begin_call("a", 0),
+        await store.get_value("a", "scenario"),
     )
-    assert await memory.noted("b", "scenario") is None
+    assert await store.get_value("b", "scenario") is None
+
+
+async def test_a_value_begins_its_session_and_none_removes_it(make: Make) -> None:
+    """A session that was only given a value is listed, without calls."""
+    store = make()
+    await store.set_value("a", "settings", {"report_only": True}, 5)
+    assert [("a", 0, 5)] == [(one.name, one.calls, one.began) for one in await store.list_sessions()]
+    await store.set_value("a", "settings", None, 6)
+    assert await store.get_value("a", "settings") is None
+
+
+async def test_tasks_are_kept_by_their_id(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each session has its own tasks; the oldest make room, above a number and above a weight; a reset removes all."""
+    monkeypatch.setattr(stores, "MOST_TASKS", 3)
+    monkeypatch.setattr(stores, "MOST_TASK_BYTES", 10)
+    store = make()
+    for number in range(4):
+        await store.set_task("a", f"t{number}", {"polls": 0}, weight=1, now=0)
+    await store.set_task("a", "t2", {"polls": 1}, weight=1, now=0)
+    kept = [await store.get_task("a", f"t{number}") for number in range(4)]
+    assert [None, {"polls": 0}, {"polls": 1}, {"polls": 0}] == kept
+    assert await store.get_task("b", "t2") is None
+    await store.set_task("a", "heavy", {"polls": 9}, weight=11, now=0)
+    assert [None, {"polls": 9}] == [await store.get_task("a", task) for task in ("t3", "heavy")]
+    await store.reset("a")
+    assert await store.get_task("a", "heavy") is None
+
+
+async def test_clocks_are_moved_apart(make: Make) -> None:
+    """Each session's clock is its own, and so is that of all; moving begins no session, forgetting moves back."""
+    store = make()
+    assert [2.5, 5.0, 1.0] == [await store.move_clock(name, more) for name, more in (("a", 2.5), ("a", 2.5), ("", 1))]
+    assert [5.0, 0.0, 1.0] == [await store.get_clock(name) for name in ("a", "b", "")]
+    assert [] == list(await store.list_sessions())
+    await store.forget("a")
+    assert [0.0, 1.0] == [await store.get_clock(name) for name in ("a", "")]
+
+
+async def test_moved_clocks_are_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session whose clock was moved first loses its own time, and never all sessions together."""
+    monkeypatch.setattr(stores, "MOST_CLOCKS", 3)
+    store = make()
+    for name in ("", "a", "b", "c"):
+        await store.move_clock(name, 1)
+    assert [1.0, 0.0, 1.0, 1.0] == [await store.get_clock(name) for name in ("", "a", "b", "c")]
 
 
 async def test_a_forgotten_session_was_never_there(make: Make) -> None:
-    """Entries, counts, notes and numbers go, and so does their weight; others stay, a late entry is not kept."""
-    memory = make(in_bytes=10)
+    """Calls, counts, values, tasks and numbers go, and so does their weight; others stay, a late call is not kept."""
+    store = make(in_bytes=10)
     for name in ("a", "b"):
-        await memory.begin(name, 0)
-        await memory.keep(name, Note(name, 4))
-        await memory.count(name, "x")
-        await memory.note(name, "scenario", "happy", 0)
-    await memory.forget("a")
-    await memory.forget("nobody")
-    await memory.keep("a", Note("late"))
-    assert (None, None, ["b"], 4) == (
-        await memory.entries("a"), await memory.noted("a", "scenario"), await _texts(memory, "b"),
-        (await memory.held()).bytes,
+        await store.begin_call(name, 0)
+        await _add(store, name, name, 4)
+        await store.count(name, "x")
+        await store.set_value(name, "scenario", "happy", 0)
+        await store.set_task(name, "t", {}, weight=1, now=0)
+    await store.forget("a")
+    await store.forget("nobody")
+    await _add(store, "a", "late")
+    assert (None, None, None, ["b"], 4) == (
+        await store.list_calls("a"), await store.get_value("a", "scenario"), await store.get_task("a", "t"),
+        await _texts(store, "b"), (await store.measure()).bytes,
     )  # fmt: skip
-    assert (1, 1, 2) == (await memory.begin("a", 0), await memory.count("a", "x"), await memory.count("b", "x"))
+    assert (1, 1, 2) == (await store.begin_call("a", 0), await store.count("a", "x"), await store.count("b", "x"))
 
 
-async def test_what_is_held_and_what_was_dropped(make: Make) -> None:
-    """Sessions, entries and bytes in all; of each session how many entries made room, until it is reset."""
-    memory = make(entries=2, in_bytes=10)
+async def test_what_is_kept_and_what_was_dropped(make: Make) -> None:
+    """Sessions, calls and bytes in all; of each session how many calls made room, until it is reset."""
+    store = make(calls=2, in_bytes=10)
     for name, weight in (("a", 1), ("a", 1), ("a", 1), ("b", 3), ("b", 6)):
-        await memory.begin(name, 0)
-        await memory.keep(name, Note("", weight))
-    await memory.begin("b", 0)
-    assert Held(sessions=2, entries=3, bytes=10) == await memory.held()
+        await store.begin_call(name, 0)
+        await _add(store, name, "", weight)
+    await store.begin_call("b", 0)
+    assert StoreSize(sessions=2, calls=3, bytes=10) == await store.measure()
     assert [("a", 3, 1, 2), ("b", 3, 2, 0)] == [
-        (one.name, one.calls, one.kept, one.dropped) for one in await memory.sessions()
+        (one.name, one.calls, one.kept, one.dropped) for one in await store.list_sessions()
     ]
-    await memory.reset("a")
-    assert Held(sessions=2, entries=2, bytes=9) == await memory.held()
-    assert [0, 0] == [one.dropped for one in await memory.sessions()]
+    await store.reset("a")
+    assert StoreSize(sessions=2, calls=2, bytes=9) == await store.measure()
+    assert [0, 0] == [one.dropped for one in await store.list_sessions()]
 
 
-async def test_a_dropped_session_is_not_begun_by_a_late_entry(make: Make) -> None:
-    """A call that ends after its session was dropped is forgotten with it."""
-    memory = make(sessions=1)
-    await memory.begin("a", 0)
-    await memory.begin("b", 0)
-    await memory.keep("a", Note("late"))
-    assert await memory.entries("a") is None
+async def test_a_dropped_session_is_not_begun_by_a_late_call(make: Make) -> None:
+    """A call that ends after its session was removed is forgotten with it."""
+    store = make(sessions=1)
+    await store.begin_call("a", 0)
+    await store.begin_call("b", 0)
+    await _add(store, "a", "late")
+    assert await store.list_calls("a") is None

@@ -15,7 +15,7 @@ import emulator
 from emulator.core import yaml_file
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway import gateway as dialect
-from emulator.session import tasks
+from emulator.session import store
 from tests.conftest import Served
 from tests.stable_ids import stable_id
 
@@ -331,10 +331,10 @@ def test_seed_session_and_number_make_the_id(serve: Callable[..., Served]) -> No
 
 def test_a_session_remembers_so_many_tasks(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest make room, by their number and by the bytes of their calls; the newest always stays."""
-    monkeypatch.setattr(tasks, "MOST_TASKS", 2)
+    monkeypatch.setattr(store, "MOST_TASKS", 2)
     begun = [client.begun() for _ in range(3)]
     assert [404, 200, 200] == [client.poll(task).status_code for task in begun]
-    monkeypatch.setattr(tasks, "MOST_BYTES", 2000)
+    monkeypatch.setattr(store, "MOST_TASK_BYTES", 2000)
     long = client.begun(prompt="x" * 5000)
     assert [404, 404, 200] == [client.poll(task).status_code for task in (*begun[1:], long)]
 

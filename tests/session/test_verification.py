@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 from multidict import CIMultiDict
 
-from emulator.findings import Finding
 from emulator.gateway.gateway import Credential
 from emulator.messages import Call, Canned, GatewayError, Request, Response
 from emulator.response import builder
@@ -17,8 +16,9 @@ from emulator.scenario import matching
 from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import UNSCRIPTED, Answer, Rule, Scenario, Selection, choose
 from emulator.session import verification
-from emulator.session.journal import Entry
-from emulator.session.store import InMemoryStore, Limits
+from emulator.session.journal import JournalEntry
+from emulator.session.pending_call import PendingCall, SentResponse
+from emulator.session.store import InMemoryStore, StoreLimits
 from emulator.session.verification import Unused, Verdict
 from emulator.validation import registry
 from emulator.validation.validator import RequestValidator
@@ -30,17 +30,20 @@ SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
 DALL_E_3: Final = {"model": "dall-e-3", "prompt": "A cat"}
 
 
-def entry(
+def pending(
     number: int, body: Any, headers: Mapping[str, str] | None = None, gateway: str = "ezmodel", **known: Any
-) -> Entry:
-    """Call `number`, held against its contract; `known` are more fields of its entry."""
+) -> PendingCall:
+    """Call `number`, validated; `known` are more fields of it."""
     validator = CONTRACTS[gateway]
     operation = next(validator.gateway.generating())
     usual = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     sent = CIMultiDict({**usual, **(headers or {})})
     request = Request("POST", operation.path, "", sent, b"{}", body, None, (), "", 0)
     key = validator.gateway.key(sent)
-    made = Entry(number, "s", f"req_{number}", request, key, 0.0, validator.gateway, "generate", **known)
+    made = PendingCall(
+        number=number, session="s", request_id=f"req_{number}", request=request, key=key, began=0.0,
+        gateway=validator.gateway, operation="generate", **known,
+    )  # fmt: skip
     try:
         made.call = validator.accept(request, operation, key)
         made.response = Response(200, (), ())
@@ -49,36 +52,50 @@ def entry(
     return made
 
 
-def drawn(number: int, body: Any) -> Entry:
+def finished(call: PendingCall) -> JournalEntry:
+    """The journal's entry of a call that was sent."""
+    assert call.response is not None
+    return call.finish(SentResponse(status=call.response.status, headers={}, body=None, events=None, complete=True), 0)
+
+
+def entry(number: int, body: Any, headers: Mapping[str, str] | None = None, **known: Any) -> JournalEntry:
+    """Call `number`, validated and sent."""
+    return finished(pending(number, body, headers, **known))
+
+
+def drawn(number: int, body: Any) -> JournalEntry:
     """Call `number`, answered with all its pictures."""
-    made = entry(number, body)
+    made = pending(number, body)
     assert isinstance(made.call, Call)
     assert made.response is not None
     pictures = tuple(builder.recipe_of(made.call, "ezmodel", 0, index) for index in range(made.call.count))
     made.response = replace(made.response, pictures=pictures)
-    return made
+    return finished(made)
 
 
-def listing(number: int) -> Entry:
+def listing(number: int) -> JournalEntry:
     """Call `number`, which asks for the models."""
     validator = CONTRACTS["ezmodel"]
     operation = validator.gateway.operations["/v1/models"]["GET"]
     request = Request("GET", operation.path, "", {}, b"", None, None, (), "", 0)
-    made = Entry(number, "s", f"req_{number}", request, KEY, 0.0, validator.gateway, "models")
+    made = PendingCall(
+        number=number, session="s", request_id=f"req_{number}", request=request, key=KEY, began=0.0,
+        gateway=validator.gateway, operation="models",
+    )  # fmt: skip
     made.call, made.response = validator.accept(request, operation, KEY), Response(200, (), ())
-    return made
+    return finished(made)
 
 
-def judged(said: Any, entries: list[Entry], **known: Any) -> Verdict:
+def judged(said: Any, entries: list[JournalEntry], **known: Any) -> Verdict:
     """The verdict on `entries`."""
     return verification.read(said).schema_validator(entries, **known)
 
 
 CALLS: Final = [
     entry(1, {"prompt": "A dog", "style": "vivid"}),
-    entry(2, {**DALL_E_3, "prompt": "A dog"}, {"X-Team": "blue"}, choice=UNSCRIPTED),
+    entry(2, {**DALL_E_3, "prompt": "A dog"}, {"X-Team": "blue"}, selection=UNSCRIPTED),
     entry(
-        3, DALL_E_3, choice=Selection(Answer(), 7, "slow-ones", 1, latency=2.5)
+        3, DALL_E_3, selection=Selection(Answer(), 7, "slow-ones", 1, latency=2.5)
     ),
     entry(4, {**DALL_E_3, "n": 2, "size": "1792x1024"}),
     entry(5, {"model": "dall-e-4", "prompt": "A cat"}, {"X-Team": "red"}),
@@ -402,7 +419,7 @@ def test_calls_in_order(steps: Any, matched: tuple[int, ...], ok: bool) -> None:
         ({"request_id": SK}, [entry(1, DALL_E_3)]),
     ],
 )  # fmt: skip
-def test_no_key_is_told(when: Any, calls: list[Entry]) -> None:
+def test_no_key_is_told(when: Any, calls: list[JournalEntry]) -> None:
     """Wherever a key stands, in what is expected or in what came, no part of it comes out."""
     message = judged({"when": when}, calls).message
     secrets = ("nothing-like", "my-own", "0123456789", "9876543210", "sk-ab")
@@ -414,8 +431,9 @@ def test_no_key_is_told_of_findings_rules_and_headers_of_a_gateways_own() -> Non
     strange = entry(1, {**DALL_E_3, "9876543210xyz": 1}, {"Cookie": "session=9876543210xyz"})
     assert "'***' is not on the gateway's page" in judged({"no_findings": True}, [strange, entry(2, DALL_E_3)]).message
     assert "rule *** has 1 answer left" in judged({"no_unused_answers": True}, [], unused=[Unused(SK, 1)]).message
-    other = entry(1, DALL_E_3, {"X-My-Key": "opensesame-1"})
-    other.gateway = replace(other.gateway, credentials=(Credential("x-my-key", None, None),))
+    call = pending(1, DALL_E_3, {"X-My-Key": "opensesame-1"})
+    call.gateway = replace(call.gateway, credentials=(Credential("x-my-key", None, None),))
+    other = finished(call)
     assert [
         "expected at least 1 call with headers.x-my-key ***, came none",
         "nearest: call 1, generate ezmodel dall-e-3 200: headers.x-my-key: expected ***, came ***",
@@ -450,9 +468,9 @@ def _rule(name: str, *times: int, then: Any = "repeat", when: RequestPattern | N
 )
 async def test_unused_answers(rule: Rule, left: list[int]) -> None:
     """After each call, how many answers of a rule no call has taken."""
-    memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
+    memory = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=10, age=60))
     script = Scenario("script", rules=(rule,))
-    await memory.begin("s", 0)
+    await memory.begin_call("s", 0)
     counted = []
     for _ in left:
         counted.append({one.rule: one.left for one in await verification.unused(script, memory, "s")})
@@ -462,26 +480,26 @@ async def test_unused_answers(rule: Rule, left: list[int]) -> None:
 
 async def test_unused_answers_are_of_each_rule_and_session() -> None:
     """Rules are told apart, and sessions; one that never began has used nothing, and does not begin by the question."""
-    memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
+    memory = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=10, age=60))
     cats = matching.parse_pattern({"prompt": {"contains": "cat"}})
     script = Scenario("script", rules=(_rule("cats", 2, 1, when=cats), _rule("rest", 1)))
-    await memory.begin("s", 0)
+    await memory.begin_call("s", 0)
     await choose(script, {"prompt": "a cat"}, memory, "s", 0)
     assert (Unused("cats", 2), Unused("rest", 1)) == await verification.unused(script, memory, "s")
     assert (Unused("cats", 3), Unused("rest", 1)) == await verification.unused(script, memory, "other")
-    assert ["s"] == [one.name for one in await memory.sessions()]
+    assert ["s"] == [one.name for one in await memory.list_sessions()]
 
 
 async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None:
     """What no call took, and how the nearest call missed the rule."""
-    memory: InMemoryStore[Entry] = InMemoryStore(Limits(1, 1, 10, 60))
+    memory = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=10, age=60))
     picky = matching.parse_pattern({"prompt": {"contains": "weapon"}, "n": 1})
     script = Scenario("script", rules=(_rule("no-weapons", 2, when=picky), _rule("never-asked", 1, then="next")))
     calls = []
     for number, n in enumerate((2, 1), 1):
-        call = entry(number, {"prompt": "A cat", "n": n})
-        call.choice = await choose(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
-        calls.append(call)
+        call = pending(number, {"prompt": "A cat", "n": n})
+        call.selection = await choose(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
+        calls.append(finished(call))
     verdict = judged({"no_unused_answers": True}, calls, unused=[Unused("no-weapons", 1), Unused("other", 2)])
     assert [
         "expected no unused answers, came 3",
@@ -563,8 +581,9 @@ def test_calls_that_are_under_way() -> None:
 def test_findings_of_refused_calls_count() -> None:
     """What was noticed counts whether the call was answered or refused."""
     refused = entry(1, {"model": "dall-e-2", "prompt": "", "style": "vivid"})
-    assert isinstance(refused.error, GatewayError)
-    assert [Finding("parameter_ignored", "'style' has no effect with dall-e-2", "style")] == list(refused.findings)
+    assert refused.refused is not None
+    expected = {"code": "parameter_ignored", "message": "'style' has no effect with dall-e-2", "param": "style"}
+    assert [expected] == list(refused.findings)
     assert not judged({"no_findings": True}, [refused]).ok
 
 

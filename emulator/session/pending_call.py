@@ -1,0 +1,234 @@
+"""A call while it is answered: what the server knows of it so far, live and mutable.
+
+When the response has been sent, `finish` makes the frozen JournalEntry of it; nothing else of the call remains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from emulator.core.phrases import quote
+from emulator.findings import Finding
+from emulator.gateway.gateway import Gateway
+from emulator.messages import Call, GatewayError, Request, Response
+from emulator.scenario.scenario import Selection
+from emulator.session.journal import JournalEntry
+from emulator.session.plain_values import recipe_to_plain
+from emulator.session.redaction import BLANK, Redactor
+from emulator.session.response_record import RecordedBody
+
+if TYPE_CHECKING:
+    from emulator.scenario.triggers import Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class SentResponse:
+    """What was sent to the client: `complete` tells whether it took all of it.
+
+    `body` and `events` ([offset in seconds, text], None where the answer was no stream) are as *response_record* stores
+    them.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: RecordedBody
+    events: list[list[Any]] | None
+    complete: bool
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """One call under way; what is not known yet is None.
+
+    `began` is Unix seconds on the session's clock. `events` counts the events of a stream that were made.
+    """
+
+    number: int
+    session: str
+    request_id: str
+    request: Request
+    key: str | None
+    began: float
+    gateway: Gateway
+    operation: str | None = None
+    trigger: Trigger | None = None
+    call: Call | None = None
+    selection: Selection | None = None
+    error: GatewayError | None = None
+    response: Response | None = None
+    events: int | None = field(default=None, init=False)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed, whether the call was accepted or refused."""
+        found: tuple[Finding, ...] = ()
+        if self.call is not None:
+            found = self.call.findings
+        elif self.error is not None:
+            found = self.error.findings
+        if self.selection is not None:
+            found += self.selection.findings
+        return found
+
+    @property
+    def model(self) -> str | None:
+        """The model that answers, or whose rules refused the call, or else the one that the body names."""
+        if self.call is not None:
+            return self.call.model
+        if self.error is not None and self.error.model:
+            return self.error.model
+        body = self.request.json
+        if isinstance(body, Mapping) and isinstance(body.get("model"), str):
+            return str(body["model"])
+        return None
+
+    def count_events(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Return the same frames, each counted when it is made; closing the result closes `frames` too."""
+        self.events = 0
+        return self._count(frames)
+
+    async def _count(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async with aclosing(frames):
+            async for frame in frames:
+                self.events = (self.events or 0) + 1
+                yield frame
+
+    def finish(self, sent: SentResponse, duration: float) -> JournalEntry:
+        """Return the journal's entry of the call, which took `duration` seconds on the session's clock."""
+        request, call, selection, response = self.request, self.call, self.selection, self.response
+        assert response is not None
+        uploads = [upload.told() for upload in request.uploads]
+        headers = dict(request.headers.items())
+        return JournalEntry(
+            number=self.number,
+            session=self.session,
+            request_id=self.request_id,
+            gateway=self.gateway.name,
+            operation=self.operation,
+            model=self.model,
+            received=request.received,
+            began=self.began,
+            duration=duration,
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            headers=headers,
+            key=self.key,
+            credential_headers=[credential.header for credential in self.gateway.credentials],
+            given=request.json,
+            params=None if call is None else call.params,
+            effective=None if call is None else call.effective,
+            size=None if call is None else list(call.pixels),
+            streams=call is not None and call.streams,
+            uploads=uploads,
+            unreadable=self._describe_unreadable_body(),
+            refused=self._describe_refusal(),
+            reserved=self._describe_trigger(),
+            turn=None if selection is None else selection.turn,
+            rule=None if selection is None else selection.rule,
+            step=None if selection is None else selection.step,
+            misses=[] if selection is None else _describe_misses(selection),
+            latency=None if selection is None else selection.latency,
+            tries=[] if selection is None else _describe_tries(selection),
+            findings=[{"code": one.code, "message": one.message, "param": one.param} for one in self.findings],
+            response={"status": sent.status, "headers": sent.headers, "body": sent.body, "events": sent.events},
+            sent=sent.complete,
+            events=self.events,
+            task=response.task,
+            pictures=[recipe_to_plain(recipe) for recipe in response.pictures],
+            altered=response.altered,
+            weight=_weigh(request, headers, sent),
+        )
+
+    def _describe_unreadable_body(self) -> dict[str, Any] | None:
+        """Return why a body is no JSON, its length in bytes, and its beginning; None for one that is, or for none."""
+        request = self.request
+        if request.trouble is None and (request.json is not None or not request.body):
+            return None
+        why = request.trouble
+        if why is None and self.error is not None:
+            why = self.error.violation
+        length: int | None = len(request.body) or None
+        declared = request.headers.get("Content-Length", "")
+        if declared.isdecimal():
+            # Of a broken form only the beginning is kept; of a compressed body more than was sent.
+            length = max(len(request.body), int(declared))
+        beginning = request.body[:_BEGINNING].decode("utf-8", "backslashreplace")
+        return {"why": why, "length": length, "beginning": beginning}
+
+    def _describe_refusal(self) -> dict[str, Any] | None:
+        """Return why the call was refused.
+
+        The message is made again from redacted facts: a key that the message cuts short could not be found in it.
+        """
+        error = self.error
+        if error is None:
+            return None
+        catalog = self.gateway.error_catalog
+        redact = Redactor(
+            self.key, self.request.headers, [credential.header for credential in self.gateway.credentials]
+        ).redact_value
+        value = redact(error.value)
+        facts = dict(error.facts)
+        if error.value is not None:
+            redacted = {"value": quote(value), "model": str(value)[:200], "path": redact(self.request.path)}
+            facts.update({name: text for name, text in redacted.items() if name in facts})
+        if "key" in facts:
+            facts["key"] = BLANK
+        redacted_error = replace(error, param=redact(error.param), facts=facts)
+        language = self.gateway.choose_language(self.request.headers)
+        message = catalog.format_message(redacted_error, language=language, request_id=self.request_id)
+        return {
+            "kind": error.kind,
+            "breach": error.violation,
+            "param": redacted_error.param,
+            "code": catalog.find_code(error),
+            "value": value,
+            "rule": error.rule,
+            "source": error.source,
+            "message": redact(message),
+        }
+
+    def _describe_trigger(self) -> dict[str, Any] | None:
+        if self.trigger is None:
+            return None
+        return {"door": self.trigger.door, "value": self.trigger.value}
+
+
+def _describe_misses(selection: Selection) -> list[dict[str, Any]]:
+    """Return the rules that did not answer, each with its differences as [field, expected, came]."""
+    return [
+        {"rule": miss.rule, "why": [[one.field, one.expected, one.came] for one in miss.why]}
+        for miss in selection.misses
+    ]
+
+
+def _describe_tries(selection: Selection) -> list[dict[str, Any]]:
+    return [{"rule": one.rule, "step": one.step, "latency": one.latency} for one in selection.tries]
+
+
+def _weigh(request: Request, headers: Mapping[str, str], sent: SentResponse) -> int:
+    """Return about how many bytes of memory the entry needs."""
+    weight = _OWN_WEIGHT + len(request.path) + len(request.query) + _PARSED * _count_body_bytes(request)
+    for name, value in headers.items():
+        weight += len(name) + len(value)
+    if isinstance(sent.body, str):
+        weight += len(sent.body)
+    for _, text in sent.events or ():
+        weight += len(text)
+    return weight
+
+
+def _count_body_bytes(request: Request) -> int:
+    """Return about how many bytes of the request's body are kept; of a form, its texts are."""
+    if request.body or not isinstance(request.json, Mapping):
+        return len(request.body)
+    return sum(len(str(value)) for value in request.json.values())
+
+
+_OWN_WEIGHT: Final = 4000  # bytes of an entry with its parameters and recipes
+_PARSED: Final = 6  # bytes in memory for a byte of body: the text itself, and Python's own objects for it
+_BEGINNING: Final = 2000  # bytes of an unreadable body

@@ -1,0 +1,99 @@
+"""Turns frozen objects into plain values and back, so that a store on another machine can hold them.
+
+Plain values are what JSON can hold: dicts with text keys, lists, texts, numbers, true, false and None.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
+from emulator.image.recipe import Alteration, HostBehavior, ImageRecipe, Source
+from emulator.image.upload import Look, Upload
+from emulator.messages import Call, Canned, Draw, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape
+
+
+def to_plain(value: Any) -> Any:
+    """Return the value as plain values; what JSON has no word for is a mapping with the member TYPE.
+
+    Raises TypeError for an object of a class that is not in _CLASSES.
+    """
+    kind = value.__class__
+    if value is None or kind in (str, int, float, bool):
+        return value
+    if kind is bytes:
+        return {TYPE: "bytes", "base64": base64.b64encode(value).decode()}
+    if isinstance(value, HostBehavior):
+        return {TYPE: "HostBehavior", "value": int(value)}
+    if isinstance(value, Source):
+        return {TYPE: "Source", "items": list(value)}
+    name = str(kind.__name__)
+    if is_dataclass(kind) and name in _CLASSES:
+        return {TYPE: name, **{one.name: to_plain(getattr(value, one.name)) for one in fields(kind)}}
+    if isinstance(value, Mapping):
+        return {name: to_plain(part) for name, part in value.items()}
+    if isinstance(value, tuple):
+        return {TYPE: "tuple", "items": [to_plain(part) for part in value]}
+    if isinstance(value, list):
+        return [to_plain(part) for part in value]
+    if isinstance(value, str):  # a subclass of str is the same text
+        return str(value)
+    raise TypeError(f"{name} is not made to be stored")
+
+
+def from_plain(value: Any) -> Any:
+    """Return the object that `to_plain` made these plain values of."""
+    if isinstance(value, list):
+        return [from_plain(part) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    members = {name: from_plain(part) for name, part in value.items() if name != TYPE}
+    match value.get(TYPE):
+        case None:
+            return members
+        case "bytes":
+            return base64.b64decode(members["base64"])
+        case "tuple":
+            return tuple(members["items"])
+        case "HostBehavior":
+            return HostBehavior(members["value"])
+        case "Source":
+            return Source(*members["items"])
+        case name:
+            return _CLASSES[name](**members)
+
+
+def recipe_to_plain(recipe: ImageRecipe) -> list[Any]:
+    """Return a recipe as a list of its fields, in their order; written out, because every picture comes by here."""
+    altered, source = recipe.altered, recipe.source
+    return [
+        recipe.gateway, recipe.model, recipe.caption, recipe.prompt_hash, recipe.width, recipe.height, recipe.quality,
+        recipe.background, recipe.format, recipe.compression, recipe.index, recipe.seed,
+        None if altered is None else [getattr(altered, one.name) for one in fields(altered)],
+        None if source is None else list(source),
+    ]  # fmt: skip
+
+
+def recipe_from_plain(values: Sequence[Any]) -> ImageRecipe:
+    """Return the recipe that `recipe_to_plain` made these values of."""
+    *own, altered, source = values
+    if altered is not None:
+        altered = Alteration(*altered)
+    if source is not None:
+        source = Source(*source)
+    return ImageRecipe(**dict(zip(_RECIPE_FIELDS, own, strict=True)), altered=altered, source=source)
+
+
+RECIPE_FORMAT: Final = 8
+"""The place of `format` in what `recipe_to_plain` returns."""
+_RECIPE_FIELDS: Final = tuple(one.name for one in fields(ImageRecipe))[:12]
+TYPE: Final = "$type"
+"""The member that names the class of a stored object; no gateway has a parameter of this name."""
+_CLASSES: Final[Mapping[str, type]] = {
+    one.__name__: one
+    for one in (
+        Alteration, Call, Canned, Draw, Exhausted, Look, PictureOverride, Refuse, ResponseShape, StreamShape, Upload,
+    )
+}  # fmt: skip

@@ -1,0 +1,42 @@
+"""A store that holds nothing but bytes: it proves that no live object of the server is left in what a session keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emulator.session.store import InMemoryStore
+
+
+class SerialisingStore(InMemoryStore):
+    """Encodes everything to JSON as it comes in, and decodes it as it goes out; fails for what JSON cannot hold."""
+
+    async def add_call(self, session: str, call: Mapping[str, Any], weight: int) -> None:
+        await super().add_call(session, {"json": _encode(call)}, weight)
+
+    async def list_calls(self, session: str) -> Sequence[Mapping[str, Any]] | None:
+        calls = await super().list_calls(session)
+        if calls is None:
+            return None
+        return [_decode(call["json"]) for call in calls]
+
+    async def set_value(self, session: str, name: str, value: Any, now: float) -> None:
+        await super().set_value(session, name, None if value is None else _encode(value), now)
+
+    async def get_value(self, session: str, name: str) -> Any:
+        return _decode(await super().get_value(session, name))
+
+    async def set_task(self, session: str, task: str, value: Any, weight: int, now: float) -> None:
+        await super().set_task(session, task, _encode(value), weight, now)
+
+    async def get_task(self, session: str, task: str) -> Any:
+        return _decode(await super().get_task(session, task))
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode("ascii")
+
+
+def _decode(encoded: bytes | None) -> Any:
+    return None if encoded is None else json.loads(encoded)
