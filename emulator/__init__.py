@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         RecordedTry,
         RecordedUpload,
     )
-    from emulator.image.render import Inspection
+    from emulator.image.inspect import Inspection
 
 __all__ = [
     "CallFields",
@@ -79,9 +79,9 @@ def inspect(data: bytes) -> Inspection:
     ...
     ValueError: not a PNG, JPEG or WebP picture
     """
-    from emulator.image import render
+    from emulator.image.inspect import inspect_image
 
-    return render.inspect(data)
+    return inspect_image(data)
 
 
 if not TYPE_CHECKING:  # a type checker takes the names from the imports above, and so finds a misspelled one

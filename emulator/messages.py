@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 if TYPE_CHECKING:
     from emulator.core.base64_spelling import Base64Spelling
     from emulator.findings import Finding
-    from emulator.image.recipe import Alteration, HostBehavior, ImageRecipe
+    from emulator.image.link import HostBehavior
+    from emulator.image.recipe import Alteration, ImageRecipe
     from emulator.image.upload import Upload
 
 OperationName = Literal["generate", "edit", "vary", "models", "model", "task"]

@@ -25,6 +25,7 @@ from emulator.gateway import gateway as gateway_files
 from emulator.gateway.calendar import Calendar
 from emulator.gateway.gateway import Gateway
 from emulator.image import render
+from emulator.image.inspect import inspect_image
 from emulator.messages import Call, GatewayError, Request
 from emulator.response import builder
 from emulator.scenario import loader
@@ -124,7 +125,7 @@ def render_picture(options: argparse.Namespace) -> int:
         raise UsageError(f"--index {options.index}: the request makes {call.count} picture(s), counted from 0")
     recipe = builder.recipe_of(call, gateway.name, chosen.seed, options.index)
     try:
-        Path(options.output).write_bytes(render.draw(recipe))
+        Path(options.output).write_bytes(render.draw_image(recipe))
     except OSError as error:
         raise UsageError(f"--output {options.output!r}: {error.strerror}") from None
     for finding in call.findings:
@@ -159,7 +160,7 @@ def inspect_pictures(options: argparse.Namespace) -> int:
     exit_code = 0
     for name in options.file:
         try:
-            found = asdict(render.inspect(Path(name).read_bytes()))
+            found = asdict(inspect_image(Path(name).read_bytes()))
         except OSError as error:
             raise UsageError(f"{name}: {error.strerror}") from None
         except ValueError as error:

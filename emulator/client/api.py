@@ -264,9 +264,9 @@ class ImageApi:
         >>> origin.call.number, origin.index, origin.size, origin.format, origin.whole
         (1, 0, '1024x1024', 'png', True)
         """
-        from emulator.image import render  # loads Pillow
+        from emulator.image.inspect import inspect_image
 
-        inspection = render.inspect(data)
+        inspection = inspect_image(data)
         recipe = None
         if inspection.label is not None:
             recipe = inspection.label.get("recipe")

@@ -1,7 +1,7 @@
-"""Makes a picture's file what a script wants otherwise than asked: size, format, odd pixels, an early end, odd Base64.
+"""Makes a picture's file differ from what was asked for, as a scenario wants it.
 
-Pure, like *picture*, and loaded when the first such picture is wanted. What is made here carries our label all the
-same, as far as an early end leaves it.
+It can have another size or format, odd pixels, or an early end. It carries our label in any case, as far as an early
+end leaves the label in the file. The module is loaded when the first such picture is wanted.
 """
 
 from __future__ import annotations
@@ -16,67 +16,87 @@ from typing import Any, Final
 from PIL import ExifTags, Image, PngImagePlugin
 
 from emulator.core.position import Position
-from emulator.image import render
 from emulator.image.edit import EditInputs
 from emulator.image.recipe import MODES, Alteration, ImageRecipe
+from emulator.image.render import draw_image
 
 
-def file(recipe: ImageRecipe, change: Alteration, own: bytes | None, inputs: EditInputs | None = None) -> bytes:
-    """The file of an altered `recipe`; `own` are the bytes of the tester's picture, if it is to come in its place.
+def draw_altered_image(
+    recipe: ImageRecipe, change: Alteration, own: bytes | None, inputs: EditInputs | None = None
+) -> bytes:
+    """Return the file of `recipe`, altered by `change`.
 
-    `inputs` are the files that an edited picture is made of.
+    `own` is the tester's own picture, where that takes the place of a drawn one. `inputs` are the files that an edited
+    picture is made of.
     """
-    data = _drawn(recipe, change, inputs) if own is None else own
+    data = own
+    if data is None:
+        data = draw_image(_alter_recipe(recipe, change), labelled=recipe, inputs=inputs)
     if change.mode is not None:
-        data = _ODD[change.mode](data)
-    return data if change.kept is None else data[: Position(change.kept, share=change.share).count_before(len(data))]
+        data = _CHANGE_PIXELS[change.mode](data)
+    if change.kept is not None:
+        data = data[: Position(change.kept, share=change.share).count_before(len(data))]
+    return data
 
 
-def _drawn(recipe: ImageRecipe, change: Alteration, inputs: EditInputs | None) -> bytes:
-    """What is drawn in place of what was asked for, under the label of that."""
-    drawn = replace(
+def _alter_recipe(recipe: ImageRecipe, change: Alteration) -> ImageRecipe:
+    """Return the recipe that is drawn in the place of `recipe`."""
+    kind = change.format or recipe.format
+    if change.mode is not None and change.format is None:
+        kind = MODES[change.mode] or recipe.format
+    return replace(
         recipe,
         width=change.width or recipe.width,
         height=change.height or recipe.height,
-        format=change.format or (change.mode and MODES[change.mode]) or recipe.format,
+        format=kind,
         altered=None,
     )
-    return render.draw(drawn, recipe, inputs)
 
 
-def _exif_rotated(data: bytes) -> bytes:
-    """The same picture lying on its side, with the EXIF tag that tells a viewer to set it up again."""
+def _rotate_by_exif(data: bytes) -> bytes:
+    """Turn the picture on its side, and add the EXIF tag that makes a viewer turn it back."""
     with Image.open(io.BytesIO(data)) as image:
         exif = image.getexif()
         exif[ExifTags.Base.Orientation] = _QUARTER_TURN_RIGHT
         turned = image.transpose(Image.Transpose.ROTATE_90)  # to the left
-        options = _as_it_was(image)
-    return _saved(turned, str(image.format), exif=exif, **options)
+        return _save(turned, str(image.format), exif=exif, **_list_options(image))
 
 
-def _cmyk(data: bytes) -> bytes:
-    """A JPEG in the colours of print, as picture libraries of agencies hold them."""
+def _convert_to_cmyk(data: bytes) -> bytes:
+    """Make a JPEG in the colours of print, as agencies' picture libraries hold them."""
     with Image.open(io.BytesIO(data)) as image:
-        return _saved(image.convert("RGB").convert("CMYK"), "JPEG", exif=image.getexif(), quality=_FINE)
+        return _save(image.convert("RGB").convert("CMYK"), "JPEG", exif=image.getexif(), quality=_FINE)
 
 
-def _16_bit(data: bytes) -> bytes:
-    """A PNG of two bytes for each channel of a pixel, which Pillow can read but not write in colour."""
+def _convert_to_16_bit(data: bytes) -> bytes:
+    """Make a PNG of two bytes for each channel of a pixel, which Pillow can read but not write in colour."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
-        mode, kind = ("RGBA", 6) if image.has_transparency_data else ("RGB", 2)
-        chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", *image.size, 16, kind, 0, 0, 0))]
-        chunks += [_chunk(b"tEXt", f"{key}\0{text}".encode("latin-1")) for key, text in _texts(image).items()]
-        packer, packed = zlib.compressobj(1), []
-        for top in range(0, image.height, _BAND):
-            band = image.crop((0, top, image.width, min(top + _BAND, image.height))).convert(mode)
-            packed.append(packer.compress(_rows_of_16_bit(band)))
-        chunks += [_chunk(b"IDAT", b"".join([*packed, packer.flush()])), _chunk(b"IEND", b"")]
-    return _PNG + b"".join(chunks)
+        mode, colour_type = "RGB", 2
+        if image.has_transparency_data:
+            mode, colour_type = "RGBA", 6
+        header = struct.pack(">IIBBBBB", *image.size, 16, colour_type, 0, 0, 0)
+        chunks = [_format_chunk(b"IHDR", header)]
+        for key, text in _list_texts(image).items():
+            chunks.append(_format_chunk(b"tEXt", f"{key}\0{text}".encode("latin-1")))
+        chunks.append(_format_chunk(b"IDAT", _pack_pixels(image, mode)))
+        chunks.append(_format_chunk(b"IEND", b""))
+    return _PNG_SIGNATURE + b"".join(chunks)
 
 
-def _rows_of_16_bit(band: Image.Image) -> bytes:
-    """The rows of `band` as a PNG has them, unfiltered: 0 to 255 becomes 0 to 65535, which is each byte twice."""
+def _pack_pixels(image: Image.Image, mode: str) -> bytes:
+    packer, packed = zlib.compressobj(1), []
+    for top in range(0, image.height, _BAND):
+        band = image.crop((0, top, image.width, min(top + _BAND, image.height))).convert(mode)
+        packed.append(packer.compress(_widen_rows(band)))
+    return b"".join([*packed, packer.flush()])
+
+
+def _widen_rows(band: Image.Image) -> bytes:
+    """Return the rows of `band` as a PNG of 16 bits has them, unfiltered.
+
+    0 to 255 becomes 0 to 65535, which is each byte twice.
+    """
     narrow = band.tobytes()
     wide = bytearray(2 * len(narrow))
     wide[::2] = wide[1::2] = narrow
@@ -84,37 +104,41 @@ def _rows_of_16_bit(band: Image.Image) -> bytes:
     return b"".join(b"\0" + wide[start : start + length] for start in range(0, len(wide), length))
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def _format_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _as_it_was(image: Image.Image) -> Mapping[str, Any]:
-    """What has to be said when `image` is saved again, so that it is what it was, its label included."""
+def _list_options(image: Image.Image) -> Mapping[str, Any]:
+    """Return the options that keep the label and the quality when `image` is saved again."""
     match image.format:
         case "PNG":
-            said = PngImagePlugin.PngInfo()
-            for key, text in _texts(image).items():
-                said.add_text(key, text)
-            return {"pnginfo": said}
+            texts = PngImagePlugin.PngInfo()
+            for key, text in _list_texts(image).items():
+                texts.add_text(key, text)
+            return {"pnginfo": texts}
         case "WEBP":
             return {"xmp": image.info["xmp"], "quality": _FINE}
         case _:
             return {"quality": _FINE}
 
 
-def _texts(image: Image.Image) -> Mapping[str, str]:
-    """The texts in a PNG, our label among them."""
+def _list_texts(image: Image.Image) -> Mapping[str, str]:
+    """Return the texts in a PNG; our label is one of them."""
     return {str(key): text for key, text in image.info.items() if isinstance(text, str)}
 
 
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    written = io.BytesIO()
-    image.save(written, kind, **options)
-    return written.getvalue()
+def _save(image: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
 
 
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _QUARTER_TURN_RIGHT: Final = 6  # EXIF: the 0th row is the right-hand side, the 0th column the top
 _FINE: Final = 92  # quality of a second encoding, which should not show
 _BAND: Final = 64  # rows at a time; 4096 x 4096 pixels of 16 bits are 100 MB in one piece
-_ODD: Final[Mapping[str, Callable[[bytes], bytes]]] = {"exif_rotated": _exif_rotated, "cmyk": _cmyk, "16_bit": _16_bit}
+_CHANGE_PIXELS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "exif_rotated": _rotate_by_exif,
+    "cmyk": _convert_to_cmyk,
+    "16_bit": _convert_to_16_bit,
+}

@@ -1,6 +1,6 @@
-"""Text becomes rows of bits, in any script, with the bundled bitmap font.
+"""Sets text, in any script, as rows of bits with the bundled bitmap font.
 
-Keep it free of PIL and of exceptions: whatever string a client sends, something is drawn. A page of the font is read
+It does not use Pillow and raises no error: whatever text a client sends, something is drawn. A page of the font is read
 when one of its characters is first drawn, and every cache is bounded.
 """
 
@@ -16,208 +16,249 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 HEIGHT: Final = 16  # px, of every line
-_LONGEST: Final = 2000  # characters looked at; far more than any caption's lines can hold
+_LONGEST: Final = 2000  # characters that are read; far more than any caption's lines can hold
 _MOST_MARKS: Final = 12  # on one letter; "Zalgo" text has hundreds, which would cost time and show nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of text: `rows` holds 16 rows of `width` / 8 bytes, from the top, the leftmost pixel in the highest bit.
+    """One line of text.
 
-    `width` is in pixels, a multiple of 8. `leftward` tells that the text runs from right to left: align it right.
+    `width` is in pixels, a multiple of 8. `rows` holds 16 rows of `width` / 8 bytes, from the top; the leftmost pixel
+    is the highest bit. Text with `right_to_left` is to be aligned right.
     """
 
     width: int
     rows: bytes
-    leftward: bool
+    right_to_left: bool
 
 
-class _Sign(NamedTuple):
-    """One character as the font has it; its columns of 8 pixels are 16 bytes each, so that `+` joins text."""
+class _Glyph(NamedTuple):
+    """A character in the font. Its columns of 8 pixels have 16 bytes each, so that `+` joins glyphs to text."""
 
     columns: bytes
-    side: str  # how it stands in the bidirectional algorithm: L, R, N(umber), S(eparator in a number) or a space
-    anywhere: bool  # a line may be broken before and after it
+    direction: str  # in the bidirectional algorithm: L, R, N(umber), S(eparator in a number) or a space
+    breaks_anywhere: bool  # a line may be broken before and after it
 
 
 def set_lines(text: str, width: int, most: int) -> tuple[Line, ...]:
-    """`text` set in at most `most` lines, none wider than `width` pixels; what does not fit ends in an ellipsis."""
-    text = " ".join(_UNSEEN.sub("", unicodedata.normalize("NFC", text[:_LONGEST])).split())
-    letters = _clusters(text)
-    letters = _joined(letters) if _ARABIC.search(text) else [letter for letter in letters if letter[0] not in _JOINERS]
-    signs = [_sign(letter[0]) for letter in letters]
-    leftward, levels = _levels("".join([sign.side for sign in signs]))
-    cells = [
-        sign.columns if len(letter) == 1 and level != "1" else _cell(letter, level == "1")
-        for letter, sign, level in zip(letters, signs, levels, strict=True)
-    ]
-    return tuple(
-        _line(cells[start:end] + [_sign("…").columns] * cut, levels[start:end] + str(int(leftward)) * cut, leftward)
-        for start, end, cut in _breaks(letters, cells, width // 8, most)
-    )
+    """Return `text` set in at most `most` lines of at most `width` pixels; an ellipsis stands for what does not fit."""
+    text = " ".join(_IGNORED.sub("", unicodedata.normalize("NFC", text[:_LONGEST])).split())
+    clusters = _split_clusters(text)
+    if _ARABIC.search(text):
+        clusters = _shape_arabic(clusters)
+    clusters = [cluster for cluster in clusters if cluster[0] not in _JOINERS]
+    glyphs = [_find_glyph(cluster[0]) for cluster in clusters]
+    right_to_left, levels = _find_levels("".join([glyph.direction for glyph in glyphs]))
+    cells = []
+    for cluster, glyph, level in zip(clusters, glyphs, levels, strict=True):
+        if len(cluster) == 1 and level != "1":
+            cells.append(glyph.columns)
+        else:
+            cells.append(_draw_cluster(cluster, level == "1"))
+    ellipsis, base_level = _find_glyph("…").columns, str(int(right_to_left))
+    lines = []
+    for start, end, is_cut in _break_lines(clusters, cells, width // 8, most):
+        line_cells, line_levels = cells[start:end], levels[start:end]
+        if is_cut:
+            line_cells, line_levels = [*line_cells, ellipsis], line_levels + base_level
+        lines.append(_set_line(line_cells, line_levels, right_to_left))
+    return tuple(lines)
 
 
-def _clusters(text: str) -> list[str]:
-    """Each letter with the marks that are drawn onto it."""
-    steps = _steps()
-    if steps.keys().isdisjoint(text):
+def _split_clusters(text: str) -> list[str]:
+    """Return each letter together with the marks that are drawn onto it."""
+    offsets = _load_mark_offsets()
+    if offsets.keys().isdisjoint(text):
         return list(text)
     clusters: list[str] = []
     for character in text:
-        if character in steps and clusters:
-            clusters[-1] += character if len(clusters[-1]) < _MOST_MARKS else ""
-        else:
+        if character not in offsets or not clusters:
             clusters.append(character)
+        elif len(clusters[-1]) < _MOST_MARKS:
+            clusters[-1] += character
     return clusters
 
 
-def _joined(clusters: list[str]) -> list[str]:
-    """Arabic letters in the form that joins them to their neighbours; lam and alef become one sign."""
-    forms = _forms()
-    letters: list[tuple[str, str]] = []  # what to look up, and the marks upon it
+def _shape_arabic(clusters: list[str]) -> list[str]:
+    """Return Arabic letters in the forms that join them to their neighbours; lam and alef become one letter."""
+    forms = _load_arabic_forms()
+    letters: list[tuple[str, str]] = []  # a letter, or lam and alef, and the marks upon it
     for cluster in clusters:
         if letters and letters[-1][0] + cluster[0] in forms:
             letters[-1] = (letters[-1][0] + cluster[0], letters[-1][1] + cluster[1:])
         else:
             letters.append((cluster[0], cluster[1:]))
-    after = [letter in _STRETCHES or "initial" in forms.get(letter, ()) for letter, _ in letters]
-    before = [letter in _STRETCHES or "final" in forms.get(letter, ()) for letter, _ in letters]
+    joins_next = [letter in _STRETCHES or "initial" in forms.get(letter, ()) for letter, _ in letters]
+    joins_previous = [letter in _STRETCHES or "final" in forms.get(letter, ()) for letter, _ in letters]
     shaped = []
     for i, (letter, marks) in enumerate(letters):
-        joins = (i > 0 and after[i - 1] and before[i]) + 2 * (i + 1 < len(letters) and after[i] and before[i + 1])
-        form = ("isolated", "final", "initial", "medial")[joins]
+        is_joined_before = i > 0 and joins_next[i - 1] and joins_previous[i]
+        is_joined_after = i + 1 < len(letters) and joins_next[i] and joins_previous[i + 1]
+        form = _FORM_NAMES[is_joined_before, is_joined_after]
         shaped.append(forms.get(letter, {}).get(form, letter) + marks)
-    return [cluster for cluster in shaped if cluster[0] not in _JOINERS]
+    return shaped
 
 
-def _levels(sides: str) -> tuple[bool, str]:
-    """Whether the text runs from right to left, and for each letter how often its run is turned round: 0, 1 or 2.
+def _find_levels(directions: str) -> tuple[bool, str]:
+    """Return whether the text runs from right to left, and each letter's level: how often its run is reversed (0 to 2).
 
     This is the Unicode bidirectional algorithm without embeddings: runs, numbers, and what stands between them.
     """
-    if "R" not in sides:
-        return False, "0" * len(sides)
-    leftward = sides.lstrip("NS ").startswith("R")
-    ground = "R" if leftward else "L"
-    sides = re.sub("(?<=N)S(?=N)", "N", sides).replace("S", " ")
-    sides = re.sub("L[^R]*" if leftward else "(?:^|L)[^R]*", lambda run: run[0].replace("N", "L"), sides)
-    sides = re.sub("(?<=L) +(?=L)", lambda run: "L" * len(run[0]), sides)
-    sides = re.sub("(?<=[RN]) +(?=[RN])", lambda run: "R" * len(run[0]), sides)
-    sides = sides.replace(" ", ground)
-    return leftward, sides.translate({ord("L"): "2" if leftward else "0", ord("R"): "1", ord("N"): "2"})
+    if "R" not in directions:
+        return False, "0" * len(directions)
+    right_to_left = directions.lstrip("NS ").startswith("R")
+    base, left_level, number_context = "L", "0", "(?:^|L)[^R]*"
+    if right_to_left:
+        base, left_level, number_context = "R", "2", "L[^R]*"
+    directions = re.sub("(?<=N)S(?=N)", "N", directions).replace("S", " ")
+    directions = re.sub(number_context, lambda run: run[0].replace("N", "L"), directions)
+    directions = re.sub("(?<=L) +(?=L)", lambda run: "L" * len(run[0]), directions)
+    directions = re.sub("(?<=[RN]) +(?=[RN])", lambda run: "R" * len(run[0]), directions)
+    directions = directions.replace(" ", base)
+    return right_to_left, directions.translate({ord("L"): left_level, ord("R"): "1", ord("N"): "2"})
 
 
-def _breaks(letters: list[str], cells: list[bytes], room: int, most: int) -> list[tuple[int, int, bool]]:
-    """Where lines of at most `room` columns start and end, and whether an ellipsis follows."""
+def _break_lines(clusters: list[str], cells: list[bytes], room: int, most: int) -> list[tuple[int, int, bool]]:
+    """Return where lines of at most `room` columns start and end, and whether an ellipsis follows."""
     breaks: list[tuple[int, int, bool]] = []
     start, count = 0, len(cells)
     while start < count and len(breaks) < most and room > 0:
-        used, good, end = 0, start, start
-        while end < count and (used := used + len(cells[end]) // HEIGHT) <= room:
-            end += 1
-            if end < count and _may_break(letters, end):
-                good = end
+        end, good = _fill_line(clusters, cells, start, room)
         if end == count:
             breaks.append((start, end, False))
         elif len(breaks) + 1 == most:
-            while end > start and sum(map(len, cells[start:end])) // HEIGHT >= room:
+            while end > start and _count_columns(cells[start:end]) >= room:  # the ellipsis needs a column
                 end -= 1
-            breaks.append((start, end - (end > start and letters[end - 1] == " "), True))
+            is_blank_last = end > start and clusters[end - 1] == " "
+            breaks.append((start, end - is_blank_last, True))
         else:
-            end = end if letters[end] == " " or good == start else good
-            end = max(end, start + 1)  # a sign wider than the room would never end
-            breaks.append((start, end - (letters[end - 1] == " "), False))
-        start = end + (end < count and letters[end] == " ")
-    return [(start, end, cut) for start, end, cut in breaks if sum(map(len, cells[start:end])) // HEIGHT + cut <= room]
+            if clusters[end] != " " and good != start:
+                end = good
+            end = max(end, start + 1)  # a letter wider than the room would never end
+            breaks.append((start, end - (clusters[end - 1] == " "), False))
+        is_blank_next = end < count and clusters[end] == " "
+        start = end + is_blank_next
+    return [one for one in breaks if _count_columns(cells[one[0] : one[1]]) + one[2] <= room]
 
 
-def _may_break(letters: list[str], at: int) -> bool:
-    if letters[at - 1] == " ":
+def _fill_line(clusters: list[str], cells: list[bytes], start: int, room: int) -> tuple[int, int]:
+    """Return where `room` is full, and the last place before it at which the line may be broken (`start`: none)."""
+    used, good, end, count = 0, start, start, len(cells)
+    while end < count:
+        used += len(cells[end]) // HEIGHT
+        if used > room:
+            break
+        end += 1
+        if end < count and _may_break(clusters, end):
+            good = end
+    return end, good
+
+
+def _count_columns(cells: list[bytes]) -> int:
+    return sum(map(len, cells)) // HEIGHT
+
+
+def _may_break(clusters: list[str], at: int) -> bool:
+    """Return whether a line may be broken before the cluster number `at`."""
+    before, after = clusters[at - 1], clusters[at]
+    if before == " ":
         return True
-    return (
-        (_sign(letters[at][0]).anywhere or _sign(letters[at - 1][0]).anywhere)
-        and letters[at] not in _NEVER_FIRST
-        and letters[at - 1] not in _NEVER_LAST
-    )
+    if after in _NEVER_FIRST or before in _NEVER_LAST:
+        return False
+    return _find_glyph(after[0]).breaks_anywhere or _find_glyph(before[0]).breaks_anywhere
 
 
-def _line(cells: list[bytes], levels: str, leftward: bool) -> Line:
+def _set_line(cells: list[bytes], levels: str, right_to_left: bool) -> Line:
     order = list(range(len(cells)))
-    for level in ("2", "12"):
-        for run in re.finditer(f"[{level}]+", levels) if "1" in levels or leftward else ():
-            order[run.start() : run.end()] = reversed(order[run.start() : run.end()])
+    if "1" in levels or right_to_left:
+        for reversed_levels in ("2", "12"):
+            for run in re.finditer(f"[{reversed_levels}]+", levels):
+                order[run.start() : run.end()] = reversed(order[run.start() : run.end()])
     columns = b"".join([cells[i] for i in order])
-    return Line(len(columns) // HEIGHT * 8, b"".join([columns[row::HEIGHT] for row in range(HEIGHT)]), leftward)
+    rows = b"".join([columns[row::HEIGHT] for row in range(HEIGHT)])
+    return Line(len(columns) // HEIGHT * 8, rows, right_to_left)
 
 
 @lru_cache(maxsize=4096)
-def _sign(character: str) -> _Sign:
-    bits = bytes.fromhex(_find(character) or _BOX)
-    columns = bits if len(bits) == HEIGHT else bits[0::2] + bits[1::2]
-    side = _SIDES.get(unicodedata.bidirectional(character), " ")
-    return _Sign(columns, side, any(first <= character <= last for first, last in _ANYWHERE))
+def _find_glyph(character: str) -> _Glyph:
+    columns = bytes.fromhex(_find_bitmap(character) or _BOX)
+    if len(columns) != HEIGHT:  # a wide character: its rows have two bytes
+        columns = columns[0::2] + columns[1::2]
+    direction = _DIRECTIONS.get(unicodedata.bidirectional(character), " ")
+    breaks_anywhere = any(first <= character <= last for first, last in _BREAKS_ANYWHERE)
+    return _Glyph(columns, direction, breaks_anywhere)
 
 
 @lru_cache(maxsize=1024)
-def _cell(cluster: str, mirrored: bool) -> bytes:
-    """A letter with its marks, as columns; where the text runs leftward a bracket is the other one of its pair."""
-    steps = _steps()
-    letter = _MIRRORED.get(cluster[0], cluster[0]) if mirrored else cluster[0]
-    columns = _sign(" " if letter in steps else letter).columns
-    for mark in cluster[letter not in steps :]:
-        columns = _marked(columns, _sign(mark).columns, steps[mark])
+def _draw_cluster(cluster: str, mirrored: bool) -> bytes:
+    """Return a letter with its marks, as columns; in text from right to left a bracket is the other one of its pair."""
+    offsets = _load_mark_offsets()
+    letter, marks = cluster[0], cluster[1:]
+    if mirrored:
+        letter = _MIRRORED.get(letter, letter)
+    if letter in offsets:  # a mark without a letter stands on a blank
+        letter, marks = " ", cluster
+    columns = _find_glyph(letter).columns
+    for mark in marks:
+        columns = _draw_mark(columns, _find_glyph(mark).columns, offsets[mark])
     return columns
 
 
-def _marked(base: bytes, mark: bytes, step: int) -> bytes:
-    """`mark` drawn onto `base`, `step` pixels back from its right edge (0: at its left edge); the cell may grow."""
+def _draw_mark(base: bytes, mark: bytes, offset: int) -> bytes:
+    """Return `mark` drawn onto `base`, `offset` pixels from its right edge (0: at its left edge); the cell may grow."""
+    base_width, mark_width = len(base) // HEIGHT * 8, len(mark) // HEIGHT * 8
+    left = 0
     if len(base) == len(mark):
-        at, width = 0, len(base) // HEIGHT * 8
+        width = base_width
     else:
-        at = len(base) // HEIGHT * 8 + step if step else 0
-        width = max(len(base), len(mark)) // HEIGHT * 8
+        width = max(base_width, mark_width)
+        if offset:
+            left = base_width + offset
     rows = []
     for row in range(HEIGHT):
-        left, right = int.from_bytes(base[row::HEIGHT], "big"), int.from_bytes(mark[row::HEIGHT], "big")
-        left <<= max(0, width - len(base) // HEIGHT * 8 - max(0, -at))
-        right <<= max(0, width - len(mark) // HEIGHT * 8 - max(0, at))
-        rows.append((left | right).to_bytes(width // 8, "big"))
+        base_bits, mark_bits = int.from_bytes(base[row::HEIGHT], "big"), int.from_bytes(mark[row::HEIGHT], "big")
+        base_bits <<= max(0, width - base_width - max(0, -left))
+        mark_bits <<= max(0, width - mark_width - max(0, left))
+        rows.append((base_bits | mark_bits).to_bytes(width // 8, "big"))
     joined = b"".join(rows)
     return b"".join([joined[column :: width // 8] for column in range(width // 8)])
 
 
-def _find(character: str) -> str:
-    """The character's line in the font, without its number; empty if it has none."""
+def _find_bitmap(character: str) -> str:
+    """Return the character's bits in the font, as hex digits; empty where the font has none."""
     code = f"{ord(character):04X}"
-    page = _page(f"{code[:-2]}.hex")
+    page = _load_page(f"{code[:-2]}.hex")
     found = page.find(f"\n{code}:")
-    return page[found + len(code) + 2 : page.index("\n", found + 1)] if found >= 0 else ""
+    if found < 0:
+        return ""
+    return page[found + len(code) + 2 : page.index("\n", found + 1)]
 
 
 @lru_cache(maxsize=64)
-def _page(name: str) -> str:
+def _load_page(name: str) -> str:
     try:
-        return "\n" + _font().read(name).decode("ascii")
+        return "\n" + _load_font().read(name).decode("ascii")
     except KeyError:  # a page of which the font has nothing
         return ""
 
 
 @lru_cache(maxsize=1)
-def _steps() -> dict[str, int]:
-    """The marks, and by how many pixels each steps back."""
-    pairs = [line.split(":") for line in _font().read("combining.txt").decode("ascii").split()]
-    return {chr(int(code, 16)): int(step) for code, step in pairs}
+def _load_mark_offsets() -> dict[str, int]:
+    """Return the combining marks, and by how many pixels each is moved (never to the right)."""
+    pairs = [line.split(":") for line in _load_font().read("combining.txt").decode("ascii").split()]
+    return {chr(int(code, 16)): int(offset) for code, offset in pairs}
 
 
 @lru_cache(maxsize=1)
-def _font() -> zipfile.ZipFile:
+def _load_font() -> zipfile.ZipFile:
     # Held in memory: a shared file handle has one position, also across forked workers.
     return zipfile.ZipFile(io.BytesIO((Path(__file__).parent / "fonts" / "unifont.zip").read_bytes()))
 
 
 @lru_cache(maxsize=1)
-def _forms() -> dict[str, dict[str, str]]:
-    """Letter -> form -> presentation form, as the Unicode database tells it; lam-alef is the only pair."""
+def _load_arabic_forms() -> dict[str, dict[str, str]]:
+    """Return letter -> form -> presentation form, from the Unicode database; lam-alef is the only pair of letters."""
     forms: dict[str, dict[str, str]] = {}
     for code in (*range(0xFB50, 0xFC00), *range(0xFE70, 0xFEFD)):
         form, *letters = unicodedata.decomposition(chr(code)).split() or [""]
@@ -227,18 +268,24 @@ def _forms() -> dict[str, dict[str, str]]:
     return forms
 
 
-_BOX: Final = "0000007E4242425A5A4242427E000000"  # for what the font has not
-_SIDES: Final = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N", "CS": "S", "ES": "S", "ET": "S"}
+_FORM_NAMES: Final = {  # by whether a letter is joined to the one before, and to the one after
+    (False, False): "isolated",
+    (True, False): "final",
+    (False, True): "initial",
+    (True, True): "medial",
+}
+_BOX: Final = "0000007E4242425A5A4242427E000000"  # for characters that the font does not have
+_DIRECTIONS: Final = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N", "CS": "S", "ES": "S", "ET": "S"}
 _ARABIC: Final = re.compile("[\u0620-\u074a\u0750-\u077f\u08a0-\u08c9]")
 _JOINERS: Final = "\u200c\u200d"  # invisible, but Arabic letters look different beside them
-_STRETCHES: Final = "\u0640\u200d"  # join on both sides, and keep their form
+_STRETCHES: Final = "\u0640\u200d"  # join on both sides and do not change their form
 # The property Default_Ignorable_Code_Point of Unicode, but for the joiners.
-_UNSEEN: Final = re.compile(
+_IGNORED: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 # Chinese, Japanese, Korean and emoji are written without spaces.
-_ANYWHERE: Final = ("\u2e80\ua4cf", "\uac00\ud7a3", "\uf900\ufaff", "\uff01\uff60", "\U0001f000\U0003ffff")
+_BREAKS_ANYWHERE: Final = ("\u2e80\ua4cf", "\uac00\ud7a3", "\uf900\ufaff", "\uff01\uff60", "\U0001f000\U0003ffff")
 _NEVER_FIRST: Final = "、。，．：；？！）］｝〉》」』】〕〗’”…‥・ー々,.;:!?)]}%"
 _NEVER_LAST: Final = "（［｛〈《「『【〔〖‘“([{"
 _MIRRORED: Final = dict(zip("()[]{}<>«»‹›", ")(][}{><»«›‹", strict=True))

@@ -1,7 +1,8 @@
-"""A landscape and an input picture become an edited one: what a mask leaves open is repainted, else all of it changes.
+"""Draws an edited picture: an input picture, changed by a landscape.
 
-Shares the PIL door with *picture*. Whatever an input is (grey, sixteen bits, any size), it is scaled to cover the
-picture that was asked for; where its bytes are gone, the thumbnail in the recipe stands in for it, blurred.
+Where a mask (or the input itself) leaves a part open, that part is repainted; else all of the input changes. The input
+may have any size and any kind of pixels: it is scaled to cover the picture that was asked for. Where its bytes are
+gone, the thumbnail in the recipe takes its place, blurred.
 """
 
 from __future__ import annotations
@@ -12,68 +13,88 @@ from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
-from emulator.image import examine
-from emulator.image.canvas import Place
-from emulator.image.recipe import ImageRecipe, Source
+from emulator.image.canvas import Palette
+from emulator.image.inspect import READABLE, THUMBNAIL, flatten
+from emulator.image.recipe import EditSource, ImageRecipe
 
 
 @dataclass(frozen=True)
 class EditInputs:
-    """The files that an edit works on: a picture, and a mask whose see-through parts are to be repainted."""
+    """The files that an edit works on: a picture, and a mask whose transparent parts are repainted."""
 
     image: bytes
     mask: bytes | None = None
 
 
-def over(scene: Image.Image, recipe: ImageRecipe, floor: int, inputs: EditInputs | None) -> Image.Image:
-    """The input as `recipe` wants it changed, as RGB or RGBA; `scene` is a palette picture of the same size.
+def draw_edit(scene: Image.Image, recipe: ImageRecipe, floor: int, inputs: EditInputs | None) -> Image.Image:
+    """Return the input as `recipe` wants it changed, as RGB or RGBA.
 
-    Its landscape fills the upper `floor` pixels, with the sky left at the palette's place `CLEAR` unless `shows_sky`
-    says otherwise; below stands the caption, which stays as it is.
+    `scene` is a palette picture of the same size. Its upper `floor` pixels are a landscape, whose sky is CLEAR where
+    `shows_landscape_alone` returned true; below is the caption, which stays as it is.
     """
     assert recipe.source is not None
     source, size = recipe.source, (recipe.width, recipe.height)
-    given = _thumbnail(source) if inputs is None else _opened(inputs.image, size)
-    image = ImageOps.fit(given, size, Image.Resampling.BICUBIC)
+    image = ImageOps.fit(_open_input(source, inputs, size), size, Image.Resampling.BICUBIC)
     painted = scene.convert("RGB")
-    if shows_sky(recipe, inputs):
-        result = Image.composite(image.convert("RGB"), painted, _kept(image, inputs, size))
+    if inputs is not None and _has_open_part(recipe, source):
+        result = Image.composite(image.convert("RGB"), painted, _make_kept_mask(image, inputs, size))
     else:
-        result = _tinted(image, scene, _VARIED if source.act == "vary" else _EDITED)
+        result = _tint(image, scene, _VARIED if source.act == "vary" else _EDITED)
         if source.act == "edit":
-            land = scene.crop((0, 0, size[0], floor))
-            there = land.point([0 if place == Place.CLEAR else 255 for place in range(256)], "1")
-            result.paste(land.convert("RGB"), (0, floor // _LOWERED), there)
+            _paste_land(result, scene, floor)
     if _is_clear(recipe):
-        result.putalpha(_shape(image, source))
+        result.putalpha(_make_alpha(image, source))
     result.paste(painted.crop((0, floor, *size)), (0, floor))
     return result
 
 
-def shows_sky(recipe: ImageRecipe, inputs: EditInputs | None) -> bool:
-    """Whether the landscape is seen through holes, so that it needs its sky; else it stands before the input."""
-    source = recipe.source
-    if source is None or inputs is None or source.act != "edit" or not source.open:
+def shows_landscape_alone(recipe: ImageRecipe, inputs: EditInputs | None) -> bool:
+    """Return whether the landscape is painted without its sky, because it stands in front of the input.
+
+    It needs its sky where it is seen through open parts of the input.
+    """
+    if recipe.source is None:
         return False
-    return source.mask is not None or not _is_clear(recipe)  # what an input alone leaves open is to stay so then
+    return inputs is None or not _has_open_part(recipe, recipe.source)
+
+
+def _has_open_part(recipe: ImageRecipe, source: EditSource) -> bool:
+    """Return whether the landscape is seen through open parts of the input."""
+    if source.act != "edit" or not source.open:
+        return False
+    return source.mask is not None or not _is_clear(recipe)  # without a mask, the transparent parts are to stay so
 
 
 def _is_clear(recipe: ImageRecipe) -> bool:
     return recipe.background == "transparent" and recipe.format != "jpeg"
 
 
-def _kept(image: Image.Image, inputs: EditInputs | None, size: tuple[int, int]) -> Image.Image:
-    """How much of each pixel of the input stays: what neither it nor its mask leaves see-through."""
+def _paste_land(result: Image.Image, scene: Image.Image, floor: int) -> None:
+    """Paste the landscape without its sky onto `result`, a little lower than it stands in `scene`."""
+    land = scene.crop((0, 0, result.width, floor))
+    is_painted = [255] * 256
+    is_painted[Palette.CLEAR] = 0
+    result.paste(land.convert("RGB"), (0, floor // _LOWERED), land.point(is_painted, "1"))
+
+
+def _make_kept_mask(image: Image.Image, inputs: EditInputs, size: tuple[int, int]) -> Image.Image:
+    """Return how much of each pixel of the input stays: the parts that neither it nor its mask leaves transparent."""
     whole = Image.new("L", size, 255)
-    kept = image.getchannel("A") if image.mode == "RGBA" else whole
-    if inputs is None or inputs.mask is None:
+    kept = _get_alpha(image, whole)
+    if inputs.mask is None:
         return kept
-    mask = ImageOps.fit(_opened(inputs.mask, size), size, Image.Resampling.BICUBIC)
-    return ImageChops.darker(kept, mask.getchannel("A") if mask.mode == "RGBA" else whole)
+    mask = ImageOps.fit(_open_image(inputs.mask, size), size, Image.Resampling.BICUBIC)
+    return ImageChops.darker(kept, _get_alpha(mask, whole))
 
 
-def _shape(image: Image.Image, source: Source) -> Image.Image:
-    """What of the result is to be seen on a transparent background: what was to be seen of the input, else an oval."""
+def _get_alpha(image: Image.Image, default: Image.Image) -> Image.Image:
+    if image.mode != "RGBA":
+        return default
+    return image.getchannel("A")
+
+
+def _make_alpha(image: Image.Image, source: EditSource) -> Image.Image:
+    """Return the visible part of a result with a transparent background: that of the input, else an oval."""
     if image.mode == "RGBA" and source.mask is None:
         return image.getchannel("A")
     oval = Image.new("L", image.size, 0)
@@ -81,28 +102,31 @@ def _shape(image: Image.Image, source: Source) -> Image.Image:
     return oval
 
 
-def _tinted(image: Image.Image, scene: Image.Image, share: float) -> Image.Image:
-    """`image` leaning towards the landscape's colours, and on one of them where it is see-through."""
+def _tint(image: Image.Image, scene: Image.Image, share: float) -> Image.Image:
+    """Return `image` mixed with the landscape's colours; its transparent parts become one of them."""
     colours = scene.getpalette("RGB") or []
-    dark, middle, light = ((*colours[3 * place : 3 * place + 3],) for place in _TONES)
+    dark, middle, light = ((*colours[3 * index : 3 * index + 3],) for index in _TONES)
     plain = Image.new("RGB", image.size, middle)
     plain.paste(image, (0, 0), image if image.mode == "RGBA" else None)
     tone = ImageOps.colorize(plain.convert("L"), dark, light, middle)
     return Image.blend(plain, tone, share)
 
 
-def _opened(data: bytes, size: tuple[int, int]) -> Image.Image:
-    """The picture in `data`, which is known to decode, as RGB or RGBA."""
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+def _open_image(data: bytes, size: tuple[int, int]) -> Image.Image:
+    """Return the picture in `data`, which is known to decode, as RGB or RGBA."""
+    with Image.open(io.BytesIO(data), formats=READABLE) as image:
         image.draft("RGB", size)  # a JPEG that is much too large is read smaller
-        return examine.flat(image)
+        return flatten(image)
 
 
-def _thumbnail(source: Source) -> Image.Image:
-    return Image.frombytes("RGB", examine.THUMBNAIL, bytes.fromhex(source.palette))
+def _open_input(source: EditSource, inputs: EditInputs | None, size: tuple[int, int]) -> Image.Image:
+    """Return the input picture, or the recipe's thumbnail of it where its bytes are gone."""
+    if inputs is None:
+        return Image.frombytes("RGB", THUMBNAIL, bytes.fromhex(source.palette))
+    return _open_image(inputs.image, size)
 
 
-_TONES: Final = (Place.BAND, Place.SKY + 3, Place.LIGHT)
-_EDITED: Final = 0.4  # of the landscape's colours; enough to see, and the input can still be told
+_TONES: Final = (Palette.BAND, Palette.SKY + 3, Palette.LIGHT)
+_EDITED: Final = 0.4  # of the landscape's colours; enough to see, and the input can still be recognised
 _VARIED: Final = 0.75
-_LOWERED: Final = 4  # of its height a landscape stands lower, so that it hides less of what is behind it
+_LOWERED: Final = 4  # a quarter of its height lower, a landscape hides less of what is behind it

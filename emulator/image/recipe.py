@@ -1,46 +1,36 @@
-"""A picture's recipe, and its spelling inside a URL.
+"""A picture's recipe: everything that is needed to draw it again.
 
-A recipe says everything about a picture, so whoever holds it can draw it again: nothing is stored. Keep it small
-(it travels in URLs) and free of anything about the call, so that the same request gives the same bytes.
+A recipe knows nothing of the call, so that the same request gives the same bytes, and it is small, because links carry
+it.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
-import json
 import re
-import zlib
-from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from enum import STRICT, IntFlag
 from functools import cached_property
-from itertools import combinations, islice
 from typing import Any, Final, NamedTuple
 
-from emulator.core import strict_json
+from emulator.core.strict_json import format_json
 
 LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 palette picture is 16 MiB while it is drawn
 CAPTION_LENGTH: Final = 160  # characters; more would not fit on the picture, and a URL should stay short
-TOKEN_LENGTH: Final = 2048  # characters; a caption of 160 emoji with long names needs about 1,300
-_UNPACKED_LENGTH: Final = 8192  # bytes; far above any recipe, far below a decompression bomb
-_LAST: Final = 32_535_216_000  # Unix seconds: the year 3001, which no clock of ours reaches
-_MAC_LENGTH: Final = 12  # bytes; 96 bits, as in IPsec's truncated HMACs
 FORMATS: Final = {"png": "png", "jpeg": "jpg", "webp": "webp"}  # format -> ending of a URL's path
 MODES: Final = {"exif_rotated": None, "cmyk": "jpeg", "16_bit": "png"}  # odd pixels -> the one format that has them
-MOST_STAGES: Final = 3  # of a picture in the making: no API sends more
+MOST_PARTIAL_IMAGES: Final = 3  # before a finished picture: no API sends more
 DIGEST: Final = 32  # hex digits of a SHA-256; the rest of it would only make URLs longer
+_PALETTE_DIGITS: Final = 72  # hex digits of 4 x 3 pixels of three bytes
 _FARTHEST: Final = 10**12  # bytes; no file is as long
 
 
 @dataclass(frozen=True, slots=True)
 class Alteration:
-    """How a picture's file differs from what its recipe asks for; what is None does not.
+    """How a picture's file differs from what its recipe asks for. A field that is None makes no difference.
 
-    `width` and `height` are pixels (1 to 4096), `format` and `mode` are words of FORMATS and MODES; `file` is the
-    digest of a picture of the tester's own, of `format`, that comes in place of a drawn one. `kept` is where the file
-    ends too early: bytes from its start, or per cent of it where `share`.
+    `width` and `height` are pixels (1 to 4096); `format` and `mode` are keys of FORMATS and MODES. `file` is the digest
+    of a tester's own picture, of `format`, that takes the place of a drawn one. `kept` is where the file ends too
+    early: bytes from its start, or per cent of it with `share`.
     """
 
     width: int | None = None
@@ -52,29 +42,41 @@ class Alteration:
     share: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be made (ValueError); an alteration may come from a URL."""
-        if (self.width, self.height) != (None, None):
-            if not all(1 <= (side or 0) <= LARGEST_SIDE for side in (self.width, self.height)):
-                raise ValueError(f"{self.width}x{self.height} is outside 1x1 to {LARGEST_SIDE}x{LARGEST_SIDE}")
-            if self.file is not None:
-                raise ValueError("a file has the size that it has")
+        """Refuse what cannot be made (ValueError), because an alteration may come from a URL."""
+        self._check_size()
         if self.format is not None and self.format not in FORMATS:
             raise ValueError(f"format {self.format!r} is none of {', '.join(FORMATS)}")
-        if self.mode is not None and self.mode not in MODES:
-            raise ValueError(f"mode {self.mode!r} is none of {', '.join(MODES)}")
-        if self.mode is not None and self.format not in (None, usual := MODES[self.mode]) and usual is not None:
-            raise ValueError(f"mode {self.mode} makes a {usual}, not a {self.format}")
+        if self.mode is not None:
+            self._check_mode(self.mode)
         if self.file is not None and (self.format is None or self.mode is not None):
             raise ValueError("a file has a format, and the pixels that it has")
-        if self.kept is not None and not 0 <= self.kept <= (100 if self.share else _FARTHEST):
+        farthest = 100 if self.share else _FARTHEST
+        if self.kept is not None and not 0 <= self.kept <= farthest:
             raise ValueError(f"{self.kept} is no place at which a file could end")
 
+    def _check_size(self) -> None:
+        if self.width is None and self.height is None:
+            return
+        for side in (self.width, self.height):
+            if side is None or not 1 <= side <= LARGEST_SIDE:
+                raise ValueError(f"{self.width}x{self.height} is outside 1x1 to {LARGEST_SIDE}x{LARGEST_SIDE}")
+        if self.file is not None:
+            raise ValueError("a file has the size that it has")
 
-class Source(NamedTuple):
-    """What an edited picture is made of: `act` is edit or vary, `image` and `mask` are 32 hex digits of digests.
+    def _check_mode(self, mode: str) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode {mode!r} is none of {', '.join(MODES)}")
+        only_format = MODES[mode]
+        if only_format is not None and self.format not in (None, only_format):
+            raise ValueError(f"mode {mode} makes a {only_format}, not a {self.format}")
 
-    `palette` is a thumbnail of 4 x 3 pixels as 72 hex digits, for when the bytes are gone; `open` tells whether mask
-    or picture leave something open that is to be painted.
+
+class EditSource(NamedTuple):
+    """The pictures that an edited picture is made of: `act` is edit or vary.
+
+    `image` and `mask` are the first 32 hex digits of digests. `palette` is a thumbnail of 4 x 3 pixels as 72 hex
+    digits; it is used when the bytes are gone. `open` is true where the mask or the picture leaves a part open that is
+    to be painted.
     """
 
     act: str
@@ -83,18 +85,17 @@ class Source(NamedTuple):
     palette: str
     open: bool
 
-    @property
-    def sound(self) -> bool:
-        """Whether a picture can be made of it; it may come from a URL."""
-        digests = (self.image, *(() if self.mask is None else (self.mask,)))
-        return self.act in ("edit", "vary") and all(
-            re.fullmatch(f"[0-9a-f]{{{length}}}", text) is not None
-            for length, text in ((72, self.palette), *((DIGEST, digest) for digest in digests))
-        )
+    def is_valid(self) -> bool:
+        """Return whether a picture can be made of it; it may come from a URL."""
+        if self.act not in ("edit", "vary"):
+            return False
+        if self.mask is not None and not _is_hex(self.mask, DIGEST):
+            return False
+        return _is_hex(self.image, DIGEST) and _is_hex(self.palette, _PALETTE_DIGITS)
 
 
-class Stage(NamedTuple):
-    """How far a picture in the making is: `number` (from 1) of `of` (3 at most) before it is finished."""
+class PartialImage(NamedTuple):
+    """Which unfinished picture of a stream it is: `number` (from 1) of the `of` (at most 3) before the finished one."""
 
     number: int
     of: int
@@ -105,14 +106,15 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageRecipe:
-    """What `picture.draw` needs to draw one picture, and nothing else.
+    """Everything that is needed to draw one picture.
 
-    `width`, `height` are pixels (1 to 4096), `caption` is the beginning of the prompt (at most 160 characters),
-    `prompt_hash` the first 16 hex digits of the whole prompt's SHA-256, `compression` 0 to 100 (None: the encoder's own
-    choice), `index` counts the pictures of one call from 0, and `seed` (0 to 2**64 - 1) decides the landscape.
-    `altered` is how the file differs from all of this because a script wants it so, mostly None. `stage` is set where
-    the picture is still in the making: it is drawn as asked then, and whatever is altered is so in the finished one.
-    `source` is set where an input picture is edited.
+    `width` and `height` are pixels (1 to 4096). `caption` is the beginning of the prompt (at most 160 characters),
+    `prompt_hash` the first 16 hex digits of the whole prompt's SHA-256. `compression` is 0 to 100, or None for the
+    encoder's default. `index` counts the pictures of one call from 0. `seed` (0 to 2**64 - 1) decides the landscape.
+
+    `altered` says how a scenario wants the file to differ from all of this; it is nearly always None. `source` is set
+    where an input picture is edited. `partial` is set for an unfinished picture of a stream: it is drawn without the
+    alteration, which only the finished picture has.
     """
 
     gateway: str
@@ -128,11 +130,11 @@ class ImageRecipe:
     index: int
     seed: int
     altered: Alteration | None = None
-    source: Source | None = None
-    stage: Stage | None = None
+    source: EditSource | None = None
+    partial: PartialImage | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn (ValueError); a recipe may come from a URL."""
+        """Refuse what cannot be drawn (ValueError), because a recipe may come from a URL."""
         if not (1 <= self.width <= LARGEST_SIDE and 1 <= self.height <= LARGEST_SIDE):
             raise ValueError(f"{self.width}x{self.height} is outside 1x1 to {LARGEST_SIDE}x{LARGEST_SIDE}")
         if self.format not in FORMATS:
@@ -143,138 +145,34 @@ class ImageRecipe:
             raise ValueError(f"compression {self.compression} is outside 0 to 100")
         if not (0 <= self.index < 1000 and 0 <= self.seed < 2**64):
             raise ValueError(f"index {self.index} or seed {self.seed} is outside what can be drawn")
-        if self.stage is not None and not 1 <= self.stage.number <= self.stage.of <= MOST_STAGES:
-            raise ValueError(f"stage {self.stage} is none of {MOST_STAGES}")
-        if self.source is not None and not self.source.sound:
+        if self.partial is not None and not 1 <= self.partial.number <= self.partial.of <= MOST_PARTIAL_IMAGES:
+            raise ValueError(f"partial image {self.partial} is none of {MOST_PARTIAL_IMAGES}")
+        if self.source is not None and not self.source.is_valid():
             raise ValueError(f"{self.source} cannot be edited")
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits that name this recipe: in the file's label, in the journal, in an ETag.
+        """16 hex digits that name this recipe in the file's label, in the journal and in an ETag.
 
-        A picture in the making has that of the finished one.
+        A partial image has the digest of the finished one. The list below is part of every picture's label: a change
+        of it changes the bytes of all pictures.
         """
-        fields = astuple(self)[:-1] if self.source is not None else astuple(self)[:-2]
-        return hashlib.blake2b(_plain(fields), digest_size=8).hexdigest()
+        fields: list[Any] = [
+            self.gateway, self.model, self.caption, self.prompt_hash, self.width, self.height, self.quality,
+            self.background, self.format, self.compression, self.index, self.seed,
+            self.altered and astuple(self.altered),
+        ]  # fmt: skip
+        if self.source is not None:
+            fields.append(self.source)
+        return hashlib.blake2b(format_json(fields).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     @property
     def served_as(self) -> str:
-        """The format that a link and its Content-Type name: the one asked for, or that of a tester's own file."""
-        change = self.altered
-        return self.format if change is None or change.file is None else change.format or self.format
+        """The format in a link's ending and in the Content-Type: the one asked for, or that of a tester's own file."""
+        if self.altered is None or self.altered.file is None:
+            return self.format
+        return self.altered.format or self.format
 
 
-class HostBehavior(IntFlag, boundary=STRICT):
-    """What a host of pictures does not do: answer what is no browser, let pages of other origins read."""
-
-    BROWSERS_ONLY = 1
-    NO_CORS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class PictureLink:
-    """What a picture's URL says: the recipe, whose clock decides, and until when (Unix seconds, to the year 3000).
-
-    `host` is set where a script wants the host of the picture to be difficult.
-    """
-
-    recipe: ImageRecipe
-    session: str
-    expires: int
-    host: HostBehavior | None = None
-
-
-class BadToken(ValueError):
-    """A token that is damaged, forged or oversized; one answer for all three, as at a storage service."""
-
-
-def spell(link: PictureLink, secret: bytes) -> str:
-    """The URL-safe token of `link`, signed with `secret`; pictures in the making have no links."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, -12, 4, zlib.Z_DEFAULT_STRATEGY, _USUAL)
-    recipe = link.recipe
-    fields: tuple[Any, ...] = (
-        link.session, link.expires, recipe.gateway, recipe.model, recipe.caption, recipe.prompt_hash, recipe.width,
-        recipe.height, recipe.quality, recipe.background, recipe.format, recipe.compression, recipe.index, recipe.seed,
-    )  # fmt: skip
-    if recipe.altered is not None:
-        fields += astuple(recipe.altered)
-    if recipe.source is not None:
-        fields += recipe.source
-    if link.host is not None:
-        fields += (int(link.host),)
-    packed = packer.compress(_plain(fields)) + packer.flush()
-    return _armoured(_mac(packed, secret) + packed)
-
-
-def read(token: str, secret: bytes) -> PictureLink:
-    """The link that `token` spells; raises BadToken."""
-    if len(token) > TOKEN_LENGTH or not token.isascii():
-        raise BadToken("oversized or not ASCII")
-    try:
-        sealed = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        if _armoured(sealed) != token:
-            raise BadToken("not the one spelling of what it says")
-        mac, packed = sealed[:_MAC_LENGTH], sealed[_MAC_LENGTH:]
-        if not hmac.compare_digest(mac, _mac(packed, secret)):
-            raise BadToken("forged")
-        unpacker = zlib.decompressobj(-12, zdict=_USUAL)
-        fields = json.loads(unpacker.decompress(packed, _UNPACKED_LENGTH))
-        parts = _PARTS.get(len(fields) - len(_KINDS), ())
-        kinds = _KINDS + sum((_PART_KINDS[part] for part in parts), ())
-        for value, kind in zip(fields, kinds, strict=True):
-            if value.__class__ not in kind:  # the default seed is no secret: anybody can sign nonsense with it
-                raise BadToken(f"{value!r} is no field of a link")
-        session, expires, *recipe = fields
-        if not 0 <= expires <= _LAST:
-            raise BadToken(f"{expires} is no time at which a link could end")
-        behind = iter(recipe[_OWN:])
-        found = {part: tuple(islice(behind, len(_PART_KINDS[part]))) for part in parts}
-        altered = Alteration(*found["altered"]) if "altered" in found else None
-        source = Source(*found["source"]) if "source" in found else None
-        host = HostBehavior(*found["host"]) if "host" in found else None
-        return PictureLink(ImageRecipe(*(*recipe[:_OWN], altered, source)), session, expires, host)
-    except (ValueError, TypeError, RecursionError, zlib.error) as error:
-        raise BadToken(str(error)) from error
-
-
-def _armoured(sealed: bytes) -> str:
-    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
-
-
-def _plain(values: tuple[Any, ...]) -> bytes:
-    return strict_json.format_json(values).encode("utf-8", "surrogatepass")
-
-
-def _mac(packed: bytes, secret: bytes) -> bytes:
-    return hashlib.blake2b(packed, digest_size=_MAC_LENGTH, key=secret).digest()
-
-
-_NUMBER: Final = (int,)
-_TEXT: Final = (str,)
-_KINDS: Final = (
-    _TEXT, _NUMBER, _TEXT, _TEXT, _TEXT, _TEXT, _NUMBER, _NUMBER, _TEXT, _TEXT, _TEXT, (int, type(None)), _NUMBER,
-    _NUMBER,
-)  # fmt: skip
-"""Of a link's fields, in their order in a token."""
-_OWN: Final = len(_KINDS) - 2  # fields of a recipe; session and time stand before them, an alteration's behind
-_NO_TEXT: Final = (str, type(None))
-_PART_KINDS: Final[Mapping[str, tuple[tuple[type, ...], ...]]] = {
-    "altered": (
-        (int, type(None)), (int, type(None)), _NO_TEXT, _NO_TEXT, _NO_TEXT, (int, float, type(None)), (bool,),
-    ),
-    "source": (_TEXT, _TEXT, _NO_TEXT, _TEXT, (bool,)),
-    "host": (_NUMBER,),
-}  # fmt: skip
-"""The same of what may stand behind them, in this order."""
-_PARTS: Final = {
-    sum(len(_PART_KINDS[part]) for part in parts): parts
-    for many in range(1, len(_PART_KINDS) + 1)
-    for parts in combinations(_PART_KINDS, many)
-}
-"""Which parts there are, by how many fields they have: no two choices of parts may have equally many."""
-
-# What most recipes contain, so that a token stays short: the last words are the cheapest to refer to.
-_USUAL: Final = (
-    b'"transparent","webp"768x1344,1536,1792,512,256"cogview-4""gpt-image-1","dall-e-2","low","medium","high",'
-    b'"opaque","jpeg",null,"dall-e-3",1024,1024,"standard","opaque","png",null,0,'
-)
+def _is_hex(text: str, length: int) -> bool:
+    return re.fullmatch(f"[0-9a-f]{{{length}}}", text) is not None

@@ -1,6 +1,6 @@
-"""What a call carries beside its parameters: files, each with what is known of it once somebody has looked.
+"""The files of a call, and what is known of each after it was examined.
 
-Everything here is frozen; the bytes are let go of when the call is written down.
+Everything here is frozen. The bytes are dropped when the call is stored in the journal.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 Flaw = Literal["strange", "damaged", "huge", "long"]
-"""Why a file is no picture to work on: none of the formats, it does not decode, too many pixels, or too long a text."""
+"""Why a file cannot be used: none of the formats, it does not decode, too many pixels, or its text is too long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen of a file.
+    """The result of an examination of a file.
 
-    `sha256` are 64 hex digits, `bytes` its length; `format` is png, jpeg or webp; `width`, `height` are pixels; `mode`
-    is Pillow's name for the kind of pixels; `alpha_share` is the share of fully transparent ones (0 to 1; None where
-    there is no transparency); `palette` is a thumbnail of 4 x 3 pixels as 72 hex digits. What a `flaw` leaves unknown
-    is None, or empty.
+    `sha256` has 64 hex digits; `bytes` is the file's length; `format` is png, jpeg or webp; `width` and `height` are
+    pixels; `mode` is Pillow's name for the kind of pixels; `alpha_share` is the share of fully transparent pixels (0 to
+    1; None where there is no transparency); `palette` is a thumbnail of 4 x 3 pixels as 72 hex digits. What a `flaw`
+    leaves unknown is None, or empty.
     """
 
     sha256: str
@@ -37,10 +37,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Upload:
-    """A file: `name` is where it stands, as its sender wrote it (`image`, `image[]`, `images[0].image_url`).
+    """A file of a call.
 
-    `filename` is None where there is none, `media_type` is what the sender says of it, maybe nothing; `written` tells
-    that it stood in JSON, as a text.
+    `name` is the field that holds it, as the sender wrote it (`image`, `image[]`, `images[0].image_url`). `filename`
+    is None where the sender gives none; `media_type` is what the sender calls it, or empty. `written` is true where the
+    file came as a text in JSON. `look` is None until the file is examined.
     """
 
     name: str
@@ -57,11 +58,13 @@ class Upload:
 
     @property
     def role(self) -> str:
-        """What it is to be: `image`, `mask`, or whatever else its parameter is called."""
-        return "image" if self.param == "images" else self.param
+        """What it is used as: `image`, `mask`, or the name of another parameter."""
+        if self.param == "images":
+            return "image"
+        return self.param
 
-    def told(self) -> dict[str, Any]:
-        """It, without its bytes, as a journal shows it."""
+    def describe(self) -> dict[str, Any]:
+        """Return it without its bytes, as the journal shows it."""
         look = self.look or Look("", len(self.data))
         return {
             "name": self.name, "filename": self.filename, "sha256": look.sha256, "format": look.format,
@@ -69,18 +72,18 @@ class Upload:
         }  # fmt: skip
 
     def without_bytes(self) -> Upload:
-        """The same, small enough to be remembered."""
+        """Return the same upload, small enough to be stored."""
         return replace(self, data=b"", look=self.look or Look("", len(self.data)))
 
 
 @dataclass(frozen=True, slots=True)
 class PictureRule:
-    """What a parameter that is a picture, or several, has to be: `x-emulator-picture` of its schema.
+    """What a model takes for a parameter that is a picture, or several: `x-emulator-picture` of its schema.
 
-    `formats` are png, jpeg and webp, `bytes` the most that a file may have; `types` are the media types that it may
-    call itself (none: it is looked at, whatever it says). A `square` one is as wide as high, one of `modes` has such
-    pixels, one with `alpha` has transparency, one that `fits` has the size of the first image. `many` tells whether the
-    parameter is a list (None: or a single one).
+    `formats` are png, jpeg and webp; `bytes` is the largest size of a file; `types` are the media types that the sender
+    may give (none: whatever fits the formats). A `square` picture is as wide as high; one of `modes` has such pixels;
+    one with `alpha` has transparency; one that `fits` has the size of the first image. `many` tells whether the
+    parameter is a list (None: a list or one picture).
     """
 
     formats: tuple[str, ...] = ("jpeg", "png", "webp")
@@ -95,22 +98,29 @@ class PictureRule:
 
 
 class FileMark(str):
-    """Stands for a file among the parameters of a form; it is a text, as OpenAPI has it, and no other text is one."""
+    """Stands for a file among the parameters of a form. OpenAPI calls a file a string, and no other string is one."""
 
     __slots__ = ()
 
 
-def named(uploads: Sequence[Upload]) -> Mapping[str, Any]:
-    """What `when` can name of the files: the first by its role alone, and each by role and place, as in `image[1]`."""
-    found: dict[str, Any] = {}
-    seen: dict[str, int] = {}
+def describe_uploads(uploads: Sequence[Upload]) -> Mapping[str, Any]:
+    """Return the fields of uploads that a scenario's `when` can name.
+
+    The first upload of a role has the role's name; each has the role's name and its place, as in `image[1]`. COUNT is
+    the number of all.
+    """
+    if not uploads:
+        return {}
+    described: dict[str, Any] = {}
+    counts: dict[str, int] = {}
     for upload in uploads:
-        place = seen[upload.role] = seen.get(upload.role, -1) + 1
-        told = upload.told()
-        found.setdefault(upload.role, told)
-        found[f"{upload.role}[{place}]"] = told
-    return {**found, COUNT: len(uploads)} if uploads else {}
+        place = counts.get(upload.role, 0)
+        counts[upload.role] = place + 1
+        fields = upload.describe()
+        described.setdefault(upload.role, fields)
+        described[f"{upload.role}[{place}]"] = fields
+    return {**described, COUNT: len(uploads)}
 
 
 COUNT: Final = "count"
-"""Under which name `when` finds how many files there are."""
+"""The name under which `when` finds how many uploads there are."""

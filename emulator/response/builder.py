@@ -16,8 +16,8 @@ from emulator.core.chance import make_seed
 from emulator.core.clock import Clock
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
-from emulator.image import recipe as recipes
-from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, ImageRecipe, PictureLink, Source
+from emulator.image.link import PictureLink, format_token
+from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import (
     Call,
@@ -135,7 +135,7 @@ class ResponseBuilder:
         return [replace(one, altered=retouch.alteration) for one in asked]
 
     def _url(self, link: PictureLink, place: Place) -> str:
-        token = recipes.spell(link, self.secret)
+        token = format_token(link, self.secret)
         return f"{place.origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
 
 
@@ -195,7 +195,7 @@ def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     )
 
 
-def _source(call: Call) -> Source | None:
+def _source(call: Call) -> EditSource | None:
     """What the pictures of `call` are made of; of several that it brings the first is worked on, as by its model."""
     image, mask = (
         next((one.look for one in call.uploads if one.role == role and one.look is not None), None)
@@ -205,7 +205,7 @@ def _source(call: Call) -> Source | None:
         return None
     act = "vary" if call.operation == "vary" else "edit"
     digest = None if mask is None else mask.sha256[:DIGEST]
-    return Source(act, image.sha256[:DIGEST], digest, image.palette, mask is not None or bool(image.alpha_share))
+    return EditSource(act, image.sha256[:DIGEST], digest, image.palette, mask is not None or bool(image.alpha_share))
 
 
 def _type(dialect: Gateway) -> tuple[tuple[str, str], ...]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from emulator.core import strict_json
 from emulator.core.clock import Clock
-from emulator.image.recipe import MOST_STAGES, ImageRecipe, Stage
+from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import StreamShape
 
@@ -40,7 +40,7 @@ class Order:
     recipes: tuple[ImageRecipe, ...]
     items: tuple[Mapping[str, Any], ...]
     common: Mapping[str, Any]
-    stages: tuple[Stage, ...]
+    stages: tuple[PartialImage, ...]
     error: Mapping[str, Any] | None
     failure: Mapping[str, Any]
     seconds: float
@@ -54,10 +54,10 @@ class Order:
         return pictures * (len(self.stages) + 1)
 
 
-def stages(asked: Any, shown: int | None) -> tuple[Stage, ...]:
+def stages(asked: Any, shown: int | None) -> tuple[PartialImage, ...]:
     """The stages that a stream shows of each picture: `asked` is `partial_images`, `shown` how many a script wants."""
-    wanted = min(asked, MOST_STAGES) if isinstance(asked, int) and not isinstance(asked, bool) else 0
-    return tuple(Stage(number + 1, wanted) for number in range(wanted if shown is None else min(shown, wanted)))
+    wanted = min(asked, MOST_PARTIAL_IMAGES) if isinstance(asked, int) and not isinstance(asked, bool) else 0
+    return tuple(PartialImage(number + 1, wanted) for number in range(wanted if shown is None else min(shown, wanted)))
 
 
 async def frames(order: Order, image_store: ImageStore, clock: Clock) -> AsyncGenerator[bytes]:
@@ -67,7 +67,7 @@ async def frames(order: Order, image_store: ImageStore, clock: Clock) -> AsyncGe
         for number, recipe in enumerate(order.recipes):
             for stage in order.stages:
                 await clock.sleep(pause, order.session)
-                yield _partial(order, stage, await image_store.draw(replace(recipe, stage=stage)))
+                yield _partial(order, stage, await image_store.draw(replace(recipe, partial=stage)))
             await clock.sleep(pause, order.session)
             if order.error is not None:
                 yield _failed(order.error)
@@ -83,7 +83,7 @@ async def frames(order: Order, image_store: ImageStore, clock: Clock) -> AsyncGe
         yield _DONE
 
 
-def _partial(order: Order, stage: Stage, picture: Picture) -> bytes:
+def _partial(order: Order, stage: PartialImage, picture: Picture) -> bytes:
     name = f"{order.name}.partial_image"
     told = {"type": name, "partial_image_index": stage.number - 1, "b64_json": "", **order.common}
     return _frame(name, {field: told[field] for field in _PARTIAL if field in told}, picture)

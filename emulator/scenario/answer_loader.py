@@ -15,7 +15,7 @@ from emulator import faults
 from emulator.core import yaml_file
 from emulator.core.durations import parse_duration
 from emulator.core.yaml_file import Source
-from emulator.image.recipe import HostBehavior
+from emulator.image.link import HostBehavior
 from emulator.messages import CASES, CHANNELS, KINDS, Canned, ChannelName, Draw, Plan, Refuse
 from emulator.scenario import picture_loader
 from emulator.scenario.latency import parse_latency

@@ -69,10 +69,10 @@ def _own(reader: Reader, pointer: Pointer, value: Any) -> tuple[bytes, str]:
         data = path.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a ring
         raise fault(pointer, f"{said}; {getattr(error, 'strerror', None) or 'it cannot be read'}") from None
-    from emulator.image import render  # Pillow is loaded for those who have such a file
+    from emulator.image.inspect import inspect_image
 
     try:
-        return data, render.inspect(data).format
+        return data, inspect_image(data).format
     except ValueError as error:
         raise fault(pointer, f"{said}; {error}") from None
 

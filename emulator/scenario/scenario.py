@@ -166,7 +166,7 @@ def fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
     """What `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads."""
     named = {"operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers}
     if request.uploads:
-        return {**call.params, **named, "uploads": upload.named(request.uploads)}
+        return {**call.params, **named, "uploads": upload.describe_uploads(request.uploads)}
     return {**call.params, **named}
 
 

@@ -87,7 +87,7 @@ def _shown(entry: JournalEntry) -> Mapping[str, Any]:
 def _named(entry: JournalEntry, body: Any, headers: Mapping[str, str], model: str | None) -> dict[str, Any]:
     named = {"operation": entry.operation, "gateway": entry.gateway, "model": model, "headers": headers}
     if entry.uploads:
-        named["uploads"] = upload.named(entry.rebuild_uploads())
+        named["uploads"] = upload.describe_uploads(entry.rebuild_uploads())
     return {**(body if isinstance(body, Mapping) else {}), **named}
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
-from emulator.image.recipe import Alteration, HostBehavior, ImageRecipe, Source
+from emulator.image.link import HostBehavior
+from emulator.image.recipe import Alteration, EditSource, ImageRecipe
 from emulator.image.upload import Look, Upload
 from emulator.messages import Call, Canned, Draw, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape
 
@@ -27,8 +28,8 @@ def to_plain(value: Any) -> Any:
         return {TYPE: "bytes", "base64": base64.b64encode(value).decode()}
     if isinstance(value, HostBehavior):
         return {TYPE: "HostBehavior", "value": int(value)}
-    if isinstance(value, Source):
-        return {TYPE: "Source", "items": list(value)}
+    if isinstance(value, EditSource):
+        return {TYPE: "EditSource", "items": list(value)}
     name = str(kind.__name__)
     if is_dataclass(kind) and name in _CLASSES:
         return {TYPE: name, **{one.name: to_plain(getattr(value, one.name)) for one in fields(kind)}}
@@ -59,8 +60,8 @@ def from_plain(value: Any) -> Any:
             return tuple(members["items"])
         case "HostBehavior":
             return HostBehavior(members["value"])
-        case "Source":
-            return Source(*members["items"])
+        case "EditSource":
+            return EditSource(*members["items"])
         case name:
             return _CLASSES[name](**members)
 
@@ -82,7 +83,7 @@ def recipe_from_plain(values: Sequence[Any]) -> ImageRecipe:
     if altered is not None:
         altered = Alteration(*altered)
     if source is not None:
-        source = Source(*source)
+        source = EditSource(*source)
     return ImageRecipe(**dict(zip(_RECIPE_FIELDS, own, strict=True)), altered=altered, source=source)
 
 

@@ -15,8 +15,7 @@ from typing import Any, Final
 
 from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
-from emulator.image import recipe as image_recipe
-from emulator.image.recipe import BadToken
+from emulator.image.link import BadToken, parse_token
 from emulator.image.store import ImageStore
 from emulator.image.upload import FileMark, Look, PictureRule, Upload
 from emulator.messages import Request, Violation
@@ -60,7 +59,7 @@ class UploadReader:
             return None
         token = name.partition("?")[0].rpartition(".")[0]
         try:
-            recipe = image_recipe.read(token, self._secret).recipe
+            recipe = parse_token(token, self._secret).recipe
         except BadToken:
             return None
         if not self._image_store.can_draw(recipe):
@@ -81,11 +80,11 @@ def received(request: Request, known: Mapping[str, bytes]) -> Request:
 
     `known` are the files behind links that need no fetching.
     """
-    from emulator.image import examine  # Pillow is loaded with the first upload
+    from emulator.image.inspect import examine_upload
 
     if not request.uploads and isinstance(request.json, Mapping):
         request = _unpacked(request, known)
-    seen = (one if one.look is not None else replace(one, look=examine.look(one.data)) for one in request.uploads)
+    seen = (one if one.look is not None else replace(one, look=examine_upload(one.data)) for one in request.uploads)
     return replace(request, uploads=tuple(seen))
 
 

@@ -30,7 +30,7 @@ def one_thread(recipes: Iterator[ImageRecipe], pictures: int) -> dict[str, float
     for _ in range(pictures):
         one = next(recipes)
         began = time.thread_time()
-        file = render.draw(one)
+        file = render.draw_image(one)
         ours += time.thread_time() - began
         image = _pixels(file)
         began = time.thread_time()
@@ -78,11 +78,11 @@ def main(rounds: int, pictures: int) -> None:
     """Print one line for each of `rounds`, each of `pictures` for each way."""
     recipes = _recipes()
     take = partial(lambda number: [next(recipes) for _ in range(number)], pictures)
-    images = [_pixels(render.draw(one)) for one in take()]  # warms up, too
+    images = [_pixels(render.draw_image(one)) for one in take()]  # warms up, too
     for _ in range(rounds):
         found = {
             "alone": one_thread(recipes, pictures),
-            "pair": two_threads(render.draw, take(), take()),
+            "pair": two_threads(render.draw_image, take(), take()),
             "ceiling": two_threads(_encode, images * _LONGER, images * _LONGER),
         }
         print(json.dumps(found), flush=True)

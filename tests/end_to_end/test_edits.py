@@ -25,7 +25,8 @@ from emulator.gateway import gateway as dialect
 from emulator.gateway import pricing
 from emulator.image import render
 from emulator.image.edit import EditInputs
-from emulator.image.recipe import ImageRecipe, Source
+from emulator.image.inspect import inspect_image
+from emulator.image.recipe import EditSource, ImageRecipe
 from emulator.image.upload import Look, Upload
 from emulator.messages import Call, ResponseShape
 from emulator.server.requests import BodyBudget
@@ -465,17 +466,17 @@ def test_corrupt_pngs_are_refused(served: Served, path: Path) -> None:
 def test_sound_pngs_are_edited(path: Path) -> None:
     """Every sound picture of the suite can be worked on, whatever its depth, its colours and its transparency."""
     look = emulator_look(path.read_bytes())
-    source = Source("edit", look.sha256[:32], None, look.palette, bool(look.alpha_share))
+    source = EditSource("edit", look.sha256[:32], None, look.palette, bool(look.alpha_share))
     recipe = ImageRecipe("g", "m", "A cat", "0" * 16, 96, 96, "low", "opaque", "png", None, 0, 5, source=source)
-    drawn = render.inspect(render.draw(recipe, inputs=EditInputs(path.read_bytes())))
+    drawn = inspect_image(render.draw_image(recipe, inputs=EditInputs(path.read_bytes())))
     assert (96, 96, True) == (drawn.width, drawn.height, drawn.whole)
 
 
 def emulator_look(data: bytes) -> Look:
     """What the emulator sees of a file."""
-    from emulator.image import examine
+    from emulator.image.inspect import examine_upload
 
-    return examine.look(data)
+    return examine_upload(data)
 
 
 def test_too_large_is_413(served: Served) -> None:
@@ -543,15 +544,15 @@ def test_links_of_edits(serve: Callable[..., Served]) -> None:
 
 def test_an_edit_takes_no_longer_link_than_it_may() -> None:
     """The longest caption beside a source still fits into a link."""
-    from emulator.image import recipe as recipes
+    from emulator.image.link import PictureLink, format_token, parse_token
 
-    source = Source("edit", "0f" * 16, "a9" * 16, "".join(f"{7 * n % 256:02x}" for n in range(36)), True)
+    source = EditSource("edit", "0f" * 16, "a9" * 16, "".join(f"{7 * n % 256:02x}" for n in range(36)), True)
     longest = ImageRecipe(
         "g" * 20, "m" * 48, "👩🏽‍🚀" * 40, "f" * 16, 4096, 4096, "q" * 48, "transparent", "webp", 100, 9, 2**53 - 1,
         source=source,
     )  # fmt: skip
-    link = recipes.PictureLink(longest, "s" * 64, 9_999_999_999)
-    assert link == recipes.read(recipes.spell(link, b"k"), b"k")
+    link = PictureLink(longest, "s" * 64, 9_999_999_999)
+    assert link == parse_token(format_token(link, b"k"), b"k")
     for bad in ({"act": "x"}, {"image": "0" * 31}, {"mask": "z" * 32}, {"palette": "00"}):
         with pytest.raises(ValueError, match="cannot be edited"):
             ImageRecipe("g", "m", "", "", 1, 1, "", "opaque", "png", None, 0, 0, source=source._replace(**bad))  # type: ignore[arg-type]
@@ -567,10 +568,10 @@ def test_every_input_becomes_a_picture(mode: str, act: str, background: str) -> 
     seen = set()
     for given in (EditInputs(data), EditInputs(data, mask), None):
         digest = None if given is None or given.mask is None else "0" * 32
-        source = Source(act, look.sha256[:32], digest, look.palette, digest is not None or bool(look.alpha_share))
+        source = EditSource(act, look.sha256[:32], digest, look.palette, digest is not None or bool(look.alpha_share))
         recipe = ImageRecipe("g", "m", "A", "0" * 16, 200, 120, "", background, "png", None, 0, 9, source=source)
-        drawn = render.draw(recipe, inputs=given)
-        found = render.inspect(drawn)
+        drawn = render.draw_image(recipe, inputs=given)
+        found = inspect_image(drawn)
         assert (200, 120, background == "transparent") == (found.width, found.height, found.alpha_share is not None)
         seen.add(drawn)
     assert len(seen) == 3 or act == "vary"

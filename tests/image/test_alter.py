@@ -20,6 +20,7 @@ from PIL import Image, ImageChops, ImageOps, ImageStat
 from emulator.core import yaml_file
 from emulator.core.base64_spelling import Base64Spelling, respell_base64
 from emulator.image import alter, render
+from emulator.image.inspect import inspect_image
 from emulator.image.recipe import FORMATS, MODES, Alteration, ImageRecipe
 from emulator.scenario import loader
 from tests.conftest import Served
@@ -40,7 +41,7 @@ WAYS: Final = {
 def made(recipe: ImageRecipe, **change: Any) -> bytes:
     """The file of `recipe` with an alteration."""
     altered = Alteration(**change)
-    return alter.file(replace(recipe, altered=altered), altered, None)
+    return alter.draw_altered_image(replace(recipe, altered=altered), altered, None)
 
 
 def opened(data: bytes) -> Image.Image:
@@ -62,7 +63,7 @@ def distance(one: Image.Image, other: Image.Image) -> float:
 def test_another_size_and_format_under_the_same_label(kind: str) -> None:
     """The file really is of the other size and format, and its label is that of the recipe that was asked for."""
     asked = replace(RECIPE, altered=Alteration(320, 90, kind))
-    seen = render.inspect(made(RECIPE, width=320, height=90, format=kind))
+    seen = inspect_image(made(RECIPE, width=320, height=90, format=kind))
     assert (kind, 320, 90, True) == (seen.format, seen.width, seen.height, seen.whole)
     assert asked.digest == (seen.label or {})["recipe"] != RECIPE.digest
 
@@ -72,19 +73,19 @@ def test_another_size_and_format_under_the_same_label(kind: str) -> None:
 def test_exif_rotated(recipe: ImageRecipe, kind: str) -> None:
     """Stored on its side, set up again by a viewer that heeds the tag; transparency and label stay."""
     recipe = replace(recipe, format=kind)
-    upright, turned = opened(render.draw(recipe)), opened(made(recipe, mode="exif_rotated"))
+    upright, turned = opened(render.draw_image(recipe)), opened(made(recipe, mode="exif_rotated"))
     assert ((150, 200), kind.upper(), 6) == (turned.size, turned.format, turned.getexif()[0x0112])
     set_up = ImageOps.exif_transpose(turned)
     assert distance(upright, set_up) < (0.1 if kind == "png" else 4) < distance(upright, set_up.rotate(180))
     assert upright.has_transparency_data == turned.has_transparency_data
-    assert (render.inspect(made(recipe, mode="exif_rotated")).label or {})["model"] == "dall-e-2"
+    assert (inspect_image(made(recipe, mode="exif_rotated")).label or {})["model"] == "dall-e-2"
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, CLEAR, replace(RECIPE, format="webp")], ids=["png", "clear", "webp"])
 def test_cmyk(recipe: ImageRecipe) -> None:
     """A JPEG in four colours that looks the same, whatever was asked for, with its label."""
-    data, usual = made(recipe, mode="cmyk"), render.draw(replace(recipe, format="jpeg"))
-    seen = render.inspect(data)
+    data, usual = made(recipe, mode="cmyk"), render.draw_image(replace(recipe, format="jpeg"))
+    seen = inspect_image(data)
     assert ("jpeg", "CMYK", "dall-e-2") == (seen.format, seen.mode, (seen.label or {})["model"])
     assert distance(opened(usual), opened(data)) < 4
 
@@ -95,15 +96,15 @@ def test_16_bit(recipe: ImageRecipe, mode: str, kind: int) -> None:
     data = made(replace(recipe, format="webp"), mode="16_bit")
     assert (b"\x89PNG", 16, kind) == (data[:4], data[24], data[25])
     assert struct.pack(">II", 200, 150) == data[16:24]
-    assert opened(render.draw(recipe)).convert(mode).tobytes() == opened(data).tobytes()
-    assert render.inspect(data).whole
-    assert (render.inspect(data).label or {})["model"] == "dall-e-2"
+    assert opened(render.draw_image(recipe)).convert(mode).tobytes() == opened(data).tobytes()
+    assert inspect_image(data).whole
+    assert (inspect_image(data).label or {})["model"] == "dall-e-2"
 
 
 def test_samples_of_16_bit_use_all_of_them() -> None:
     """White is 65535 and black is 0: each byte stands twice, behind the row's filter, row for row."""
     band = Image.frombytes("RGB", (1, 2), bytes([0, 1, 255, 2, 3, 4]))
-    assert bytes([0, 0, 0, 1, 1, 255, 255, 0, 2, 2, 3, 3, 4, 4]) == alter._rows_of_16_bit(band)
+    assert bytes([0, 0, 0, 1, 1, 255, 255, 0, 2, 2, 3, 3, 4, 4]) == alter._widen_rows(band)
 
 
 @pytest.mark.parametrize("mode", [None, *MODES])
@@ -115,7 +116,7 @@ def test_an_early_end(mode: str | None) -> None:
     files = [made(RECIPE, mode=mode, **one) for one in kept]
     assert ends == [len(one) for one in files]  # their labels name different recipes, so their bytes differ there
     assert [whole[:20]] * 3 == [one[:20] for one in files[1:]]
-    assert not render.inspect(files[2]).whole
+    assert not inspect_image(files[2]).whole
 
 
 @pytest.mark.parametrize(
@@ -218,7 +219,7 @@ def test_a_reply_has_the_altered_picture(
     if "url" in item:
         assert item["url"].endswith(f".{FORMATS[kind]}")
         assert f"image/{kind}" == httpx.head(item["url"]).headers["content-type"]
-    seen = render.inspect(bytes_of(item))
+    seen = inspect_image(bytes_of(item))
     assert expected == {name: getattr(seen, name) for name in expected}
     assert told["recipe"] == (seen.label or {})["recipe"]
 
@@ -266,7 +267,7 @@ def test_several_pictures_are_altered_alike_and_stay_different(server: Served) -
     body = {"prompt": "A cat", "model": "dall-e-2", "size": "256x256", "n": 3, "response_format": "b64_json"}
     found = {item["b64_json"] for item in server.generate("ezmodel", body, **headers).json()["data"]}
     assert 3 == len(found)
-    assert {"CMYK"} == {render.inspect(base64.b64decode(text)).mode for text in found}
+    assert {"CMYK"} == {inspect_image(base64.b64decode(text)).mode for text in found}
 
 
 def test_the_sdk_meets_them(server: Served) -> None:
@@ -292,7 +293,7 @@ def own(tmp_path: Path) -> Path:
     Image.new("RGB", (9, 9)).save(folder / "cat.gif")
     Image.new("RGB", (9, 9)).save(tmp_path / "secret.png")
     (folder / "cat.txt").write_text("a cat")
-    (folder / "large.png").write_bytes(render.draw(RECIPE) + bytes(20 * 2**20))
+    (folder / "large.png").write_bytes(render.draw_image(RECIPE) + bytes(20 * 2**20))
     Image.new("1", (4097, 4096)).save(folder / "wide.png")
     (folder / "link.webp").symlink_to("pictures/cat.webp")
     (folder / "out.png").symlink_to("../secret.png")

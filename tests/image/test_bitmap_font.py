@@ -26,7 +26,7 @@ def test_a_letter_is_drawn_as_the_font_has_it() -> None:
     """Rows run from the top, the leftmost pixel in the highest bit."""
     (line,) = bitmap_font.set_lines("A", 512, 1)
     expected = bytes.fromhex("0000000018242442427E424242420000")
-    assert (8, expected, False) == (line.width, line.rows, line.leftward)
+    assert (8, expected, False) == (line.width, line.rows, line.right_to_left)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_hebrew_runs_from_right_to_left(logical: str, visual: str) -> None:
     expected = ["".join(row) for row in zip(*(cell or blank for cell in cells), strict=True)]
     (line,) = bitmap_font.set_lines(logical, 512, 1)
     assert expected == drawing(line)
-    assert line.leftward == (logical[0] == "א")
+    assert line.right_to_left == (logical[0] == "א")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from emulator.image import canvas, render
+from emulator.image.inspect import Inspection, inspect_image
 from emulator.image.recipe import ImageRecipe
 from tests.paths import TESTS
 
@@ -38,33 +39,33 @@ def decode(data: bytes) -> Image.Image:
     return image
 
 
-def look(data: bytes) -> render.Inspection | str:
+def look(data: bytes) -> Inspection | str:
     """What `inspect` says: its answer, or its refusal; any other exception is a failure."""
     try:
-        return render.inspect(data)
+        return inspect_image(data)
     except ValueError as refused:
         return str(refused)
 
 
 def pixels(recipe: ImageRecipe) -> bytes:
-    return decode(render.draw(recipe)).convert("RGBA").tobytes()
+    return decode(render.draw_image(recipe)).convert("RGBA").tobytes()
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_the_same_recipe_gives_the_same_bytes(kind: str) -> None:
     """Nothing but the recipe goes into a file: no time, no call, no earlier picture."""
     recipe = dataclasses.replace(SMALL, format=kind)
-    expected = render.draw(recipe)
-    render.draw(dataclasses.replace(recipe, seed=99, caption="something else"))
-    assert expected == render.draw(dataclasses.replace(recipe))
+    expected = render.draw_image(recipe)
+    render.draw_image(dataclasses.replace(recipe, seed=99, caption="something else"))
+    assert expected == render.draw_image(dataclasses.replace(recipe))
 
 
 def test_threads_draw_the_same_as_one() -> None:
     """Drawing shares nothing that changes, so it may run in a pool."""
     recipes = [dataclasses.replace(SMALL, seed=seed, caption=CAT[seed:] + "猫😀") for seed in range(24)]
     with ThreadPoolExecutor(8) as pool:
-        drawn = list(pool.map(render.draw, recipes))
-    assert [render.draw(recipe) for recipe in recipes] == drawn
+        drawn = list(pool.map(render.draw_image, recipes))
+    assert [render.draw_image(recipe) for recipe in recipes] == drawn
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -97,11 +98,11 @@ def test_what_is_asked_for_shows(change: dict[str, str | int]) -> None:
 
 
 def test_different_seeds_are_different_pictures() -> None:
-    """Fifty seeds give fifty landscapes, in every mood, even where no caption fits."""
+    """Fifty seeds give fifty landscapes, in every theme, even where no caption fits."""
     drawn = {pixels(dataclasses.replace(SMALL, width=48, height=48, seed=seed)) for seed in range(50)}
     assert len(drawn) == 50
-    names = {canvas.Numbers(seed).pick(sorted(canvas.MOODS)) for seed in range(200)}
-    assert set(canvas.MOODS) == names
+    names = {canvas.RandomNumbers(seed).pick(sorted(canvas.THEMES)) for seed in range(200)}
+    assert set(canvas.THEMES) == names
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
@@ -111,13 +112,13 @@ def test_different_seeds_are_different_pictures() -> None:
 )
 def test_files_are_what_was_asked_for(width: int, height: int, kind: str) -> None:
     """Format and size are measured by decoding."""
-    image = decode(render.draw(dataclasses.replace(SMALL, width=width, height=height, format=kind)))
+    image = decode(render.draw_image(dataclasses.replace(SMALL, width=width, height=height, format=kind)))
     assert (kind.upper(), (width, height)) == (image.format, image.size)
 
 
 def test_the_largest_picture() -> None:
     """4096 x 4096 is drawn, on a palette."""
-    data = render.draw(dataclasses.replace(FIRST, width=4096, height=4096))
+    data = render.draw_image(dataclasses.replace(FIRST, width=4096, height=4096))
     assert (decode(data).mode, decode(data).size) == ("P", (4096, 4096))
     assert len(data) < 300_000
 
@@ -127,16 +128,16 @@ def test_the_largest_picture() -> None:
 def test_transparency_is_real(kind: str, clear: bool, seed: int) -> None:
     """With a transparent background the sky is see-through and the land is not; JPEG, which cannot, stays opaque."""
     recipe = dataclasses.replace(SMALL, format=kind, seed=seed, background="transparent")
-    seen = render.inspect(render.draw(recipe))
+    seen = inspect_image(render.draw_image(recipe))
     assert clear == (seen.alpha_share is not None and 0.1 < seen.alpha_share < 0.9)
-    opaque = render.inspect(render.draw(dataclasses.replace(recipe, background="opaque")))
+    opaque = inspect_image(render.draw_image(dataclasses.replace(recipe, background="opaque")))
     assert opaque.alpha_share is None
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "webp"])
 def test_compression_is_the_encoders_quality(kind: str) -> None:
     """A lower `compression` gives a smaller file."""
-    sizes = [len(render.draw(dataclasses.replace(SMALL, format=kind, compression=c))) for c in (5, 50, 100)]
+    sizes = [len(render.draw_image(dataclasses.replace(SMALL, format=kind, compression=c))) for c in (5, 50, 100)]
     assert sorted(sizes) == sizes
     assert len(set(sizes)) == len(sizes)
 
@@ -153,7 +154,7 @@ def test_labels_come_back(kind: str) -> None:
         "index": 3,
         "recipe": recipe.digest,
     }
-    seen = render.inspect(render.draw(recipe))
+    seen = inspect_image(render.draw_image(recipe))
     assert (kind, 256, 256, True, expected) == (seen.format, seen.width, seen.height, seen.whole, seen.label)
 
 
@@ -161,10 +162,10 @@ def test_a_strangers_picture_has_no_label() -> None:
     """Somebody else's picture is inspected, too, and a text that only looks like ours is none."""
     file = io.BytesIO()
     Image.new("RGBA", (4, 2), (0, 0, 0, 0)).save(file, "PNG")
-    expected = render.Inspection("png", 4, 2, "RGBA", 1.0, True, None)
-    assert expected == render.inspect(file.getvalue())
-    forged = render.draw(SMALL).replace(b'"index":0', b'"index":[')
-    assert render.inspect(_mend(forged)).label is None
+    expected = Inspection("png", 4, 2, "RGBA", 1.0, True, None)
+    assert expected == inspect_image(file.getvalue())
+    forged = render.draw_image(SMALL).replace(b'"index":0', b'"index":[')
+    assert inspect_image(_mend(forged)).label is None
 
 
 @pytest.mark.parametrize("path", PNGS, ids=lambda path: path.stem)
@@ -172,11 +173,11 @@ def test_any_png_is_survived(path: Path) -> None:
     """Of PngSuite's pictures the sound ones are whole; a corrupt one is refused, or seen to be damaged, or decodes."""
     data = path.read_bytes()
     if not path.name.startswith("x"):
-        seen = render.inspect(data)
+        seen = inspect_image(data)
         assert (struct.unpack(">II", data[16:24]), True) == ((seen.width, seen.height), seen.whole)
         return
     seen_or_refusal = look(data)
-    if isinstance(seen_or_refusal, render.Inspection):
+    if isinstance(seen_or_refusal, Inspection):
         assert seen_or_refusal.whole == (path.stem in DECODES_ALL_THE_SAME)
     else:
         assert seen_or_refusal == "not a PNG, JPEG or WebP picture"
@@ -185,7 +186,7 @@ def test_any_png_is_survived(path: Path) -> None:
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_a_picture_cut_short_is_not_whole(kind: str) -> None:
     """Wherever a file ends, inspect answers or raises ValueError; half a file is never whole."""
-    data = render.draw(dataclasses.replace(SMALL, format=kind))
+    data = render.draw_image(dataclasses.replace(SMALL, format=kind))
     for end in range(0, len(data) - len(data) // 10, max(1, len(data) // 60)):
         seen = look(data[:end])
         assert "\n" not in seen if isinstance(seen, str) else not seen.whole
@@ -194,10 +195,10 @@ def test_a_picture_cut_short_is_not_whole(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
 def test_damaged_bytes_are_survived(kind: str) -> None:
     """One wrong byte anywhere in the first kilobyte raises nothing but ValueError."""
-    data = render.draw(dataclasses.replace(SMALL, width=64, height=64, format=kind))
+    data = render.draw_image(dataclasses.replace(SMALL, width=64, height=64, format=kind))
     for at in range(0, min(len(data), 1024), 5):
         seen = look(data[:at] + bytes([data[at] ^ 0xA5]) + data[at + 1 :])
-        assert isinstance(seen, render.Inspection) or "\n" not in seen
+        assert isinstance(seen, Inspection) or "\n" not in seen
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_damaged_bytes_are_survived(kind: str) -> None:
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
     """Anything but a PNG, JPEG or WebP is a ValueError of one line."""
     with pytest.raises(ValueError, match=r"\Anot a PNG, JPEG or WebP picture\Z"):
-        render.inspect(data)
+        inspect_image(data)
 
 
 @pytest.mark.parametrize("side", [4097, 10_000, 40_000])
@@ -220,7 +221,7 @@ def test_too_many_pixels_are_refused_unseen(side: int) -> None:
         + _chunk(b"IEND", b"")
     )
     with pytest.raises(ValueError, match="more than 4096x4096"):
-        render.inspect(bomb)
+        inspect_image(bomb)
 
 
 def test_naughty_captions_are_drawn() -> None:
@@ -228,7 +229,7 @@ def test_naughty_captions_are_drawn() -> None:
     strings = json.loads((HERE / "data" / "blns.json").read_text("utf-8"))
     for caption in strings[::6]:
         recipe = dataclasses.replace(SMALL, height=64, caption=caption[:160], model=caption[:40])
-        seen = render.inspect(render.draw(recipe))
+        seen = inspect_image(render.draw_image(recipe))
         assert seen.whole
         assert recipe.digest == (seen.label or {})["recipe"]
 

@@ -24,7 +24,8 @@ from emulator.core.clock import Clock
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway import gateway as dialect
 from emulator.image import render
-from emulator.image.recipe import ImageRecipe, Stage
+from emulator.image.inspect import inspect_image
+from emulator.image.recipe import ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import StreamShape
 from emulator.response import streaming
@@ -162,7 +163,7 @@ def test_several_pictures(server: Served) -> None:
     assert [0, 0] == [event["partial_image_index"] for _, event in events[::2]]
     assert [372, 372] == [event["usage"]["output_tokens"] for _, event in events[1::2]]
     assert 4 == len({event["b64_json"] for _, event in events})
-    labels = [render.inspect(base64.b64decode(event["b64_json"])).label or {} for _, event in events]
+    labels = [inspect_image(base64.b64decode(event["b64_json"])).label or {} for _, event in events]
     assert [0, 0, 1, 1] == [label["index"] for label in labels]
 
 
@@ -207,7 +208,7 @@ def test_labels_tell_the_stage_and_the_call(server: Served) -> None:
     """A program can tell an unfinished picture from the finished one, and that both belong to the same call."""
     headers = {"x-emulator-session": "stream-labels"}
     events = told(server.generate("aiai", {**BODY, "partial_images": 3}, **headers).text)
-    labels = [render.inspect(base64.b64decode(event["b64_json"])).label or {} for _, event in events]
+    labels = [inspect_image(base64.b64decode(event["b64_json"])).label or {} for _, event in events]
     assert ["1 of 3", "2 of 3", "3 of 3", None] == [label.get("stage") for label in labels]
     (digest,) = {label["recipe"] for label in labels}
     assert [digest] == [one["recipe"] for one in journalled(server, "stream-labels")["pictures"]]
@@ -218,21 +219,21 @@ def test_labels_tell_the_stage_and_the_call(server: Served) -> None:
 def test_a_stage_of_any_size(kind: str, side: int) -> None:
     """The same bytes each time, whole, and other ones than those of the other stages where there is room for it."""
     recipe = replace(RECIPE, width=side, height=side, format=kind)
-    files = [render.draw(replace(recipe, stage=Stage(number, 3))) for number in (1, 2, 3)]
-    assert files == [render.draw(replace(recipe, stage=Stage(number, 3))) for number in (1, 2, 3)]
-    seen = [render.inspect(file) for file in files]
+    files = [render.draw_image(replace(recipe, partial=PartialImage(number, 3))) for number in (1, 2, 3)]
+    assert files == [render.draw_image(replace(recipe, partial=PartialImage(number, 3))) for number in (1, 2, 3)]
+    seen = [inspect_image(file) for file in files]
     assert [(kind, side, side, True)] * 3 == [(one.format, one.width, one.height, one.whole) for one in seen]
-    pixels = {Image.open(io.BytesIO(file)).convert("RGB").tobytes() for file in (*files, render.draw(recipe))}
+    pixels = {Image.open(io.BytesIO(file)).convert("RGB").tobytes() for file in (*files, render.draw_image(recipe))}
     assert len(pixels) == 4 or side < 64
 
 
 def test_an_ordinary_picture_says_nothing_of_stages() -> None:
     """Only what is in the making is labelled so, and only stages that there are can be drawn."""
-    assert "stage" not in (render.inspect(render.draw(RECIPE)).label or {})
-    assert RECIPE.digest == replace(RECIPE, stage=Stage(1, 2)).digest
-    for stage in (Stage(0, 1), Stage(2, 1), Stage(1, 4)):
-        with pytest.raises(ValueError, match=f"stage {stage} is none"):
-            replace(RECIPE, stage=stage)
+    assert "stage" not in (inspect_image(render.draw_image(RECIPE)).label or {})
+    assert RECIPE.digest == replace(RECIPE, partial=PartialImage(1, 2)).digest
+    for stage in (PartialImage(0, 1), PartialImage(2, 1), PartialImage(1, 4)):
+        with pytest.raises(ValueError, match=f"partial image {stage} is none"):
+            replace(RECIPE, partial=stage)
 
 
 # --- the SDKs ---
@@ -424,7 +425,7 @@ class Easel(ImageStore):
 
     async def draw(self, recipe: ImageRecipe) -> Picture:
         """Nothing is drawn; ZeroDivisionError for a picture of the width 13."""
-        self._diary.append((recipe.index, recipe.stage))
+        self._diary.append((recipe.index, recipe.partial))
         return Picture(bytes(1 // (recipe.width - 13)) or b"x")
 
 
@@ -447,7 +448,7 @@ async def test_an_event_is_made_when_it_is_wanted() -> None:
     frames = streaming.frames(order(), easel, clock)
     assert [] == clock.diary
     for index in (0, 1):
-        for stage in (Stage(1, 2), Stage(2, 2), None):
+        for stage in (PartialImage(1, 2), PartialImage(2, 2), None):
             await anext(frames)
             expected += [(2.0, "s"), (index, stage)]
             assert expected == clock.diary
@@ -459,7 +460,7 @@ async def test_an_error_takes_the_place_of_the_rest() -> None:
     clock = Slow()
     frames = [frame async for frame in streaming.frames(order(error={"code": "x"}), Easel(clock.diary), clock)]
     assert (3, b'event: error\ndata: {"type":"error","error":{"code":"x"}}\n\n') == (len(frames), frames[-1])
-    assert [(4.0, "s"), (0, Stage(1, 2)), (4.0, "s"), (0, Stage(2, 2)), (4.0, "s")] == clock.diary
+    assert [(4.0, "s"), (0, PartialImage(1, 2)), (4.0, "s"), (0, PartialImage(2, 2)), (4.0, "s")] == clock.diary
 
 
 async def test_what_fails_in_the_middle_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -508,9 +509,9 @@ class Held:
         served.app.image_store.draw = self._picture  # type: ignore[method-assign]
 
     async def _picture(self, recipe: ImageRecipe) -> Picture:
-        if recipe.stage is None:
+        if recipe.partial is None:
             await self.free.wait()
-        self.drawn.put(recipe.stage)
+        self.drawn.put(recipe.partial)
         return await self._usual(recipe)
 
     def let_go(self) -> None:
@@ -551,7 +552,7 @@ def test_an_event_leaves_when_it_is_made(held: Held) -> None:
         first = until(line, b'"output_format":"png"}\n\n')
         assert b'"type":"image_generation.partial_image"' in first
         assert b"completed" not in first
-        assert Stage(1, 1) == held.drawn.get(timeout=10)
+        assert PartialImage(1, 1) == held.drawn.get(timeout=10)
         assert held.drawn.empty()
         held.let_go()
         assert b'"type":"image_generation.completed"' in until(line, b"\r\n0\r\n\r\n")
@@ -580,7 +581,7 @@ def test_a_client_may_leave(held: Held, caplog: pytest.LogCaptureFixture, answer
     assert [] == [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     held.let_go()
     assert 200 == held.served.generate("aiai", {**BODY, "stream": False, "n": 1}).status_code
-    assert [Stage(1, 1), None] == [held.drawn.get(timeout=10) for _ in range(2)]
+    assert [PartialImage(1, 1), None] == [held.drawn.get(timeout=10) for _ in range(2)]
 
 
 def test_the_sdk_may_leave(held: Held, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from emulator.core import strict_json
 from emulator.image import recipe
+from emulator.image.link import format_token, parse_token, seal_fields
 from tests.conftest import Served
 
 
@@ -98,8 +96,8 @@ def test_a_link_expires_after_an_hour(serve: Callable[..., Served]) -> None:
 def test_forged_and_damaged_tokens(server: Served, url: str) -> None:
     """What was not signed here, or not whole, is not there: one answer, that of a missing file."""
     token = url.rpartition("/")[2].removesuffix(".png")
-    link = recipe.read(token, server.app.storage.secret)
-    forged = recipe.spell(replace(link, expires=2**34), b"another secret")
+    link = parse_token(token, server.app.storage.secret)
+    forged = format_token(replace(link, expires=2**34), b"another secret")
     for wrong in (forged, token[:-1], token + "A", token.swapcase(), "x" * 3000, "", token + "=", "ü" * 20):
         response = httpx.get(f"{server.url}/pictures/{wrong}.png")
         assert (404, "ResourceNotFound") == (response.status_code, response.headers["x-ms-error-code"]), wrong
@@ -112,9 +110,9 @@ def test_an_altered_picture_is_whole_to_http(server: Served) -> None:
     made = server.generate("ezmodel", {"prompt": "A cat", "size": "256x256"}, **{"x-emulator-session": "plain-twin"})
     plain = made.json()["data"][0]["url"]
     secret = server.app.storage.secret
-    link = recipe.read(plain.rpartition("/")[2].removesuffix(".png"), secret)
+    link = parse_token(plain.rpartition("/")[2].removesuffix(".png"), secret)
     altered = replace(link, recipe=replace(link.recipe, altered=recipe.Alteration(mode="16_bit", kept=200)))
-    url = f"{server.url}/pictures/{recipe.spell(altered, secret)}.png"
+    url = f"{server.url}/pictures/{format_token(altered, secret)}.png"
     got, head = httpx.get(url), httpx.head(url)
     assert (200, 200, "image/png") == (got.status_code, len(got.content), got.headers["content-type"])
     assert ("200", got.headers["etag"]) == (head.headers["content-length"], head.headers["etag"])
@@ -123,39 +121,42 @@ def test_an_altered_picture_is_whole_to_http(server: Served) -> None:
     assert got.headers["etag"] != httpx.get(plain).headers["etag"]
 
 
-GOOD: list[Any] = [256, 256, "webp", "exif_rotated", None, 50.0, True]
-"""An alteration's fields in a token."""
+GOOD: dict[str, Any] = {
+    "width": 256, "height": 256, "format": "webp", "mode": "exif_rotated", "file": None, "kept": 50.0, "share": True,
+}  # fmt: skip
+"""The members of an alteration in a token."""
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("name", "value"),
     [
-        (0, 0), (0, 4097), (0, None), (0, "256"), (0, 256.0), (0, True), (1, None), (1, -1), (2, "gif"), (2, 1),
-        (3, "sepia"), (3, "cmyk"), (3, []), (4, "0123456789abcdef"), (4, 7), (5, -1), (5, 101), (5, "50"), (5, True),
-        (6, 1), (6, None),
+        ("width", 0), ("width", 4097), ("width", None), ("width", "256"), ("width", 256.0), ("width", True),
+        ("height", None), ("height", -1), ("format", "gif"), ("format", 1), ("mode", "sepia"), ("mode", "cmyk"),
+        ("mode", []), ("file", "0123456789abcdef"), ("file", 7), ("kept", -1), ("kept", 101), ("kept", "50"),
+        ("kept", True), ("share", 1), ("share", None), ("other", None),
     ],
 )  # fmt: skip
-def test_a_signed_alteration_that_cannot_be_made(server: Served, place: int, value: object) -> None:
+def test_a_signed_alteration_that_cannot_be_made(server: Served, name: str, value: object) -> None:
     """The default seed is known to all: an alteration that nobody could make is a damaged token, never a 5xx."""
-    fields = [*GOOD[:place], value, *GOOD[place + 1 :]]
-    assert 200 == httpx.get(_signed(server, GOOD)).status_code
-    for wrong in (fields, GOOD[:-1], [*GOOD, None]):
-        assert 404 == httpx.get(_signed(server, wrong)).status_code
+    assert 200 == httpx.get(_signed(server, altered=GOOD)).status_code
+    without_share = {key: member for key, member in GOOD.items() if key != "share"}
+    for wrong in ({**GOOD, name: value}, without_share, list(GOOD.values())):
+        assert 404 == httpx.get(_signed(server, altered=wrong)).status_code
 
 
 def test_a_signed_file_that_is_not_here(server: Served) -> None:
-    """A digest in a token names nothing but what a script has hung up on this very server."""
-    fields = [None, None, "png", None, "0123456789abcdef", None, False]
-    assert 404 == httpx.get(_signed(server, fields)).status_code
+    """A digest in a token names nothing but what a script gave to this very server."""
+    altered = {"format": "png", "file": "0123456789abcdef", "share": False}
+    assert 404 == httpx.get(_signed(server, altered=altered)).status_code
 
 
 @pytest.mark.parametrize(
     ("host", "library", "origin", "preflight"),
-    [([], 200, "*", 204), ([1], 403, "*", 204), ([2], 200, None, 405), ([3], 403, None, 405)],
+    [(None, 200, "*", 204), (1, 403, "*", 204), (2, 200, None, 405), (3, 403, None, 405)],
 )
-def test_a_difficult_host(server: Served, host: list[Any], library: int, origin: str | None, preflight: int) -> None:
+def test_a_difficult_host(server: Served, host: int | None, library: int, origin: str | None, preflight: int) -> None:
     """By its token a link answers browsers alone, or tells no page that it may read; the picture is the same."""
-    url = _signed(server, host)
+    url = _signed(server, host=host)
     page, browser = {"origin": "http://page.test"}, {"user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)"}
     for agent, status in ((browser, 200), ({}, library), ({"user-agent": ""}, library), ({"user-agent": "x"}, library)):
         for response in (httpx.get(url, headers={**page, **agent}), httpx.head(url, headers={**page, **agent})):
@@ -163,7 +164,7 @@ def test_a_difficult_host(server: Served, host: list[Any], library: int, origin:
             assert {200: "image/png", 403: "text/html"}[status] == response.headers["content-type"]
     asked = httpx.options(url, headers={**page, "access-control-request-headers": "range"})
     assert (preflight, origin) == (asked.status_code, asked.headers.get("access-control-allow-origin"))
-    shown, plain = (httpx.get(one, headers=browser) for one in (url, _signed(server, [])))
+    shown, plain = (httpx.get(one, headers=browser) for one in (url, _signed(server)))
     assert (plain.content, plain.headers["etag"]) == (shown.content, shown.headers["etag"])
 
 
@@ -178,28 +179,53 @@ def test_a_host_as_usual_leaves_links_alone(serve: Callable[..., Served], tmp_pa
     assert links[0] == links[1] != links[2]
 
 
-@pytest.mark.parametrize("value", [4, 2**70, None, True, "browser", 1.0, []])
+@pytest.mark.parametrize("value", [4, -1, 2**70, True, "browser", 1.0, []])
 def test_a_signed_host_that_cannot_be(server: Served, value: object) -> None:
     """What no script can want of a host is a damaged token."""
-    assert 404 == httpx.get(_signed(server, [value])).status_code
-    assert 404 == httpx.get(_signed(server, [*GOOD, value])).status_code
-    assert 200 == httpx.get(_signed(server, [*GOOD, 2])).status_code
+    assert 404 == httpx.get(_signed(server, host=value)).status_code
+    assert 404 == httpx.get(_signed(server, altered=GOOD, host=value)).status_code
+    assert 200 == httpx.get(_signed(server, altered=GOOD, host=2)).status_code
 
 
 def test_a_difficult_host_after_an_hour(serve: Callable[..., Served]) -> None:
     """Who is no browser is told nothing of a link's end; a browser is, and a page still may not read it."""
     served = serve(clock="frozen:2101-01-01T00:00:00Z")
-    link = _signed(served, [3])
+    link = _signed(served, host=3)
     assert "text/html" == httpx.get(link).headers["content-type"]
     late = httpx.get(link, headers={"user-agent": "Mozilla/5.0"})
     assert (403, "AuthenticationFailed") == (late.status_code, late.headers["x-ms-error-code"])
     assert "access-control-allow-origin" not in late.headers
 
 
-def _signed(served: Served, altered: list[Any]) -> str:
-    """The link of a small picture with what stands behind its recipe, signed as it should be."""
-    plain: list[Any] = ["s", 4_102_444_800, "g", "m", "c", "h", 64, 64, "q", "opaque", "png", None, 0, 0]
-    packer = zlib.compressobj(9, zlib.DEFLATED, -12, 9, zlib.Z_DEFAULT_STRATEGY, recipe._USUAL)
-    packed = packer.compress(strict_json.format_json(plain + altered).encode()) + packer.flush()
-    token = base64.urlsafe_b64encode(recipe._mac(packed, served.app.storage.secret) + packed).rstrip(b"=").decode()
-    return f"{served.url}/pictures/{token}.png"
+def _signed(served: Served, **members: object) -> str:
+    """The link of a small picture with more members in its token, signed as it should be."""
+    fields = {
+        "session": "s", "expires": 4_102_444_800, "gateway": "g", "model": "m", "caption": "c", "prompt_hash": "h",
+        "width": 64, "height": 64, "quality": "q", "background": "opaque", "format": "png", "index": 0, "seed": 0,
+    }  # fmt: skip
+    return f"{served.url}/pictures/{seal_fields({**fields, **members}, served.app.storage.secret)}.png"
+
+
+@pytest.mark.parametrize(("expires_in", "lifetime"), [(None, 3600), ("90s", 90), ("24h", 86_400)])
+def test_max_age_is_the_time_that_is_left(
+    serve: Callable[..., Served], tmp_path: Path, expires_in: str | None, lifetime: int
+) -> None:
+    """A cache may keep a picture until its link expires, by the session's own clock: GET, HEAD, a range, a 304."""
+    draw = "" if expires_in is None else f"expires_in: {expires_in}"
+    (tmp_path / "links.yaml").write_text(f"rules: [{{answers: {{draw: {{{draw}}}}}}}]", "utf-8")
+    served = serve(scenario=str(tmp_path / "links.yaml"), clock="frozen:2026-01-01T00:00:00Z")
+    made = served.generate("ezmodel", {"prompt": "A cat", "size": "256x256"}, **{"x-emulator-session": "one"})
+    url = made.json()["data"][0]["url"]
+    tag = httpx.get(url).headers["etag"]
+    for moved, left in ((None, lifetime), (served.app.clock.advance, lifetime - 40)):
+        if moved is not None:
+            moved(40, "one")
+            moved(5, "another session")
+        responses = [
+            httpx.get(url),
+            httpx.head(url),
+            httpx.get(url, headers={"range": "bytes=0-9"}),
+            httpx.get(url, headers={"if-none-match": tag}),
+        ]
+        assert [200, 200, 206, 304] == [response.status_code for response in responses]
+        assert {f"private, max-age={left}"} == {response.headers["cache-control"] for response in responses}

@@ -18,10 +18,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from emulator.image import examine
 from emulator.image import upload as enclosure
-from emulator.image.upload import Look, PictureRule, Upload
-from emulator.image.upload_store import Sources
+from emulator.image.inspect import examine_upload, flatten
+from emulator.image.upload import PictureRule, Upload
 from emulator.messages import Request
 from emulator.validation import uploads as inputs
 from tests.conftest import Served
@@ -67,7 +66,7 @@ def bomb(width: int, height: int) -> bytes:
 )
 def test_what_is_seen_of_a_picture(data: bytes, expected: tuple[str, str, float | None]) -> None:
     """Format by its bytes, size, kind of pixels, transparency, digest, and a thumbnail's colours."""
-    seen = examine.look(data)
+    seen = examine_upload(data)
     assert expected == (seen.format, seen.mode, seen.alpha_share)
     assert (64, 48, None) == (seen.width, seen.height, seen.flaw)
     assert (hashlib.sha256(data).hexdigest(), len(data)) == (seen.sha256, seen.bytes)
@@ -92,20 +91,20 @@ def test_the_share_of_what_is_see_through() -> None:
         if image.mode == "P":
             options = {"transparency": image.getpixel((0, 0))}
         image.save(data, "PNG", **options)
-        assert 0.25 == examine.look(data.getvalue()).alpha_share, image.mode
+        assert 0.25 == examine_upload(data.getvalue()).alpha_share, image.mode
 
 
 def test_sixteen_bits_of_grey_are_scaled() -> None:
     """Half of what 16 bits can say is grey, and not white."""
     image = Image.new("I;16", (2, 1))
     image.putdata([32768, 256])
-    assert (128,) * 3 + (1,) * 3 == tuple(examine.flat(image).tobytes())
+    assert (128,) * 3 + (1,) * 3 == tuple(flatten(image).tobytes())
 
 
 @pytest.mark.parametrize("path", SUITE, ids=lambda path: path.stem)
 def test_the_suite_of_pngs(path: Path) -> None:
     """Each sound picture is seen whole, and each corrupt one, which begins with x, is a flaw."""
-    seen = examine.look(path.read_bytes())
+    seen = examine_upload(path.read_bytes())
     assert path.stem.startswith("x") == (seen.flaw is not None)
 
 
@@ -130,24 +129,24 @@ def test_the_suite_of_pngs(path: Path) -> None:
 )
 def test_what_is_no_picture(data: bytes, flaw: str, kind: str | None) -> None:
     """Strange, damaged or too large; a cut file is still of its format."""
-    seen = examine.look(data)
+    seen = examine_upload(data)
     assert (flaw, kind) == (seen.flaw, seen.format)
 
 
 def test_the_largest_picture_is_none_too_many() -> None:
     """4096 x 4096 pixels are looked at."""
-    seen = examine.look(bomb(4096, 4096))
+    seen = examine_upload(bomb(4096, 4096))
     assert (None, 1.0) == (seen.flaw, seen.alpha_share)
 
 
 _WEIGH: Final = """
 import sys
 from pathlib import Path
-from emulator.image import examine
+from emulator.image.inspect import examine_upload, flatten
 def peak(): return int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) / 1024
-examine.look(Path(sys.argv[2]).read_bytes())
+examine_upload(Path(sys.argv[2]).read_bytes())
 before = peak()
-seen = examine.look(Path(sys.argv[1]).read_bytes())
+seen = examine_upload(Path(sys.argv[1]).read_bytes())
 print(seen.flaw, peak() - before)
 """
 
@@ -287,28 +286,6 @@ def test_texts_that_are_no_pictures(text: str, violation: str, param: str) -> No
 # --- what is kept ---
 
 
-def test_sources_are_bounded() -> None:
-    """Above its bytes a store lets go of the longest unused, and of nothing that somebody still holds."""
-    sources = Sources(250)
-    kept = [Upload("image", None, "", bytes([place]) * 100, Look(f"{place}" * 64, 100)) for place in range(4)]
-    for one in kept[:2]:
-        sources.keep(one)
-    digests = [one.look.sha256 for one in kept if one.look]
-    assert kept[0].data == sources.data(digests[0])  # used again, so the second is the oldest
-    sources.keep(kept[2])
-    large = Upload("image", None, "", b"x" * 300, Look("f" * 64, 300))
-    sources.keep(large)
-    assert large.data == sources.data("f" * 64)
-    assert kept[1].data == sources.data(digests[1])  # it is held here
-    del large, one
-    kept[1] = kept[3]
-    gc.collect()
-    assert [True, False, True, False] == [sources.data(digest) is not None for digest in digests]
-    assert sources.data("f" * 64) is None
-    assert kept[2].data == sources.data(digests[2][:32])
-    assert sources.data(None) is None
-
-
 def edit(served: Served, session: str, files: Any = None, data: Any = None, gateway: str = "geeknow") -> httpx.Response:
     """An edit in a session of its own."""
     return httpx.post(
@@ -393,9 +370,9 @@ def test_scripts_and_tests_can_name_uploads(server: Served) -> None:
 def test_names_of_uploads() -> None:
     """Pictures of a form and of JSON go by one name."""
     given = [upload("images[0].image_url"), upload("images[1].image_url", width=7), upload("mask.image_url", width=9)]
-    named = enclosure.named(given)
+    named = enclosure.describe_uploads(given)
     assert (64, 64, 7, 9, 3) == (
         named["image"]["width"], named["image[0]"]["width"], named["image[1]"]["width"], named["mask"]["width"],
         named["count"],
     )  # fmt: skip
-    assert {} == enclosure.named([])
+    assert {} == enclosure.describe_uploads([])

@@ -1,0 +1,195 @@
+"""Reads a picture back: its format, size, transparency, and our label if we drew it.
+
+Both readers are safe with any bytes: a picture's size is known before it is decoded, and nothing is decoded twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import io
+import json
+import re
+import zlib
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+# The plugins by name: else Pillow loads all of its forty when it first meets a WebP.
+from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+
+from emulator.image.recipe import LARGEST_SIDE
+from emulator.image.upload import Look
+
+LABEL_NAME: Final = "image-api-emulator"  # of a PNG's text chunk, and of the XML namespace in a WebP
+IMAGE_DESCRIPTION: Final = 0x010E  # the EXIF tag that holds the label of a JPEG
+THUMBNAIL: Final = (4, 3)  # pixels; enough to tell one picture from another
+READABLE: Final = ("PNG", "JPEG", "WEBP")
+"""The formats, as Pillow names them, that are read; all other decoders stay closed to strangers' bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What the bytes of a picture say.
+
+    `format` is png, jpeg or webp; `width`, `height` are pixels; `mode` is Pillow's name for the kind of pixels;
+    `alpha_share` is the share of fully transparent pixels (0 to 1; None where there is no transparency, or the picture
+    does not decode); `whole` tells whether all of it decodes; `label` has gateway, model, prompt_hash, seed, index and
+    recipe (its digest) if we drew it, and the stage (such as 1 of 3) of an unfinished picture, else None.
+    """
+
+    format: str
+    width: int
+    height: int
+    mode: str
+    alpha_share: float | None
+    whole: bool
+    label: dict[str, Any] | None
+
+
+def inspect_image(data: bytes) -> Inspection:
+    """Return what is in a picture's file.
+
+    Raises ValueError, in one line, if it is no PNG, JPEG or WebP, or has over 4096 x 4096 pixels.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=READABLE)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"more than {LARGEST_SIDE}x{LARGEST_SIDE} pixels") from error
+    except Exception as error:  # Pillow raises SyntaxError, struct.error and others on hostile headers
+        raise ValueError("not a PNG, JPEG or WebP picture") from error
+    with image:
+        width, height = image.size
+        if _is_huge(image):
+            raise ValueError(f"{width}x{height} pixels are more than {LARGEST_SIDE}x{LARGEST_SIDE}")
+        try:
+            image.load()
+            whole = True
+        except Exception:  # noqa: BLE001  as above; the header was readable, so the picture is cut short or damaged
+            whole = False
+        return Inspection(
+            format=_FORMATS[str(image.format)],
+            width=width,
+            height=height,
+            mode=image.mode,
+            alpha_share=_measure_alpha(image) if whole else None,
+            whole=whole,
+            label=_read_label(image),
+        )
+
+
+def examine_upload(data: bytes) -> Look:
+    """Return what is in an uploaded file; where it cannot be used, the result has a flaw. Never raises."""
+    digest, size = hashlib.sha256(data).hexdigest(), len(data)
+    try:
+        image = Image.open(io.BytesIO(data), formats=READABLE)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return Look(digest, size, flaw="huge")
+    except Exception:  # noqa: BLE001  Pillow raises SyntaxError, struct.error and others on hostile headers
+        kind = guess_format(data)
+        return Look(digest, size, format=kind, flaw="strange" if kind is None else "damaged")
+    with image:
+        kind, (width, height) = _FORMATS[str(image.format)], image.size
+        look = Look(digest, size, format=kind, width=width, height=height, mode=image.mode)
+        if _is_huge(image):
+            return replace(look, flaw="huge")
+        try:
+            if kind == "png":
+                _check_chunks(data)
+            image.load()
+            share = _measure_alpha(image)
+            return replace(look, alpha_share=None if share is None else round(share, 4), palette=_make_palette(image))
+        except Exception:  # noqa: BLE001  as above: the head was readable, the rest is not
+            return replace(look, flaw="damaged")
+
+
+def guess_format(data: bytes) -> str | None:
+    """Return the format that the first bytes of `data` promise; None where they promise none of ours."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Return `image` with eight bits a channel, as RGBA where a part of it may be transparent, else as RGB."""
+    if not image.mode.startswith("I"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    # Sixteen bits of grey, whose transparency Pillow does not understand.
+    pixels = image.tobytes("raw", "I;16")
+    low = Image.frombytes("L", image.size, pixels[0::2])
+    high = Image.frombytes("L", image.size, pixels[1::2])
+    clear = image.info.get("transparency")
+    if clear is None:
+        return high.convert("RGB")
+    alpha = ImageChops.lighter(_differ_from(low, clear & 255), _differ_from(high, clear >> 8))
+    return Image.merge("RGBA", (high, high, high, alpha))
+
+
+def _differ_from(band: Image.Image, byte: int) -> Image.Image:
+    """Return a band that is 0 where `band` is `byte`, else 255."""
+    table = [255] * 256
+    table[byte] = 0
+    return band.point(table)
+
+
+def _is_huge(image: Image.Image) -> bool:
+    return image.width * image.height > LARGEST_SIDE * LARGEST_SIDE
+
+
+def _check_chunks(data: bytes) -> None:
+    """Raise ValueError where a PNG's chunks do not add up: Pillow skips the checksums of pixels."""
+    view, start, kind = memoryview(data), 8, b""
+    while kind != b"IEND":
+        end = start + 8 + int.from_bytes(view[start : start + 4], "big")
+        kind = bytes(view[start + 4 : start + 8])
+        checksum = int.from_bytes(view[end : end + 4], "big")
+        if zlib.crc32(view[start + 4 : end]) != checksum or end + 4 > len(data):
+            raise ValueError(f"the chunk {kind!r} is damaged")
+        start = end + 4
+
+
+def _measure_alpha(image: Image.Image) -> float | None:
+    """Return the share of fully transparent pixels; None where the picture has no transparency."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode not in ("RGBA", "LA"):  # a copy may have 64 MiB
+        image = flatten(image)
+    return image.getchannel("A").histogram()[0] / (image.width * image.height)
+
+
+def _make_palette(image: Image.Image) -> str:
+    """Return the colours of a thumbnail as hex digits; a transparent pixel counts with the colour that is below it."""
+    small = image.resize(_SMALL, Image.Resampling.NEAREST)  # possible in any mode, and fast
+    small.info = image.info
+    return flatten(small).convert("RGB").resize(THUMBNAIL, Image.Resampling.BOX).tobytes().hex()
+
+
+def _read_label(image: Image.Image) -> dict[str, Any] | None:
+    """Return our label, if the picture has one; any other text is no label."""
+    try:
+        label = json.loads(_read_label_text(image) or "null")
+    except Exception:  # noqa: BLE001  foreign metadata can be damaged in any way; it is not our label then
+        return None
+    if not isinstance(label, dict) or label.keys() - {"stage"} != _LABEL_FIELDS.keys():
+        return None
+    for name, value in label.items():
+        if type(value) is not _LABEL_FIELDS.get(name, str):
+            return None
+    return label
+
+
+def _read_label_text(image: Image.Image) -> Any:
+    if image.format == "PNG":
+        return image.info.get(LABEL_NAME)
+    if image.format == "WEBP":
+        found = re.search(f'<rdf:Description {LABEL_NAME}:label="([^"]*)"', image.info["xmp"].decode())
+        return html.unescape(found[1]) if found else None
+    return image.getexif().get(IMAGE_DESCRIPTION)
+
+
+_LABEL_FIELDS: Final = {"gateway": str, "model": str, "prompt_hash": str, "seed": int, "index": int, "recipe": str}
+_FORMATS: Final = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "WEBP": "webp"}  # MPO: a JPEG that holds more than one
+_SMALL: Final = (64, 48)
