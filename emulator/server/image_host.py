@@ -1,4 +1,4 @@
-"""Answers for the storage service behind a gateway: GET and HEAD of a picture, whole or in part, until its link expires.
+"""Answers for the storage behind a gateway: GET and HEAD of a picture, whole or in part, until its link expires.
 
 Nothing is stored: the URL's token holds the recipe. Anybody who has a good token gets the picture, with or without an
 API key. Only a scenario makes the host difficult, and then the token says so.
@@ -32,8 +32,11 @@ class ImageHost:
         self.secret = secret
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Response:
-        """The reply to a request for `path`, which starts with PREFIX; one that no page may read is bare."""
-        link = self._link(path)
+        """Return the response to a request for `path`, which starts with PREFIX.
+
+        The response is bare, so that it goes out without CORS headers, where pages of other origins may not read it.
+        """
+        link = self._parse_link(path)
         if link is not None:
             await self._clock.refresh(link.session)
         response = await self._answer(link, method, headers, request_id)

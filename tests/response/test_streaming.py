@@ -501,7 +501,7 @@ class Held:
 
     def __init__(self, served: Served) -> None:
         self.served = served
-        self.drawn: queue.Queue[Stage | None] = queue.Queue()
+        self.drawn: queue.Queue[PartialImage | None] = queue.Queue()
         self.ended: queue.Queue[JournalEntry] = queue.Queue()
         self.free = asyncio.Event()
         served.app.observers.append(self.ended.put)

@@ -185,7 +185,7 @@ def _inside(kind: bytes, data: bytes) -> bytes:
 def upload(name: str = "image", kind: str = "image/png", data: bytes | None = None, **look: Any) -> Upload:
     """An upload that was looked at; fields of the look may be made up."""
     data = draw_file() if data is None else data
-    return Upload(name, "a.png", kind, data, replace(examine.look(data), **look))
+    return Upload(name, "a.png", kind, data, replace(examine_upload(data), **look))
 
 
 ANY: Final = {"image": PictureRule(bytes=50_000, many=True), "mask": PictureRule(("png",), 5000, alpha=True, fits=True)}
