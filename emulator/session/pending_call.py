@@ -100,7 +100,7 @@ class PendingCall:
         """Return the journal's entry of the call, which took `duration` seconds on the session's clock."""
         request, call, selection, response = self.request, self.call, self.selection, self.response
         assert response is not None
-        uploads = [upload.told() for upload in request.uploads]
+        uploads = [upload.describe() for upload in request.uploads]
         headers = dict(request.headers.items())
         return JournalEntry(
             number=self.number,
