@@ -227,4 +227,6 @@ def test_max_age_is_the_time_that_is_left(
             httpx.get(url, headers={"if-none-match": tag}),
         ]
         assert [200, 200, 206, 304] == [response.status_code for response in responses]
-        assert {f"private, max-age={lifetime - passed}"} == {response.headers["cache-control"] for response in responses}
+        assert {f"private, max-age={lifetime - passed}"} == {
+            response.headers["cache-control"] for response in responses
+        }
