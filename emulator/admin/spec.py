@@ -82,7 +82,7 @@ class AdminSpec:
                 raise AdminError(400, f"{name} has {len(items)} items; expected at most {most.value}", name)
         if ref not in self._validators:
             self._validators[ref] = SchemaValidator(self._document, ref)
-        violation = next(iter(self._validators[ref].verdict(values)), None)
+        violation = next(iter(self._validators[ref].find_violations(values)), None)
         if violation is not None:
             raise AdminError(400, self._explain(ref, violation, noun), violation.param[:_LONGEST_PARAM] or None)
 

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 
 from emulator.gateway.gateway import Gateway
 from emulator.messages import GatewayError, Kind, Request, Response, Violation
+from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import Route
-from emulator.validation.validator import RequestValidator, ValidationContext
+from emulator.validation.validator import RequestValidator
 
 
 class BehaviorDifference(NamedTuple):
@@ -80,12 +81,13 @@ def _answer(validator: RequestValidator, situation: Situation) -> str:
     path = gateway.base + situation.path
     request = _build_request(situation, path)
     try:
-        route = Route(validator, path, *gateway.at(path))
+        operations, variables = gateway.at(path)
+        route = Route(validator, path, operations, variables)
         operation = route.operation(situation.method)
         if operation.redirect is not None:
             return _describe_response(operation.elsewhere(request))
-        context = ValidationContext(variables=route.variables)
-        call = validator.accept(request, operation, gateway.key({"authorization": situation.key}), context)
+        key = gateway.key({"authorization": situation.key})
+        call = validator.validate(request, ValidationContext(operation, key, variables=route.variables))
     except GatewayError as error:
         return _describe_refusal(gateway, error)
     if call.deferred:

@@ -17,8 +17,9 @@ from emulator.gateway.gateway import Gateway
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import BLANK, LIKE_A_KEY
+from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import GatewayRegistry
-from emulator.validation.validator import RequestValidator, ValidationContext
+from emulator.validation.validator import RequestValidator
 
 Outcome = Literal["accepted", "ignores", "refused"]
 
@@ -106,7 +107,7 @@ def list_gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
     """The gateways of a server, each in every behavior that it has; raises InvalidFile."""
     for name in registry.validators:
         for behavior in BEHAVIORS:
-            gateway = registry.validator(name, behavior).gateway
+            gateway = registry.find_validator(name, behavior).gateway
             if gateway.behavior == behavior:  # for a behavior that it lacks, a gateway's documented one comes
                 yield gateway
 
@@ -177,16 +178,17 @@ def check_portability(
 
     `channels` are the models of the setting of that name. `calendar` says which models have ended; None: none has.
     """
-    context = ValidationContext(channels=channels, today=calendar)
     calls = []
     for request in requests:
-        fits = tuple(_check_request(request, target, context) for target in targets)
+        fits = tuple(_check_request(request, target, channels, calendar) for target in targets)
         calls.append(CheckedCall(request.number, request.gateway, _find_model(request.body), fits))
     tallies = [_count_outcomes(place, target, calls) for place, target in enumerate(targets)]
     return PortabilityReport(tuple(calls), tuple(tallies))
 
 
-def _check_request(sample: SampleRequest, target: PortabilityTarget, context: ValidationContext) -> GatewayFit:
+def _check_request(
+    sample: SampleRequest, target: PortabilityTarget, channels: frozenset[str], calendar: Calendar | None
+) -> GatewayFit:
     gateway = target.validator.gateway
     operation = next(gateway.generating())
     request = Request(
@@ -194,7 +196,8 @@ def _check_request(sample: SampleRequest, target: PortabilityTarget, context: Va
         trouble=sample.trouble, duplicates=(), origin="", received=0,
     )  # fmt: skip
     try:
-        call = target.validator.accept(request, operation, _KEY, context)
+        context = ValidationContext(operation, _KEY, channels=channels, today=calendar)
+        call = target.validator.validate(request, context)
     except GatewayError as error:
         language = gateway.choose_language(_HEADERS)
         refusal = FitRefusal(

@@ -31,14 +31,15 @@ from emulator.response import builder
 from emulator.scenario import loader
 from emulator.settings import Settings, UsageError, load_settings
 from emulator.validation import registry
-from emulator.validation.validator import RequestValidator, ValidationContext
+from emulator.validation.draft import ValidationContext
+from emulator.validation.validator import RequestValidator
 
 
 def list_gateways(options: argparse.Namespace) -> int:
     """Print a table of the gateways: base path, operations, number of rules, models."""
     rows = [("GATEWAY", "BASE PATH", "OPERATIONS", "RULES", "MODELS", "TITLE")]
     for gateway in _load_gateways(options).values():
-        rules = sum(RequestValidator(gateway).examine())
+        rules = sum(RequestValidator(gateway).compile_schemas())
         operations = {operation.name for by_method in gateway.operations.values() for operation in by_method.values()}
         models = [name for operation in gateway.generating() if operation.models for name in operation.models.listed]
         rows.append((
@@ -61,7 +62,7 @@ def print_rules(options: argparse.Namespace) -> int:
         return 0
     behavior = load_settings(vars(options)).behavior
     if behavior != gateway.behavior:
-        other = registry.other(gateway.name, behavior)
+        other = registry.load_gateway(gateway.name, behavior)
         if other is None:
             note = f"{gateway.name} has no {behavior} behavior; these are its {gateway.behavior} rules"
             print(f"{NAME}: {note}", file=sys.stderr)
@@ -74,7 +75,7 @@ def print_rules(options: argparse.Namespace) -> int:
 def _print_differences(gateway: Gateway) -> None:
     observed = None
     if gateway.behavior != "observed":
-        observed = registry.other(gateway.name, "observed")
+        observed = registry.load_gateway(gateway.name, "observed")
     if observed is None:
         raise UsageError(f"{gateway.name} has only {gateway.behavior} behavior, so there is nothing to compare")
     rows = [("SITUATION", gateway.behavior.upper(), observed.behavior.upper())]
@@ -149,8 +150,8 @@ def _validate_request(gateway: Gateway, options: argparse.Namespace, chosen: Set
     )  # fmt: skip
     try:
         calendar = Calendar(clock.parse_clock(chosen.clock, chosen.as_of).today(), chosen.legacy)
-        context = ValidationContext(today=calendar)
-        return RequestValidator(gateway).accept(request, operation, "sk-render", context)
+        context = ValidationContext(operation, "sk-render", today=calendar)
+        return RequestValidator(gateway).validate(request, context)
     except GatewayError as error:
         raise UsageError(f"{gateway.name} refuses that: {gateway.error_catalog.format_message(error)}") from None
 
@@ -176,7 +177,7 @@ def _check_file(path: Path) -> Sequence[Finding]:
         root = yaml_file.read(path, aliases=True).root
         if isinstance(root, Mapping) and ("openapi" in root or "swagger" in root):
             gateway = gateway_files.read(path)
-            sum(RequestValidator(gateway).examine())  # compiles every schema; raises InvalidFile
+            sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
             return gateway.findings
         loader.load_scenario(path)
     except InvalidFile as error:
@@ -186,7 +187,7 @@ def _check_file(path: Path) -> Sequence[Finding]:
 
 def _load_gateways(options: argparse.Namespace) -> Mapping[str, Gateway]:
     """The gateways that ship and those of --schema, by name."""
-    return {gateway.name: gateway for gateway in registry.read(load_settings(vars(options)).schema)}
+    return {gateway.name: gateway for gateway in registry.load_gateways(load_settings(vars(options)).schema)}
 
 
 def _find_gateway(known: Mapping[str, Gateway], name: str) -> Gateway:

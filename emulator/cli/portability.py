@@ -129,17 +129,17 @@ def _fetch_pages(connection: Connection, session: str) -> Iterator[Any]:
 
 def _list_targets(chosen: Settings) -> Iterator[PortabilityTarget]:
     """Each gateway that ships, and each of --schema, in each behavior that it has."""
-    for gateway in registry.read(chosen.schema):
+    for gateway in registry.load_gateways(chosen.schema):
         gateways = [gateway]
         for behavior in BEHAVIORS:
             other = None
             if behavior != gateway.behavior:
-                other = registry.other(gateway.name, behavior)
+                other = registry.load_gateway(gateway.name, behavior)
             if other is not None:
                 gateways.append(other)
         for target in build_targets(gateways):
             if gateway.document.source.path.parent != yaml_file.schemas():
-                sum(target.validator.examine())  # compiles every schema of a user's file; raises InvalidFile
+                sum(target.validator.compile_schemas())  # compiles every schema of a user's file; raises InvalidFile
             yield target
 
 

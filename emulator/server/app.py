@@ -43,9 +43,10 @@ from emulator.session.tasks import TaskManager
 from emulator.settings import Settings
 from emulator.validation import registry
 from emulator.validation.default_comparison import DefaultComparison
+from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import GatewayRegistry, Route
 from emulator.validation.uploads import UploadReader
-from emulator.validation.validator import RequestValidator, ValidationContext
+from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
     from emulator.session.pending_call import PendingCall
@@ -69,7 +70,6 @@ class App:
         self.clock.use_store(self.store)
         self._reserved_values = not settings.no_reserved_values
         self._channels = frozenset(settings.channels)
-        self._usual_context = ValidationContext(False, self._channels)
         self.registry = self._build_registry()
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes)
@@ -101,7 +101,7 @@ class App:
             if path.startswith(image_host.PREFIX):
                 response = await self.storage.answer(http.method, path, http.headers, self._pictures_id)
                 return await self._send_unrecorded(http, response)
-            route = self.registry.find(http.host, path)
+            route = self.registry.find_route(http.host, path)
             async with self._body_budget.reserve(http, route.limit(http.method)):
                 return await self._answer_call(http, prefix, route)
         except Exception:  # a bug for which not even the gateway's words can be had: the plainest envelope
@@ -133,12 +133,12 @@ class App:
     async def _process(self, pending: PendingCall, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
         route, context, playing = await self._choose_rules(pending, route)
-        operation = route.operation(pending.request.method)
+        operation = context.operation
         pending.operation = operation.name
         if operation.redirect is not None:
             return operation.elsewhere(pending.request)
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
-        pending.call = call = route.validator.accept(request, operation, pending.key, context)
+        pending.call = call = route.validator.validate(request, context)
         pending.selection = await self.engine.play(playing, call, request, pending.gateway, pending.session)
         place = Place(pending.session, request.origin, pending.request_id, pending.selection.latency or 0.0)
         return await self.task_manager.respond(pending, place)
@@ -155,7 +155,7 @@ class App:
             pending.request, pending.trigger = triggers.take(pending.request, pending.key)
         trigger, own, session = pending.trigger, await self.sessions.get_settings(pending.session), pending.session
         behavior = (trigger and trigger.behavior) or own.behavior or self.settings.behavior
-        route = self.registry.in_behavior(route, behavior)
+        route = self.registry.change_behavior(route, behavior)
         if route.gateway is not pending.gateway:
             self.sessions.change_gateway(pending, route.gateway)
         report_only = own.report_only
@@ -165,13 +165,17 @@ class App:
             report_only = self.settings.report_only
         script = await self.sessions.get_scenario(session)
         playing = (trigger and trigger.scenario) or script
+        operation = route.operation(pending.request.method)
         if not (report_only or route.variables or route.gateway.dated or script.channels):
-            return route, self._usual_context, playing
+            return route, ValidationContext(operation, pending.key, channels=self._channels), playing
         context = ValidationContext(
-            report_only,
-            self._channels | script.channels,  # a reserved value replaces the scenario, and takes no channel away
-            route.variables,
-            Calendar(self.clock.today(session), self.settings.legacy),
+            operation=operation,
+            key=pending.key,
+            report_only=report_only,
+            channels=self._channels
+            | script.channels,  # a reserved value replaces the scenario, and takes no channel away
+            variables=route.variables,
+            today=Calendar(self.clock.today(session), self.settings.legacy),
         )
         return route, context, playing
 
@@ -244,15 +248,15 @@ class App:
 
     def _build_registry(self) -> GatewayRegistry:
         keys = _load_good_keys(self.settings.keys)
-        gateways = registry.read(self.settings.schema)
+        gateways = registry.load_gateways(self.settings.schema)
         comparison = DefaultComparison(gateways)
         validators = [RequestValidator(one, keys, self._reserved_values, comparison) for one in gateways]
         for validator in validators:
             if validator.gateway.document.source.path.parent != yaml_file.schemas():
-                sum(validator.examine())  # a file of the user's own is checked before anything is answered
+                sum(validator.compile_schemas())  # a file of the user's own is checked before anything is answered
 
         def make_validator(name: str, behavior: Behavior) -> RequestValidator | None:
-            gateway = registry.other(name, behavior)
+            gateway = registry.load_gateway(name, behavior)
             if gateway is None:
                 return None
             return RequestValidator(gateway, keys, self._reserved_values, comparison)

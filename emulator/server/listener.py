@@ -61,7 +61,7 @@ async def _examine(app: App) -> None:
     """Compile the schemas that ship, behind the socket: a start should be quick, and our own tests compile them too."""
     await asyncio.sleep(_SETTLED)
     for validator in app.registry.validators.values():
-        for _ in validator.examine():
+        for _ in validator.compile_schemas():
             await asyncio.sleep(0)
 
 

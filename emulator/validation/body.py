@@ -1,54 +1,138 @@
-"""What the body of a call says, as its operation takes it: JSON, or a form.
+"""The validation's steps about the body: read it as JSON or as a form, and convert a form's texts to JSON's types.
 
-Whatever cannot be read at all is refused here, with a Problem; what is read is judged elsewhere.
+What cannot be read at all raises a GatewayError here. Everything else is for the schema to check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from emulator.core import strict_json
 from emulator.core.phrases import join_quoted, name_go_kind, name_kind, quote
+from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
-from emulator.gateway.operation import Operation
-from emulator.gateway.rules import FORM, JSON, Models
+from emulator.gateway.openapi import Parameter
+from emulator.gateway.rules import FORM, JSON, ModelRules, Models
+from emulator.image.upload import FileMark, Upload
 from emulator.messages import GatewayError, Request
-from emulator.validation import go_json, multipart, parameters
+from emulator.validation import go_json, multipart
+from emulator.validation.draft import Draft, copy_draft
+from emulator.validation.parameters import MOST_FINDINGS, build_error
+from emulator.validation.schema import SchemaViolation
 
 
-def given(request: Request, operation: Operation, gateway: Gateway) -> tuple[Mapping[str, Any], Models]:
-    """The parameters of `raw` (a form's as texts), and the rules for bodies of its kind; raises GatewayError."""
+def read_body(draft: Draft) -> Draft:
+    """Read the body's parameters (a form's as texts) and find the models for bodies of its kind.
+
+    Raises GatewayError where the body is too large, of another content type, unreadable, or no object.
+    """
+    request = draft.request
+    given, models = _read_parameters(draft)
+    if not request.duplicates:
+        return copy_draft(draft, given=given, body=given, models=models)
+    notes = tuple(
+        Finding("duplicate_key", f"the body gives {key!r} twice; the last one counts", key)
+        for key in request.duplicates[:MOST_FINDINGS]
+    )
+    return copy_draft(draft, given=given, body=given, models=models, findings=draft.findings + notes)
+
+
+def convert_form(draft: Draft) -> Draft:
+    """Convert a form's texts to the types of their parameters, and put marks where its files are.
+
+    A text that cannot become what it should be is a violation, because a schema would not see the text.
+    """
+    if draft.models is not draft.context.operation.form:
+        return draft
+    rules = draft.rules
+    converted: dict[str, Any] = {}
+    violations: list[SchemaViolation] = []
+    for name, text in draft.given.items():
+        base, steps = name, _NO_STEPS
+        if name not in rules.parameters:
+            base, steps = _split_nested_name(name)
+        if base not in rules.parameters:
+            converted[name] = text
+        elif base in rules.pictures:
+            violations.append(_not_a_file(base, text))
+            converted[base] = FileMark()
+        elif steps:
+            _put_nested(converted, (base, *steps), text)
+        else:
+            value, wanted_type = _convert_text(text, rules.parameters[name])
+            if wanted_type:
+                violations.append(_unconvertible(name, text, wanted_type, rules))
+            else:
+                converted[name] = value
+    marks, misplaced = _mark_files(draft.request.uploads, rules)
+    return copy_draft(draft, body={**converted, **marks}, form_violations=(*violations, *misplaced))
+
+
+def drop_file_marks(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters in `body` that are no files."""
+    if not any(_is_mark(value) for value in body.values()):
+        return body
+    return {name: value for name, value in body.items() if not _is_mark(value)}
+
+
+def merge_violations(
+    form_violations: Iterable[SchemaViolation], schema_violations: Iterable[SchemaViolation], rules: ModelRules
+) -> tuple[SchemaViolation, ...]:
+    """Merge what a form breaks with what a schema finds: unknown parameters first, then parameter by parameter.
+
+    A parameter that the form breaks is not reported again by the schema.
+    """
+    broken = {violation.param for violation in form_violations}
+    others = (violation for violation in schema_violations if violation.param not in broken)
+    order = {name: index for index, name in enumerate(rules.parameters)}
+
+    def rank(violation: SchemaViolation) -> tuple[bool, int]:
+        return violation.violation != "unknown_parameter", order.get(violation.param, 0)
+
+    return tuple(sorted([*form_violations, *others], key=rank))
+
+
+def _read_parameters(draft: Draft) -> tuple[Mapping[str, Any], Models]:
+    request, operation, gateway = draft.request, draft.context.operation, draft.gateway
     if request.trouble == "too_large":
         raise _too_large(request, operation.limit)
-    kind = request.headers.get("Content-Type", "")
-    if operation.form is not None and multipart.is_form(kind):
+    content_type = request.headers.get("Content-Type", "")
+    if operation.form is not None and multipart.is_form(content_type):
         if request.trouble is not None:
-            raise _unreadable(
-                request, gateway, f"requestBody: a readable form: {request.why}" if request.why else _FORM_RULE
-            )
+            rule = "requestBody: a readable form"
+            if request.why:
+                rule = f"{rule}: {request.why}"
+            raise _unreadable(request, gateway, rule)
         return request.json, operation.form
     models = operation.models
-    if models is None or (kind != JSON and not _is_json(kind)):
-        if gateway.any_type and models is not None:  # a null below too: a decoder leaves its structure empty then
+    if models is None or (content_type != JSON and not _is_json(content_type)):
+        if gateway.any_type and models is not None:
             return {}, models
-        types = [name for name, there in ((FORM, operation.form), (JSON, models)) if there is not None]
-        facts = {"content_type": kind[:100], "supported": join_quoted(types, "or")}
-        raise parameters.refusal("content_type", facts, rule=f"requestBody: {' or '.join(types)} in UTF-8")
+        types = [name for name, taken in ((FORM, operation.form), (JSON, models)) if taken is not None]
+        facts = {"content_type": content_type[:100], "supported": join_quoted(types, "or")}
+        raise build_error("content_type", facts, rule=f"requestBody: {' or '.join(types)} in UTF-8")
     if request.trouble is not None:
         raise _unreadable(request, gateway, "requestBody: readable JSON")
-    if request.json is None and gateway.any_type:
+    if request.json is None and gateway.any_type:  # a decoder leaves its structure empty at a null
         return {}, models
     if not isinstance(request.json, Mapping):
         facts = {"actual": name_kind(request.json), "decoded": name_go_kind(request.json)[0]}
-        raise parameters.refusal("not_an_object", facts, rule="requestBody: an object")
+        raise build_error("not_an_object", facts, rule="requestBody: an object")
     return request.json, models
 
 
 def _too_large(request: Request, limit: int) -> GatewayError:
     length = request.headers.get("Content-Length", "")
-    read = length if length.isdecimal() and int(length) > limit else str(limit + 1)
-    facts = {"limit": str(limit), "length": read[:20]}
-    return GatewayError("too_large", facts=facts, rule=f"a body of at most {limit} bytes", source="assumed")
+    if not length.isdecimal() or int(length) <= limit:
+        length = str(limit + 1)
+    return GatewayError(
+        kind="too_large",
+        facts={"limit": str(limit), "length": length[:20]},
+        rule=f"a body of at most {limit} bytes",
+        source="assumed",
+    )
 
 
 def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:
@@ -56,15 +140,135 @@ def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:
     assert request.trouble != "too_large"
     facts = {"value": quote(request.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
     if request.trouble == "bad_json" and gateway.error_catalog.quotes_decoder:
-        facts["unreadable"] = go_json.complaint(request.body)
-    return parameters.refusal(request.trouble, facts, rule=rule)
+        facts["unreadable"] = go_json.describe_flaw(request.body)
+    return build_error(request.trouble, facts, rule=rule)
 
 
-def _is_json(kind: str) -> bool:
+def _is_json(content_type: str) -> bool:
     """Whether a Content-Type means JSON in UTF-8."""
-    name, *options = (part.strip().lower() for part in kind.split(";"))
+    name, *options = (part.strip().lower() for part in content_type.split(";"))
     charsets = [option.partition("=")[2].strip(' "') for option in options if option.startswith("charset")]
     return name == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-_FORM_RULE: Final = "requestBody: a readable form"
+def _not_a_file(name: str, text: str) -> SchemaViolation:
+    """Build the violation of a text where a file should be."""
+    return SchemaViolation(
+        violation="not_a_file",
+        param=name,
+        facts={"param": name, "expected": "a file", "actual": "a string"},
+        rule="format: binary",
+        source="assumed",
+        value=text,
+    )
+
+
+def _unconvertible(name: str, text: str, wanted_type: str, rules: ModelRules) -> SchemaViolation:
+    """Build the violation of a text that cannot become a value of its parameter's type."""
+    return SchemaViolation(
+        violation="unconvertible",
+        param=name,
+        facts={"param": name, "expected": _TYPE_NAMES[wanted_type]},
+        rule=f"type: {wanted_type}",
+        source=rules.parameters[name]["type"].source,
+        value=text,
+    )
+
+
+def _mark_files(uploads: Iterable[Upload], rules: ModelRules) -> tuple[Mapping[str, Any], list[SchemaViolation]]:
+    """Return a mark for each parameter that is a file, and the violations of files where a text should be."""
+    files: dict[str, list[FileMark]] = {}
+    for upload in uploads:
+        files.setdefault(upload.param, []).append(FileMark())
+    found: dict[str, Any] = {}
+    misplaced: list[SchemaViolation] = []
+    for name, marks in files.items():
+        rule = rules.pictures.get(name)
+        if rule is None and "type" in rules.parameters.get(name, ()):
+            misplaced.append(_misplaced_file(name, rules))
+        elif len(marks) > 1 or (rule is not None and rule.many):
+            found[name] = marks
+        else:
+            found[name] = marks[0]
+    return found, misplaced
+
+
+def _misplaced_file(name: str, rules: ModelRules) -> SchemaViolation:
+    """Build the violation of a file where a text should be."""
+    wanted_type = next(iter(_list_types(rules.parameters[name])), "string")
+    return SchemaViolation(
+        violation="type",
+        param=name,
+        facts={"param": name, "expected": _TYPE_NAMES.get(wanted_type, "a string"), "actual": "a file"},
+        rule=f"type: {wanted_type}",
+        source=rules.parameters[name]["type"].source,
+        value=None,
+    )
+
+
+def _convert_text(text: str, parameter: Parameter) -> tuple[Any, str]:
+    """Return `text` as a value of the parameter's type, and "", or the type that it should have and cannot get."""
+    types = _list_types(parameter)
+    if "string" in types:
+        return text, ""
+    for name in types:
+        if name in _PATTERNS and re.fullmatch(_PATTERNS[name], text):
+            return _CONVERTERS[name](text), ""
+        if name in ("object", "array") and text[:1] in "{[":
+            try:
+                return strict_json.parse_json(text.encode())[0], ""
+            except strict_json.BadJson:
+                pass
+    return text, next((name for name in types if name in _TYPE_NAMES), "")
+
+
+def _list_types(parameter: Parameter) -> list[str]:
+    """Return the types that a parameter may have, null left out; a text, where its schema gives none."""
+    if "type" not in parameter:
+        return ["string"]
+    types = parameter["type"].value
+    if isinstance(types, str):
+        return [types]
+    return [name for name in types if name != "null"]
+
+
+def _split_nested_name(name: str) -> tuple[str, tuple[str, ...]]:
+    """Split `svg[reasoning][effort]` into a parameter and the names inside it."""
+    base, *steps = re.split(r"\[([^\[\]]*)\]", name)
+    return base, tuple(step for step in steps[::2] if step)
+
+
+def _put_nested(target: dict[str, Any], steps: tuple[str, ...], text: str) -> None:
+    """Put `text` where `steps` lead inside `target`; a place inside a text stays as it is."""
+    for step in steps[:-1]:
+        inner = target.setdefault(step, {})
+        if not isinstance(inner, dict):
+            return
+        target = inner
+    target[steps[-1]] = text
+
+
+def _is_mark(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(isinstance(one, FileMark) for one in value)
+    return isinstance(value, FileMark)
+
+
+_NO_STEPS: Final[tuple[str, ...]] = ()
+_PATTERNS: Final = {
+    "integer": "[+-]?[0-9]{1,18}",
+    "number": r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?",
+    "boolean": "(?i:true|false)",
+}
+_CONVERTERS: Final[Mapping[str, Any]] = {
+    "integer": int,
+    "number": float,
+    "boolean": lambda text: text.lower() == "true",
+}
+_TYPE_NAMES: Final = {
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "a boolean",
+    "object": "an object",
+    "array": "an array",
+}

@@ -1,6 +1,6 @@
-"""Compares gateways: which parameters, when they are left out, mean one thing here and another elsewhere.
+"""Compares gateways: which absent parameters mean one thing at one gateway and another elsewhere.
 
-A client that leans on such a default gets another picture, or another kind of reply, when it moves.
+A client that relies on such a default gets another picture, or another kind of reply, when it moves.
 """
 
 from __future__ import annotations
@@ -14,51 +14,59 @@ from emulator.messages import OperationName
 
 
 class DefaultComparison:
-    """The gateways of one server, side by side."""
+    """The defaults of all gateways of one server."""
 
     def __init__(self, gateways: Iterable[Gateway] = ()) -> None:
         self._gateways = tuple(gateways)
         self._known: dict[tuple[str, str], Mapping[str, str]] = {}
 
-    def differing(
+    def find_differing(
         self, gateway: str, model: str | None, rules: ModelRules, operation: OperationName = "generate"
     ) -> Mapping[str, str]:
-        """For each parameter with another default elsewhere, what it is here and there, as a person reads it.
+        """Return a text for each parameter whose default differs elsewhere: the defaults here and there.
 
         Only gateways that list `model` by name are compared: at the others it may be another model.
         """
         if model is None or len(self._gateways) < 2:
             return _NONE
-        known = self._known.get((gateway, rules.ref + model))
+        key = (gateway, rules.ref + model)
+        known = self._known.get(key)
         if known is None:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[gateway, rules.ref + model] = dict(self._compared(gateway, model, rules, operation))
+            known = dict(self._compare(gateway, model, rules, operation))
+            self._known[key] = known
         return known
 
-    def _compared(
+    def _compare(
         self, gateway: str, model: str, rules: ModelRules, operation: OperationName
     ) -> Iterator[tuple[str, str]]:
-        there = ((one.name, _listed(one, model, operation)) for one in self._gateways)
-        elsewhere = {name: _defaults(found) for name, found in there if found is not None}
-        elsewhere.pop(gateway, None)
-        for name, value in _defaults(rules).items():
-            others = {at: said[name] for at, said in elsewhere.items() if said.get(name, value) != value}
-            if others:
-                yield name, f"{value} here, " + ", ".join(f"{said} at {at}" for at, said in others.items())
+        elsewhere: dict[str, Mapping[str, object]] = {}
+        for other in self._gateways:
+            other_rules = _find_rules(other, model, operation)
+            if other_rules is not None and other.name != gateway:
+                elsewhere[other.name] = _list_defaults(other_rules)
+        for name, value in _list_defaults(rules).items():
+            differing = [
+                f"{defaults[name]} at {other}"
+                for other, defaults in elsewhere.items()
+                if defaults.get(name, value) != value
+            ]
+            if differing:
+                yield name, f"{value} here, " + ", ".join(differing)
 
 
-def _listed(dialect: Gateway, model: str, operation: OperationName) -> ModelRules | None:
-    for one, models in dialect.judging():
-        if one.name == operation and model in models.listed:
+def _find_rules(gateway: Gateway, model: str, operation: OperationName) -> ModelRules | None:
+    for candidate, models in gateway.judging():
+        if candidate.name == operation and model in models.listed:
             return models.listed[model]
     return None
 
 
-def _defaults(rules: ModelRules) -> Mapping[str, object]:
-    """What counts for parameters that are left out; how pictures are delivered is one of them, said or not."""
-    delivered = rules.response.delivery or rules.defaults.get("response_format", "url")
-    return {**rules.defaults, "response_format": delivered}
+def _list_defaults(rules: ModelRules) -> Mapping[str, object]:
+    """Return the defaults of absent parameters; how pictures are delivered is always one of them."""
+    delivery = rules.response.delivery or rules.defaults.get("response_format", "url")
+    return {**rules.defaults, "response_format": delivery}
 
 
 _MOST_KNOWN: Final = 1000  # pairs of gateway and model; clients may invent names where any model is taken

@@ -13,9 +13,9 @@ _DEEPEST: Final = 10_000  # levels, Go's own bound
 _LOOKED_AT: Final = 16_384  # bytes; a flaw behind them is told as a missing end, so that nobody can keep us busy
 
 
-def complaint(body: bytes) -> str:
+def describe_flaw(body: bytes) -> str:
     """What is wrong with `body`; of one that Go would take after all, that its end is missing."""
-    return _Walk(body).complaint()
+    return _Walk(body).describe_flaw()
 
 
 class _Walk:
@@ -25,7 +25,7 @@ class _Walk:
         self._body = body[:_LOOKED_AT]
         self._at = 0
 
-    def complaint(self) -> str:
+    def describe_flaw(self) -> str:
         """What the walk stops at."""
         try:
             self._values()

@@ -1,13 +1,14 @@
-"""What a body means: which model, which parameters count, how many pictures, and of which size.
+"""The validation's steps about parameters: model, defaults, effect, number and size of the images.
 
-Bodies have broken no schema when they come here, but for what is told apart before one can be chosen.
+Each step takes a Draft and returns a Draft. `check_parameters`, which holds a body against its schema, is in
+`validation.validator`, because it needs the compiled schemas.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from emulator.core.phrases import name_go_kind, name_kind, quote
@@ -15,67 +16,227 @@ from emulator.findings import Finding
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
 from emulator.image.recipe import LARGEST_SIDE
 from emulator.messages import GatewayError, Violation
+from emulator.validation.draft import Draft, copy_draft
 
 
-def choose(models: Models, body: Mapping[str, Any], channels: Collection[str]) -> tuple[str | None, ModelRules]:
-    """The model that is meant, and its rules; raises GatewayError. `channels` are models known."""
-    model = body.get("model")
-    if models.fallback is not None and model in (None, ""):
-        rules = models.rules(models.fallback, channels)
-        if rules is None:
-            raise unknown_model(models, models.fallback)
-        raise refusal("missing", {}, "model", models.source)
-    if models.fallback is None and models.channels is not None and model in (None, ""):
-        raise refusal("unnamed_model", {}, "model", models.source)
+def choose_model(draft: Draft) -> Draft:
+    """Find the model that the body means, and its rules; an unknown model is an error, and others stand in for it."""
+    models = draft.models
+    try:
+        model, rules = find_model(models, draft.given, draft.context.channels)
+    except GatewayError as error:
+        model, rules = find_substitute(models, draft.given)
+        return copy_draft(draft, model=model, rules=rules, errors=(error,))
+    return copy_draft(draft, model=model, rules=rules)
+
+
+def check_calendar(draft: Draft) -> Draft:
+    """Refuse a model that does not exist on the context's day; note the announced end of one that does."""
+    today, model = draft.context.today, draft.model
+    if today is None or model is None:
+        return draft
+    if draft.gateway.calendar:
+        absence = today.absence(model)
+        if absence is not None:
+            return copy_draft(draft, errors=(absence,))
+        ending = today.ending(model)
+    elif model in draft.models.listed:
+        ending = None
+    else:
+        ending = today.ending(model, listed=False)
+    if ending is None:
+        return draft
+    return copy_draft(draft, findings=(*draft.findings, ending))
+
+
+def drop_absent_values(draft: Draft) -> Draft:
+    """Leave out the parameters whose values count as not given, such as a null."""
+    absent = draft.rules.absent
+    if not absent:
+        return draft
+    body = {name: value for name, value in draft.body.items() if not _contains(absent.get(name, ()), value)}
+    return copy_draft(draft, body=body)
+
+
+def note_parameters(draft: Draft) -> Draft:
+    """Note the parameters that are allowed and yet worth knowing: unknown, without effect, or deprecated ones."""
+    body, rules = draft.body, draft.rules
+    if rules.heard.issuperset(body) and not (rules.deprecated and rules.deprecated.intersection(body)):
+        return draft
+    notes = tuple(_note_parameters(body, rules, draft.model))
+    if not notes:
+        return draft
+    return copy_draft(draft, findings=draft.findings + notes)
+
+
+def apply_defaults(draft: Draft) -> Draft:
+    """Fill in the defaults of absent parameters, and resolve aliases.
+
+    Where a violation is only reported, the parameter that has it counts as absent.
+    """
+    body = draft.body
+    if draft.broken:
+        body = _without_broken(body, draft.broken)
+    return copy_draft(draft, params=fill_defaults(body, draft.rules))
+
+
+def select_effective(draft: Draft) -> Draft:
+    """Select the parameters that have an effect.
+
+    A file that lists no models says little about parameters, so there those count too that it does not know.
+    """
+    params, rules = draft.params, draft.rules
+    if rules.heard.issuperset(params):
+        effective = params
+    elif draft.models.listed:
+        effective = {name: value for name, value in params.items() if name in rules.heard}
+    else:
+        effective = {name: value for name, value in params.items() if name not in rules.ignored}
+    return copy_draft(draft, effective=effective)
+
+
+def choose_pixels(draft: Draft) -> Draft:
+    """Choose width and height; a size that cannot be drawn becomes 1024 x 1024, with a finding."""
+    size = draft.effective.get("size")
+    if size is None or size == "auto":
+        return copy_draft(draft, pixels=_USUAL_PIXELS)
+    match = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    if match is not None:
+        width, height = int(match[1]), int(match[2])
+        if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
+            return copy_draft(draft, pixels=(width, height))
+    note = Finding("size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", "size")
+    return copy_draft(draft, pixels=_USUAL_PIXELS, findings=(*draft.findings, note))
+
+
+def count_images(draft: Draft) -> Draft:
+    """Count the images that are asked for; where a gateway's file sets no bounds for `n`, OpenAI's hold."""
+    count = draft.effective.get("n", 1)
+    most = draft.rules.most
+    if count.__class__ is int and 1 <= count <= most:
+        return copy_draft(draft, count=count)
+    if not isinstance(count, int) or isinstance(count, bool):
+        error = build_error("type", {"expected": "an integer", "actual": name_kind(count)}, "n", value=count)
+    elif count < 1:
+        error = build_error("below_minimum", {"limit": "1", "value": quote(count)}, "n", value=count)
+    else:
+        error = build_error("above_maximum", {"limit": str(most), "value": quote(count)}, "n", value=count)
+    return copy_draft(draft, count=1, errors=(error,))
+
+
+def find_model(models: Models, body: Mapping[str, Any], channels: Collection[str]) -> tuple[str | None, ModelRules]:
+    """Return the name of the model that `body` means, and its rules; raises GatewayError where there is none.
+
+    `channels` are names that are known besides the gateway's own.
+    """
+    name = body.get("model")
+    is_unnamed = name is None or name == ""
+    if models.fallback is not None and is_unnamed:
+        if models.rules(models.fallback, channels) is None:
+            raise _unknown_model(models, models.fallback)
+        raise build_error("missing", {}, "model", models.source)
+    if models.fallback is None and models.channels is not None and is_unnamed:
+        raise build_error("unnamed_model", {}, "model", models.source)
     if "model" in body:
-        return named(models, model, channels)
-    # What is false asks for nothing, so it tells nothing of the model either.
-    hints = (name for param, name in models.when_present.items() if body.get(param, False) is not False)
+        return find_named_model(models, name, channels)
+    # A parameter that is false asks for nothing, so it does not hint at a model either.
+    hints = (model for param, model in models.when_present.items() if body.get(param, False) is not False)
     model = next(hints, models.default)
     rules = models.otherwise if model is None else models.rules(model, channels)
     if rules is None or (model is None and "model" in rules.required):
-        raise refusal("missing", {}, "model", models.source)
+        raise build_error("missing", {}, "model", models.source)
     return model, rules
 
 
-def named(models: Models, model: Any, channels: Collection[str]) -> tuple[str, ModelRules]:
-    """The model that a call names, and its rules; raises GatewayError."""
-    if not isinstance(model, str):
-        kind, literal = name_go_kind(model)
-        facts = {"expected": "a string", "actual": name_kind(model), "decoded": kind, "decoded_value": literal}
-        raise refusal("type", facts, "model", models.source, model)
-    if (rules := models.rules(model, channels)) is None:
-        raise unknown_model(models, model)
-    return model, rules
+def find_named_model(models: Models, name: Any, channels: Collection[str]) -> tuple[str, ModelRules]:
+    """Return the model called `name`, and its rules; raises GatewayError where it is no text, or unknown."""
+    if not isinstance(name, str):
+        kind, literal = name_go_kind(name)
+        facts = {"expected": "a string", "actual": name_kind(name), "decoded": kind, "decoded_value": literal}
+        raise build_error("type", facts, "model", models.source, value=name)
+    rules = models.rules(name, channels)
+    if rules is None:
+        raise _unknown_model(models, name)
+    return name, rules
 
 
-def unknown_model(models: Models, model: str) -> GatewayError:
-    """The problem of a call that names a model which is none."""
-    facts, rule = {"model": model[:200]}, f"one of {', '.join(models.known)}"
-    return GatewayError("unknown_model", "model", None, facts, rule, models.source, model)
-
-
-def nearest(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
-    """The model and the rules that stand in for those of a model that cannot be told."""
+def find_substitute(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
+    """Return the model and the rules that stand in where the body's model is unknown."""
     rules = models.otherwise or models.listed.get(models.default or "") or next(iter(models.listed.values()))
-    named = body.get("model")
-    return named if isinstance(named, str) else models.default, rules
+    name = body.get("model")
+    return name if isinstance(name, str) else models.default, rules
 
 
-def given(body: Mapping[str, Any], rules: ModelRules) -> Mapping[str, Any]:
-    """`body` without the parameters whose values count as not given."""
-    if not rules.absent:
-        return body
-    return {name: value for name, value in body.items() if not _among(value, rules.absent.get(name, ()))}
+def fill_defaults(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
+    """Return `body` with the defaults of absent parameters filled in, and aliases resolved."""
+    params = {**rules.defaults, **body}
+    for name, meanings in rules.means.items():
+        if name in params:
+            value = params[name]
+            spelled = value if isinstance(value, str) else json.dumps(value)
+            params[name] = meanings.get(spelled, value)
+    return params
 
 
-def _among(value: Any, others: Iterable[Any]) -> bool:
-    """Whether `value` is one of `others`; true is not 1, nor is 1.0."""
-    return any(value == other and value.__class__ is other.__class__ for other in others)
+def extend_listing(listing: Mapping[str, Any], operations: Iterable[Models | None], channels: Collection[str]) -> Any:
+    """Return the list of models with those of the tester's `channels`, where a channel makes a model known."""
+    if not channels or not listing["data"] or all(models is None or models.channels is None for models in operations):
+        return listing
+    known = {one["id"] for one in listing["data"]}
+    added = [{**listing["data"][0], "id": name} for name in sorted(channels) if name not in known]
+    return {**listing, "data": [*listing["data"], *added]}
 
 
-def without(body: Mapping[str, Any], broken: Iterable[str]) -> Mapping[str, Any]:
-    """`body` without the `broken` parameters; a number of pictures that can be drawn stays."""
+def build_error(
+    violation: Violation,
+    facts: Mapping[str, str],
+    param: str | None = None,
+    source: str | None = "assumed",
+    *,
+    value: Any = None,
+    rule: str | None = None,
+) -> GatewayError:
+    """Build the error of a body that breaks a rule outside its schema; without `rule` it is made of the violation."""
+    if rule is None:
+        keyword = _KEYWORDS.get(violation, violation)
+        rule = f"{keyword}: {facts.get('limit') or facts.get('expected') or param}"
+    return GatewayError(
+        kind="invalid_request",
+        param=param,
+        violation=violation,
+        facts=facts,
+        rule=rule,
+        source=source,
+        value=value,
+    )
+
+
+def _unknown_model(models: Models, name: str) -> GatewayError:
+    return GatewayError(
+        kind="unknown_model",
+        param="model",
+        facts={"model": name[:200]},
+        rule=f"one of {', '.join(models.known)}",
+        source=models.source,
+        value=name,
+    )
+
+
+def _note_parameters(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
+    """Yield the notes in the body's order, so that a run repeats."""
+    if not rules.closed.value:
+        unknown = [name for name in body if name not in rules.parameters]
+        for name in unknown[:MOST_FINDINGS]:
+            yield Finding("unknown_parameter", f"{name!r} is not on the gateway's page", name)
+    for name in body:
+        if name in rules.ignored:
+            yield Finding("parameter_ignored", f"{name!r} has no effect with {model or 'this model'}", name)
+        if name in rules.deprecated:
+            yield Finding("deprecated_parameter", f"{name!r} is deprecated", name)
+
+
+def _without_broken(body: Mapping[str, Any], broken: Iterable[str]) -> Mapping[str, Any]:
+    """Return `body` without the `broken` parameters; a number of images that can be drawn stays."""
     names = {re.split(r"[.\[]", name)[0] for name in broken}
     wanted = body.get("n")
     if wanted.__class__ is int and 1 <= wanted <= MOST_PICTURES:
@@ -83,71 +244,12 @@ def without(body: Mapping[str, Any], broken: Iterable[str]) -> Mapping[str, Any]
     return {name: value for name, value in body.items() if name not in names}
 
 
-def filled(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
-    """The parameters that count: defaults for what is absent, aliases resolved."""
-    params = {**rules.defaults, **body}
-    for name, means in rules.means.items():
-        if name in params:
-            value = params[name]
-            params[name] = means.get(value if isinstance(value, str) else json.dumps(value), value)
-    return params
+def _contains(values: Iterable[Any], wanted: Any) -> bool:
+    """Whether `wanted` is one of `values`; true is not 1, nor is 1.0."""
+    return any(value == wanted and value.__class__ is wanted.__class__ for value in values)
 
 
-def effective(params: Mapping[str, Any], rules: ModelRules, models: Models) -> Mapping[str, Any]:
-    """The parameters that have an effect: of a plain file, which says little, also those that it does not know."""
-    if rules.heard.issuperset(params):
-        return params
-    if not models.listed:
-        return {name: value for name, value in params.items() if name not in rules.ignored}
-    return {name: value for name, value in params.items() if name in rules.heard}
-
-
-def count(params: Mapping[str, Any], rules: ModelRules) -> int:
-    """How many pictures; where a file sets no bounds for `n`, OpenAI's hold."""
-    count = params.get("n", 1)
-    if not isinstance(count, int) or isinstance(count, bool):
-        raise refusal("type", {"expected": "an integer", "actual": name_kind(count)}, "n", "assumed", count)
-    if count < 1:
-        raise refusal("below_minimum", {"limit": "1", "value": quote(count)}, "n", "assumed", count)
-    if count > rules.most:
-        raise refusal("above_maximum", {"limit": str(rules.most), "value": quote(count)}, "n", "assumed", count)
-    return count
-
-
-def listing(known: Mapping[str, Any], operations: Iterable[Models | None], channels: Collection[str]) -> Any:
-    """The list of models `known`, with those for which a tester set up channels where they make a model known."""
-    if not channels or not known["data"] or all(models is None or models.channels is None for models in operations):
-        return known
-    there = {one["id"] for one in known["data"]}
-    more = [{**known["data"][0], "id": name} for name in sorted(channels) if name not in there]
-    return {**known, "data": [*known["data"], *more]}
-
-
-def pixels(size: Any, findings: list[Finding]) -> tuple[int, int]:
-    """Width and height to draw; notes a finding where they are not what was asked for."""
-    if size is None or size == "auto":
-        return _USUAL_PIXELS
-    if isinstance(size, str) and (match := _SIZE.fullmatch(size)):
-        width, height = int(match[1]), int(match[2])
-        if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
-            return width, height
-    findings.append(Finding("size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", "size"))
-    return _USUAL_PIXELS
-
-
-def refusal(
-    violation: Violation,
-    facts: Mapping[str, str],
-    param: str | None = None,
-    source: str | None = "assumed",
-    value: Any = None,
-    rule: str | None = None,
-) -> GatewayError:
-    """The problem of a body that says what cannot be meant, with the rule that it breaks."""
-    rule = rule or f"{_KEYWORDS.get(violation, violation)}: {facts.get('limit') or facts.get('expected') or param}"
-    return GatewayError("invalid_request", param, violation, facts, rule, source, value)
-
-
+MOST_FINDINGS: Final = 10  # of one code in one call; a person reads no more
 _KEYWORDS: Final = {"below_minimum": "minimum", "above_maximum": "maximum", "missing": "required"}
 _SIZE: Final = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 _USUAL_PIXELS: Final = (1024, 1024)

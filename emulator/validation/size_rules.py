@@ -1,7 +1,7 @@
-"""Judges a size by arithmetic: models that draw nearly any size have no list, but steps, edges and a number of pixels.
+"""Checks a size by arithmetic: models that draw nearly any size have no list, but steps, edges and a number of pixels.
 
-The numbers stand in a gateway's file, under `x-emulator-size`; which one a size misses first is told first, as the real
-one tells it.
+The numbers are in a gateway's file, under `x-emulator-size`. The rule that a size breaks first is reported first, as
+the real gateway does it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any, Final
 from emulator.messages import Violation
 
 
-def misses(rule: Mapping[str, Any], value: str) -> Iterator[tuple[Violation, str, Any]]:
-    """What of `rule` the size `value` misses: the breach, the part of the rule, and what that part says."""
-    if value in rule.get("words", ()):
+def find_violations(rule: Mapping[str, Any], size: str) -> Iterator[tuple[Violation, str, Any]]:
+    """Yield what of `rule` the `size` breaks: the violation, the part of the rule, and the value of that part."""
+    if size in rule.get("words", ()):
         return
-    if (found := re.fullmatch(_SIZE, value)) is None:
+    match = re.fullmatch(_SIZE, size)
+    if match is None:
         yield "size_shape", "words", rule.get("words", [])
         return
-    sides = int(found[1]), int(found[2])
+    sides = int(match[1]), int(match[2])
     fewest, most = rule["pixels"]
     pixels = sides[0] * sides[1]
     if any(side % rule["step"] for side in sides):
@@ -35,21 +36,21 @@ def misses(rule: Mapping[str, Any], value: str) -> Iterator[tuple[Violation, str
         yield "size_ratio", "ratio", rule["ratio"]
 
 
-def flaw(rule: Any) -> str | None:
-    """What is wrong with `rule` itself, in one line; None where nothing is."""
-    if not isinstance(rule, Mapping) or {*_NUMBERS, "pixels"} - set(rule) or set(rule) - {*_NUMBERS, "pixels", "words"}:
+def find_flaw(rule: Any) -> str | None:
+    """Return what is wrong with `rule` itself, in one line; None where nothing is."""
+    required, allowed = {*_NUMBERS, "pixels"}, {*_NUMBERS, "pixels", "words"}
+    if not isinstance(rule, Mapping) or not required <= set(rule) <= allowed:
         return f"x-emulator-size is {rule!r}; expected {', '.join(_NUMBERS)} and pixels, with or without words"
-    numbers = [*(rule[name] for name in _NUMBERS), *(rule["pixels"] if _is_list(rule["pixels"]) else [None])]
-    if len(numbers) != len(_NUMBERS) + 2 or not all(one.__class__ is int and one > 0 for one in numbers):
+    pixels = rule["pixels"]
+    numbers = [rule[name] for name in _NUMBERS]
+    if isinstance(pixels, list):
+        numbers += pixels
+    if len(numbers) != len(_NUMBERS) + 2 or not all(number.__class__ is int and number > 0 for number in numbers):
         return "x-emulator-size has numbers other than expected: whole ones from 1, and two of them as pixels"
     words = rule.get("words", [])
-    if not _is_list(words) or not all(isinstance(word, str) for word in words):
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         return f"x-emulator-size has the words {words!r}; expected a list of texts"
     return None
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
 
 
 # A pattern as text: `re` compiles it when it is first needed. No side of a picture has more digits than nine.

@@ -18,7 +18,9 @@ from emulator.findings import Finding
 from emulator.image.link import BadToken, parse_token
 from emulator.image.store import ImageStore
 from emulator.image.upload import FileMark, Look, PictureRule, Upload
-from emulator.messages import Request, Violation
+from emulator.messages import GatewayError, Request, Violation
+from emulator.validation.body import drop_file_marks
+from emulator.validation.draft import Draft, copy_draft
 from emulator.validation.schema import SchemaViolation
 
 _EXAMINED_AT_ONCE: Final = 2  # each may hold 4096 x 4096 pixels of four bytes
@@ -88,104 +90,174 @@ def received(request: Request, known: Mapping[str, bytes]) -> Request:
     return replace(request, uploads=tuple(seen))
 
 
-def unfit(
+def check_uploads(draft: Draft) -> Draft:
+    """Check the pictures of a call against what their model takes; afterwards the body has no marks of files."""
+    rules, uploads = draft.rules, draft.request.uploads
+    if not rules.pictures:
+        return draft
+    by_upstream = rules.upstream is not None
+    errors: list[GatewayError] = []
+    for violation, notes in find_violations(uploads, draft.body, rules.pictures):
+        errors.append(replace(violation.build_error(draft.model, by_upstream), findings=notes))
+    return copy_draft(
+        draft,
+        body=drop_file_marks(draft.body),
+        uploads=select_usable(uploads, rules.pictures),
+        errors=tuple(errors),
+    )
+
+
+def find_violations(
     uploads: Sequence[Upload], body: Mapping[str, Any], rules: Mapping[str, PictureRule]
 ) -> Iterator[tuple[SchemaViolation, tuple[Finding, ...]]]:
-    """What is wrong with the pictures of a call (texts in `body` that are none, and its `uploads`), and notes on it."""
-    there = {upload.name for upload in uploads}
+    """Yield what is wrong with a call's pictures, texts in `body` that are none and its `uploads`, with notes on it."""
+    names = {upload.name for upload in uploads}
     for name in rules:
         for steps, text in _texts(body.get(name), (name,)):
-            if format_path(steps) not in there and not isinstance(text, FileMark):
-                yield _no_picture(steps, text)
+            if format_path(steps) not in names and not isinstance(text, FileMark):
+                yield _describe_missing_picture(steps, text)
     first: Look | None = None
-    places: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for upload in uploads:
-        place = places[upload.role] = places.get(upload.role, -1) + 1
-        if (rule := rules.get(upload.param)) is not None and upload.look is not None:
-            first = first or (upload.look if upload.role == "image" else None)
-            yield from ((missed, ()) for missed in _misses(_Judged(upload, upload.look, rule, place), first))
+        index = counts.get(upload.role, 0)
+        counts[upload.role] = index + 1
+        rule = rules.get(upload.param)
+        if rule is None or upload.look is None:
+            continue
+        if first is None and upload.role == "image":
+            first = upload.look
+        checked = _CheckedUpload(upload=upload, look=upload.look, rule=rule, index=index)
+        violation = _check_type(checked) or _check_pixels(checked, first)
+        if violation is not None:
+            yield violation, ()
 
 
-def usable(uploads: Sequence[Upload], rules: Mapping[str, PictureRule]) -> tuple[Upload, ...]:
-    """The uploads that can be worked on."""
+def select_usable(uploads: Sequence[Upload], rules: Mapping[str, PictureRule]) -> tuple[Upload, ...]:
+    """Select the uploads that can be worked on."""
     return tuple(one for one in uploads if one.param in rules and one.look is not None and one.look.flaw is None)
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """An upload, what was seen of it, what it has to be, and the how manieth of its role it is, from 0."""
+class _CheckedUpload:
+    """An upload, what was seen of it, the rule for it, and its index among the uploads of its role, from 0."""
 
     upload: Upload
     look: Look
     rule: PictureRule
-    place: int
+    index: int
 
-    def broken(self, violation: Violation, rule: str, **facts: str) -> SchemaViolation:
-        """The line that it breaks."""
-        indexed = f"{self.upload.param}[{self.place}]" if self.upload.role == "image" else self.upload.param
-        param = self.upload.name if self.upload.written else indexed
+    def build_violation(self, violation: Violation, rule: str, **facts: str) -> SchemaViolation:
+        """Build the violation of `rule` by this upload."""
+        if self.upload.written:
+            param = self.upload.name
+        elif self.upload.role == "image":
+            param = f"{self.upload.param}[{self.index}]"
+        else:
+            param = self.upload.param
         return SchemaViolation(
-            violation, param, {"param": param, **facts}, f"x-emulator-picture: {rule}", self.rule.source, None
+            violation=violation,
+            param=param,
+            facts={"param": param, **facts},
+            rule=f"x-emulator-picture: {rule}",
+            source=self.rule.source,
+            value=None,
         )
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def supported_types(self) -> tuple[str, ...]:
         """The media types of the formats that it may have."""
-        return tuple(f"image/{kind}" for kind in sorted(self.rule.formats))
+        return tuple(f"image/{name}" for name in sorted(self.rule.formats))
 
     @property
-    def declared(self) -> bool:
-        """Whether what it calls itself is no reason to refuse it."""
-        known = self.rule.types or (*self.kinds, *_SAYS_NOTHING)
-        return _OTHER_NAMES.get(self.upload.media_type, self.upload.media_type) in known
+    def has_supported_type(self) -> bool:
+        """Whether its declared media type is one that is taken."""
+        supported = self.rule.types or (*self.supported_types, *_UNDECLARED)
+        return _OTHER_NAMES.get(self.upload.media_type, self.upload.media_type) in supported
 
     @property
-    def says_nothing(self) -> bool:
-        """Whether its sender does not tell what it is."""
-        return self.upload.media_type in _SAYS_NOTHING and not self.upload.written
+    def is_undeclared(self) -> bool:
+        """Whether its sender does not say what it is."""
+        return self.upload.media_type in _UNDECLARED and not self.upload.written
 
 
-def _misses(one: _Judged, first: Look | None) -> Iterator[SchemaViolation]:
-    """What of its rule a picture misses; only what comes first is told."""
-    look, rule = one.look, one.rule
-    too_long = rule.bytes is not None and look.bytes > rule.bytes
-    wanted = f"formats: {', '.join(rule.formats)}"
+def _check_type(checked: _CheckedUpload) -> SchemaViolation | None:
+    """Return what is wrong with an upload's length, format and declared type; only the first thing."""
+    look, rule = checked.look, checked.rule
+    is_too_large = rule.bytes is not None and look.bytes > rule.bytes
+    formats = f"formats: {', '.join(rule.formats)}"
     if look.flaw == "long":
-        yield one.broken("too_long", f"maxLength: {LONGEST_URL}", limit=str(LONGEST_URL), length=str(look.bytes))
-    elif len(rule.formats) == 1 and (look.format not in rule.formats or not one.declared or too_long):
-        only, most = rule.formats[0].upper(), str((rule.bytes or 0) // 2**20)
-        yield one.broken("picture_kind", wanted, supported=only, limit=most)
-    elif not one.declared or (look.flaw == "strange" and one.says_nothing):
-        value, known = quote(one.upload.media_type or _SAYS_NOTHING[0]), join_quoted(one.kinds, "and")
-        yield one.broken("picture_type", wanted, value=value, supported=known)
-    elif too_long:
-        yield one.broken("picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(look.bytes))
-    elif look.flaw is not None:
-        violation: Violation = "picture_data" if one.upload.written else "damaged_picture"
-        yield one.broken(violation, "it decodes, and has at most 4096 x 4096 pixels", value=str(one.place + 1))
-    elif rule.square and look.width != look.height:
-        yield one.broken("picture_not_square", "square: true", value=f"{look.width}x{look.height}")
-    elif rule.modes and look.mode not in rule.modes:
-        supported = ", ".join(f"'{mode}'" for mode in rule.modes)
-        yield one.broken("picture_mode", f"modes: {', '.join(rule.modes)}", value=str(look.mode), supported=supported)
-    elif rule.alpha and look.alpha_share is None:
-        yield one.broken("mask_without_alpha", "alpha: true")
-    elif rule.fits and first is not None and (first.width, first.height) != (look.width, look.height):
-        yield one.broken("mask_size", "fits: true", value=f"{look.width}x{look.height}")
-
-
-def _no_picture(steps: Steps, text: str) -> tuple[SchemaViolation, tuple[Finding, ...]]:
-    """What is wrong with a text that stands for a picture, and is none that we have."""
-    place = format_path(steps)
-    if steps[-1] == _FILE_ID:
-        facts = {"value": text[:200]}
-        return SchemaViolation("unknown_file", place, facts, "a file that was uploaded before", "assumed", None), ()
-    if text.startswith(_LINKS):
-        note = Finding("nothing_fetched", f"{place} is a link, and links are not followed", place)
-        return SchemaViolation("unreachable_picture", "url", {}, "a picture that can be fetched", "assumed", text), (
-            note,
+        return checked.build_violation(
+            "too_long", f"maxLength: {LONGEST_URL}", limit=str(LONGEST_URL), length=str(look.bytes)
         )
-    return SchemaViolation("picture_data", place, {"param": place}, "a data: URL of a picture", "assumed", text), ()
+    if len(rule.formats) == 1 and (look.format not in rule.formats or not checked.has_supported_type or is_too_large):
+        megabytes = (rule.bytes or 0) // 2**20
+        return checked.build_violation("picture_kind", formats, supported=rule.formats[0].upper(), limit=str(megabytes))
+    if not checked.has_supported_type or (look.flaw == "strange" and checked.is_undeclared):
+        declared = quote(checked.upload.media_type or _UNDECLARED[0])
+        supported = join_quoted(checked.supported_types, "and")
+        return checked.build_violation("picture_type", formats, value=declared, supported=supported)
+    if is_too_large:
+        return checked.build_violation(
+            "picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(look.bytes)
+        )
+    return None
+
+
+def _check_pixels(checked: _CheckedUpload, first: Look | None) -> SchemaViolation | None:
+    """Return what is wrong with an upload's pixels; only the first thing. `first` is the first image of the call."""
+    look, rule = checked.look, checked.rule
+    if look.flaw is not None:
+        violation: Violation = "damaged_picture"
+        if checked.upload.written:
+            violation = "picture_data"
+        number = str(checked.index + 1)
+        return checked.build_violation(violation, "it decodes, and has at most 4096 x 4096 pixels", value=number)
+    size = f"{look.width}x{look.height}"
+    if rule.square and look.width != look.height:
+        return checked.build_violation("picture_not_square", "square: true", value=size)
+    if rule.modes and look.mode not in rule.modes:
+        supported = ", ".join(f"'{mode}'" for mode in rule.modes)
+        modes = f"modes: {', '.join(rule.modes)}"
+        return checked.build_violation("picture_mode", modes, value=str(look.mode), supported=supported)
+    if rule.alpha and look.alpha_share is None:
+        return checked.build_violation("mask_without_alpha", "alpha: true")
+    if rule.fits and first is not None and (first.width, first.height) != (look.width, look.height):
+        return checked.build_violation("mask_size", "fits: true", value=size)
+    return None
+
+
+def _describe_missing_picture(steps: Steps, text: str) -> tuple[SchemaViolation, tuple[Finding, ...]]:
+    """Return the violation of a text that stands for a picture and is none that we have, and notes on it."""
+    param = format_path(steps)
+    if steps[-1] == _FILE_ID:
+        unknown = SchemaViolation(
+            violation="unknown_file",
+            param=param,
+            facts={"value": text[:200]},
+            rule="a file that was uploaded before",
+            source="assumed",
+            value=None,
+        )
+        return unknown, ()
+    if text.startswith(_LINKS):
+        unreachable = SchemaViolation(
+            violation="unreachable_picture",
+            param="url",
+            facts={},
+            rule="a picture that can be fetched",
+            source="assumed",
+            value=text,
+        )
+        return unreachable, (Finding("nothing_fetched", f"{param} is a link, and links are not followed", param),)
+    undecodable = SchemaViolation(
+        violation="picture_data",
+        param=param,
+        facts={"param": param},
+        rule="a data: URL of a picture",
+        source="assumed",
+        value=text,
+    )
+    return undecodable, ()
 
 
 def _unpacked(request: Request, known: Mapping[str, bytes]) -> Request:
@@ -240,5 +312,5 @@ _URL: Final = "image_url"
 _FILE_ID: Final = "file_id"
 _PARAMETERS: Final = ("image", "images", "mask", "markup")
 """Where pictures stand in JSON, whatever the gateway."""
-_SAYS_NOTHING: Final = ("application/octet-stream", "", "binary/octet-stream", "image/*")
+_UNDECLARED: Final = ("application/octet-stream", "", "binary/octet-stream", "image/*")
 _OTHER_NAMES: Final = {"image/jpg": "image/jpeg", "image/x-png": "image/png"}

@@ -1,76 +1,112 @@
-"""Holds a call against its gateway's contract: a Call that keeps it, or the Problem it has.
+"""Validates a call against its gateway's contract: a Call that keeps it, or the GatewayError that the gateway answers.
 
-The one room that refuses. The order is the real one: key, body, model, unknown parameters, each parameter, defaults.
+The validation is a tuple of steps in the real gateways' order. Each step takes a Draft and returns a Draft.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 from emulator.core.names import MARKED_KEY
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
-from emulator.gateway.calendar import Calendar
 from emulator.gateway.gateway import Gateway
-from emulator.gateway.operation import Operation
+from emulator.gateway.operation import WITH_BODIES, Operation
 from emulator.gateway.pricing import TABLES
 from emulator.gateway.rules import ModelRules, Models
-from emulator.messages import Call, GatewayError, Request, ResponseShape
-from emulator.validation import body as body_room
-from emulator.validation import forms, parameters
-from emulator.validation import uploads as inputs
+from emulator.messages import Call, GatewayError, Request
+from emulator.validation import uploads
+from emulator.validation.body import convert_form, merge_violations, read_body
 from emulator.validation.default_comparison import DefaultComparison
-from emulator.validation.schema import SchemaValidator, SchemaViolation
-from emulator.validation.schema_parts import BadSchema, live_rules
+from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
+from emulator.validation.parameters import (
+    apply_defaults,
+    build_error,
+    check_calendar,
+    choose_model,
+    choose_pixels,
+    count_images,
+    drop_absent_values,
+    extend_listing,
+    fill_defaults,
+    find_named_model,
+    note_parameters,
+    select_effective,
+)
+from emulator.validation.schema import InvalidSchema, SchemaValidator, count_live_rules
 
-
-@dataclass(frozen=True)
-class ValidationContext:
-    """On what terms a call is judged: whether breaches are only reported, and which models have channels besides.
-
-    `variables` are those of the call's path, `today` is the day for gateways that go by the calendar of models.
-    """
-
-    report_only: bool = False
-    channels: frozenset[str] = frozenset()
-    variables: Mapping[str, str] = field(default_factory=dict)
-    today: Calendar | None = None
-
-
-USUAL_TERMS: Final = ValidationContext()
+Step = Callable[[Draft], Draft]
 
 
 class RequestValidator:
-    """One gateway's contract; `keys` are the good API keys, None where any will do.
+    """The contract of one gateway.
 
-    `marks` tells whether reserved keys are good beside them, `comparison` knows the other gateways. Schemas compile
-    when first needed; `examine` compiles all.
+    `keys` are the good API keys; None lets any key pass. With `reserved_keys` a reserved key is good beside them.
+    `comparison` knows the defaults of the other gateways. A schema compiles when it is first needed;
+    `compile_schemas` compiles all.
     """
 
     def __init__(
         self,
         gateway: Gateway,
         keys: frozenset[str] | None = None,
-        marks: bool = True,
+        reserved_keys: bool = True,
         comparison: DefaultComparison | None = None,
     ) -> None:
         self.gateway = gateway
-        self._comparison = comparison or DefaultComparison()
-        self._marks = marks
         self._keys = keys
-        self._judges: dict[str, SchemaValidator] = {}
+        self._reserved_keys = reserved_keys
+        self._comparison = comparison or DefaultComparison()
+        self._schema_validators: dict[str, SchemaValidator] = {}
+        self._steps: tuple[Step, ...] = (
+            refuse_ended_operation,
+            self.authenticate,
+            read_body,
+            choose_model,
+            check_calendar,
+            convert_form,
+            drop_absent_values,
+            note_parameters,
+            self.check_parameters,
+            uploads.check_uploads,
+            apply_defaults,
+            select_effective,
+            choose_pixels,
+            count_images,
+            self.compare_defaults,
+        )
+        self._steps_without_body: tuple[Step, ...] = (self.authenticate, list_models)
+        self._steps_not_implemented: tuple[Step, ...] = (
+            refuse_ended_operation,
+            self.authenticate,
+            read_body,
+            refuse_operation,
+        )
+        self._steps_neither: tuple[Step, ...] = (self.authenticate, refuse_operation)
 
-    def examine(self) -> Iterator[int]:
+    def validate(self, request: Request, context: ValidationContext) -> Call:
+        """Return the call that `request` is; raises GatewayError where the gateway refuses it.
+
+        With `context.report_only` a violation becomes a finding, and the parameter that has it counts as not given.
+        """
+        draft = Draft(self.gateway, request, context)
+        for step in self._select_steps(context.operation):
+            draft = step(draft)
+            if draft.errors:
+                draft = report_errors(draft)
+        return build_call(draft)
+
+    def compile_schemas(self) -> Iterator[int]:
         """Compile one request schema after the other, and yield how many live rules each has.
 
-        Raises InvalidFile where one does not compile or checks nothing.
+        Raises InvalidFile where a schema does not compile or checks nothing.
         """
         path = self.gateway.document.source.path
         for operation, models in self.gateway.judging():
-            for rules in _all_rules(models):
+            for rules in _list_rules(models):
                 if rules.response.usage not in (None, *TABLES):
                     raise InvalidFile(
                         f"{path}: usage {rules.response.usage!r} is no table; known are {', '.join(TABLES)}"
@@ -79,216 +115,198 @@ class RequestValidator:
                     self._schema_validator(rules.ref, rules.types_first)
                     if rules.upstream is not None:
                         self._schema_validator(rules.upstream)
-                except BadSchema as error:
+                except InvalidSchema as error:
                     raise InvalidFile(f"{path}: a schema does not compile: {error}") from None
-                live = live_rules(self.gateway.document, rules.ref)
+                live = count_live_rules(self.gateway.document, rules.ref)
                 if live == 0:
                     raise InvalidFile(f"{path}: {operation.method} {operation.path} has no live rule in {rules.ref}")
                 yield live
 
-    def accept(
-        self, request: Request, operation: Operation, key: str | None, context: ValidationContext = USUAL_TERMS
-    ) -> Call:
-        """`raw` understood as `operation`; raises GatewayError.
-
-        Where a breach is only reported, it becomes a finding, and the parameters in question count as not given.
-        """
-        if context.today is not None and operation.ended is not None and context.today.is_past(operation.ended):
-            raise _ended(request, operation)
-        self._authenticate(key)
-        if operation.models is None and operation.form is None:
-            return self._without_body(request, operation, context)
-        given, models = body_room.given(request, operation, self.gateway)
-        if not operation.bodies:
-            raise self._unheard(request, models, given, context)
-        findings = list(_duplicates(request))
-        model, rules = self._chosen(models, given, findings, context)
-        form = forms.body(request, rules) if models is operation.form else None
-        body = parameters.given(given if form is None else form.body, rules)
-        findings += _findings(body, rules, model)
-        broken = [*self._broken(body, rules)]
-        if form is not None:
-            broken = form.among(broken, rules)
-        for one, upstream in broken:
-            self._breached(_error(one, findings, model, upstream), findings, context)
-        if rules.pictures:
-            for unfit, notes in inputs.unfit(request.uploads, body, rules.pictures):
-                findings += notes
-                self._breached(_error(unfit, findings, model, rules.upstream is not None), findings, context)
-            body = forms.plain(body)
-        params = parameters.filled(
-            parameters.without(body, [one.param for one, _ in broken]) if broken else body, rules
-        )
-        effective = parameters.effective(params, rules, models)
-        pixels = parameters.pixels(effective.get("size"), findings)
-        try:
-            count = parameters.count(effective, rules)
-        except GatewayError as error:
-            self._breached(error, findings, context)
-            count = 1
-        findings += self._defaults(body, rules, model, operation)
-        uploads = inputs.usable(request.uploads, rules.pictures) if request.uploads else ()
-        deferred = operation.defers(effective)
-        shape = replace(rules.response, stream=None) if deferred else rules.response
-        said = (operation.name, model, given, params, effective, count, pixels, shape, tuple(findings))
-        return Call(*said, uploads=uploads, deferred=deferred)
-
-    def _chosen(
-        self, models: Models, given: Mapping[str, Any], findings: list[Finding], context: ValidationContext
-    ) -> tuple[str | None, ModelRules]:
-        """The model that is meant, and its rules, if it is there today."""
-        try:
-            model, rules = parameters.choose(models, given, context.channels)
-        except GatewayError as error:
-            self._breached(error, findings, context)
-            model, rules = parameters.nearest(models, given)
-        if context.today is not None and model is not None:
-            if self.gateway.calendar:
-                self._dated(model, findings, context.today, context)
-            elif model not in models.listed and (ending := context.today.ending(model, listed=False)):
-                findings.append(ending)
-        return model, rules
-
-    def _dated(self, model: str, findings: list[Finding], today: Calendar, context: ValidationContext) -> None:
-        """Refuse a model that is not there today, and note the end of one that is."""
-        if (absence := today.absence(model)) is not None:
-            self._breached(absence, findings, context)
-        elif (ending := today.ending(model)) is not None:
-            findings.append(ending)
-
-    def _unheard(
-        self, request: Request, models: Models | None, body: Mapping[str, Any], context: ValidationContext
-    ) -> GatewayError:
-        """The problem of a call to an operation that nobody carries out; its model is looked up first."""
-        if models is not None:
-            if body.get("model") in (None, ""):
-                return parameters.refusal("unnamed_model", {}, "model", models.source)
-            parameters.named(models, body["model"], context.channels)
-        facts = {"method": request.method, "path": request.path}
-        return GatewayError("invalid_request", None, "not_implemented", facts, "paths", "observed")
-
-    def _without_body(self, request: Request, operation: Operation, context: ValidationContext) -> Call:
-        """A call that is all said by its path."""
-        if operation.name == "vary":
-            raise self._unheard(request, None, {}, context)
-        if operation.name == "task":
-            return Call("task", None, {}, dict(context.variables), {}, 0, (0, 0), ResponseShape(), ())
-        every = (one.models for one in self.gateway.generating())
-        model, listing = (
-            context.variables.get("model"),
-            parameters.listing(self.gateway.listing, every, context.channels),
-        )
-        if self.gateway.calendar and context.today is not None:
-            listing = context.today.listed(listing)
-        if operation.name == "model":
-            if operation.method == "DELETE" and re.fullmatch(operation.pattern or ".+", str(model)):
-                listing = {"id": model, "object": "model", "deleted": True}
-            else:
-                there = listing["data"] if operation.method == "GET" else ()
-                listing = next((one for one in there if one["id"] == model), None)
-            if listing is None:
-                known = "one of those that GET models lists"
-                raise GatewayError(
-                    "invalid_request", "model", "no_such_model", {"model": str(model)[:200]}, known, "observed"
-                )
-        return Call(operation.name, model, {}, {}, {}, 0, (0, 0), ResponseShape(), (), listing)
-
-    def _broken(self, body: Mapping[str, Any], rules: ModelRules) -> Iterator[tuple[SchemaViolation, bool]]:
-        """The lines that `body` breaks, and whether they are an upstream's: it sees what the gateway lets by."""
-        broken = self._schema_validator(rules.ref, rules.types_first).verdict(body)
-        for one in broken:
-            yield one, False
-        if rules.upstream is not None and not broken:
-            passed_on = {
-                name: value for name, value in parameters.filled(body, rules).items() if name in rules.parameters
-            }
-            for one in self._schema_validator(rules.upstream).verdict(passed_on):
-                yield one, True
-
-    def _breached(self, error: GatewayError, findings: list[Finding], context: ValidationContext) -> None:
-        """Raise `problem`, or where it is only reported note what the answer would have been."""
-        if not context.report_only:
-            raise error
-        status, message = self.gateway.render(error).status, self.gateway.error_catalog.format_message(error)
-        findings.append(Finding("would_be_refused", f"refused but for report-only: {status} {message}", error.param))
-
-    def _defaults(
-        self, body: Mapping[str, Any], rules: ModelRules, model: str | None, operation: Operation
-    ) -> Iterator[Finding]:
-        """What is worth knowing about parameters that could have been given."""
-        for name, others in self._comparison.differing(self.gateway.name, model, rules, operation.name).items():
-            if name in rules.parameters and name not in body:
-                yield Finding("default_differs", f"{name!r} is not given: {others}", name)
-
-    def _schema_validator(self, ref: str, types_first: bool = False) -> SchemaValidator:
-        schema_validator = self._judges.get(ref)
-        if schema_validator is None:
-            schema_validator = self._judges[ref] = SchemaValidator(self.gateway.document, ref, types_first)
-        return schema_validator
-
-    def _authenticate(self, key: str | None) -> None:
+    def authenticate(self, draft: Draft) -> Draft:
+        """Refuse a call without a key, or with a bad one."""
         if not self.gateway.credentials:
-            return
-        source = self.gateway.credentials[0].source
+            return draft
+        key, source = draft.context.key, self.gateway.credentials[0].source
         if key is None:
-            raise GatewayError("missing_key", rule="security: a key is required", source=source)
-        if self._marks and key.startswith(MARKED_KEY):  # a reserved key is good wherever keys are listed
-            return
-        if key.startswith("sk-invalid") or (self._keys is not None and not self._listed(key, self._keys)):
-            rule = "security: --keys" if self._keys is not None else "security: no key starts with sk-invalid"
-            raise GatewayError("invalid_key", facts={"key": masked(key)}, rule=rule, source=source)
+            raise GatewayError(kind="missing_key", rule="security: a key is required", source=source)
+        if self._reserved_keys and key.startswith(MARKED_KEY):  # a reserved key is good wherever keys are listed
+            return draft
+        if key.startswith("sk-invalid") or (self._keys is not None and not self._is_listed(key, self._keys)):
+            rule = "security: no key starts with sk-invalid"
+            if self._keys is not None:
+                rule = "security: --keys"
+            raise GatewayError(kind="invalid_key", facts={"key": mask_key(key)}, rule=rule, source=source)
         if self.gateway.plain_keys and "-" in key.removeprefix("sk-"):
             note = Finding("key_in_parts", "a dash inside a key names a channel, which only an administrator may do")
-            facts, rule = {"key": masked(key)}, "security: a key has no second part behind a dash"
-            raise GatewayError("forbidden", None, "key_in_parts", facts, rule, "observed", findings=(note,))
+            raise GatewayError(
+                kind="forbidden",
+                violation="key_in_parts",
+                facts={"key": mask_key(key)},
+                rule="security: a key has no second part behind a dash",
+                source="observed",
+                findings=(note,),
+            )
+        return draft
 
-    def _listed(self, key: str, keys: frozenset[str]) -> bool:
-        """Whether `key` is a good one; where a second part of it is refused, the first one tells."""
+    def check_parameters(self, draft: Draft) -> Draft:
+        """Check the body against the schema of its model: unknown parameters first, then each parameter.
+
+        What keeps the gateway's own schema is checked against its upstream's, if it has one: an upstream sees only
+        what the gateway lets pass.
+        """
+        rules = draft.rules
+        violations = self._schema_validator(rules.ref, rules.types_first).find_violations(draft.body)
+        if draft.form_violations:
+            violations = merge_violations(draft.form_violations, violations, rules)
+        by_upstream = False
+        if rules.upstream is not None and not violations:
+            filled = fill_defaults(draft.body, rules)
+            passed_on = {name: value for name, value in filled.items() if name in rules.parameters}
+            violations = self._schema_validator(rules.upstream).find_violations(passed_on)
+            by_upstream = True
+        if not violations:
+            return draft
+        errors = tuple(violation.build_error(draft.model, by_upstream) for violation in violations)
+        return copy_draft(draft, errors=errors, broken=tuple(violation.param for violation in violations))
+
+    def compare_defaults(self, draft: Draft) -> Draft:
+        """Note the absent parameters that mean one thing at this gateway and another elsewhere."""
+        rules = draft.rules
+        differing = self._comparison.find_differing(self.gateway.name, draft.model, rules, draft.context.operation.name)
+        if not differing:
+            return draft
+        notes = tuple(
+            Finding("default_differs", f"{name!r} is not given: {others}", name)
+            for name, others in differing.items()
+            if name in rules.parameters and name not in draft.body
+        )
+        return copy_draft(draft, findings=draft.findings + notes)
+
+    def _select_steps(self, operation: Operation) -> tuple[Step, ...]:
+        """Select the steps of an operation: with a body, without one, or refused because nobody carries it out."""
+        if operation.models is None and operation.form is None:
+            if operation.name == "vary":
+                return self._steps_neither
+            return self._steps_without_body
+        if operation.name in WITH_BODIES or operation.form is not None:
+            return self._steps
+        return self._steps_not_implemented
+
+    def _schema_validator(self, ref: str, types_first: bool = False) -> SchemaValidator:
+        schema_validator = self._schema_validators.get(ref)
+        if schema_validator is None:
+            schema_validator = SchemaValidator(self.gateway.document, ref, types_first)
+            self._schema_validators[ref] = schema_validator
+        return schema_validator
+
+    def _is_listed(self, key: str, keys: frozenset[str]) -> bool:
+        """Whether `key` is a good one; where a second part of it is refused, only the first part has to match."""
         if key in keys or not self.gateway.plain_keys:
             return key in keys
-        first = key.removeprefix("sk-").partition("-")[0]
-        return any(first == one.removeprefix("sk-").partition("-")[0] for one in keys)
+        return _first_part(key) in map(_first_part, keys)
 
 
-def masked(key: str) -> str:
-    """A key as OpenAI shows a wrong one: its first 8 and last 4 characters; a key of 12 or fewer whole."""
-    return key if len(key) <= 12 else f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
+def report_errors(draft: Draft) -> Draft:
+    """Raise the first error of `draft`; with report-only turn all of them into findings instead."""
+    if not draft.context.report_only:
+        error = draft.errors[0]
+        raise replace(error, findings=(*draft.findings, *error.findings))
+    gateway = draft.gateway
+    findings = list(draft.findings)
+    for error in draft.errors:
+        status, message = gateway.render(error).status, gateway.error_catalog.format_message(error)
+        note = Finding("would_be_refused", f"refused but for report-only: {status} {message}", error.param)
+        findings += [*error.findings, note]
+    return copy_draft(draft, findings=tuple(findings), errors=())
 
 
-def _all_rules(models: Models) -> Iterator[ModelRules]:
-    yield from {rules.ref: rules for rules in (*models.listed.values(), models.otherwise) if rules}.values()
+def refuse_ended_operation(draft: Draft) -> Draft:
+    """Refuse a call to an operation that has come to its end on the context's day."""
+    request, operation, today = draft.request, draft.context.operation, draft.context.today
+    if today is None or operation.ended is None or not today.is_past(operation.ended):
+        return draft
+    facts = {"method": request.method[:20], "path": request.path[:500]}
+    rule = f"calendar: ended on {operation.ended}"
+    raise GatewayError(kind="not_found", facts=facts, rule=rule, source=operation.source)
 
 
-def _duplicates(request: Request) -> Iterator[Finding]:
-    for key in request.duplicates[:_MOST_FINDINGS]:
-        yield Finding("duplicate_key", f"the body gives {key!r} twice; the last one counts", key)
+def refuse_operation(draft: Draft) -> Draft:
+    """Refuse a call to an operation that nobody carries out; its model is looked up first, as the real ones do."""
+    models = draft.models
+    if models is not NO_MODELS:
+        if draft.given.get("model") in (None, ""):
+            raise build_error("unnamed_model", {}, "model", models.source)
+        find_named_model(models, draft.given["model"], draft.context.channels)
+    facts = {"method": draft.request.method, "path": draft.request.path}
+    raise build_error("not_implemented", facts, source="observed", rule="paths")
 
 
-def _findings(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
-    """What is worth knowing about parameters that are allowed, in the body's order, so that a run repeats."""
-    if not rules.closed.value:
-        for name in [name for name in body if name not in rules.parameters][:_MOST_FINDINGS]:
-            yield Finding("unknown_parameter", f"{name!r} is not on the gateway's page", name)
-    for name in body:
-        if name in rules.ignored:
-            yield Finding("parameter_ignored", f"{name!r} has no effect with {model or 'this model'}", name)
-        if name in rules.deprecated:
-            yield Finding("deprecated_parameter", f"{name!r} is deprecated", name)
+def list_models(draft: Draft) -> Draft:
+    """Answer an operation without a body: the list of models, one model of it, or a task, which its path names."""
+    gateway, context = draft.gateway, draft.context
+    operation, variables = context.operation, context.variables
+    if operation.name == "task":
+        return copy_draft(draft, params=dict(variables))
+    generating = (one.models for one in gateway.generating())
+    listing = extend_listing(gateway.listing, generating, context.channels)
+    if gateway.calendar and context.today is not None:
+        listing = context.today.listed(listing)
+    model = variables.get("model")
+    if operation.name == "model":
+        listing = _describe_model(operation, model, listing)
+    return copy_draft(draft, model=model, listing=listing)
 
 
-def _ended(request: Request, operation: Operation) -> GatewayError:
-    """The problem of a call to an operation that is not there any more."""
-    facts, rule = {"method": request.method[:20], "path": request.path[:500]}, f"calendar: ended on {operation.ended}"
-    return GatewayError("not_found", facts=facts, rule=rule, source=operation.source)
+def build_call(draft: Draft) -> Call:
+    """Build the call that a draft has become after its last step."""
+    operation, shape = draft.context.operation, draft.rules.response
+    deferred = operation.defers(draft.effective)
+    if deferred:
+        shape = replace(shape, stream=None)
+    return Call(
+        operation=operation.name,
+        model=draft.model,
+        given=draft.given,
+        params=draft.params,
+        effective=draft.effective,
+        count=draft.count,
+        pixels=draft.pixels,
+        response=shape,
+        findings=draft.findings,
+        listing=draft.listing,
+        uploads=draft.uploads,
+        deferred=deferred,
+    )
 
 
-def _error(broken: SchemaViolation, findings: list[Finding], model: str | None, upstream: bool) -> GatewayError:
-    if broken.violation == "unsupported_parameter":  # its words name the model, and no value
-        broken = replace(broken, facts={**broken.facts, "model": model or ""}, value=None)
-    return GatewayError(
-        "invalid_request", broken.param, broken.violation, broken.facts, broken.rule, broken.source, broken.value,
-        findings=tuple(findings), model=model, upstream=upstream,
-    )  # fmt: skip
+def mask_key(key: str) -> str:
+    """Mask a key as OpenAI shows a wrong one: its first 8 and last 4 characters; a key of 12 or fewer whole."""
+    if len(key) <= 12:
+        return key
+    return f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
 
 
-_MOST_FINDINGS: Final = 10  # of one code in one call; a person reads no more
+def _first_part(key: str) -> str:
+    return key.removeprefix("sk-").partition("-")[0]
+
+
+def _describe_model(operation: Operation, model: str | None, listing: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is answered of one model of `listing`, or that it has been deleted; raises GatewayError."""
+    if operation.method == "DELETE" and re.fullmatch(operation.pattern or ".+", str(model)):
+        return {"id": model, "object": "model", "deleted": True}
+    if operation.method == "GET":
+        for one in listing["data"]:
+            if one["id"] == model:
+                described: Mapping[str, Any] = one
+                return described
+    raise build_error(
+        "no_such_model", {"model": str(model)[:200]}, "model", "observed", rule="one of those that GET models lists"
+    )
+
+
+def _list_rules(models: Models) -> list[ModelRules]:
+    """Return the rules of all models, each schema once."""
+    every = [*models.listed.values()]
+    if models.otherwise is not None:
+        every.append(models.otherwise)
+    return list({rules.ref: rules for rules in every}.values())

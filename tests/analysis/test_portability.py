@@ -23,7 +23,7 @@ from emulator.validation.registry import GatewayRegistry
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 
-GATEWAYS: Final = {one.name: one for one in registry.read(())}
+GATEWAYS: Final = {one.name: one for one in registry.load_gateways(())}
 TARGETS: Final = portability.build_targets(GATEWAYS.values())
 SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
 
@@ -129,8 +129,9 @@ def test_no_key_is_told(body: Any, gateway: str) -> None:
 
 def test_the_key_is_not_what_is_judged() -> None:
     """A server that knows a few keys, and none by a mark, still tells who would take a call with a good one."""
+    keys = frozenset({"sk-only"})
     strict = GatewayRegistry(
-        [RequestValidator(one, frozenset({"sk-only"}), marks=False) for one in GATEWAYS.values()], "ezmodel", _none
+        [RequestValidator(one, keys, reserved_keys=False) for one in GATEWAYS.values()], "ezmodel", _none
     )
     targets = portability.build_targets(portability.list_gateways(strict))
     assert {"accepted"} == {

@@ -41,7 +41,7 @@ FILE: Final = yaml_file.schemas() / "observed/geekai.yaml"
 
 def observed() -> Gateway:
     """The gateway as its server does it."""
-    found = directory.other("geekai", "observed")
+    found = directory.load_gateway("geekai", "observed")
     assert found is not None
     return found
 
@@ -97,7 +97,7 @@ def test_it_is_a_gateways_file() -> None:
     """Valid OpenAPI with live rules, each with its source, and a list of just the models that it takes."""
     validate(yaml.safe_load(FILE.read_text("utf-8")), cls=OpenAPIV31SpecValidator)
     gateway = observed()
-    assert all(live > 0 for live in RequestValidator(gateway).examine())
+    assert all(live > 0 for live in RequestValidator(gateway).compile_schemas())
     (operation,) = gateway.generating()
     assert operation.models is not None
     unmarked = [
@@ -193,7 +193,7 @@ def test_a_file_can_choose_the_other_envelope(tmp_path: Path) -> None:
 
 def test_what_differs_from_the_page_is_told() -> None:
     """`rules GATEWAY --differences` has the flat body, the 402, the unknown model, tasks and the members beside."""
-    documented = next(one for one in directory.read(()) if one.name == "geekai")
+    documented = next(one for one in directory.load_gateways(()) if one.name == "geekai")
     rows = {
         about: (one, two)
         for about, one, two in differences.find_differences(RequestValidator(documented), RequestValidator(observed()))

@@ -14,7 +14,8 @@ from emulator.core.yaml_file import InvalidFile
 from emulator.gateway import gateway as dialect
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, Request, ResponseShape
-from emulator.validation.validator import USUAL_TERMS, RequestValidator, ValidationContext
+from emulator.validation.draft import ValidationContext
+from emulator.validation.validator import RequestValidator
 
 Make = Callable[[Callable[[Any], None]], Gateway]
 
@@ -34,12 +35,12 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
-def accepted(gateway: Gateway, context: ValidationContext = USUAL_TERMS, **body: Any) -> Call:
+def accepted(gateway: Gateway, *, report_only: bool = False, **body: Any) -> Call:
     """`body` as a call of dall-e-2, understood."""
     operation = next(gateway.generating())
     given = {"model": "dall-e-2", "prompt": "x", **body}
     request = Request("POST", operation.path, "", {"Content-Type": "application/json"}, b"", given, None, (), "", 0)
-    return RequestValidator(gateway).accept(request, operation, "sk-test", context)
+    return RequestValidator(gateway).validate(request, ValidationContext(operation, "sk-test", report_only))
 
 
 def test_what_becomes_of_a_reply(make: Make) -> None:
@@ -130,7 +131,7 @@ def test_values_that_count_as_not_given(make: Make) -> None:
         call.params["size"],
     )
     assert "quality" not in call.params
-    reported = accepted(gateway, ValidationContext(report_only=True), n=0.0)
+    reported = accepted(gateway, report_only=True, n=0.0)
     assert ["would_be_refused"] == [finding.code for finding in reported.findings]
 
 
@@ -149,5 +150,5 @@ def test_how_many_pictures_a_file_may_allow(make: Make) -> None:
     for limit, drawn in ((50, 50), (10_000, 128), (None, 10)):
         gateway = make(most(limit))
         assert drawn == accepted(gateway, n=drawn).count
-        reported = accepted(gateway, ValidationContext(report_only=True), n=drawn + 1)
+        reported = accepted(gateway, report_only=True, n=drawn + 1)
         assert (1, ["would_be_refused"]) == (reported.count, [finding.code for finding in reported.findings])

@@ -177,7 +177,7 @@ def test_security_schemes_say_where_the_key_stands(
 def test_what_would_go_unchecked_stops_the_start(written: Callable[[Any], Path], document: Any, complaint: str) -> None:
     """One line that names the file and what is wrong; nothing is half started."""
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        sum(RequestValidator(dialect.read(written(document))).examine())
+        sum(RequestValidator(dialect.read(written(document))).compile_schemas())
     assert complaint in str(caught.value)
     assert "plain.yaml" in str(caught.value) or "absent.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)

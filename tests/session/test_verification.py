@@ -21,9 +21,10 @@ from emulator.session.pending_call import PendingCall, SentResponse
 from emulator.session.store import InMemoryStore, StoreLimits
 from emulator.session.verification import Unused, Verdict
 from emulator.validation import registry
+from emulator.validation.draft import ValidationContext
 from emulator.validation.validator import RequestValidator
 
-CONTRACTS: Final = {one.name: RequestValidator(one) for one in registry.read(())}
+CONTRACTS: Final = {one.name: RequestValidator(one) for one in registry.load_gateways(())}
 KEY: Final = "sk-test"
 LONG_KEY: Final = "my-own-gateway-key-0815"
 SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
@@ -45,7 +46,7 @@ def pending(
         gateway=validator.gateway, operation="generate", **known,
     )  # fmt: skip
     try:
-        made.call = validator.accept(request, operation, key)
+        made.call = validator.validate(request, ValidationContext(operation, key))
         made.response = Response(200, (), ())
     except GatewayError as error:
         made.error, made.response = error, validator.gateway.render(error)
@@ -82,7 +83,7 @@ def listing(number: int) -> JournalEntry:
         number=number, session="s", request_id=f"req_{number}", request=request, key=KEY, began=0.0,
         gateway=validator.gateway, operation="models",
     )  # fmt: skip
-    made.call, made.response = validator.accept(request, operation, KEY), Response(200, (), ())
+    made.call, made.response = validator.validate(request, ValidationContext(operation, KEY)), Response(200, (), ())
     return finished(made)
 
 

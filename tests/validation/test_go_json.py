@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.validation.go_json import complaint
+from emulator.validation.go_json import describe_flaw
 
 END = "unexpected end of JSON input"
 
@@ -45,7 +45,7 @@ END = "unexpected end of JSON input"
 )
 def test_the_first_letter_that_cannot_stand_there(text: str, said: str) -> None:
     """Each of the decoder's complaints, in its own words; a byte is shown as if it were a letter by itself."""
-    assert said == complaint(text.encode())
+    assert said == describe_flaw(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_the_first_letter_that_cannot_stand_there(text: str, said: str) -> None:
 )
 def test_a_good_text_has_no_flaw_to_stop_at(text: str) -> None:
     """The walk comes to the end of everything that is JSON; there is nothing else to say then."""
-    assert END == complaint(text.encode())
+    assert END == describe_flaw(text.encode())
 
 
 def test_a_flaw_far_behind_is_told_as_a_missing_end() -> None:
     """Nobody keeps the server busy with half a megabyte of commas."""
-    assert END == complaint(b"[" + b"1," * 250_000 + b"x]")
+    assert END == describe_flaw(b"[" + b"1," * 250_000 + b"x]")

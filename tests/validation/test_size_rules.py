@@ -27,7 +27,7 @@ RULE: Final = {"words": ["auto"], "step": 16, "edge": 3840, "pixels": [655_360, 
 )  # fmt: skip
 def test_what_a_size_misses(value: str, violations: list[str]) -> None:
     """Shape, steps, the longest edge, fewest and most pixels, the ratio: in this order."""
-    assert violations == [violation for violation, _, _ in size_rules.misses(RULE, value)]
+    assert violations == [violation for violation, _, _ in size_rules.find_violations(RULE, value)]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_what_a_size_misses(value: str, violations: list[str]) -> None:
 )
 def test_a_rule_that_is_none(change: dict[str, Any], told: str) -> None:
     """A slip in a gateway's file is one line."""
-    assert size_rules.flaw(RULE) is None
-    found = size_rules.flaw({**RULE, **change})
+    assert size_rules.find_flaw(RULE) is None
+    found = size_rules.find_flaw({**RULE, **change})
     assert found is not None
     assert told in found
     assert "\n" not in found
@@ -55,4 +55,4 @@ def test_a_rule_that_is_none(change: dict[str, Any], told: str) -> None:
 @pytest.mark.parametrize("rule", [None, [], "assumed", {}, {"step": 16, "edge": 1, "ratio": 1}])
 def test_a_rule_of_another_shape(rule: Any) -> None:
     """So is what is no rule at all."""
-    assert str(size_rules.flaw(rule)).startswith("x-emulator-size is ")
+    assert str(size_rules.find_flaw(rule)).startswith("x-emulator-size is ")

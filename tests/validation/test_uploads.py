@@ -226,7 +226,7 @@ SQUARE: Final = draw_file("PNG", "RGBA", (40, 40))
 )
 def test_what_models_take(rules: Mapping[str, PictureRule], given: list[Upload], violations: list[str]) -> None:
     """Each picture is held against its parameter's rule, and what comes first is told."""
-    found = [f"{broken.violation} {broken.param}" for broken, _ in inputs.unfit(given, {}, rules)]
+    found = [f"{broken.violation} {broken.param}" for broken, _ in inputs.find_violations(given, {}, rules)]
     assert violations == found
 
 
@@ -278,7 +278,7 @@ def test_pictures_in_json_are_uploads() -> None:
 def test_texts_that_are_no_pictures(text: str, violation: str, param: str) -> None:
     """A link is never followed, and what does not decode is told as it is."""
     got = inputs.received(call({"images": [{"image_url": text}]}), {})
-    found = list(inputs.unfit(got.uploads, got.json, {"images": PictureRule(many=True)}))
+    found = list(inputs.find_violations(got.uploads, got.json, {"images": PictureRule(many=True)}))
     assert [(violation, param)] == [(broken.violation, broken.param) for broken, _ in found]
     assert (["nothing_fetched"] if violation == "unreachable_picture" else []) == [one.code for one in found[0][1]]
 

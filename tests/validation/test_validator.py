@@ -10,8 +10,9 @@ from emulator.core import yaml_file
 from emulator.gateway import gateway as dialect
 from emulator.gateway import pricing
 from emulator.messages import Call, GatewayError, Request
-from emulator.validation.schema import KEPT, SchemaValidator
-from emulator.validation.validator import RequestValidator, masked
+from emulator.validation.draft import ValidationContext
+from emulator.validation.schema import MOST_KEPT, SchemaValidator
+from emulator.validation.validator import RequestValidator, mask_key
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,8 @@ def _request(body: Any) -> Request:
 
 
 def _accept(validator: RequestValidator, body: Any, key: str | None = "sk-x") -> Call:
-    return validator.accept(_request(body), next(validator.gateway.generating()), key)
+    context = ValidationContext(next(validator.gateway.generating()), key)
+    return validator.validate(_request(body), context)
 
 
 def _refused(validator: RequestValidator, body: Any, key: str | None = "sk-x") -> GatewayError:
@@ -77,15 +79,15 @@ def test_no_prompt_is_told_to_another(validators: dict[str, RequestValidator]) -
 
 
 def test_kept_verdicts_are_bounded() -> None:
-    """However many different bodies come, no more than KEPT verdicts are kept, and no long or wide body is."""
+    """However many different bodies come, no more than MOST_KEPT verdicts are kept, and no long or wide body is."""
     gateway = dialect.read(yaml_file.schemas() / "ezmodel.yaml")
     schema_validator = SchemaValidator(gateway.document, "#/components/schemas/DallE2")
-    for number in range(KEPT + 100):
-        schema_validator.verdict({"prompt": "x", "n": number})
-    schema_validator.verdict({"prompt": "x", "size": "s" * 1000})
-    schema_validator.verdict({"prompt": "x", "n" * 1000: 1})
-    schema_validator.verdict({str(number): 1 for number in range(1000)})
-    assert 0 < len(schema_validator._kept) <= KEPT
+    for number in range(MOST_KEPT + 100):
+        schema_validator.find_violations({"prompt": "x", "n": number})
+    schema_validator.find_violations({"prompt": "x", "size": "s" * 1000})
+    schema_validator.find_violations({"prompt": "x", "n" * 1000: 1})
+    schema_validator.find_violations({str(number): 1 for number in range(1000)})
+    assert 0 < len(schema_validator._kept) <= MOST_KEPT
     assert max(len(repr(key)) for key in schema_validator._kept) < 1000
 
 
@@ -127,7 +129,7 @@ def test_sizes_that_a_gateway_lets_by(
 )  # fmt: skip
 def test_a_wrong_key_is_masked(key: str, shown: str) -> None:
     """As OpenAI masks it: eight characters, stars, four characters; a short one is shown whole."""
-    assert shown == masked(key)
+    assert shown == mask_key(key)
 
 
 @pytest.mark.parametrize(("prompt", "tokens"), [("a siamese cat", 10), ("", 6), ("猫", 7), ("a 猫", 8), ("é", 7)])
