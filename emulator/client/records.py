@@ -217,6 +217,47 @@ class RecordedTry(RecordedValue):
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RecordedEvent(RecordedValue):
+    """An event of a streamed answer: `offset` is seconds since the call began, `event` its name, `data` its JSON.
+
+    >>> from emulator import RecordedEvent
+    >>> RecordedEvent.from_json({"offset": 0.5, "event": "image_generation.completed", "data": {}}).offset
+    0.5
+    """
+
+    __module__ = "emulator"
+
+    offset: float
+    event: str | None
+    data: Any
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class RecordedResponse(RecordedValue):
+    """What the client got. In the place of a picture's Base64 are its digest, format, size and length.
+
+    `body` is JSON, or a text that is no JSON, and None for a stream, whose `events` these are.
+
+    >>> response = image_api.calls[1].response
+    >>> response.status, response.body["error"]["code"], response.events
+    (400, 'integer_above_max_value', None)
+    """
+
+    __module__ = "emulator"
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+    events: tuple[RecordedEvent, ...] | None
+
+    @classmethod
+    def _convert_members(cls, members: dict[str, Any]) -> dict[str, Any]:
+        if members["events"] is None:
+            return members
+        return {**members, "events": _convert_list(RecordedEvent, members["events"])}
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RecordedCall(RecordedValue):
     """A call as the journal has it. Keys are replaced by `***` wherever they stand.
 
@@ -227,7 +268,7 @@ class RecordedCall(RecordedValue):
       answered, `step` which of its answers, `misses` why the rules above it did not answer, `tries` the answers that
       the gateway took itself.
     - `status` is None until the call is answered; `sent` tells whether the client got the whole answer, `events` is
-      how many events of a stream were sent, `task` what the answer reports about a task.
+      how many events of a stream were sent, `task` what the answer says about a task, `response` what the client got.
     - `refused` is why the call was refused, by the gateway's rules or by the scenario, None for one that was answered.
 
     >>> call = image_api.calls.latest
@@ -269,12 +310,16 @@ class RecordedCall(RecordedValue):
     duration: float | None
     pictures: tuple[RecordedPicture, ...]
     findings: tuple[RecordedFinding, ...]
+    response: RecordedResponse | None
 
     @classmethod
     def _convert_members(cls, members: dict[str, Any]) -> dict[str, Any]:
         refused = members["refused"]
         if refused is not None:
             refused = RecordedRefusal.from_json(refused)
+        response = members["response"]
+        if response is not None:
+            response = RecordedResponse.from_json(response)
         return {
             **members,
             "uploads": _convert_list(RecordedUpload, members["uploads"]),
@@ -283,6 +328,7 @@ class RecordedCall(RecordedValue):
             "tries": _convert_list(RecordedTry, members["tries"]),
             "pictures": _convert_list(RecordedPicture, members["pictures"]),
             "findings": _convert_list(RecordedFinding, members["findings"]),
+            "response": response,
         }
 
     @property
