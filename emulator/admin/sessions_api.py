@@ -154,7 +154,7 @@ async def _build_scenario_response(context: AdminContext, name: str) -> Response
 
     scenario = await context.sessions.get_scenario(name)
     rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in scenario.rules]
-    unused = await verification.unused(scenario, context.store, name)
+    unused = await verification.find_unused_answers(scenario, context.store, name)
     return build_json_response({
         "session": name,
         "scenario": scenario.name,
@@ -291,16 +291,16 @@ async def verify_calls(request: AdminRequest) -> Response:
 
     context, name = request.context, await _resolve_name(request)
     try:
-        expectation = verification.read(request.body)
+        expectation = verification.parse_verification(request.body)
     except ValueError as error:
         raise AdminError(400, str(error)) from None
-    unused = await verification.unused(await context.sessions.get_scenario(name), context.store, name)
+    unused = await verification.find_unused_answers(await context.sessions.get_scenario(name), context.store, name)
     summary = await _find_summary(context, name)
     dropped = 0
     if summary is not None:
         dropped = summary.dropped
     entries = await context.sessions.list_calls(name) or ()
-    verdict = await asyncio.to_thread(expectation.schema_validator, entries, unused, forgotten=dropped)
+    verdict = await asyncio.to_thread(expectation.check, entries, unused=unused, forgotten=dropped)
     return build_json_response(asdict(verdict))
 
 

@@ -1,90 +1,97 @@
-"""How many calls there have to be, and the words for it: times, once, never, at_least, at_most, between.
-
-One of them at a time; whatever cannot be meant is refused when it is read.
-"""
+"""How many calls a test expects, and the words for it: times, once, never, at_least, at_most, between."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from emulator.core import yaml_file
 
+COUNT_WORDS: Final = ("times", "once", "never", "at_least", "at_most", "between")
+
 
 @dataclass(frozen=True)
-class Count:
-    """How many calls there have to be: at least, and at most (None: any number)."""
+class ExpectedCount:
+    """How many calls are expected: at least `least`, and at most `most` (None: any number)."""
 
     least: int
     most: int | None
 
-    def holds(self, number: int) -> bool:
-        """Whether so many are as many as expected."""
-        return self.least <= number and (self.most is None or number <= self.most)
+    def accepts(self, count: int) -> bool:
+        """Whether `count` calls are as many as expected."""
+        return self.least <= count and (self.most is None or count <= self.most)
 
     def __str__(self) -> str:
         if self.most is None:
-            return f"at least {calls(self.least)}"
+            return f"at least {count_calls(self.least)}"
+        if self.most == 0:
+            return "no call"
         if self.least == self.most:
-            return calls(self.least) if self.least else "no call"
-        return f"{self.least} to {self.most} calls" if self.least else f"at most {calls(self.most)}"
+            return count_calls(self.least)
+        if self.least == 0:
+            return f"at most {count_calls(self.most)}"
+        return f"{self.least} to {self.most} calls"
 
 
-def read(said: Mapping[str, Any]) -> Count | None:
-    """The count that `said` has among its words, None where it has none; raises ValueError, in one line."""
-    words = [word for word in COUNTS if word in said]
-    if len(words) > 1:
-        raise ValueError(f"{' and '.join(words)} stand together; expected one of {', '.join(COUNTS)}")
-    return COUNTS[words[0]](words[0], said[words[0]]) if words else None
+AT_LEAST_ONE: Final = ExpectedCount(1, None)
 
 
-def calls(number: int) -> str:
+def parse_count(words: Mapping[str, Any]) -> ExpectedCount | None:
+    """The count among the words of a verification, None if there is none.
+
+    Raises ValueError, in one line, for two counts and for a value that a word cannot have.
+    """
+    given = [word for word in COUNT_WORDS if word in words]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} stand together; expected one of {', '.join(COUNT_WORDS)}")
+    word = given[0]
+    return _parse_word(word, words[word])
+
+
+def count_calls(number: int) -> str:
     """`1 call`, `2 calls`."""
-    return f"{number} call" if number == 1 else f"{number} calls"
+    return "1 call" if number == 1 else f"{number} calls"
 
 
-def _exactly(word: str, value: Any) -> Count:
-    return Count(_whole(word, value), _whole(word, value))
-
-
-def _once(word: str, value: Any) -> Count:
-    _switched_on(word, value)
-    return Count(1, 1)
-
-
-def _never(word: str, value: Any) -> Count:
-    _switched_on(word, value)
-    return Count(0, 0)
-
-
-def _between(word: str, value: Any) -> Count:
-    if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f"{word} is {yaml_file.describe(value)}; expected two whole numbers, as in [1, 3]")
-    least, most = (_whole(word, one) for one in value)
-    if least > most:
-        raise ValueError(f"{word} is [{least}, {most}]; expected the lower number first")
-    return Count(least, most)
-
-
-def _switched_on(word: str, value: Any) -> None:
+def require_true(word: str, value: Any) -> None:
+    """Raise ValueError, in one line, if the value of a word that is only ever true is something else."""
     if value is not True:
         raise ValueError(f"{word} is {yaml_file.describe(value)}; expected true, or to be left out")
 
 
-def _whole(word: str, value: Any) -> int:
+def _parse_word(word: str, value: Any) -> ExpectedCount:
+    match word:
+        case "once":
+            require_true(word, value)
+            return ExpectedCount(1, 1)
+        case "never":
+            require_true(word, value)
+            return ExpectedCount(0, 0)
+        case "times":
+            number = _parse_number(word, value)
+            return ExpectedCount(number, number)
+        case "at_least":
+            return ExpectedCount(_parse_number(word, value), None)
+        case "at_most":
+            return ExpectedCount(0, _parse_number(word, value))
+        case _:
+            return _parse_range(word, value)
+
+
+def _parse_range(word: str, value: Any) -> ExpectedCount:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError(f"{word} is {yaml_file.describe(value)}; expected two whole numbers, as in [1, 3]")
+    least = _parse_number(word, value[0])
+    most = _parse_number(word, value[1])
+    if least > most:
+        raise ValueError(f"{word} is [{least}, {most}]; expected the lower number first")
+    return ExpectedCount(least, most)
+
+
+def _parse_number(word: str, value: Any) -> int:
     if value.__class__ is not int or value < 0:
         raise ValueError(f"{word} is {yaml_file.describe(value)}; expected a whole number from 0")
     return int(value)
-
-
-SOME: Final = Count(1, None)
-COUNTS: Final[Mapping[str, Callable[[str, Any], Count]]] = {
-    "times": _exactly,
-    "once": _once,
-    "never": _never,
-    "at_least": lambda word, value: Count(_whole(word, value), None),
-    "at_most": lambda word, value: Count(0, _whole(word, value)),
-    "between": _between,
-}
-"""The words for a count, and what each makes of its value."""

@@ -1,33 +1,49 @@
-"""Holds a session's calls against what a test expects of them, and says what came instead.
+"""Compares a session's calls with what a test expects, and says what came instead.
 
-`read` understands the words, `Verification.judge` decides; both are pure, and whatever cannot be meant is refused when
-it is read. What people are told of a call comes from *evidence*, where every key is blanked.
+`parse_verification` understands the words, `Verification.check` gives the verdict; both are pure functions of their
+arguments. What can never be true is refused when the words are parsed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from emulator.core import yaml_file
+from emulator.core.suggestions import describe_unknown
 from emulator.gateway import pricing
 from emulator.scenario import matching
 from emulator.scenario.limits import Counter
 from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import Rule, Scenario
-from emulator.session import call_fields, counts
-from emulator.session.counts import COUNTS, Count, calls
+from emulator.session.call_fields import KnownWords, adapt_pattern, collect_fields, find_unknown_fields
+from emulator.session.call_phrases import (
+    count_matched,
+    describe_pattern,
+    explain_nearest,
+    explain_nearest_to_rule,
+    join_numbers,
+    list_calls,
+    list_findings,
+    redact_text,
+)
+from emulator.session.counts import AT_LEAST_ONE, COUNT_WORDS, ExpectedCount, count_calls, parse_count, require_true
 from emulator.session.journal import JournalEntry
 
-Cost = Callable[[JournalEntry], float | None]
-"""What a call that got pictures costs in dollars; None where no price is known."""
+WORDS: Final = ("when", *COUNT_WORDS, "in_order", "no_findings", "no_unused_answers", "max_cost")
+"""The words of a verification, in YAML, JSON and Python alike."""
+
+_ROUNDING: Final = 1e-9  # dollars; prices are decimal fractions, which floats represent only nearly
+
+PriceCall = Callable[[JournalEntry], float | None]
+"""Gives the price in dollars of a call that got pictures; None if no price is known."""
 
 
 @dataclass(frozen=True)
-class Unused:
-    """A rule of a script, and how many of its answers no call has taken."""
+class UnusedAnswers:
+    """A rule of a scenario, and how many of its answers no call has taken."""
 
     rule: str
     left: int
@@ -35,10 +51,11 @@ class Unused:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether all holds; `message` says what came, in lines, and `matched` are the numbers of the calls meant.
+    """Whether everything is as expected: `message` has lines for people, `matched` the numbers of the calls meant.
 
-    `notes` say in a word what is left open: `cost_unknown` (no price is known of some call), `calls_unseen` (the
-    session's first calls are not in the journal).
+    `notes` are codes for what remains open: `cost_unknown` (no price is known for some call), `calls_unseen` (the
+    session's first calls are not in the journal) and `unknown_field` (no call has a field of that name, and no known
+    gateway has such a parameter).
     """
 
     ok: bool
@@ -47,236 +64,319 @@ class Verdict:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What a test expects: every part that is given has to hold.
+    """What a test expects of a session; every part that is set has to hold.
 
-    `when` says of which calls `count`, `no_findings` and `max_cost` (dollars) speak; `in_order` are calls that have to
-    come one after the other, with any others between them.
+    `when` selects the calls that `count`, `no_findings` and `max_cost` (dollars) are about. `in_order` are calls that
+    come one after the other; other calls may come between them. `unknown_fields` are names of fields that no known
+    gateway has, though a client may send them.
     """
 
     when: RequestPattern = field(default_factory=RequestPattern)
-    count: Count | None = None
+    count: ExpectedCount | None = None
     in_order: tuple[RequestPattern, ...] = ()
     no_findings: bool = False
     no_unused_answers: bool = False
     max_cost: float | None = None
+    unknown_fields: tuple[str, ...] = ()
 
-    def schema_validator(
+    def check(
         self,
-        entries: Sequence[JournalEntry],
-        unused: Sequence[Unused] = (),
-        cost: Cost | None = None,
+        entries: Collection[JournalEntry],
+        *,
+        unused: Sequence[UnusedAnswers] = (),
+        price_call: PriceCall | None = None,
         forgotten: int = 0,
     ) -> Verdict:
         """The verdict on `entries`, the finished calls of a session in any order.
 
-        `unused` is what the function `unused` gave for the session, `cost` prices a call that got pictures (None: by
-        published prices), and `forgotten` is how many calls the journal is known to have dropped: with any of these,
-        what needs to see all calls fails.
+        `unused` comes from `find_unused_answers`, `price_call` is by default that of published prices. `forgotten` is
+        how many calls the journal has dropped: with any, a part that one more call could break does not hold.
         """
-        entries = sorted(entries, key=lambda entry: entry.number)
-        told = _Told([], [], {})
-        matched = self._in_order(entries, told) if self.in_order else self._matching(entries, told)
+        ordered = sorted(entries, key=lambda entry: entry.number)
+        lines = _VerdictLines()
+        check_calls = self._check_order if self.in_order else self._check_count
+        matched = check_calls(ordered, lines)
         if self.no_findings:
-            _unremarkable(matched, told)
+            _check_findings(matched, lines)
         if self.no_unused_answers:
-            _used(unused, entries, told)
+            _check_unused_answers(unused, ordered, lines)
         if self.max_cost is not None:
-            _paid(self.max_cost, matched, cost or _price, told)
-        if forgotten and self._needs_all:
-            told.failures.append(f"cannot be told, because {calls(forgotten)} came before those in the journal")
-        if forgotten or (entries and entries[0].number > 1):
-            first = entries[0].number if entries else forgotten + 1
-            told.notes["calls_unseen"] = f"calls before call {first} are not in the journal"
-        notes = [f"{word}: {text}" for word, text in told.notes.items()]
-        message = call_fields.blanked("\n".join([*(told.failures or told.held), *notes]), entries)
-        return Verdict(not told.failures, message, tuple(entry.number for entry in matched), tuple(told.notes))
+            _check_cost(self.max_cost, matched, price_call or _price_by_table, lines)
+        if forgotten and self._needs_all_calls:
+            lines.failed.append(f"cannot be told, because {count_calls(forgotten)} came before those in the journal")
+        first_number = ordered[0].number if ordered else forgotten + 1
+        if first_number > 1:
+            lines.notes["calls_unseen"] = f"calls before call {first_number} are not in the journal"
+        self._note_unknown_fields(ordered, lines)
+        return Verdict(
+            ok=not lines.failed,
+            message=redact_text(lines.join(), ordered),
+            matched=tuple(entry.number for entry in matched),
+            notes=tuple(lines.notes),
+        )
 
     @property
-    def _needs_all(self) -> bool:
-        """Whether one call more could make it fail."""
-        return self.no_findings or self.max_cost is not None or (self.count is not None and self.count.most is not None)
+    def _needs_all_calls(self) -> bool:
+        """Whether one more call could break it."""
+        if self.no_findings or self.max_cost is not None:
+            return True
+        return self.count is not None and self.count.most is not None
 
-    def _matching(self, entries: Sequence[JournalEntry], told: _Told) -> Sequence[JournalEntry]:
-        """The calls that are as `when` wants them, and whether there are as many as expected."""
+    def _note_unknown_fields(self, entries: Sequence[JournalEntry], lines: _VerdictLines) -> None:
+        """Note the fields that neither a known gateway nor any call has."""
+        if not self.unknown_fields:
+            return
+        sent: set[str] = set()
+        for entry in entries:
+            sent.update(collect_fields(entry))
+        unknown = [name for name in self.unknown_fields if name not in sent]
+        if unknown:
+            names = ", ".join(map(repr, unknown))
+            lines.notes["unknown_field"] = f"no call has a field {names}, and no known gateway has such a parameter"
+
+    def _check_count(self, entries: Sequence[JournalEntry], lines: _VerdictLines) -> Sequence[JournalEntry]:
+        """The calls that match `when`; checks whether they are as many as expected."""
         matched: list[JournalEntry] = []
         others: list[JournalEntry] = []
         for entry in entries:
-            (others if self.when.differences(call_fields.fields(entry)) else matched).append(entry)
+            if self.when.matches(collect_fields(entry)):
+                matched.append(entry)
+            else:
+                others.append(entry)
         if self.count is None:
             return matched
-        which, came = call_fields.described(self.when, entries), call_fields.counted(matched)
-        if self.count.holds(len(matched)):
-            told.held.append(f"expected {self.count}{which}, and came {came}")
+        expected = f"expected {self.count}"
+        if self.when.conditions:
+            expected += f" with {describe_pattern(self.when, entries)}"
+        if self.count.accepts(len(matched)):
+            lines.held.append(f"{expected}, and came {count_matched(matched)}")
             return matched
-        told.failures.append(f"expected {self.count}{which}, came {came}")
-        told.failures.extend(call_fields.lines(matched))
+        lines.failed.append(f"{expected}, came {count_matched(matched)}")
+        lines.failed.extend(list_calls(matched))
         if len(matched) < self.count.least:
-            told.failures.extend(call_fields.nearest(self.when, others, bool(matched)))
+            lines.failed.extend(explain_nearest(self.when, others, others_matched=bool(matched)))
         return matched
 
-    def _in_order(self, entries: Sequence[JournalEntry], told: _Told) -> Sequence[JournalEntry]:
-        """The calls that came in order, each the first that fits behind the one before."""
-        fields = [call_fields.fields(entry) for entry in entries]
+    def _check_order(self, entries: Sequence[JournalEntry], lines: _VerdictLines) -> Sequence[JournalEntry]:
+        """The calls that match the steps of `in_order`, each the first match behind the one before."""
+        fields = [collect_fields(entry) for entry in entries]
         found: list[int] = []
-        for when in self.in_order:
-            start = found[-1] + 1 if found else 0
-            place = next((at for at in range(start, len(entries)) if not when.differences(fields[at])), None)
-            if place is None:
+        for step in self.in_order:
+            index = _find_index(step, fields, start=_next_index(found))
+            if index is None:
                 break
-            found.append(place)
-        matched = [entries[place] for place in found]
-        expected = f"expected {calls(len(self.in_order))} in order"
+            found.append(index)
+        matched = [entries[index] for index in found]
+        expected = f"expected {count_calls(len(self.in_order))} in order"
         if len(found) == len(self.in_order):
-            told.held.append(f"{expected}, and came {call_fields.counted(matched)}")
+            lines.held.append(f"{expected}, and came {count_matched(matched)}")
             return matched
-        steps = [call_fields.described(when, entries).removeprefix(" with ") or "any" for when in self.in_order]
-        told.failures.append(f"{expected}: {', then '.join(steps)}; came {call_fields.counted(matched)}")
-        told.failures.extend(call_fields.lines(matched))
-        self._broken_off(self.in_order[len(found)], entries, found, told)
+        steps = [describe_pattern(step, entries) or "any" for step in self.in_order]
+        lines.failed.append(f"{expected}: {', then '.join(steps)}; came {count_matched(matched)}")
+        lines.failed.extend(list_calls(matched))
+        _explain_missing_step(self.in_order[len(found)], entries, found, lines)
         return matched
 
-    def _broken_off(
-        self, when: RequestPattern, entries: Sequence[JournalEntry], found: Sequence[int], told: _Told
-    ) -> None:
-        """Say which call did not come behind those that were found, and what came instead."""
-        start = found[-1] + 1 if found else 0
-        after = f" after call {entries[start - 1].number}" if found else ""
-        told.failures.append(f"no call{call_fields.described(when, entries)} came{after}")
-        before = [entries[place] for place in range(start) if place not in found]
-        if early := [entry for entry in before if not when.differences(call_fields.fields(entry))]:
-            told.failures.append(f"{call_fields.numbers(early)} came too early for that")
-        if start < len(entries):
-            told.failures.extend(call_fields.nearest(when, entries[start:], bool(found)))
+
+class _VerdictLines:
+    """The lines of a verdict while it is reached: what failed, what held, and the notes by their codes."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.held: list[str] = []
+        self.notes: dict[str, str] = {}
+
+    def join(self) -> str:
+        """The message: what failed, or else what held, and the notes."""
+        notes = [f"{code}: {text}" for code, text in self.notes.items()]
+        return "\n".join([*(self.failed or self.held), *notes])
 
 
-@dataclass(frozen=True)
-class _Told:
-    """What a verdict has to say while it is reached: lines about what failed and what held, notes by their word."""
-
-    failures: list[str]
-    held: list[str]
-    notes: dict[str, str]
+def _next_index(found: Sequence[int]) -> int:
+    """The index behind the last one found."""
+    if not found:
+        return 0
+    return found[-1] + 1
 
 
-def _unremarkable(matched: Sequence[JournalEntry], told: _Told) -> None:
-    """Whether nothing was noticed about the calls."""
-    noticed = [entry for entry in matched if entry.findings]
-    if not noticed:
-        told.held.append("expected no findings, and came none")
+def _find_index(pattern: RequestPattern, calls: Sequence[Mapping[str, Any]], *, start: int) -> int | None:
+    """The index, from `start` on, of the first call with fields that match."""
+    for index in range(start, len(calls)):
+        if pattern.matches(calls[index]):
+            return index
+    return None
+
+
+def _explain_missing_step(
+    step: RequestPattern, entries: Sequence[JournalEntry], found: Sequence[int], lines: _VerdictLines
+) -> None:
+    """Say which call did not come behind those that were found, and what came instead."""
+    start = _next_index(found)
+    missing = "no call"
+    if step.conditions:
+        missing += f" with {describe_pattern(step, entries)}"
+    after = f" after call {entries[start - 1].number}" if found else ""
+    lines.failed.append(f"{missing} came{after}")
+    skipped = [entry for index, entry in enumerate(entries[:start]) if index not in found]
+    early = [entry for entry in skipped if step.matches(collect_fields(entry))]
+    if early:
+        lines.failed.append(f"{join_numbers(early)} came too early for that")
+    if start < len(entries):
+        lines.failed.extend(explain_nearest(step, entries[start:], others_matched=bool(found)))
+
+
+def _check_findings(matched: Sequence[JournalEntry], lines: _VerdictLines) -> None:
+    """Whether the calls have no findings."""
+    with_findings = [entry for entry in matched if entry.findings]
+    if not with_findings:
+        lines.held.append("expected no findings, and came none")
         return
-    count = sum(len(entry.findings) for entry in noticed)
-    told.failures.append(f"expected no findings, came {count} on {call_fields.numbers(noticed)}")
-    told.failures.extend(call_fields.remarks(noticed))
+    count = sum(len(entry.findings) for entry in with_findings)
+    lines.failed.append(f"expected no findings, came {count} on {join_numbers(with_findings)}")
+    lines.failed.extend(list_findings(with_findings))
 
 
-def _used(unused: Sequence[Unused], entries: Sequence[JournalEntry], told: _Told) -> None:
-    """Whether calls have taken all answers of the session's script."""
+def _check_unused_answers(
+    unused: Sequence[UnusedAnswers], entries: Sequence[JournalEntry], lines: _VerdictLines
+) -> None:
+    """Whether calls have taken all answers of the session's scenario."""
     if not unused:
-        told.held.append("expected no unused answers, and came none")
+        lines.held.append("expected no unused answers, and came none")
         return
-    told.failures.append(f"expected no unused answers, came {sum(one.left for one in unused)}")
+    lines.failed.append(f"expected no unused answers, came {sum(one.left for one in unused)}")
     for one in unused:
-        told.failures.append(f"rule {one.rule} has {one.left} {'answer' if one.left == 1 else 'answers'} left")
-        told.failures.extend(call_fields.nearest_to_rule(one.rule, entries))
+        noun = "answer" if one.left == 1 else "answers"
+        lines.failed.append(f"rule {one.rule} has {one.left} {noun} left")
+        lines.failed.extend(explain_nearest_to_rule(one.rule, entries))
 
 
-def _paid(most: float, matched: Sequence[JournalEntry], cost: Cost, told: _Told) -> None:
+def _check_cost(most: float, matched: Sequence[JournalEntry], price_call: PriceCall, lines: _VerdictLines) -> None:
     """Whether the calls that got pictures cost no more than `most` dollars, as far as their prices are known."""
-    prices = [(entry, cost(entry)) for entry in matched if entry.pictures]
-    total = math.fsum(price for _, price in prices if price is not None)
-    expected = f"expected a cost of at most {_dollars(most)}"
+    prices: dict[int, float] = {}
+    unknown = []
+    for entry in matched:
+        if not entry.pictures:
+            continue
+        price = price_call(entry)
+        if price is None:
+            unknown.append(entry)
+        else:
+            prices[entry.number] = price
+    total = math.fsum(prices.values())
+    expected = f"expected a cost of at most {_format_dollars(most)}"
     if total <= most + _ROUNDING:
-        told.held.append(f"{expected}, and came {_dollars(total)}")
+        lines.held.append(f"{expected}, and came {_format_dollars(total)}")
     else:
-        paid = [(entry, price) for entry, price in prices if price]
-        told.failures.append(f"{expected}, came {_dollars(total)}")
-        told.failures.extend(call_fields.lines([entry for entry, _ in paid], [_dollars(price) for _, price in paid]))
-    if unknown := [entry for entry, price in prices if price is None]:
-        told.notes["cost_unknown"] = f"no price is known of {call_fields.numbers(unknown)}, which counts as nothing"
+        lines.failed.append(f"{expected}, came {_format_dollars(total)}")
+        paid = [entry for entry in matched if prices.get(entry.number)]
+        remarks = {number: _format_dollars(price) for number, price in prices.items()}
+        lines.failed.extend(list_calls(paid, remarks))
+    if unknown:
+        lines.notes["cost_unknown"] = f"no price is known of {join_numbers(unknown)}, which counts as nothing"
 
 
-def _price(entry: JournalEntry) -> float | None:
+def _price_by_table(entry: JournalEntry) -> float | None:
     """Dollars for the pictures that a call got, by published prices."""
     return pricing.cost(entry.rebuild_call(), len(entry.pictures))
 
 
-async def unused(scenario: Scenario, counter: Counter, session: str) -> tuple[Unused, ...]:
+def _format_dollars(amount: float) -> str:
+    """An amount with two decimals, or with four if it has a part of a cent."""
+    if round(amount, 2) == round(amount, 4):
+        return f"${amount:.2f}"
+    return f"${amount:.4f}"
+
+
+async def find_unused_answers(scenario: Scenario, counter: Counter, session: str) -> tuple[UnusedAnswers, ...]:
     """The answers of `scenario` that no call of `session` has taken, by rule; a rule without any is left out.
 
     A last answer that repeats is used once it was taken once.
     """
-    found = []
+    unused = []
     for number, rule in enumerate(scenario.rules):
         taken = await counter.count(session, scenario.counter(number), 0)
-        if (left := _needed(rule) - taken) > 0:
-            found.append(Unused(rule.name, left))
-    return tuple(found)
+        left = _count_needed_calls(rule) - taken
+        if left > 0:
+            unused.append(UnusedAnswers(rule.name, left))
+    return tuple(unused)
 
 
-def _needed(rule: Rule) -> int:
+def _count_needed_calls(rule: Rule) -> int:
     """How many calls take every answer of `rule`."""
-    return rule.length - (rule.answers[-1].times - 1 if rule.then == "repeat" else 0)
+    if rule.then == "repeat":
+        return rule.length - (rule.answers[-1].times - 1)
+    return rule.length
 
 
-def read(said: Any) -> Verification:
-    """What `said`, a mapping of WORDS, expects; raises ValueError, in one line, for what cannot be meant.
+def parse_verification(words: Any, known: KnownWords | None = None) -> Verification:
+    """What `words`, a mapping with keys of WORDS, expects; raises ValueError, in one line, for what cannot be meant.
 
-    Nothing at all, or `when` without a count, expects at least one call.
+    No words at all, or `when` without a count, expect at least one call. With `known`, a field that no gateway knows is
+    refused if it is nearly a known one.
     """
-    if not isinstance(said, Mapping):
-        raise ValueError(f"a verification is {yaml_file.describe(said)}; expected a mapping of {', '.join(WORDS)}")
-    for key in said:
-        if key not in WORDS:
-            raise ValueError(f"unknown key {key!r}; known are {', '.join(WORDS)}, and inside of when a call's fields")
-    if "in_order" in said:
-        if others := [key for key in said if key != "in_order"]:
+    if not isinstance(words, Mapping):
+        raise ValueError(f"a verification is {yaml_file.describe(words)}; expected a mapping of {', '.join(WORDS)}")
+    for word in words:
+        if word not in WORDS:
+            raise ValueError(f"{describe_unknown('key', str(word), WORDS)} (a call's fields stand inside of when)")
+    if "in_order" in words:
+        others = [word for word in words if word != "in_order"]
+        if others:
             raise ValueError(f"in_order stands alone; here is {' and '.join(others)} beside it")
-        return Verification(in_order=tuple(_steps(said["in_order"])))
-    for word in _SWITCHES:
-        if said.get(word, True) is not True:
-            raise ValueError(f"{word} is {yaml_file.describe(said[word])}; expected true, or to be left out")
-    count = counts.read(said)
+        steps, unknown_fields = _parse_steps(words["in_order"], known)
+        return Verification(in_order=steps, unknown_fields=unknown_fields)
+    for word in ("no_findings", "no_unused_answers"):
+        if word in words:
+            require_true(word, words[word])
+    count = parse_count(words)
+    if count is None and ("when" in words or not words):
+        count = AT_LEAST_ONE
+    when, unknown_fields = _parse_when(words.get("when", {}), known)
     return Verification(
-        when=_when(said["when"]) if "when" in said else RequestPattern(),
-        count=counts.SOME if count is None and ("when" in said or not said) else count,
-        no_findings="no_findings" in said,
-        no_unused_answers="no_unused_answers" in said,
-        max_cost=_ceiling(said["max_cost"]) if "max_cost" in said else None,
+        when=when,
+        count=count,
+        no_findings="no_findings" in words,
+        no_unused_answers="no_unused_answers" in words,
+        max_cost=_parse_max_cost(words),
+        unknown_fields=unknown_fields,
     )
 
 
-def _when(value: Any) -> RequestPattern:
+def _parse_when(value: Any, known: KnownWords | None) -> tuple[RequestPattern, tuple[str, ...]]:
+    """The pattern of a mapping of fields, and the fields that no known gateway has."""
     try:
-        return call_fields.suited(matching.parse_pattern(value))
+        pattern = matching.parse_pattern(value)
+        if known is None:
+            return adapt_pattern(pattern), ()
+        return adapt_pattern(pattern, known.gateways), find_unknown_fields(pattern, known)
     except RecursionError as error:
         raise ValueError(f"when is too much to match: {error}") from None
 
 
-def _steps(value: Any) -> Iterator[RequestPattern]:
+def _parse_steps(value: Any, known: KnownWords | None) -> tuple[tuple[RequestPattern, ...], tuple[str, ...]]:
+    """The pattern of each step of `in_order`, and the fields that no known gateway has."""
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"in_order is {yaml_file.describe(value)}; expected a list of mappings of fields")
-    for place, one in enumerate(value, 1):
-        if isinstance(one, Mapping) and "when" in one:
-            raise ValueError(f"in_order {place} has a when; expected the fields themselves")
+    steps = []
+    all_unknown: dict[str, None] = {}
+    for number, fields in enumerate(value, 1):
+        if isinstance(fields, Mapping) and "when" in fields:
+            raise ValueError(f"in_order {number} has a when; expected the fields themselves")
         try:
-            yield _when(one)
+            step, unknown = _parse_when(fields, known)
         except ValueError as error:
-            raise ValueError(f"in_order {place}: {error}") from None
+            raise ValueError(f"in_order {number}: {error}") from None
+        steps.append(step)
+        all_unknown.update(dict.fromkeys(unknown))
+    return tuple(steps), tuple(all_unknown)
 
 
-def _ceiling(value: Any) -> float:
+def _parse_max_cost(words: Mapping[str, Any]) -> float | None:
+    if "max_cost" not in words:
+        return None
+    value = words["max_cost"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"max_cost is {yaml_file.describe(value)}; expected dollars, from 0")
     return float(value)
-
-
-def _dollars(amount: float) -> str:
-    return f"${amount:.2f}" if round(amount, 2) == round(amount, 4) else f"${amount:.4f}"
-
-
-_ROUNDING: Final = 1e-9  # dollars; prices are decimal fractions, which floats only come near to
-_SWITCHES: Final = ("no_findings", "no_unused_answers")
-WORDS: Final = ("when", *COUNTS, "in_order", "no_findings", "no_unused_answers", "max_cost")
-"""What a verification can say, in YAML's, JSON's and Python's words."""

@@ -19,7 +19,7 @@ from emulator.session import verification
 from emulator.session.journal import JournalEntry
 from emulator.session.pending_call import PendingCall, SentResponse
 from emulator.session.store import InMemoryStore, StoreLimits
-from emulator.session.verification import Unused, Verdict
+from emulator.session.verification import UnusedAnswers, Verdict
 from emulator.validation import registry
 from emulator.validation.draft import ValidationContext
 from emulator.validation.validator import RequestValidator
@@ -89,7 +89,7 @@ def listing(number: int) -> JournalEntry:
 
 def judged(said: Any, entries: list[JournalEntry], **known: Any) -> Verdict:
     """The verdict on `entries`."""
-    return verification.read(said).schema_validator(entries, **known)
+    return verification.parse_verification(said).check(entries, **known)
 
 
 CALLS: Final = [
@@ -234,7 +234,7 @@ def test_no_call_is_expected_where_none_is_asked_for(said: Any) -> None:
 def test_what_cannot_be_meant(said: Any, complaint: str) -> None:
     """A slip is refused when it is read: one line, with what came and what is known."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
-        verification.read(said)
+        verification.parse_verification(said)
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)
 
@@ -245,7 +245,7 @@ def test_too_deep_to_match() -> None:
     for _ in range(100_000):
         value = {"not": value}
     with pytest.raises(ValueError, match="when is too much to match"):
-        verification.read({"when": {"prompt": value}})
+        verification.parse_verification({"when": {"prompt": value}})
 
 
 TOO_MANY: Final = (
@@ -431,7 +431,9 @@ def test_no_key_is_told_of_findings_rules_and_headers_of_a_gateways_own() -> Non
     """What was noticed, how a rule is called, and where a gateway has its keys can tell a key, too."""
     strange = entry(1, {**DALL_E_3, "9876543210xyz": 1}, {"Cookie": "session=9876543210xyz"})
     assert "'***' is not on the gateway's page" in judged({"no_findings": True}, [strange, entry(2, DALL_E_3)]).message
-    assert "rule *** has 1 answer left" in judged({"no_unused_answers": True}, [], unused=[Unused(SK, 1)]).message
+    assert (
+        "rule *** has 1 answer left" in judged({"no_unused_answers": True}, [], unused=[UnusedAnswers(SK, 1)]).message
+    )
     call = pending(1, DALL_E_3, {"X-My-Key": "opensesame-1"})
     call.gateway = replace(call.gateway, credentials=(Credential("x-my-key", None, None),))
     other = finished(call)
@@ -474,7 +476,7 @@ async def test_unused_answers(rule: Rule, left: list[int]) -> None:
     await memory.begin_call("s", 0)
     counted = []
     for _ in left:
-        counted.append({one.rule: one.left for one in await verification.unused(script, memory, "s")})
+        counted.append({one.rule: one.left for one in await verification.find_unused_answers(script, memory, "s")})
         await choose(script, {}, memory, "s", 0)
     assert [{rule.name: one} if one else {} for one in left] == counted
 
@@ -486,8 +488,12 @@ async def test_unused_answers_are_of_each_rule_and_session() -> None:
     script = Scenario("script", rules=(_rule("cats", 2, 1, when=cats), _rule("rest", 1)))
     await memory.begin_call("s", 0)
     await choose(script, {"prompt": "a cat"}, memory, "s", 0)
-    assert (Unused("cats", 2), Unused("rest", 1)) == await verification.unused(script, memory, "s")
-    assert (Unused("cats", 3), Unused("rest", 1)) == await verification.unused(script, memory, "other")
+    assert (UnusedAnswers("cats", 2), UnusedAnswers("rest", 1)) == await verification.find_unused_answers(
+        script, memory, "s"
+    )
+    assert (UnusedAnswers("cats", 3), UnusedAnswers("rest", 1)) == await verification.find_unused_answers(
+        script, memory, "other"
+    )
     assert ["s"] == [one.name for one in await memory.list_sessions()]
 
 
@@ -501,7 +507,9 @@ async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None
         call = pending(number, {"prompt": "A cat", "n": n})
         call.selection = await choose(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
         calls.append(finished(call))
-    verdict = judged({"no_unused_answers": True}, calls, unused=[Unused("no-weapons", 1), Unused("other", 2)])
+    verdict = judged(
+        {"no_unused_answers": True}, calls, unused=[UnusedAnswers("no-weapons", 1), UnusedAnswers("other", 2)]
+    )
     assert [
         "expected no unused answers, came 3",
         "rule no-weapons has 1 answer left",
@@ -544,7 +552,7 @@ def test_cost_where_no_price_is_known() -> None:
     calls = [drawn(1, DALL_E_3), drawn(2, DALL_E_3), drawn(3, DALL_E_3), entry(4, {**DALL_E_3, "n": 2}), listing(5)]
     prices = {1: 0.1, 2: None, 3: 0.2}
     for most, ok in ((0.3, True), (0.29, False)):
-        verdict = judged({"max_cost": most}, calls, cost=lambda one: prices[one.number])
+        verdict = judged({"max_cost": most}, calls, price_call=lambda one: prices[one.number])
         assert (ok, ("cost_unknown",)) == (verdict.ok, verdict.notes)
         last = "cost_unknown: no price is known of call 2, which counts as nothing"
         assert last == verdict.message.split("\n")[-1]
