@@ -15,11 +15,30 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Final
 
+from tests.bench import against
 from tests.bench.figures import Aim, Figure, table
-from tests.bench.load import NUMBER, Result
+from tests.bench.load import Result
+from tests.bench.requests import (
+    B64,
+    EDIT,
+    EVENTS,
+    FIVE_RULES,
+    GENERATE,
+    HEALTH,
+    OWN,
+    PATH,
+    REFUSED,
+    SCRIPTED,
+    SESSION,
+    SMALL,
+    STREAM,
+    UNIQUE,
+    WHOLE,
+)  # fmt: skip
 from tests.bench.servers import CONNECTIONS, Failed, Server, Shot, drawn, first_answer, load, play, serving
 
 
@@ -61,7 +80,7 @@ class Track:
         ours, ref = self._servers
         beside, against = (ref, GENERATE) if row.beside is None else (ours, row.beside)
         if row.script is not None:
-            play(ours, _SESSION, row.script)
+            play(ours, SESSION, row.script)
         for server, shot in ((beside, against), (ours, row.shot)):
             self._round(server, shot, _WARM_UP)
         pairs = [
@@ -93,7 +112,7 @@ def cold(scale: Scale) -> list[Figure]:
     for who in ("ref", "ours"):
         first_answer(who, GENERATE)  # so that every module is compiled, and its file in the machine's cache
     times = [
-        (first_answer("ref", GENERATE), first_answer("ours", GENERATE), first_answer("ours", HEALTH))
+        (first_answer("ref", GENERATE)[0], first_answer("ours", GENERATE)[0], first_answer("ours", HEALTH)[0])
         for _ in range(_COLD_STARTS)
     ]
     ref, generate, health = ([1000 * one[index] for one in times] for index in range(3))
@@ -152,13 +171,13 @@ def streams(scale: Scale) -> list[Figure]:
                 how = {"seconds": scale.seconds, "first": (len(ways) * number + way) * _ROUND}
                 found.append(load(server, shot, connections=connections, **how)[0])
     plain, streamed, alone = plain[1:], streamed[1:], alone[1:]  # what came first has warmed up
-    pace = [_EVENTS * one.calls / one.seconds for one in streamed]
+    pace = [EVENTS * one.calls / one.seconds for one in streamed]
     whole = [one.calls / one.seconds for one in plain]
     size = f"streams of {streamed[-1].size / 1000:.1f} kB"
     opening, closing = [1000 * one.first for one in alone], [1000 * one.middle for one in alone]
     return [
         Figure("streamed pictures, new, 1024²", "per s", pace, whole, "one piece", Aim("≥", 0.8), size),
-        Figure(f"first of {_EVENTS} events, one client", "ms", opening, closing, "last event", Aim("≤", 0.5)),
+        Figure(f"first of {EVENTS} events, one client", "ms", opening, closing, "last event", Aim("≤", 0.5)),
     ]
 
 
@@ -184,6 +203,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="of each row, in turns with its reference (5)")
     parser.add_argument("--calls", type=int, default=20_000, help="of the row on memory (20000)")
     parser.add_argument("--only", action="append", choices=(*LOADS, *OTHERS), metavar="ROW", help=_ROWS)
+    parser.add_argument("--against", type=Path, metavar="PATH", help=_AGAINST)
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     options = parser.parse_args()
     scale = Scale(options.seconds, options.rounds, options.calls)
@@ -192,7 +212,11 @@ def main() -> int:
     began, load_before = time.perf_counter(), os.getloadavg()[0]
     found: list[Figure] = []
     try:
-        for figures in measure(options.only or (*LOADS, *OTHERS), scale):
+        if options.against is None:
+            rows = measure(options.only or (*LOADS, *OTHERS), scale)
+        else:
+            rows = against.compare_checkouts(options.against.resolve(), scale.seconds, scale.rounds)
+        for figures in rows:
             found += figures
             _say(f"{time.perf_counter() - began:4.0f} s  {figures[0].row}")
     except Failed as error:
@@ -216,41 +240,16 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-_PATH: Final = "/v1/images/generations"
-_PROMPT: Final = "a siamese cat on a windowsill in the morning light, seen from the garden"
-_OWN: Final = f"{_PROMPT}, {NUMBER}"
-_BODY: Final = {"model": "dall-e-3", "prompt": _PROMPT, "n": 1, "size": "1024x1024", "quality": "standard"}
-_B64: Final = {**_BODY, "response_format": "b64_json"}
-_SMALL: Final = {"model": "dall-e-2", "prompt": _PROMPT, "size": "512x512", "response_format": "b64_json"}
-_FIVE_RULES: Final = """\
-rules:
-  - {when: {prompt: {contains: weapon}}, answers: {refuse: moderation}}
-  - {when: {model: [gpt-image-1, dall-e-2]}, answers: {refuse: overloaded}}
-  - {when: {n: {at_least: 2}, size: {not: 1024x1024}}, answers: {refuse: rate_limit}}
-  - {when: {headers: {x-team: blue}}, answers: {refuse: forbidden}}
-  - answers: [draw]
-"""
-_SESSION: Final = "scripted"
-GENERATE: Final = Shot("POST", _PATH, {**_BODY, "response_format": "url"})
-UNIQUE: Final = Shot("POST", _PATH, {**_BODY, "prompt": _OWN, "response_format": "url"})
-SCRIPTED: Final = Shot("POST", f"/s/{_SESSION}{_PATH}", {**_BODY, "response_format": "url"})
-REFUSED: Final = Shot("POST", _PATH, {**_BODY, "size": "1024x1025"}, 400)
-_GPT: Final = {"model": "gpt-image-1", "prompt": _OWN, "quality": "low", "size": "1024x1024"}
-WHOLE: Final = Shot("POST", f"/aiai{_PATH}", _GPT)
-STREAM: Final = Shot("POST", f"/aiai{_PATH}", {**_GPT, "stream": True, "partial_images": 3})
-_EVENTS: Final = 4  # of STREAM
-EDIT: Final = Shot("POST", "/v1/images/edits", {**_SMALL, "prompt": _OWN}, upload=1024)
-HEALTH: Final = Shot("GET", "/_emulator/health")
 LOADS: Final = {
     "url": Load("url-mode call, same prompt", GENERATE, pace=Aim("≥", 0.30), slowest=Aim("≤", 3)),
     "unique": Load("url-mode call, unique prompts", UNIQUE, pace=Aim("≥", 0.30), slowest=Aim("≤", 3)),
     "refused": Load("refused call, with reasons", REFUSED, pace=Aim("≥", 0.25), slowest=Aim("≤", 3)),
-    "cached": Load("b64_json, cached, 512²", Shot("POST", _PATH, _SMALL), GENERATE, pace=Aim("≥", 0.8)),
-    "cached-large": Load("b64_json, cached, 1024²", Shot("POST", _PATH, _B64), GENERATE),
-    "new-small": Load("b64_json, new each time, 512²", Shot("POST", _PATH, {**_SMALL, "prompt": _OWN})),
-    "new": Load("b64_json, new each time, 1024²", Shot("POST", _PATH, {**_B64, "prompt": _OWN})),
+    "cached": Load("b64_json, cached, 512²", Shot("POST", PATH, SMALL), GENERATE, pace=Aim("≥", 0.8)),
+    "cached-large": Load("b64_json, cached, 1024²", Shot("POST", PATH, B64), GENERATE),
+    "new-small": Load("b64_json, new each time, 512²", Shot("POST", PATH, {**SMALL, "prompt": OWN})),
+    "new": Load("b64_json, new each time, 1024²", Shot("POST", PATH, {**B64, "prompt": OWN})),
     "scripted": Load(
-        "call under a five-rule scenario", SCRIPTED, GENERATE, cost=Aim("≤", 1.25), script=_FIVE_RULES
+        "call under a five-rule scenario", SCRIPTED, GENERATE, cost=Aim("≤", 1.25), script=FIVE_RULES
     ),
     "edit": Load("edit of a 1 MB PNG, new each time, 512²", EDIT),
     "models": Load("GET models", Shot("GET", "/v1/models")),
@@ -263,6 +262,7 @@ _PICTURES: Final = 40  # a round: well under a second for each way
 _TOO_BUSY: Final = 0.95
 _ABOUT: Final = "Ratios within this run count, absolutes do not: the machine is shared and noisy."
 _BUSY: Final = "Where others use the cores too, trust the CPU of a call before its pace, and repeat."
+_AGAINST: Final = "compare with the code in another checkout instead: calls, refused calls, start and fixture"
 _ROWS: Final = f"measure only this row (repeatable): {', '.join((*LOADS, *OTHERS))}"
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from tests.bench.load import NUMBER, Job, Result
 
 Who = Literal["ours", "ref"]
 CONNECTIONS: Final = 32
+_CHECKOUT: Final = Path(__file__).parents[2]
 
 
 class Failed(Exception):
@@ -108,9 +109,9 @@ def noise(side: int) -> bytes:
 
 
 @contextmanager
-def serving(who: Who) -> Iterator[Server]:
-    """A server of its own for as long as the `with` lasts."""
-    with _process(_COMMANDS[who]) as process:
+def serving(who: Who, checkout: Path | None = None) -> Iterator[Server]:
+    """A server of its own for as long as the `with` lasts, with the code of `checkout` (None: this one)."""
+    with _process(_COMMANDS[who], checkout or _CHECKOUT) as process:
         assert process.stdout is not None
         if not select.select([process.stdout], [], [], _PATIENCE)[0]:
             raise Failed(f"{who}: not ready after {_PATIENCE} s")
@@ -143,21 +144,21 @@ def load(server: Server, shot: Shot, **how: Any) -> tuple[Result, float]:
     return result, 1e6 * (server.cpu() - before) / result.calls
 
 
-def first_answer(who: Who, shot: Shot) -> float:
-    """Seconds from the start of a process to its first good answer."""
+def first_answer(who: Who, shot: Shot, checkout: Path | None = None) -> tuple[float, float]:
+    """Seconds from the start of a process to its first good answer, and its seconds of CPU until then."""
     began = time.perf_counter()
-    with serving(who) as server:
+    with serving(who, checkout) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_PATIENCE)
         headers = {**HEADERS, "Content-Type": "application/json"}
         body = shot.payload.replace(NUMBER, "0" * len(NUMBER))
         connection.request(shot.method, shot.path, body or None, headers)
         answer = connection.getresponse()
         answer.read()
-        seconds = time.perf_counter() - began
+        seconds, cpu = time.perf_counter() - began, server.cpu()
         connection.close()
         if answer.status != shot.status:
             raise Failed(f"{who}: {shot.method} {shot.path} was answered with {answer.status}, not {shot.status}")
-        return seconds
+        return seconds, cpu
 
 
 def drawn(rounds: int, pictures: int) -> list[dict[str, dict[str, float]]]:
@@ -179,12 +180,12 @@ def _answer_of(command: tuple[str, ...], question: str = "") -> str:
 
 
 @contextmanager
-def _process(command: tuple[str, ...]) -> Iterator[subprocess.Popen[str]]:
-    """The process `command` of this interpreter, ended at the latest when the `with` is left, however it is left."""
+def _process(command: tuple[str, ...], folder: Path = _CHECKOUT) -> Iterator[subprocess.Popen[str]]:
+    """The process `command` of this interpreter in `folder`, ended when the `with` is left, however it is left."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
     # A session of its own: Ctrl-C reaches us alone, and we end it.
     process = subprocess.Popen(
-        [sys.executable, *command], cwd=_CHECKOUT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, *command], cwd=folder, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         text=True, start_new_session=True,
     )  # fmt: skip
     try:
@@ -202,7 +203,6 @@ def _process(command: tuple[str, ...]) -> Iterator[subprocess.Popen[str]]:
 
 
 HEADERS: Final = {"Authorization": "Bearer sk-bench", "User-Agent": "bench", "Accept": "application/json"}
-_CHECKOUT: Final = Path(__file__).parents[2]
 _COMMANDS: Final[Mapping[Who, tuple[str, ...]]] = {
     "ours": ("-m", "emulator", "serve", "--port", "0", "--ready-json", "--gateway", "ezmodel"),
     "ref": ("-m", "tests.bench.bare"),
