@@ -17,7 +17,7 @@ from tests.stable_ids import stable_id
 
 
 class Served:
-    """A running server: `url` is its address, `hall` its rooms; it ends with `stop`."""
+    """A running server: `url` is its address, `app` the application; `stop` ends it."""
 
     def __init__(self, **settings: Any) -> None:
         self._loop = asyncio.new_event_loop()
