@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pytest
 
 if TYPE_CHECKING:
-    from emulator import ImageApi
+    from emulator import Emulator, ImageApi
     from emulator.session.journal import JournalEntry
 
 _SETTINGS: Final = {
@@ -104,7 +104,7 @@ def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
     reason = _explain_being_off()
     if reason is not None:
         pytest.fail(reason, pytrace=False)
-    from emulator import Emulator, EmulatorError
+    from emulator import EmulatorError
 
     # Not as arguments of the fixture: pytest would look them up again for every test.
     config = request.config
@@ -119,7 +119,7 @@ def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
             yield server
             return
         server = _TestServer({"strict": settings.pop("strict", False)}, folders)
-        with Emulator(tell=server.count_findings, **settings) as server.api:
+        with _make_emulator(server, settings) as server.api:
             yield server
         for codes in server.findings.values():
             _count_findings(config, codes)
@@ -233,6 +233,17 @@ def _read_settings(config: pytest.Config) -> dict[str, Any]:
     if "scenario" in settings:
         settings["scenario"] = _find_scenario(settings["scenario"], config.rootpath)
     return settings
+
+
+def _make_emulator(server: _TestServer, settings: Mapping[str, Any]) -> Emulator:
+    """An emulator in this process that counts the findings of its calls."""
+    from emulator import Emulator
+
+    class CountingEmulator(Emulator):
+        def _observe_call(self, entry: JournalEntry) -> None:
+            server.count_findings(entry)
+
+    return CountingEmulator(**settings)
 
 
 def _connect(url: str, settings: Mapping[str, str]) -> ImageApi:

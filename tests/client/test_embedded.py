@@ -16,7 +16,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from emulator import Emulator, EmulatorError, ImageApi
+from emulator import Emulator, EmulatorError, ImageApi, RecordedCall
 from tests.paths import ROOT
 
 BODY: Final = {"prompt": "A cute cat", "size": "256x256"}
@@ -361,15 +361,14 @@ def test_a_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_call_is_told_of() -> None:
-    """Whoever wants to hear of calls hears of each, of whatever session, with what was noticed."""
-    heard: list[tuple[str, list[str]]] = []
-    with Emulator(
-        tell=lambda entry: heard.append((entry.session, [one["code"] for one in entry.findings]))
-    ) as image_api:
+    """`tell` gets each call of any session, as the journal has it."""
+    told: list[RecordedCall] = []
+    with Emulator(tell=told.append) as image_api:
         ask(image_api, model="dall-e-2", style="vivid")
         ask(image_api.session("alice"))
         image_api.verify(once=True)
-    assert [("embedded", ["parameter_ignored"]), ("embedded.alice", [])] == heard
+        assert [image_api.calls[0], image_api.session("alice").calls[0]] == told
+    assert [("embedded", ("parameter_ignored",)), ("embedded.alice", ())] == [(one.session, one.codes) for one in told]
 
 
 def test_pictures_are_drawn_once_more() -> None:
