@@ -221,7 +221,7 @@ def _parse_one(setting: Field[Any], value: Any, where: str) -> Any:
     if isinstance(value, bool):
         value = str(value).lower()
     if not isinstance(value, str | int):
-        raise BadSetting(f"{where}: {yaml_file.describe(value)} is no single value")
+        raise BadSetting(f"{where}: {yaml_file.describe_value(value)} is no single value")
     try:
         return setting.metadata["parse"](str(value))
     except ValueError as error:
@@ -239,7 +239,7 @@ def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     path = folder / "emulator.yaml"
     try:
         if path.is_file():
-            table = yaml_file.read(path).root
+            table = yaml_file.load_yaml(path).root
             if table is None:  # an empty file
                 table = {}
         else:
@@ -250,7 +250,7 @@ def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     except (OSError, ValueError, AttributeError) as error:
         raise BadSetting(f"{path}: {error}") from None
     if not isinstance(table, Mapping):
-        raise BadSetting(f"{path}: the settings are {yaml_file.describe(table)}; expected a mapping")
+        raise BadSetting(f"{path}: the settings are {yaml_file.describe_value(table)}; expected a mapping")
     settings = {str(key).replace("-", "_"): value for key, value in table.items()}
     for key in settings:
         if key not in FIELDS:

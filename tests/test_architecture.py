@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 import emulator
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from tests.paths import ROOT
 
 PACKAGE: Final = Path(emulator.__file__).parent
@@ -28,7 +28,7 @@ def _name(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=_name)
 def test_no_python_names_a_gateway(path: Path) -> None:
     """A gateway is a file in schemas/; code branches on operations and values. The one default is the exception."""
-    names = {file.stem for file in yaml_file.schemas().glob("*.yaml")}
+    names = {file.stem for file in find_schemas().glob("*.yaml")}
     named = {
         node.value
         for node in ast.walk(ast.parse(path.read_text("utf-8")))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from emulator.core.suggestions import describe_unknown
 from emulator.faults.duplicate_event import DuplicateEvent
 from emulator.faults.duplicate_header import DuplicateHeader
 from emulator.faults.empty_body import EmptyBody
@@ -37,8 +38,10 @@ def parse_fault(value: Any) -> Fault:
         word, parameters = value, None
     else:
         raise ValueError(f"a fault is {quote_value(value)}; expected one word of {', '.join(FAULTS)}")
-    if not isinstance(word, str) or word not in FAULTS:
+    if not isinstance(word, str):
         raise ValueError(f"unknown fault {quote_value(word)}; known are {', '.join(FAULTS)}")
+    if word not in FAULTS:
+        raise ValueError(describe_unknown("fault", word, FAULTS))
     return FAULTS[word].parse(parameters)
 
 

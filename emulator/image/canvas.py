@@ -230,10 +230,12 @@ THEMES: Final = {
     "noon": Theme(("#3f8fd8", "#86c3ee", "#dff1f7"), "#fffbe0", "#9cc3c9", "#2d6a4f", (*_LAKES[::3], "peaks", "water")),
     "spring": Theme(("#58a6d6", "#a9dcea", "#f4f4d9"), "#fff6c2", "#b5d6a4", "#3f7d3a", ("hills", "lake", "forest")),
     "dusk": Theme(("#2d2a5a", "#c0507a", "#ffb361"), "#ffe0a3", "#a8527c", "#241b3a", (*_LAKES, "water", "mesas")),
-    "night": Theme(("#0b1030", "#1b2a5c", "#3f5590"), "#f4efd6", "#34477a", "#0a0f24", (*_LAKES, "water"), "stars"),
+    "night": Theme(("#0b1030", "#1b2a5c", "#3f5590"), "#f4efd6", "#34477a", "#0a0f24", (*_LAKES, "water"), air="stars"),
     "autumn": Theme(("#7fb0c4", "#f0d9b0", "#f9e9cf"), "#fff4d6", "#d9a066", "#6b2f1f", _LAKES),
-    "winter": Theme(("#8fb3d4", "#c9dcea", "#f4f2ee"), "#fffdf2", "#b4c9db", "#3a5270", _LAKES, "snow"),
-    "aurora": Theme(("#081326", "#0f2a46", "#1f4f62"), "#e9f5e4", "#25506a", "#06101c", _LAKES[:3], "aurora", _GREEN),
+    "winter": Theme(("#8fb3d4", "#c9dcea", "#f4f2ee"), "#fffdf2", "#b4c9db", "#3a5270", _LAKES, air="snow"),
+    "aurora": Theme(
+        ("#081326", "#0f2a46", "#1f4f62"), "#e9f5e4", "#25506a", "#06101c", _LAKES[:3], air="aurora", spark=_GREEN
+    ),
     "desert": Theme(("#4aa0c8", "#f3c98b", "#fbe6bf"), "#fff3cf", "#e8b57c", "#a4502f", ("dunes", "mesas")),
     "sea": Theme(("#2f7fb5", "#8fd0df", "#f1f3dc"), "#fffbe6", "#7fb5bf", "#1d4d66", ("water",)),
     "mist": Theme(("#6fa3a0", "#b5d3c6", "#eef0d8"), "#fffdf0", "#a6c9b8", "#234a4c", ("forest", "peaks", "lake")),

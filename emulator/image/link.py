@@ -86,7 +86,7 @@ def seal_fields(fields: Any, secret: bytes) -> str:
 
 
 def _seal(text: bytes, secret: bytes) -> str:
-    packer = zlib.compressobj(6, zlib.DEFLATED, -12, 4, zlib.Z_DEFAULT_STRATEGY, _USUAL_JSON)
+    packer = zlib.compressobj(level=6, wbits=-12, memLevel=4, zdict=_USUAL_JSON)
     packed = packer.compress(text) + packer.flush()
     return _encode_base64(_VERSION + _sign(packed, secret) + packed)
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from emulator.cli.main import COMMANDS, Command, main
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.findings import FINDINGS
 from tests.conftest import Served
 from tests.paths import TESTS
@@ -56,12 +56,12 @@ def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """One row for each file in schemas/, with its base path and models."""
     code, out, _ = _main(capsys, "gateways")
     rows = {line.split()[0]: line for line in out.splitlines()[1:]}
-    assert (0, {path.stem for path in yaml_file.schemas().glob("*.yaml")}) == (code, set(rows))
+    assert (0, {path.stem for path in find_schemas().glob("*.yaml")}) == (code, set(rows))
     assert "/geekai/api/v1" in rows["geekai"]
     assert "cogview-3-flash" in rows["geekai"]
 
 
-@pytest.mark.parametrize("gateway", sorted(path.stem for path in yaml_file.schemas().glob("*.yaml")))
+@pytest.mark.parametrize("gateway", sorted(path.stem for path in find_schemas().glob("*.yaml")))
 def test_every_rule_has_a_source(capsys: pytest.CaptureFixture[str], gateway: str) -> None:
     """No row of a gateway that ships is unmarked."""
     code, out, _ = _main(capsys, "rules", gateway)

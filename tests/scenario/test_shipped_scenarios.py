@@ -20,7 +20,7 @@ import openai
 import pytest
 from openai.types import Image, ImagesResponse
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_scenarios
 from emulator.scenario import loader
 from tests.conftest import Served
 from tests.scenario.examples import BLOCKS, BUMPY_MORNING
@@ -113,7 +113,7 @@ def test_each_loads_and_says_what_it_does(name: str) -> None:
 
 def test_the_shelf_is_complete() -> None:
     """README's table names every ready-made scenario and no other, and each is played in this file."""
-    table = re.findall(r"^\| `([a-z0-9-]+)` \|", (yaml_file.scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
+    table = re.findall(r"^\| `([a-z0-9-]+)` \|", (find_scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
     played = re.findall(r"play\(\"([a-z0-9-]+)\"", Path(__file__).read_text("utf-8"))
     assert loader.list_ready_made() == sorted(table)
     assert loader.list_ready_made() == sorted(set(played))
