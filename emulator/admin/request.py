@@ -56,7 +56,7 @@ class AdminContext:
     """The parts of one server that its own paths use; `started` is in real Unix seconds, whatever clock was chosen."""
 
     settings: Settings
-    guard: AdminAuth
+    auth: AdminAuth
     clock: Clock
     registry: GatewayRegistry
     sessions: Sessions
@@ -78,7 +78,7 @@ class AdminContext:
             "refusals": (*KINDS, *VIOLATIONS),
             "findings": list(FINDINGS),
         }
-        return AdminSpec(read_version(), needs_token=self.guard.token is not None, enums=enums)
+        return AdminSpec(read_version(), needs_token=self.auth.token is not None, enums=enums)
 
     @cached_property
     def portability_targets(self) -> Sequence[PortabilityTarget]:

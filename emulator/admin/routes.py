@@ -75,8 +75,8 @@ ROUTES: Final = (
 """Every path below PREFIX; openapi.yaml describes the same ones."""
 
 
-class Admin:
-    """Answers requests for the emulator's own paths of one server."""
+class AdminApi:
+    """Answers the requests for the own paths of one server."""
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
@@ -85,7 +85,7 @@ class Admin:
         """The answer to a request whose path begins with PREFIX."""
         path = "/" + request.path.removeprefix(PREFIX).strip("/")
         try:
-            self._context.guard.check(request.headers, public=path == "/health")
+            self._context.auth.check(request.headers, public=path == "/health")
             route, path_params = _find_route(request, path)
             return await route.function(await self._validate(request, route, path_params))
         except AccessDenied as denied:

@@ -76,6 +76,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 class Parser(argparse.ArgumentParser):
     """A parser whose error is one line, with the nearest known word for an unknown one."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=_HelpFormatter, **options)
+
     def error(self, message: str) -> NoReturn:
         """Print `message` and exit with code 2."""
         self.exit(2, f"{NAME}: {message}; see {self.prog} --help\n")
@@ -91,6 +94,15 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:  # the commands are the only choices here
             self.error(describe_unknown("command", value, action.choices))
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """The column of descriptions begins a little further right, so that nearly every flag has room before it."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
+        longest = max(len(command.name) for command in COMMANDS)
+        self._action_max_length = longest + 6  # argparse forgets that the commands are indented by four, not two
 
 
 def _add_no_flags(parser: argparse.ArgumentParser) -> None:

@@ -110,8 +110,8 @@ def _announce(running: Running) -> None:
     if app.settings.seed:  # `--seed random` has drawn it; it is needed to repeat the run
         print(f"{NAME}: seed {app.settings.seed}", file=sys.stderr)
     ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
-    if app.guard.generated:
-        ready["admin_token"] = app.guard.token
+    if app.admin_auth.generated:
+        ready["admin_token"] = app.admin_auth.token
     print_line(json.dumps(ready))
 
 
@@ -129,6 +129,6 @@ def _format_welcome(running: Running) -> str:
         lines.append(f"  {name:<{width}}  {running.url}/{name}{validator.gateway.base}")
     lines.append(f"Default gateway: {app.registry.default.gateway.name}, at {running.url}/v1")
     lines.append(f"Sessions and their calls: {running.url}/_emulator/sessions")
-    if app.guard.generated:
-        lines.append(f"/_emulator/ needs the header: Authorization: Bearer {app.guard.token}")
+    if app.admin_auth.generated:
+        lines.append(f"/_emulator/ needs the header: Authorization: Bearer {app.admin_auth.token}")
     return "\n".join(lines)

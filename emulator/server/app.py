@@ -19,7 +19,7 @@ from aiohttp import web
 
 from emulator.admin.auth import AdminAuth
 from emulator.admin.request import PREFIX, AdminContext, Stream
-from emulator.admin.routes import Admin
+from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.gateway.calendar import Calendar
 from emulator.gateway.operation import GENERATE_LIMIT
@@ -83,8 +83,8 @@ class App:
         self.observers: list[Observer] = [self.metrics.count_call, self.events.publish]
         if observer is not None:
             self.observers.append(observer)
-        self.guard = AdminAuth(settings)
-        self.admin = Admin(self._build_admin_context())
+        self.admin_auth = AdminAuth(settings)
+        self.admin = AdminApi(self._build_admin_context())
         self._reader = RequestReader(timeout=settings.body_timeout, public_url=settings.public_url)
         self._body_budget = BodyBudget()
         self._date = (0, "")
@@ -266,7 +266,7 @@ class App:
     def _build_admin_context(self) -> AdminContext:
         return AdminContext(
             settings=self.settings,
-            guard=self.guard,
+            auth=self.admin_auth,
             clock=self.clock,
             registry=self.registry,
             sessions=self.sessions,

@@ -1,4 +1,4 @@
-"""Who may ask the emulator's own paths where a token is needed, and that the token is told to nobody."""
+"""Who may use the emulator's own paths where a token is needed, and that the token is shown nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which gateways would take a call, which only in part, and why not: as a room, as a command, and beside a server."""
+"""Which gateways accept a call, which ignore a part of it, and why the others refuse it: in Python and as a command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of the console: what a line says, and that nobody has to read it. The process is in tests/server."""
+"""The lines of the console: what a line says, and that nobody has to read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line, subcommand by subcommand; the running server is in test_process."""
+"""The command line, command by command; the running server is in tests/server/test_process.py."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for command in (
         "serve", "gateways", "rules", "scenarios", "check", "explain", "portability", "render", "inspect",
     ):  # fmt: skip
-        assert f"\n    {command}" in out
+        assert f"\n    {command}  " in out
 
 
 def test_every_command_has_its_function() -> None:

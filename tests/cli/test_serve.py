@@ -1,0 +1,25 @@
+"""The text that `serve` prints at its start; the process itself is in tests/server/test_process.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from emulator.core import yaml_file
+from tests.process import Command
+
+
+def test_the_welcome_says_what_runs_and_where(tmp_path: Path) -> None:
+    """The behavior, seed and clock that were chosen, each gateway's base URL, and the default gateway."""
+    command = Command(tmp_path, "--behavior", "observed", "--seed", "7", "--gateway", "aiai")
+    try:
+        lines = [command.out.readline().rstrip()]
+        while lines[-1] and not lines[-1].startswith("Default gateway: "):
+            lines.append(command.out.readline().rstrip())
+    finally:
+        command.kill()
+    assert "Image API Emulator answers calls (observed behavior, seed 7, clock real)." == lines[0]
+    assert re.fullmatch(r"Default gateway: aiai, at http://127\.0\.0\.1:[0-9]+/v1", lines[-1])
+    gateways = {path.stem for path in yaml_file.schemas().glob("*.yaml")}
+    assert gateways == {line.split()[0] for line in lines[2:-1]}
+    assert any(re.fullmatch(r"  aiai +http://127\.0\.0\.1:[0-9]+/aiai/v1", line) for line in lines)
