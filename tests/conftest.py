@@ -12,6 +12,7 @@ import pytest
 
 from emulator.server.app import App
 from emulator.server.listener import Running, start
+from emulator.session.store import Store
 from emulator.settings import Settings
 from tests.stable_ids import stable_id
 
@@ -19,11 +20,11 @@ from tests.stable_ids import stable_id
 class Served:
     """A running server: `url` is its address, `app` the application; `stop` ends it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, store: Store | None = None, **settings: Any) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
-        app = App(Settings(**{"port": 0, **settings}))
+        app = App(Settings(**{"port": 0, **settings}), store=store)
         self._running: Running = asyncio.run_coroutine_threadsafe(start(app), self._loop).result(10)
         self.app = app
         self.port = self._running.port

@@ -55,6 +55,7 @@ class Sessions:
         The id depends on seed, session and number alone, so that a run repeats.
         """
         number = await self._store.begin_call(session, self._clock.base())
+        await self._clock.refresh(session)
         now = self._clock.now(session)
         request_id = gateway.identity.make(f"{self._seed}\n{session}\n{number}", now)
         return PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
