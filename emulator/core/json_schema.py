@@ -85,11 +85,11 @@ def check_json_values(source: Source) -> None:
             case list():
                 waiting.extend(([*pointer, index], part) for index, part in enumerate(value))
             case float() if not math.isfinite(value):
-                raise source.fault(pointer, f"{_name_value(pointer)} is {value}; JSON has no such number")
+                raise source.fault(pointer, f"{_name_place(pointer)} is {value}; JSON has no such number")
             case None | bool() | int() | float() | str():
                 pass
             case _:
-                line = f"{_name_value(pointer)} is {yaml_file.describe(value)}; JSON has no such value"
+                line = f"{_name_place(pointer)} is {yaml_file.describe(value)}; JSON has no such value"
                 raise source.fault(pointer, line)
 
 
@@ -152,8 +152,9 @@ class _Explanation:
                 return self._source.fault([*pointer, key], line)
             case "required":
                 return self._source.fault(pointer, self._describe_missing_key(error, pointer))
-            case "not" | "anyOf" | "dependentRequired" if isinstance(value, Mapping) and "errorMessage" in schema:
-                return self._source.fault(pointer, f"{_name_place(pointer)}: {schema['errorMessage']}")
+            case "not" | "anyOf" if isinstance(value, Mapping) and "errorMessage" in schema:
+                line = f"{_name_place(pointer)}: {schema['errorMessage']}"
+                return self._source.fault([*pointer, *_list_excluded_keys(schema)[-1:]], line)
         line = f"{_name_value(pointer)} is {_describe_read(value)}; expected {self._describe_expected(schema)}"
         return self._source.fault(pointer, line + self._suggest_word(value, schema))
 
@@ -282,6 +283,12 @@ def _measure_error(error: ValidationError) -> int:
             return 2
         return 1
     return int(not isinstance(error.instance, Mapping))
+
+
+def _list_excluded_keys(schema: Mapping[str, Any]) -> Sequence[str]:
+    """Return the keys that a schema does not take together; the line of the last one is shown."""
+    keys: Sequence[str] = schema.get("not", {}).get("required", ())
+    return keys
 
 
 def _find_unknown_key(mapping: Mapping[Any, Any], known: Sequence[str]) -> Any:

@@ -1,27 +1,41 @@
-"""Reads a scenario file, and refuses what contradicts itself when it is given, not when it bites.
+"""Makes scenarios of their source text, and refuses what cannot be meant before anything is played.
 
-Every complaint is one line with file and line, what was read, and what was expected.
+`schemas/scenario.schema.json` says what a scenario looks like, here as in editors. This module adds what a schema
+cannot say: rules that can never answer, contradictions, names in templates, and the files beside the scenario. Every
+refusal is one line with file and line, what was read, and what was expected.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
-from emulator.core import yaml_file
-from emulator.core.yaml_file import Source
-from emulator.messages import OPERATIONS
-from emulator.scenario import answer_loader, matching
-from emulator.scenario.limits import MOST_DOLLARS, Limits
+from emulator import faults
+from emulator.core import chance, yaml_file
+from emulator.core.json_schema import check_json_values, load_schema
+from emulator.core.suggestions import describe_known
+from emulator.core.yaml_file import InvalidFile, Source
+from emulator.faults import parameters as fault_parameters
+from emulator.findings import Finding
+from emulator.gateway.gateway import Gateway
+from emulator.image.recipe import Alteration, HostBehavior
+from emulator.messages import CASES, OPERATIONS, Canned, Draw, PictureOverride, Plan, Refuse
+from emulator.scenario import matching
+from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
-from emulator.scenario.reader import Pointer, Reader
-from emulator.scenario.scenario import THENS, Rule, Scenario
+from emulator.scenario.scenario import Answer, Rule, Scenario
 
 log = logging.getLogger("emulator")
+
+Pointer = list[str | int]
+_Made = TypeVar("_Made")
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -40,13 +54,32 @@ def parse_scenario(text: str, name: str, folder: Path | None = None) -> Scenario
 
 def find_scenario(name: str) -> Scenario:
     """Load the ready-made scenario `name`, else the one in the file of that name; raises InvalidFile."""
-    ready_made = _ready_made_file(name)
-    if ready_made is not None:
-        return load_scenario(ready_made)
+    if is_ready_made(name):
+        return load_ready_made(name)
     if not Path(name).exists() and not name.endswith((".yaml", ".yml")):
         known = ", ".join(list_ready_made())
-        raise yaml_file.InvalidFile(f"{name!r} is neither a file nor a ready-made scenario; those are {known}")
+        raise InvalidFile(f"{name!r} is neither a file nor a ready-made scenario; those are {known}")
     return load_scenario(Path(name))
+
+
+@functools.cache
+def load_ready_made(name: str) -> Scenario:
+    """Load the ready-made scenario `name`, which `is_ready_made`.
+
+    The tests hold these files against the schema, so that a server that plays one need not import jsonschema (60 ms).
+    """
+    path = _ready_made_file(name)
+    return _Builder(yaml_file.read(path), path.parent).build_scenario()
+
+
+def is_ready_made(name: str) -> bool:
+    """Return whether a ready-made scenario is called `name`."""
+    return re.fullmatch(r"[a-z0-9-]+", name) is not None and _ready_made_file(name).is_file()
+
+
+def list_ready_made() -> list[str]:
+    """Return the names of the ready-made scenarios, sorted."""
+    return sorted(path.stem for path in yaml_file.scenarios().glob("*.yaml"))
 
 
 class WatchedScenario:
@@ -56,7 +89,7 @@ class WatchedScenario:
         """Load the scenario `name` as `find_scenario` does; raises InvalidFile."""
         self._scenario = find_scenario(name)
         self._path: Path | None = None
-        if _ready_made_file(name) is None:
+        if not is_ready_made(name):
             self._path = Path(name)
         self._stamp = self._read_stamp()
 
@@ -68,7 +101,7 @@ class WatchedScenario:
         self._stamp = stamp
         try:
             found = replace(load_scenario(self._path), version=self._scenario.version)
-        except yaml_file.InvalidFile as error:
+        except InvalidFile as error:
             log.warning("%s; the last good version stays in use", error)
             return self._scenario
         if found != self._scenario:
@@ -87,116 +120,310 @@ class WatchedScenario:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def list_ready_made() -> list[str]:
-    """Return the names of the ready-made scenarios, sorted."""
-    return sorted(path.stem for path in yaml_file.scenarios().glob("*.yaml"))
+def check_words(scenario: Scenario, gateways: Iterable[Gateway]) -> tuple[Finding, ...]:
+    """Check the words of a scenario that only the gateways of a server know: their names, and their parameters.
+
+    Raises InvalidFile, with the nearest known word, for a gateway that is none of `gateways`, and for a field that is
+    nearly a known one. A field that is like no known one is a finding.
+    """
+    gateways = list(gateways)
+    names = [gateway.name for gateway in gateways]
+    known = list_parameters()
+    if any(matching.list_unknown_fields(rule.when, known) for rule in scenario.rules):
+        known = known.union(_find_parameters(gateways))
+    findings = []
+    for index, rule in enumerate(scenario.rules):
+        for path, matcher in rule.when.conditions:
+            condition = RequestPattern(((path, matcher),))
+            try:
+                matching.check_choices(condition, {"gateway": names})
+                unknown = matching.check_fields(condition, known)
+            except ValueError as error:
+                source = yaml_file.parse(scenario.source, Path(scenario.file))
+                raise source.fault(["rules", index, "when", *path.split(".")], str(error)) from None
+            for name in unknown:
+                message = f"rule {rule.name!r} asks for {name!r}, which no model of any known gateway has"
+                findings.append(Finding("unknown_field", message, name))
+    return tuple(dict.fromkeys(findings))
 
 
-def _ready_made_file(name: str) -> Path | None:
-    """Return the file of the ready-made scenario `name`, None where there is none."""
-    path = yaml_file.scenarios() / f"{name}.yaml"
-    if re.fullmatch(r"[a-z0-9-]+", name) and path.is_file():
-        return path
-    return None
+@functools.cache
+def list_parameters() -> frozenset[str]:
+    """Return the fields that `when` can name at any gateway that ships, as the schema lists them."""
+    return frozenset(load_schema(_SCHEMA).root["$defs"]["when"]["properties"])
+
+
+def _find_parameters(gateways: Iterable[Gateway]) -> Iterator[str]:
+    """Yield the parameters of all models of `gateways`."""
+    for gateway in gateways:
+        for operations in gateway.operations.values():
+            for operation in operations.values():
+                for models in operation.bodies:
+                    for rules in (*models.listed.values(), models.otherwise):
+                        if rules is not None:
+                            yield from rules.parameters
+
+
+def _ready_made_file(name: str) -> Path:
+    return yaml_file.scenarios() / f"{name}.yaml"
 
 
 def _build_scenario(source: Source, folder: Path | None) -> Scenario:
-    root = source.known_keys([], source.root, ("scenario", "about", "limits", "channels", "rules"))
-    name, about = root.get("scenario", source.path.stem), root.get("about", "")
-    for key, value in (("scenario", name), ("about", about)):
-        if not isinstance(value, str):
-            raise source.fault([key], f"{key} is {yaml_file.describe(value)}; expected a text")
-    rules = root.get("rules", [])
-    if not isinstance(rules, list):
-        raise source.fault(["rules"], f"rules is {yaml_file.describe(rules)}; expected a list of rules")
-    channels = root.get("channels", [])
-    if not isinstance(channels, list) or not all(isinstance(model, str) and model for model in channels):
-        raise source.fault(
-            ["channels"], f"channels is {yaml_file.describe(channels)}; expected a list of models' names"
+    """Make a scenario of a document that nobody has validated yet; raises InvalidFile."""
+    load_schema(_SCHEMA).validate(source)
+    check_json_values(source)
+    return _Builder(source, folder).build_scenario()
+
+
+class _Builder:
+    """Makes a scenario of a document that keeps the schema; raises InvalidFile for what the schema cannot say.
+
+    `folder` is where the tester's own pictures are; None where the scenario is no file.
+    """
+
+    def __init__(self, source: Source, folder: Path | None) -> None:
+        self._source = source
+        self._folder = folder
+
+    def build_scenario(self) -> Scenario:
+        root = self._source.root
+        rules: list[Rule] = []
+        for index, value in enumerate(root.get("rules", [])):
+            rule = self._build_rule(["rules", index], value, f"rule-{index + 1}")
+            self._check_reachable(["rules", index], rule, rules)
+            rules.append(rule)
+        return Scenario(
+            name=root.get("scenario", self._source.path.stem),
+            about=root.get("about", ""),
+            rules=tuple(rules),
+            limits=Limits(**root.get("limits", {})),
+            channels=frozenset(root.get("channels", ())),
+            source=self._source.text,
+            file=str(self._source.path),
+            folder=self._folder,
         )
-    found: list[Rule] = []
-    for index, value in enumerate(rules):
-        pointer: Pointer = ["rules", index]
-        rule = _rule(Reader(source, folder), pointer, value, f"rule-{index + 1}")
-        _reachable(source, pointer, rule, found)
-        found.append(rule)
-    return Scenario(
-        name=name,
-        about=about,
-        rules=tuple(found),
-        limits=_limits(source, root.get("limits", {})),
-        channels=frozenset(channels),
-        source=source.text,
-        file=str(source.path),
-        folder=folder,
-    )
 
-
-def _limits(source: Source, value: Any) -> Limits:
-    known = tuple(one.name for one in fields(Limits))
-    for key, most in source.known_keys(["limits"], value, known).items():
-        expected = "a whole number from 0"
-        if key == "cost":
-            expected = f"dollars from 0 to {MOST_DOLLARS}"
-            good = isinstance(most, int | float) and 0 <= most <= MOST_DOLLARS
+    def _build_rule(self, pointer: Pointer, value: Mapping[str, Any], default_name: str) -> Rule:
+        given = value["answers"]
+        if isinstance(given, list):
+            answers = [self._build_answer([*pointer, "answers", index], one) for index, one in enumerate(given)]
         else:
-            good = isinstance(most, int) and most >= 0
-        if isinstance(most, bool) or not good:
-            raise source.fault(["limits", key], f"{key} is {yaml_file.describe(most)}; expected {expected}")
-    return Limits(**value)
-
-
-def _reachable(source: Source, pointer: Pointer, rule: Rule, before: list[Rule]) -> None:
-    """Refuse a rule that could never answer, and a name given twice."""
-    for earlier in before:
-        if earlier.name == rule.name:
-            raise source.fault(pointer, f"two rules are named {rule.name!r}")
-        if rule.about_tasks and not earlier.about_tasks:
-            continue  # who asks for a task comes to rules that say so, and to no other
-        endless = earlier.then != "next" and earlier.chance == 1
-        if endless and all(condition in rule.when.conditions for condition in earlier.when.conditions):
-            why = "takes the same calls" if earlier.when.conditions else "takes every call"
-            raise source.fault(pointer, f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends")
-
-
-def _known_operation(source: Source, pointer: Pointer, expected: Any) -> None:
-    """Refuse an operation that there is not, wherever it stands in what a rule expects."""
-    for one in expected if isinstance(expected, list) else [expected]:
-        if isinstance(one, Mapping):
-            _known_operation(source, pointer, one.get("not", OPERATIONS[0]))
-        elif isinstance(one, list):
-            _known_operation(source, pointer, one)
-        elif one not in OPERATIONS:
-            said = f"operation is {yaml_file.describe(one)}; expected one of {', '.join(OPERATIONS)}"
-            raise source.fault(pointer, said)
-
-
-def _rule(reader: Reader, pointer: Pointer, value: Any, usual: str) -> Rule:
-    source = reader.source
-    value = source.known_keys(pointer, value, ("name", "when", "answers", "then", "chance"))
-    name = value.get("name", usual)
-    if not isinstance(name, str):
-        raise source.fault([*pointer, "name"], f"name is {yaml_file.describe(name)}; expected a text")
-    when = (
-        reader.told([*pointer, "when"], matching.parse_pattern, value["when"]) if "when" in value else RequestPattern()
-    )
-    _known_operation(source, [*pointer, "when", "operation"], value.get("when", {}).get("operation", OPERATIONS[0]))
-    given = value.get("answers")
-    single = isinstance(given, Mapping | str)
-    if single:
-        given = [given]
-    if not isinstance(given, list) or not given:
-        raise source.fault(
-            [*pointer, "answers"], f"answers is {yaml_file.describe(given)}; expected an answer or a list"
+            answers = [self._build_answer([*pointer, "answers"], given)]
+        return Rule(
+            name=value.get("name", default_name),
+            when=self._build_pattern([*pointer, "when"], value.get("when", {})),
+            answers=tuple(answers),
+            then=value.get("then", "repeat"),
+            chance=float(value.get("chance", 1)),
         )
-    places: list[Pointer] = [[*pointer, "answers", *(() if single else (index,))] for index in range(len(given))]
-    read = tuple(answer_loader.read(reader, place, one) for place, one in zip(places, given, strict=True))
-    then = value.get("then", "repeat")
-    if then not in THENS:
-        raise source.fault([*pointer, "then"], f"then is {yaml_file.describe(then)}; expected {', '.join(THENS)}")
-    if then == "cycle" and len(read) == 1:
-        raise source.fault([*pointer, "then"], "then: cycle over a single answer is repeat; give more, or leave it out")
-    chance = value.get("chance", 1)
-    if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0 < chance <= 1:
-        raise source.fault([*pointer, "chance"], f"chance is {yaml_file.describe(chance)}; expected above 0, at most 1")
-    return Rule(name, when, read, then, float(chance))
+
+    def _build_pattern(self, pointer: Pointer, value: Mapping[str, Any]) -> RequestPattern:
+        pattern = self._convert(pointer, matching.parse_pattern, value)
+        for path, matcher in pattern.conditions:
+            condition = RequestPattern(((path, matcher),))
+            try:
+                matching.check_choices(condition, {"operation": OPERATIONS})
+            except ValueError as error:
+                raise self._source.fault([*pointer, *path.split(".")], str(error)) from None
+        contradiction = matching.find_contradiction(pattern)
+        if contradiction is not None:
+            raise self._source.fault(pointer, f"when contradicts itself: {contradiction}")
+        return pattern
+
+    def _check_reachable(self, pointer: Pointer, rule: Rule, earlier_rules: Sequence[Rule]) -> None:
+        """Refuse a rule that can never answer, and a name that two rules have."""
+        for earlier in earlier_rules:
+            if earlier.name == rule.name:
+                raise self._source.fault(pointer, f"two rules are named {rule.name!r}")
+            if rule.about_tasks and not earlier.about_tasks:
+                continue  # a call that asks for a task comes to rules that say so, and to no other
+            never_ends = earlier.then != "next" and earlier.chance == 1
+            if never_ends and matching.covers_pattern(earlier.when, rule.when):
+                why = "takes every call"
+                if earlier.when.conditions:
+                    why = "takes the same calls"
+                line = f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends"
+                raise self._source.fault(pointer, line)
+
+    def _build_answer(self, pointer: Pointer, value: Any) -> Answer:
+        if isinstance(value, str):
+            value = {value: {}}
+        headers = tuple((name, str(text)) for name, text in value.get("headers", {}).items())
+        latency = None
+        if "latency" in value:
+            latency = self._convert([*pointer, "latency"], chance.read, value["latency"])
+        places = enumerate(value.get("faults", ()))
+        return Answer(
+            plan=_set_wait(self._build_plan(pointer, value), headers),
+            latency=latency,
+            faults=tuple(self._convert([*pointer, "faults", index], faults.read, one) for index, one in places),
+            headers=headers,
+            times=value.get("times", 1),
+        )
+
+    def _build_plan(self, pointer: Pointer, value: Mapping[str, Any]) -> Plan:
+        if "refuse" in value:
+            return self._build_refuse([*pointer, "refuse"], value["refuse"])
+        if "canned" in value:
+            return _build_canned(value["canned"])
+        drawn = value.get("draw")
+        if isinstance(drawn, Mapping):
+            return self._build_draw([*pointer, "draw"], drawn)
+        return Draw()
+
+    def _build_draw(self, pointer: Pointer, value: Mapping[str, Any]) -> Draw:
+        self._check_template([*pointer, "revised_prompt"], value.get("revised_prompt", ""))
+        picture, expires_in, error = None, None, None
+        if "picture" in value:
+            picture = self._build_picture([*pointer, "picture"], value["picture"])
+        if "expires_in" in value:
+            expires_in = int(self._convert([*pointer, "expires_in"], chance.seconds, value["expires_in"]))
+        if "error" in value:
+            error = self._build_refuse([*pointer, "error"], value["error"])
+        return Draw(
+            revised_prompt=value.get("revised_prompt"),
+            usage=value.get("usage"),
+            images=value.get("images"),
+            metadata=value.get("metadata"),
+            created=value.get("created"),
+            omit=tuple(value.get("omit", ())),
+            changes=tuple(value.get("set", {}).items()),
+            picture=picture,
+            expires_in=expires_in,
+            host=_build_host(value.get("host", {})),
+            partials=value.get("partials"),
+            error=error,
+            channel=value.get("channel"),
+        )
+
+    def _check_template(self, pointer: Pointer, template: str) -> None:
+        """Refuse a name in braces that stands for nothing."""
+        for name in re.findall(r"\{([^{}]*)\}", template):
+            if name not in TEMPLATE_NAMES:
+                raise self._source.fault(pointer, f"{{{name}}} is no name; {describe_known(name, TEMPLATE_NAMES)}")
+
+    def _build_refuse(self, pointer: Pointer, value: Any) -> Refuse:
+        if isinstance(value, str):
+            return Refuse(value)  # type: ignore[arg-type]  # one of KINDS, by the schema
+        kind, case = value["kind"], value.get("case")
+        cases = CASES.get(kind, ())
+        if case is not None and case not in cases:
+            expected = f"none, as {kind} has no cases"
+            if cases:
+                expected = f"one of {', '.join(cases)}"
+            raise self._source.fault([*pointer, "case"], f"case is {case!r}; expected {expected}")
+        return Refuse(kind, {key: text for key, text in value.items() if key != "kind"})
+
+    def _build_picture(self, pointer: Pointer, value: Mapping[str, Any]) -> PictureOverride:
+        own, width, height, file = None, None, None, None
+        picture_format = value.get("format")
+        if "file" in value:
+            own, picture_format = self._read_picture([*pointer, "file"], value["file"])
+            file = hashlib.blake2b(own, digest_size=8).hexdigest()
+        if "size" in value:
+            width, height = map(int, value["size"].split("x"))
+        kept, share = None, False
+        end = fault_parameters.place(value.get("truncated"))
+        if end is not None:
+            kept, share = end.amount, end.share
+        alteration = Alteration(
+            width=width,
+            height=height,
+            format=picture_format,
+            mode=value.get("mode"),
+            file=file,
+            kept=kept,
+            share=share,
+        )
+        words = {word: _name_null(one) for word, one in value.items()}
+        if alteration == Alteration():
+            return PictureOverride(None, own, words.get("base64"), words)
+        return PictureOverride(alteration, own, words.get("base64"), words)
+
+    def _read_picture(self, pointer: Pointer, name: str) -> tuple[bytes, str]:
+        """Return the bytes of a picture of the tester's own, and its format."""
+        read = f"file is {yaml_file.describe(name)}"
+        if self._folder is None:
+            line = "file needs a folder to be in, that of the scenario; one that came over HTTP has none"
+            raise self._source.fault(pointer, line)
+        folder = self._folder.resolve()
+        try:
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder):
+                line = f"{read}; expected a picture inside of the scenario's folder, {folder}"
+                raise self._source.fault(pointer, line)
+            if not path.is_file():
+                raise self._source.fault(pointer, f"{read}; there is no such file in {folder}")
+            size = path.stat().st_size
+            if size > _LARGEST_FILE:
+                raise self._source.fault(pointer, f"{read}, of {size} bytes; expected {_LARGEST_FILE} at most")
+            data = path.read_bytes()
+        except (OSError, RuntimeError, ValueError) as error:  # links in a ring are a RuntimeError, NUL a ValueError
+            reason = getattr(error, "strerror", None) or "it cannot be read"
+            raise self._source.fault(pointer, f"{read}; {reason}") from None
+        from emulator.image import render  # Pillow is loaded for scenarios that have such a file
+
+        try:
+            return data, render.inspect(data).format
+        except ValueError as error:
+            raise self._source.fault(pointer, f"{read}; {error}") from None
+
+    def _convert(self, pointer: Pointer, make: Callable[[Any], _Made], value: Any) -> _Made:
+        """Return what `make` makes of `value`; what it refuses becomes a complaint with its line."""
+        try:
+            return make(value)
+        except (ValueError, TypeError) as error:
+            raise self._source.fault(pointer, str(error)) from None
+
+
+def _build_canned(value: Mapping[str, Any]) -> Canned:
+    content_type, body = "text/plain; charset=utf-8", value.get("text", "")
+    if "json" in value:
+        content_type, body = "application/json", json.dumps(value["json"], ensure_ascii=False)
+    return Canned(
+        status=value.get("status", 200),
+        content_type=value.get("content_type", content_type),
+        body=body.encode("utf-8", "replace"),
+    )
+
+
+def _build_host(value: Mapping[str, Any]) -> HostBehavior | None:
+    behavior = HostBehavior(0)
+    if "user_agent" in value:
+        behavior |= HostBehavior.BROWSERS_ONLY
+    if not value.get("cors", True):
+        behavior |= HostBehavior.NO_CORS
+    return behavior or None
+
+
+def _name_null(value: Any) -> Any:
+    """Return null's own name in its place: `base64: null` and `base64: "null"` are the same."""
+    if value is None:
+        return "null"
+    return value
+
+
+def _set_wait(plan: Plan, headers: Collection[tuple[str, str]]) -> Plan:
+    """Return `plan`; a refusal in it tells the client to wait as long as `headers` say."""
+    match plan:
+        case Refuse():
+            return _set_wait_of_refusal(plan, headers)
+        case Draw(error=Refuse() as error):
+            return replace(plan, error=_set_wait_of_refusal(error, headers))
+        case _:
+            return plan
+
+
+def _set_wait_of_refusal(refusal: Refuse, headers: Collection[tuple[str, str]]) -> Refuse:
+    """Read the wait as SDKs read it: milliseconds come first, and a date is no wait."""
+    texts = {name.lower(): text for name, text in headers}
+    for name, unit in (("retry-after-ms", "ms"), ("retry-after", "s")):
+        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", texts.get(name, "")):
+            return replace(refusal, wait=texts[name] + unit)
+    return refusal
+
+
+TEMPLATE_NAMES: Final = ("prompt", "model", "size")
+"""What a revised_prompt may name in braces."""
+_SCHEMA: Final = "scenario.schema.json"
+_LARGEST_FILE: Final = 20 * 2**20  # bytes; the largest picture that the emulator draws is smaller by far

@@ -244,18 +244,23 @@ def check_fields(pattern: RequestPattern, parameters: Collection[str], fields: C
     ('sharpness',)
     """
     known = [*CALL_FIELDS, *fields, *parameters]
-    unknown = []
+    unknown = list_unknown_fields(pattern, known)
+    for name in unknown:
+        _refuse_near_word("field", name, known)
     for path, _ in pattern.conditions:
         name, *inner = path.split(".")
-        if path not in known and name not in known:
-            _refuse_near_word("field", name, known)
-            unknown.append(name)
-        elif name == "uploads":
+        if name == "uploads":
             _check_upload_field(inner)
-        elif name != "headers":
+        elif name != "headers" and path not in known:
             for step in inner:  # `{user: {containz: x}}` reads like a field inside of another
                 _refuse_near_word("matcher", step, MATCHERS)
-    return tuple(dict.fromkeys(unknown))
+    return unknown
+
+
+def list_unknown_fields(pattern: RequestPattern, known: Collection[str]) -> tuple[str, ...]:
+    """Return the fields of `pattern` that are not `known`, each once; of a dotted path the first name counts."""
+    names = (path.partition(".")[0] for path, _ in pattern.conditions if path not in known)
+    return tuple(name for name in dict.fromkeys(names) if name not in known)
 
 
 def check_choices(pattern: RequestPattern, choices: Mapping[str, Collection[str]]) -> None:

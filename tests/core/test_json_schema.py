@@ -88,7 +88,7 @@ BAD: Final = [
     ("name: x\nplans: []", 2, "plans is an empty list; expected a list of at least 1"),
     ("name: x\nheaders:\n  'a b': c", 3, "'a b' in headers; expected a header's name"),
     ("name: x\nheaders:\n  a: []", 3, "a is an empty list; expected a text or a number"),
-    ("name: x\none:\n  a: 1\n  b: 2", 2, "one: a and b exclude each other"),
+    ("name: x\none:\n  a: 1\n  b: 2", 4, "one: a and b exclude each other"),
     ("name: x\nfits: maybe", 2, "fits is 'maybe'; expected true or false, or nothing"),
     ("name: x\npair: [1]", 2, "pair is a list; expected a list of 2"),
 ]
@@ -147,7 +147,7 @@ def test_a_document_that_is_too_deep(schema: DocumentSchema, tmp_path: Path) -> 
     ("text", "message"),
     [
         ("a:\n  b: [1, .inf]", "own.yaml:2: a.b.1 is inf; JSON has no such number"),
-        ("a:\n  b: .nan", "own.yaml:2: b is nan; JSON has no such number"),
+        ("a:\n  b: .nan", "own.yaml:2: a.b is nan; JSON has no such number"),
         ("a: !!binary aGk=", "own.yaml:1: a is b'hi'; JSON has no such value"),
         ("a:\n  - 1: x", "own.yaml:2: the key 1 in a.0 is no text; put it in quotes"),
     ],

@@ -49,7 +49,7 @@ def list_canned(*texts: str) -> str:
 
 
 SEQUENCES: Final = [
-    ("no rules at all", "{}", "DDD"),
+    ("no rules at all", "rules: []", "DDD"),
     ("a single answer", "rules: [{answers: {refuse: overloaded}}]", "RRR"),
     ("an answer by its word", "rules: [{answers: draw}]", "DDD"),
     ("the last is repeated", f"rules: [{{answers: {list_canned('a', 'b')}}}]", "abbb"),

@@ -44,6 +44,10 @@ def _pictures(word: str, *values: object) -> str:
 BAD: Final = {
     # the file
     "an empty file": ("", 1, "the file is empty; expected a mapping of scenario, about"),
+    "neither rules nor limits": (
+        "scenario: x\nabout: y", 1, "the file: a scenario has rules or limits, or both; rules: [] is one that plays",
+    ),
+    "nothing but channels": ("channels: [x]", 1, "the file: a scenario has rules or limits, or both"),
     "a list": ("- draw", 1, "the file is a list; expected a mapping"),
     "an unknown key": ("scenario: x\nrulez: []", 2, "unknown key 'rulez' in the file; known are scenario, about"),
     "limits a number": ("limits: 3", 1, "limits is 3; expected a mapping of requests_per_minute, images_per_minute"),
@@ -61,21 +65,31 @@ BAD: Final = {
     "no rules": ("rules:", 1, "rules is empty; expected a list of rules"),
     "rules in a mapping": ("rules: {answers: draw}", 1, "rules is a mapping; expected a list of rules"),
     # streams
-    "fewer than no unfinished pictures": (_answer("draw: {partials: -1}"), 1, "partials is -1; expected 0 or more"),
+    "fewer than no unfinished pictures": (
+        _answer("draw: {partials: -1}"), 1,
+        "partials is -1; expected a whole number from 0",
+    ),
     "half an unfinished picture": (_answer("draw: {partials: 0.5}"), 1, "partials is 0.5; expected a whole number"),
     "unfinished pictures that are true": (_answer("draw: {partials: true}"), 1, "partials is True; expected a whole"),
     "an unknown error": (_answer("draw: {error: oops}"), 1, "error is 'oops'; expected one of missing_key, invalid_k"),
-    "an error of nothing": (_answer("draw: {error: }"), 1, "error is empty; expected a kind of refusal"),
-    "an error without a kind": (_answer("draw: {error: {message: x}}"), 1, "error is empty; expected one of missing_"),
+    "an error of nothing": (
+        _answer("draw: {error: }"), 1,
+        "error is empty; expected one of missing_key, invalid_key, forbidden, unknown_model, reti",
+    ),
+    "an error without a kind": (
+        _answer("draw: {error: {message: x}}"), 1,
+        "rules.0.answers.draw.error has no 'kind'; expected kind: one of missing_key, invalid_key",
+    ),
     "an error's unknown key": (_answer("draw: {error: {kind: quota, after: 1}}"), 1, "unknown key 'after' in rules.0."),
     "a picture cut by events": (
         _answer("draw: {picture: {truncated: 1 event}}"), 1, "truncated is '1 event'; expected bytes that are left",
     ),
     "a place in pictures": (
-        _answer("faults: [{stall: {after: 1 picture}}]"), 1, "stall has after: '1 picture'; expected bytes, such as",
+        _answer("faults: [{stall: {after: 1 picture}}]"), 1,
+        "after is '1 picture'; expected bytes, such as 100, a share, such as 50%, or events, such",
     ),
     "an event before the first": (
-        _answer("faults: [{duplicate_event: {event: 0}}]"), 1, "duplicate_event has event: 0; expected a number from",
+        _answer("faults: [{duplicate_event: {event: 0}}]"), 1, "event is 0; expected a number from 1 to 1000, or last",
     ),
     # a rule
     "a rule that is a word": ("rules: [draw]", 1, "rules.0 is 'draw'; expected a mapping of name, when, answers"),
@@ -84,86 +98,134 @@ BAD: Final = {
         "unknown key 'wenn' in rules.0; known are name, when, answers, then, chance",
     ),
     "a rule's name": (_rule("name: 3, answers: draw"), 1, "name is 3; expected a text"),
-    "no answers": (_rule("name: x"), 1, "answers is empty; expected an answer or a list"),
-    "an empty list of answers": (_rule("answers: []"), 1, "answers is a list; expected an answer or a list"),
-    "unknown then": (_rule("answers: draw, then: stop"), 1, "then is 'stop'; expected repeat, cycle, next, refuse"),
+    "no answers": (
+        _rule("name: x"), 1,
+        "rules.0 has no 'answers'; expected answers: one of draw, canned, or a mapping of draw, r",
+    ),
+    "an empty list of answers": (
+        _rule("answers: []"), 1,
+        "answers is an empty list; expected a list of answers, at least one",
+    ),
+    "unknown then": (
+        _rule("answers: draw, then: stop"), 1,
+        "then is 'stop'; expected one of repeat, cycle, next, refuse",
+    ),
     "cycle over one": (_rule("answers: [draw], then: cycle"), 1, "then: cycle over a single answer is repeat"),
     "cycle over times": (_rule("answers: {draw: , times: 3}, then: cycle"), 1, "then: cycle over a single answer"),
-    "chance above 1": (_rule("answers: draw, chance: 20"), 1, "chance is 20; expected above 0, at most 1"),
-    "chance 0": (_rule("answers: draw, chance: 0"), 1, "chance is 0; expected above 0, at most 1"),
-    "chance below 0": (_rule("answers: draw, chance: -0.1"), 1, "chance is -0.1; expected above 0, at most 1"),
-    "chance a text": (_rule("answers: draw, chance: 20%"), 1, "chance is '20%'; expected above 0, at most 1"),
-    "chance true": (_rule("answers: draw, chance: true"), 1, "chance is True; expected above 0, at most 1"),
+    "chance above 1": (_rule("answers: draw, chance: 20"), 1, "chance is 20; expected a number above 0, at most 1"),
+    "chance 0": (_rule("answers: draw, chance: 0"), 1, "chance is 0; expected a number above 0, at most 1"),
+    "chance below 0": (_rule("answers: draw, chance: -0.1"), 1, "chance is -0.1; expected a number above 0, at most 1"),
+    "chance a text": (_rule("answers: draw, chance: 20%"), 1, "chance is '20%'; expected a number above 0, at most 1"),
+    "chance true": (_rule("answers: draw, chance: true"), 1, "chance is True; expected a number above 0, at most 1"),
     # when
     "when a word": (_rule("when: cat, answers: draw"), 1, "when is 'cat'; expected a mapping of fields"),
-    "when an empty list": (_rule("when: {n: []}, answers: draw"), 1, "when n: an empty list matches nothing"),
-    "when an empty mapping": (_rule("when: {n: {}}, answers: draw"), 1, "when n is {}; expected a mapping"),
+    "when an empty list": (
+        _rule("when: {n: []}, answers: draw"), 1,
+        "n is an empty list; expected a list of at least 1",
+    ),
+    "when an empty mapping": (
+        _rule("when: {n: {}}, answers: draw"), 1,
+        "n is an empty mapping; expected a mapping of contains, matches, at_least, at_most, not, ",
+    ),
     "an unknown matcher": (
         _rule("when: {prompt: {contains: a, containz: b}}, answers: draw"), 1,
-        "when prompt: unknown matcher 'containz'; known are contains, matches, at_least, at_most, not, absent",
+        "unknown key 'containz' in rules.0.when.prompt; known are contains, matches, at_least, at",
     ),
     "an unknown matcher in a list": (
-        _rule("when: {n: [1, {above: 2}]}, answers: draw"), 1, "when n: unknown matcher 'above'; known are contains",
+        _rule("when: {n: [1, {above: 2}]}, answers: draw"), 1,
+        "unknown key 'above' in rules.0.when.n.1; known are contains, matches, at_least, at_most,",
     ),
-    "at_least a text": (_rule("when: {n: {at_least: two}}, answers: draw"), 1, "when n: at_least: 'two' is no number"),
-    "at_most true": (_rule("when: {n: {at_most: true}}, answers: draw"), 1, "when n: at_most: True is no number"),
-    "absent a text": (_rule("when: {n: {absent: maybe}}, answers: draw"), 1, "absent: 'maybe' is neither true nor"),
-    "matches a number": (_rule("when: {n: {matches: 3}}, answers: draw"), 1, "when n: matches: "),
+    "at_least a text": (_rule("when: {n: {at_least: two}}, answers: draw"), 1, "at_least is 'two'; expected a number"),
+    "at_most true": (_rule("when: {n: {at_most: true}}, answers: draw"), 1, "at_most is True; expected a number"),
+    "absent a text": (
+        _rule("when: {n: {absent: maybe}}, answers: draw"), 1,
+        "absent is 'maybe'; expected true or false",
+    ),
+    "matches a number": (
+        _rule("when: {n: {matches: 3}}, answers: draw"), 1,
+        "matches is 3; expected a regular expression",
+    ),
     "matches what does not compile": (_rule("when: {n: {matches: '('}}, answers: draw"), 1, "when n: matches: missing"),
     "a schema that is a word": (
         _rule("when: {prompt: {schema: string}}, answers: draw"), 1,
-        "when prompt: schema: 'string' is no JSON Schema, which is a mapping such as {type: string}",
+        "schema is 'string'; expected a JSON Schema, which is a mapping such as {type: string}",
     ),
     "a schema of no type": (
         _rule("when: {a: {b: {schema: {properties: {c: {type: text}}}}}}, answers: draw"), 1,
-        "when a.b: schema: properties.c.type: 'text' is not valid under any of the given schemas",
+        "type is 'text'; expected one of array, boolean, integer, null, number, object, string",
     ),
     "a schema's pattern": (
         _rule("when: {n: {not: {schema: {pattern: '('}}}}, answers: draw"), 1, "schema: pattern: '(' is not a 'regex'",
     ),
-    "not nothing": (_rule("when: {n: {not: []}}, answers: draw"), 1, "when n: not: when n: an empty list matches"),
-    "headers a text": (_rule("when: {headers: x}, answers: draw"), 1, "when headers is 'x'; expected a mapping"),
+    "not nothing": (
+        _rule("when: {n: {not: []}}, answers: draw"), 1,
+        "not is an empty list; expected a list of at least 1",
+    ),
+    "headers a text": (
+        _rule("when: {headers: x}, answers: draw"), 1,
+        "headers is 'x'; expected a mapping of names to values",
+    ),
     "an unknown operation": (
         "rules:\n- when:\n    n: 1\n    operation: generat\n  answers: draw", 4,
         f"operation is 'generat'; expected one of {', '.join(OPERATIONS)}",
     ),
     "an unknown operation among others": (
-        _rule("when: {operation: [generate, drow]}, answers: draw"), 1, "operation is 'drow'; expected one of generate",
+        _rule("when: {operation: [generate, drow]}, answers: draw"), 1,
+        "rules.0.when.operation.1 is 'drow'; expected one of generate, edit, vary, models, model,",
     ),
     "no operation": (_rule("when: {operation: }, answers: draw"), 1, "operation is empty; expected one of generate"),
     # an answer
-    "an unknown answer": (_rule("answers: drow"), 1, "unknown key 'drow' in rules.0.answers; known are draw, refuse"),
+    "an unknown answer": (
+        _rule("answers: drow"), 1,
+        "answers is 'drow'; expected one of draw, canned; did you mean 'draw'?",
+    ),
     "an answer's unknown key": (
         "rules:\n- answers:\n  - draw:\n  - refuse: quota\n    latancy: 2s", 5,
-        "unknown key 'latancy' in rules.0.answers.1; known are draw, refuse, canned, forward, latency, faults",
+        "unknown key 'latancy' in rules.0.answers.1; known are draw, refuse, canned, latency, fau",
     ),
-    "an answer that is a number": (_rule("answers: [3]"), 1, "rules.0.answers.0 is 3; expected a mapping of draw"),
+    "an answer that is a number": (
+        _rule("answers: [3]"), 1,
+        "rules.0.answers.0 is 3; expected one of draw, canned, or a mapping of draw, refuse, cann",
+    ),
     "two plans": (_answer("draw: , refuse: quota"), 1, "one of draw, refuse, canned; here are draw and refuse"),
-    "three plans": (_answer("draw: , refuse: quota, canned: {}"), 1, "here are draw and refuse and canned"),
+    "three plans": (
+        _answer("draw: , refuse: quota, canned: {}"), 1,
+        "rules.0.answers: an answer is one of draw, refuse, canned; here are draw and refuse",
+    ),
     "no plan": (_answer("times: 2"), 1, "an answer without a plan; expected one of draw, refuse, canned"),
     "an empty answer": (_rule("answers: [{}]"), 1, "an answer without a plan; expected one of draw, refuse, canned"),
-    "forward": (_rule("answers: forward"), 1, "forward comes with recording, which is not there yet"),
+    "forward": (_rule("answers: forward"), 1, "answers is 'forward'; expected one of draw, canned"),
     "times 0": (_answer("draw: , times: 0"), 1, "times is 0; expected a whole number from 1"),
     "times a half": (_answer("draw: , times: 1.5"), 1, "times is 1.5; expected a whole number from 1"),
     "times true": (_answer("draw: , times: true"), 1, "times is True; expected a whole number from 1"),
     # headers
     "headers in a list": (_answer("draw: , headers: [x]"), 1, "headers is a list; expected a mapping of names to text"),
-    "a header's name": (_answer("draw: , headers: {x y: z}"), 1, "'x y' cannot name a header"),
+    "a header's name": (
+        _answer("draw: , headers: {x y: z}"), 1,
+        "'x y' in rules.0.answers.headers; expected a header's name, and none that says where the",
+    ),
     "CR LF in a header": (
         'rules:\n- answers:\n  - draw:\n    headers:\n      x-a: "b\\r\\nset-cookie: c"', 5,
-        "header x-a is 'b\\r\\nset-cookie: c'; expected one line of text",
+        "x-a is 'b\\r\\nset-cookie: c'; expected one line of text",
     ),
-    "LF at a header's end": (_answer('draw: , headers: {x-a: "b\\n"}'), 1, "header x-a is 'b\\n'; expected one line"),
-    "NUL in a header": (_answer('draw: , headers: {x-a: "b\\0"}'), 1, "header x-a is 'b\\x00'; expected one line"),
-    "a header that is true": (_answer("draw: , headers: {x-a: true}"), 1, "header x-a is True; expected one line"),
-    "a header without value": (_answer("draw: , headers: {x-a: }"), 1, "header x-a is empty; expected one line"),
+    "LF at a header's end": (_answer('draw: , headers: {x-a: "b\\n"}'), 1, "x-a is 'b\\n'; expected one line of text"),
+    "NUL in a header": (_answer('draw: , headers: {x-a: "b\\0"}'), 1, "x-a is 'b\\x00'; expected one line of text"),
+    "a header that is true": (_answer("draw: , headers: {x-a: true}"), 1, "x-a is True; expected one line of text"),
+    "a header without value": (_answer("draw: , headers: {x-a: }"), 1, "x-a is empty; expected one line of text"),
     # draw
-    "draw a word": (_answer("draw: cat"), 1, "rules.0.answers.draw is 'cat'; expected a mapping of revised_prompt"),
+    "draw a word": (
+        _answer("draw: cat"), 1,
+        "draw is 'cat'; expected one of null, true, or a mapping of revised_prompt, usage, images",
+    ),
     "draw's unknown key": (_answer("draw: {pictures: 2}"), 1, "unknown key 'pictures' in rules.0.answers.draw; know"),
     "a picture that says nothing": (
-        _answer("draw: {picture: {}}"), 1, "picture says nothing; expected some of file, size, format, mode, truncated",
+        _answer("draw: {picture: {}}"), 1,
+        "picture is an empty mapping; expected a mapping of file, size, format, mode, truncated, ",
     ),
-    "a picture by its name": (_answer("draw: {picture: cat.png}"), 1, "picture is 'cat.png'; expected a mapping of wh"),
+    "a picture by its name": (
+        _answer("draw: {picture: cat.png}"), 1,
+        "picture is 'cat.png'; expected a mapping of file, size, format, mode, truncated, base64",
+    ),
     "a picture's unknown key": (
         "rules:\n- answers:\n    draw:\n      picture:\n        sise: 1x1", 5,
         "unknown key 'sise' in rules.0.answers.draw.picture; known are file, size, format, mode, truncated, base64",
@@ -191,73 +253,168 @@ BAD: Final = {
         "rules:\n- answers:\n    draw:\n      picture:\n        file: cat.png\n        size: 1x1", 6,
         "a file comes as it is; size cannot be had beside it",
     ),
-    "a CMYK PNG": (_answer("draw: {picture: {mode: cmyk, format: png}}"), 1, "mode cmyk makes a jpeg, not a png"),
-    "a JPEG of 16 bits": (_answer("draw: {picture: {mode: 16_bit, format: jpeg}}"), 1, "mode 16_bit makes a png, not"),
-    "a link's end a word": (_answer("draw: {expires_in: soon}"), 1, "'soon' is no duration; expected one such as 500m"),
-    "a link's end true": (_answer("draw: {expires_in: true}"), 1, "expires_in is True; expected a duration such as 1h"),
-    "a link's end nothing": (_answer("draw: {expires_in: }"), 1, "expires_in is empty; expected a duration such as 1h"),
-    "a link's end before it begins": (_answer("draw: {expires_in: -1}"), 1, "-1 is outside 0s to 24h"),
-    "a host a word": (_answer("draw: {host: picky}"), 1, "host is 'picky'; expected a mapping of what the pictures' h"),
-    "a host of nothing": (_answer("draw: {host: {}}"), 1, "host says nothing; expected some of user_agent, cors"),
+    "a CMYK PNG": (
+        _answer("draw: {picture: {mode: cmyk, format: png}}"), 1,
+        "rules.0.answers.draw.picture: mode cmyk makes a jpeg, no other format",
+    ),
+    "a JPEG of 16 bits": (
+        _answer("draw: {picture: {mode: 16_bit, format: jpeg}}"), 1,
+        "rules.0.answers.draw.picture: mode 16_bit makes a png, no other format",
+    ),
+    "a link's end a word": (
+        _answer("draw: {expires_in: soon}"), 1,
+        "expires_in is 'soon'; expected a duration with its unit, such as 500ms, 2s or 1m, at mos",
+    ),
+    "a link's end true": (
+        _answer("draw: {expires_in: true}"), 1,
+        "expires_in is True; expected a duration with its unit, such as 500ms, 2s or 1m, at most ",
+    ),
+    "a link's end nothing": (
+        _answer("draw: {expires_in: }"), 1,
+        "expires_in is empty; expected a duration with its unit, such as 500ms, 2s or 1m, at most",
+    ),
+    "a link's end before it begins": (
+        _answer("draw: {expires_in: -1}"), 1,
+        "expires_in is -1; expected a duration with its unit, such as 500ms, 2s or 1m, at most 24",
+    ),
+    "a host a word": (_answer("draw: {host: picky}"), 1, "host is 'picky'; expected a mapping of user_agent, cors"),
+    "a host of nothing": (
+        _answer("draw: {host: {}}"), 1,
+        "host is an empty mapping; expected a mapping of user_agent, cors",
+    ),
     "a host's unknown key": (_answer("draw: {host: {referer: x}}"), 1, "unknown key 'referer' in rules.0.answers.draw"),
     "an unknown user agent": (_answer("draw: {host: {user_agent: curl}}"), 1, "user_agent is 'curl'; expected browser"),
     "a user agent of nothing": (_answer("draw: {host: {user_agent: }}"), 1, "user_agent is empty; expected browser"),
     "a host's cors a word": (_answer("draw: {host: {cors: off}}"), 1, "cors is 'off'; expected true or false"),
-    "images -1": (_answer("draw: {images: -1}"), 1, "images is -1; expected 0 or more"),
+    "images -1": (_answer("draw: {images: -1}"), 1, "images is -1; expected a whole number from 0"),
     "images a half": (_answer("draw: {images: 0.5}"), 1, "images is 0.5; expected a whole number"),
     "images true": (_answer("draw: {images: true}"), 1, "images is True; expected a whole number"),
     "usage a number": (_answer("draw: {usage: 3}"), 1, "usage is 3; expected a mapping"),
-    "metadata a list": (_answer("draw: {metadata: []}"), 1, "metadata is a list; expected a mapping"),
+    "metadata a list": (_answer("draw: {metadata: []}"), 1, "metadata is an empty list; expected a mapping"),
     "created a date": (_answer("draw: {created: 2026-01-01}"), 1, "created is '2026-01-01'; expected a whole number ("),
     "omit a word": (_answer("draw: {omit: url}"), 1, "omit is 'url'; expected a list of names"),
+    "a usage's unknown member": (
+        _answer("draw: {usage: {output_tokns: 3}}"), 1,
+        "unknown key 'output_tokns' in rules.0.answers.draw.usage; known are input_tokens, output_tokens, total_tokens, "
+        "input_tokens_details, output_tokens_details, prompt_tokens, completion_tokens; did you mean 'output_tokens'?",
+    ),
+    "an unknown part of a usage": (
+        _answer("draw: {usage: {input_tokens_details: {image_token: 3}}}"), 1,
+        "known are text_tokens, image_tokens, cached_tokens; did you mean 'image_tokens'?",
+    ),
+    "an unknown member to leave out": (
+        "rules:\n- answers:\n    draw:\n      omit:\n      - created\n      - usge", 6,
+        "rules.0.answers.draw.omit.1 is 'usge'; expected one of created, data, usage, metadata,",
+    ),
+    "an unknown member of an upload": (
+        "rules:\n- when:\n    uploads:\n      image:\n        widht: 3\n  answers: draw", 5,
+        "unknown key 'widht' in rules.0.when.uploads.image; known are name, filename, sha256, format, width, height, ",
+    ),
+    "an unknown upload": (
+        _rule("when: {uploads: {picture: {width: 3}}}, answers: draw"), 1,
+        "'picture' in rules.0.when.uploads; expected image, image[0], image[1] and so on, mask, or count",
+    ),
     "set a list": (_answer("draw: {set: [/a]}"), 1, "set is a list; expected a mapping of JSON pointers to values"),
-    "set without a pointer": (_answer("draw: {set: {url: 1}}"), 1, "'url' is no JSON pointer such as /data/0/url"),
-    "a template's name": (_answer('draw: {revised_prompt: "{promt}"}'), 1, "{promt} is no name; known are prompt, mod"),
-    "a template's empty name": (_answer('draw: {revised_prompt: "a {}"}'), 1, "{} is no name; known are prompt, model"),
+    "set without a pointer": (
+        _answer("draw: {set: {url: 1}}"), 1,
+        "'url' in rules.0.answers.draw.set; expected a JSON pointer such as /data/0/url",
+    ),
     "revised_prompt a number": (_answer("draw: {revised_prompt: 3}"), 1, "revised_prompt is 3; expected a text"),
     # refuse
     "an unknown kind": (_answer("refuse: ratelimit"), 1, "refuse is 'ratelimit'; expected one of missing_key, invalid"),
-    "refuse alone": (_rule("answers: refuse"), 1, "refuse is empty; expected one of missing_key"),
-    "refuse without a kind": (_answer("refuse: {status: 429}"), 1, "refuse is empty; expected one of missing_key"),
+    "refuse alone": (_rule("answers: refuse"), 1, "answers is 'refuse'; expected one of draw, canned"),
+    "refuse without a kind": (
+        _answer("refuse: {status: 429}"), 1,
+        "rules.0.answers.refuse has no 'kind'; expected kind: one of missing_key, invalid_key, fo",
+    ),
     "refuse's unknown key": (_answer("refuse: {kind: quota, text: x}"), 1, "unknown key 'text' in rules.0.answers.r"),
     "refuse with 200": (_answer("refuse: {kind: quota, status: 200}"), 1, "status is 200; expected 400 to 599"),
     "refuse with a text": (_answer("refuse: {kind: quota, status: '429'}"), 1, "status is '429'; expected 400 to 599"),
     "a message that is none": (_answer("refuse: {kind: quota, message: 3}"), 1, "message is 3; expected a text"),
     # canned
-    "canned nothing": (_answer("canned: "), 1, "rules.0.answers.canned is empty; expected a mapping of status"),
+    "canned nothing": (
+        _answer("canned: "), 1,
+        "canned is empty; expected a mapping of status, content_type, text, json",
+    ),
     "canned's unknown key": (_answer("canned: {body: x}"), 1, "unknown key 'body' in rules.0.answers.canned; known"),
     "canned text and json": (_answer("canned: {text: x, json: {}}"), 1, "canned has both text and json; expected one"),
     "canned 100": (_answer("canned: {status: 100}"), 1, "status is 100; expected 200 to 599"),
     "canned 600": (_answer("canned: {status: 600}"), 1, "status is 600; expected 200 to 599"),
-    "canned text a mapping": (_answer("canned: {text: {}}"), 1, "text is a mapping; expected a text"),
+    "canned text a mapping": (_answer("canned: {text: {}}"), 1, "text is an empty mapping; expected a text"),
     "CR LF in a type": (_answer('canned: {content_type: "a/b\\r\\nx: y"}'), 1, "content_type is 'a/b\\r\\nx: y'; expe"),
     # latency
-    "latency a word": (_answer("latency: long"), 1, "latency is 'long'; expected a duration such as 500ms, 2s or"),
-    "latency nothing": (_answer("latency: "), 1, "None is no duration; expected one such as 500ms, 2s or 1m"),
-    "latency nearly realistic": (_answer("latency: Realistic"), 1, "'Realistic'; expected a duration such as 500ms, 2"),
-    "realistic with parts": (_answer("latency: {realistic: {}}"), 1, "expected a duration, or one of uniform, normal"),
-    "latency below 0": (_answer("latency: -2"), 1, "-2 is outside 0s to 24h"),
-    "an unknown distribution": (_answer("latency: {poisson: 2s}"), 1, "expected a duration, or one of uniform, normal"),
+    "latency a word": (
+        _answer("latency: long"), 1,
+        "latency is 'long'; expected a duration with its unit, such as 500ms, 2s or 1m, or realis",
+    ),
+    "latency without its unit": (
+        _answer('latency: "5"'), 1,
+        "latency is '5'; expected a duration with its unit, such as 500ms, 2s or 1m, or realistic, or one of uniform",
+    ),
+    "a part of a latency without its unit": (
+        _answer("latency: {uniform: ['1', 2s]}"), 1,
+        "rules.0.answers.latency.uniform.0 is '1'; expected a duration with its unit, such as 500ms, 2s or 1m, at most",
+    ),
+    "latency nothing": (
+        _answer("latency: "), 1,
+        "latency is empty; expected a duration with its unit, such as 500ms, 2s or 1m, or realist",
+    ),
+    "latency nearly realistic": (
+        _answer("latency: Realistic"), 1,
+        "latency is 'Realistic'; expected a duration with its unit, such as 500ms, 2s or 1m, or r",
+    ),
+    "realistic with parts": (
+        _answer("latency: {realistic: {}}"), 1,
+        "unknown key 'realistic' in rules.0.answers.latency; known are uniform, normal, lognormal",
+    ),
+    "latency below 0": (
+        _answer("latency: -2"), 1,
+        "latency is -2; expected a duration with its unit, such as 500ms, 2s or 1m, or realistic,",
+    ),
+    "an unknown distribution": (
+        _answer("latency: {poisson: 2s}"), 1,
+        "unknown key 'poisson' in rules.0.answers.latency; known are uniform, normal, lognormal",
+    ),
     "two distributions": (_answer("latency: {uniform: [1s, 2s], normal: {}}"), 1, "expected a duration, or one of uni"),
-    "uniform of one": (_answer("latency: {uniform: [1s]}"), 1, "latency uniform is ['1s']; expected [shortest, longes"),
-    "normal without mean": (_answer("latency: {normal: {deviation: 1s}}"), 1, "expected mean, deviation, and at_most"),
+    "uniform of one": (_answer("latency: {uniform: [1s]}"), 1, "uniform is a list; expected [shortest, longest]"),
+    "normal without mean": (
+        _answer("latency: {normal: {deviation: 1s}}"), 1,
+        "rules.0.answers.latency.normal has no 'mean'; expected mean: a duration with its unit, s",
+    ),
     "lognormal's unknown part": (
-        _answer("latency: {lognormal: {median: 1s, p95: 2s, p99: 3s}}"), 1, "expected median, p95, and at_most if you",
+        _answer("latency: {lognormal: {median: 1s, p95: 2s, p99: 3s}}"), 1,
+        "unknown key 'p99' in rules.0.answers.latency.lognormal; known are median, p95, at_most; ",
     ),
     # faults
     "faults a word": (_answer("faults: garbage"), 1, "faults is 'garbage'; expected a list"),
     "an unknown fault": (
         "rules:\n- answers:\n  - faults:\n    - garbage\n    - {cut: {after: 3}}", 5,
-        "unknown fault 'cut'; known are hang_up, truncate, slow_body, stall, malformed_json, garbage, wrong_type",
+        "unknown key 'cut' in rules.0.answers.0.faults.1; known are hang_up, truncate, slow_body,",
     ),
     "two faults in one": (_answer("faults: [{stall: , garbage: }]"), 1, "expected one word of hang_up, truncate"),
-    "a fault's unknown parameter": (_answer("faults: [{truncate: {at: 3}}]"), 1, "unknown parameter 'at'; expected a"),
-    "a parameter where none is": (_answer("faults: [{garbage: {after: 3}}]"), 1, "'after'; it takes no parameters"),
-    "a place that is none": (_answer("faults: [{hang_up: {after: half}}]"), 1, "after: 'half'; expected bytes, such a"),
-    "more than all of it": (_answer("faults: [{stall: {after: 101%}}]"), 1, "after: '101%'; expected bytes, such as"),
-    "drops of nothing": (_answer("faults: [{slow_body: {chunk: 0}}]"), 1, "slow_body has chunk: 0; expected bytes"),
+    "a fault's unknown parameter": (
+        _answer("faults: [{truncate: {at: 3}}]"), 1,
+        "unknown key 'at' in rules.0.answers.faults.0.truncate; known are after, content_length",
+    ),
+    "a parameter where none is": (
+        _answer("faults: [{garbage: {after: 3}}]"), 1,
+        "unknown key 'after' in rules.0.answers.faults.0.garbage; known are none",
+    ),
+    "a place that is none": (
+        _answer("faults: [{hang_up: {after: half}}]"), 1,
+        "after is 'half'; expected bytes, such as 100, a share, such as 50%, or events, such as 1",
+    ),
+    "more than all of it": (
+        _answer("faults: [{stall: {after: 101%}}]"), 1,
+        "after is '101%'; expected bytes, such as 100, a share, such as 50%, or events, such as 1",
+    ),
+    "drops of nothing": (
+        _answer("faults: [{slow_body: {chunk: 0}}]"), 1,
+        "chunk is 0; expected a whole number from 1, at most 1000000000",
+    ),
     "a header twice that frames": (
-        _answer("faults: [{duplicate_header: {name: Content-Length}}]"), 1, "expected one that does not say where the",
+        _answer("faults: [{duplicate_header: {name: Content-Length}}]"), 1,
+        "name is 'Content-Length'; expected a header's name, one that does not say where the body",
     ),
 }  # fmt: skip
 """Scripts whose shape is wrong: text, line, and part of the complaint."""
@@ -281,12 +438,42 @@ SENSELESS: Final = {
     "a name that another has by its place": (
         "rules:\n- {name: rule-2, answers: draw, then: next}\n- {answers: draw}", 3, "two rules are named 'rule-2'",
     ),
+    "a template's name": (_answer('draw: {revised_prompt: "{promt}"}'), 1, "{promt} is no name; known are prompt, mod"),
+    "a template's empty name": (_answer('draw: {revised_prompt: "a {}"}'), 1, "{} is no name; known are prompt, model"),
+    "a rule for one of an earlier rule's models": (
+        "rules:\n- {when: {model: [dall-e-3, dall-e-2]}, answers: draw}\n- {when: {model: dall-e-3}, answers: draw}", 3,
+        "rule 'rule-2' is unreachable: 'rule-1' takes the same calls and never ends",
+    ),
+    "narrower bounds": (
+        "rules:\n- {when: {n: {at_least: 2}}, answers: draw}\n- {when: {n: {at_least: 3}}, answers: draw}", 3,
+        "rule 'rule-2' is unreachable: 'rule-1' takes the same calls and never ends",
+    ),
+    "a longer text that contains the shorter": (
+        _rule("when: {prompt: {contains: cat}}, answers: draw")[:-1]
+        + ", {when: {prompt: {contains: cats}}, answers: draw}]",
+        1, "rule 'rule-2' is unreachable: 'rule-1' takes the same calls and never ends",
+    ),
+    "bounds that leave nothing": (
+        "rules:\n- when:\n    n: {at_least: 5, at_most: 3}\n  answers: draw", 2,
+        "when contradicts itself: n cannot be at least 5 and at most 3",
+    ),
+    "a value outside of its bounds": (
+        _rule("when: {style.left: 7, style: {left: {at_most: 3}}}, answers: draw"), 1,
+        "when contradicts itself: style.left cannot be 7 and at most 3",
+    ),
+    "a case of another kind": (
+        _answer("refuse: {kind: quota, case: ip}"), 1, "case is 'ip'; expected one of key, estimate",
+    ),
+    "a case of a kind that has none": (
+        _answer("refuse: {kind: moderation, case: ip}"), 1, "case is 'ip'; expected none, as moderation has no cases",
+    ),
     "the shortest is the longest": (_answer("latency: {uniform: [3s, 1s]}"), 1, "latency uniform: 3s is longer than 1"),
     "p95 below the median": (
         _answer("latency: {lognormal: {median: 9s, p95: 3s}}"), 1, "p95 3s must be longer than the median 9s",
     ),
     "not an unknown operation": (
-        _rule("when: {operation: {not: [generat]}}, answers: draw"), 1, "operation is 'generat'; expected one of gener",
+        _rule("when: {operation: {not: [generat]}}, answers: draw"), 1,
+        'operation is "generat"; expected one of generate, edit, vary, models, model, task; did y',
     ),
     "a picture of one's own in a script of no folder": (
         _answer("draw: {picture: {file: cat.png}}"), 1, "file needs a folder to be in, that of the scenario",
@@ -318,7 +505,8 @@ SENSELESS: Final = {
 """Scripts whose shape is right, or that are no YAML, and that cannot be meant all the same."""
 
 GOOD: Final = {
-    "a name alone": "scenario: x",
+    "a name and no rule": "{scenario: x, rules: []}",
+    "limits alone": "limits: {images: 3}",
     "nothing but rules": "rules: []",
     "every limit": "limits: {requests_per_minute: 0, images_per_minute: 5, images: 20, cost: 0.5}",
     "a cost of whole dollars": "limits: {cost: 0}",
@@ -335,10 +523,15 @@ GOOD: Final = {
         " e: {absent: false}, f: null, g: [true, 1.5, x], h: {schema: {type: string, maxLength: 20}}}, answers: draw"
     ),
     "parameters inside of others": _rule("when: {a: {b: {c: 1, d: {absent: true}}}, x.y: 2}, answers: draw"),
+    "uploads of the call": _rule(
+        "when: {uploads: {image: {width: {at_least: 3}, format: [png, webp]}, 'image[1]': {absent: true}, mask: {bytes: 3},"
+        " count: 2}, uploads.mask.alpha_share: 0.5}, answers: draw"
+    ),
+    "no upload at all": _rule("when: {uploads: {absent: true}}, answers: draw"),
     "headers of the call": _rule("when: {headers: {X-A: 1, not: {contains: b}}}, answers: draw"),
     "headers of the answer": _answer('headers: {x-a: b, retry-after: 2, x-b: 1.5, x-c: ""}'),
     "every duration": _rule(
-        "answers: [{latency: 0}, {latency: 1.5}, {latency: 500ms}, {latency: 1.5 m}, {latency: '2'}]"
+        "answers: [{latency: 0}, {latency: 1.5}, {latency: 500ms}, {latency: 1.5 m}, {latency: ' 2s '}]"
     ),
     "every latency": _rule(
         "answers: [{latency: realistic}, {latency: {uniform: [1s, 1s]}},"
@@ -362,7 +555,7 @@ GOOD: Final = {
     + ", ".join(f"{{answers: [draw, draw], chance: 0.5, then: {then}}}" for then in THENS)
     + "]",
     "all that draw takes": _answer(
-        "draw: {revised_prompt: '{prompt}{model}{size} } {', usage: {a: 1}, images: 0, metadata: {}, created: 0,"
+        "draw: {revised_prompt: '{prompt}{model}{size} } {', usage: {output_tokens: 1, input_tokens_details: {image_tokens: 0}}, images: 0, metadata: {}, created: 0,"
         " omit: [url], set: {/: 1, /data/-: null}, picture: {size: 4096x1}, expires_in: 1.5h, partials: 0,"
         " error: {kind: quota, status: 402, message: x}}"
     ),
@@ -431,7 +624,7 @@ def test_the_schema_knows_the_words_of_the_loader() -> None:
         (FAULTS, parts["fault"]["anyOf"][1]["properties"]),
         (matching.MATCHERS, parts["matchers"]["properties"]),
         ([one.name for one in dataclasses.fields(Limits)], SCHEMA["properties"]["limits"]["properties"]),
-        (latency.DISTRIBUTIONS, ["fixed", *parts["latency"]["anyOf"][1]["properties"]]),
+        (latency.DISTRIBUTIONS, ["fixed", *parts["latency"]["anyOf"][2]["properties"]]),
     ]
     for known, listed in lists:
         assert sorted(known) == sorted(listed)
@@ -467,8 +660,8 @@ def test_what_is_read() -> None:
         one.plan
         for one in _only(_rule("answers: [{canned: {json: {a: é}}}, {canned: {status: 404, text: x}}]")).answers
     ]
-    (drawn,) = _only(_answer("draw: {images: 0, omit: [a], set: {/b: 1}}, headers: {x-n: 2}, times: 3")).answers
-    assert Draw(images=0, omit=("a",), changes=(("/b", 1),)) == drawn.plan
+    (drawn,) = _only(_answer("draw: {images: 0, omit: [url], set: {/b: 1}}, headers: {x-n: 2}, times: 3")).answers
+    assert Draw(images=0, omit=("url",), changes=(("/b", 1),)) == drawn.plan
     assert ((("x-n", "2"),), 3) == (drawn.headers, drawn.times)
 
 
@@ -513,7 +706,10 @@ def test_a_file_or_a_ready_made_one(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 SUBTLE: Final = {
-    "an unknown matcher alone": (_rule("when: {prompt: {containz: a}}, answers: draw"), "unknown matcher 'containz'"),
+    "an unknown matcher alone": (
+        _rule("when: {prompt: {containz: a}}, answers: draw"),
+        "unknown key 'containz' in rules.0.when.prompt; known are contains, matches, at_least, at",
+    ),
     "a message of null": (_answer("refuse: {kind: quota, message: null}"), "message is empty; expected a text"),
     "Content-Length": (_answer("headers: {content-length: 5}"), "content-length"),
     "Transfer-Encoding": (_answer("headers: {Transfer-Encoding: chunked}"), "Transfer-Encoding"),
