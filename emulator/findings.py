@@ -71,8 +71,8 @@ FINDINGS: Final[dict[str, str]] = {
         "where the gateway goes by its maker's calendar, on any where its page does not list it. Move to a newer model."
     ),
     "unknown_field": (
-        "A rule of the scenario asks for a field that is no parameter of any model of any known gateway, so no call may "
-        "ever match it. Check the spelling, or name the gateway's file by --schema."
+        "A rule of the scenario asks for a field that is no parameter of any model of any known gateway, so maybe "
+        "no call ever matches it. Check the spelling, or name the gateway's file by --schema."
     ),
     "unusable_file": (
         "A scenario or a gateway's file cannot be used: a server that is given it does not start. The message has the "

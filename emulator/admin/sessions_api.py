@@ -23,11 +23,12 @@ from emulator.admin.server_api import resolve_session
 from emulator.core import clock, yaml_file
 from emulator.core.suggestions import nearest_word
 from emulator.gateway.calendar import Calendar
-from emulator.messages import Request, Response
+from emulator.messages import Response
 from emulator.session.journal import JournalEntry
 from emulator.session.store import SessionSummary
 
 if TYPE_CHECKING:
+    from emulator.findings import Finding
     from emulator.scenario.scenario import Scenario
 
 USUAL_LIMIT: Final = 100  # entries on a page where the query does not say how many
@@ -137,9 +138,9 @@ async def get_scenario(request: AdminRequest) -> Response:
 async def play_scenario(request: AdminRequest) -> Response:
     """Let a session play a scenario from its beginning."""
     name = await _resolve_name(request)
-    scenario = await asyncio.to_thread(_read_scenario, request.request)
+    scenario, findings = await asyncio.to_thread(_read_scenario, request)
     await request.context.sessions.play_scenario(name, scenario)
-    return await _build_scenario_response(request.context, name)
+    return await _build_scenario_response(request.context, name, findings)
 
 
 async def drop_scenario(request: AdminRequest) -> Response:
@@ -149,35 +150,43 @@ async def drop_scenario(request: AdminRequest) -> Response:
     return await _build_scenario_response(request.context, name)
 
 
-async def _build_scenario_response(context: AdminContext, name: str) -> Response:
+async def _build_scenario_response(context: AdminContext, name: str, findings: Sequence[Finding] = ()) -> Response:
     from emulator.session import verification  # imported when it is first needed
 
     scenario = await context.sessions.get_scenario(name)
     rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in scenario.rules]
     unused = await verification.find_unused_answers(scenario, context.store, name)
-    return build_json_response({
+    body: dict[str, Any] = {
         "session": name,
         "scenario": scenario.name,
         "about": scenario.about,
         "rules": rules,
         "unused": [asdict(one) for one in unused],
-    })  # fmt: skip
+    }
+    if findings:
+        body["findings"] = [{"code": one.code, "message": one.message} for one in findings]
+    return build_json_response(body)
 
 
-def _read_scenario(request: Request) -> Scenario:
-    """The scenario in a request's body, as YAML or JSON; a body of `scenario` alone names a ready-made one."""
+def _read_scenario(admin_request: AdminRequest) -> tuple[Scenario, Sequence[Finding]]:
+    """The scenario in a request's body, and what there is to say about it.
+
+    It comes as YAML or JSON; a body of `scenario` alone names a ready-made one.
+    """
     from emulator.scenario import loader  # imported when it is first needed
 
+    request, registry = admin_request.request, admin_request.context.registry
     if request.headers.get("Content-Type", "").split(";")[0].strip().lower() not in _SCENARIO_TYPES:
         raise AdminError(400, f"a scenario comes as {' or '.join(_SCENARIO_TYPES)}")
     try:
         name = _read_scenario_name(request.json)
         if name is None:
-            return loader.parse_scenario(request.body.decode("utf-8"), "scenario")
-        known = loader.list_ready_made()
-        if name not in known:  # the name of a file is not accepted from the network
-            raise _no_ready_made(name, known)
-        return loader.find_scenario(name)
+            scenario = loader.parse_scenario(request.body.decode("utf-8"), "scenario")
+            gateways = [validator.gateway for validator in registry.validators.values()]
+            return scenario, loader.check_words(scenario, gateways)
+        if not loader.is_ready_made(name):  # the name of a file is not accepted from the network
+            raise _no_ready_made(name, loader.list_ready_made())
+        return loader.load_ready_made(name), ()
     except (yaml_file.InvalidFile, UnicodeDecodeError) as error:
         raise AdminError(400, str(error)) from None
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,7 +96,7 @@ def check_files(options: argparse.Namespace) -> int:
     """Print what is wrong with each file; the exit code is 1 if something is."""
     exit_code = 0
     for name in options.file:
-        findings = _check_file(Path(name))
+        findings = _check_file(Path(name), partial(_load_gateways, options))
         if findings:
             exit_code = 1
         if options.json:
@@ -171,7 +172,7 @@ def inspect_pictures(options: argparse.Namespace) -> int:
     return exit_code
 
 
-def _check_file(path: Path) -> Sequence[Finding]:
+def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
     """The findings about a scenario, or about the OpenAPI file of a gateway."""
     try:
         root = yaml_file.read(path, aliases=True).root
@@ -179,7 +180,7 @@ def _check_file(path: Path) -> Sequence[Finding]:
             gateway = gateway_files.read(path)
             sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
             return gateway.findings
-        loader.load_scenario(path)
+        return loader.check_words(loader.load_scenario(path), load_gateways().values())
     except InvalidFile as error:
         return [Finding("unusable_file", str(error))]
     return []

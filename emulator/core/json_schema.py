@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.core import yaml_file
 from emulator.core.suggestions import describe_known, nearest_word
-from emulator.core.yaml_file import InvalidFile, Source
+from emulator.core.yaml_file import InvalidFile, YamlFile
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -34,7 +34,7 @@ class DocumentSchema:
         """The schema in the file at `path`, which ships with the package; nothing is read yet."""
         self.path = path
 
-    def validate(self, source: Source, pointer: Sequence[str | int] = (), definition: str | None = None) -> None:
+    def validate(self, source: YamlFile, pointer: Sequence[str | int] = (), definition: str | None = None) -> None:
         """Raise InvalidFile, in one line, where the document does not keep the schema.
 
         `pointer` leads to the part of the document that is meant, all of it without one; `definition` names the member
@@ -49,7 +49,7 @@ class DocumentSchema:
         try:
             errors = list(validator.iter_errors(part))
         except RecursionError:
-            raise source.fault(pointer, f"{_name_place(pointer)} has too many parts inside of parts") from None
+            raise source.error_at(pointer, f"{_name_place(pointer)} has too many parts inside of parts") from None
         if errors:
             raise _Explanation(source, list(pointer), self.root).explain(errors)
 
@@ -70,7 +70,7 @@ def load_schema(name: str) -> DocumentSchema:
     return DocumentSchema(yaml_file.schemas() / name)
 
 
-def check_json_values(source: Source) -> None:
+def check_json_values(source: YamlFile) -> None:
     """Raise InvalidFile where a document has what JSON has not: bytes, .nan, .inf, and keys that are no texts."""
     waiting: list[tuple[Pointer, Any]] = [([], source.root)]
     while waiting:
@@ -80,17 +80,17 @@ def check_json_values(source: Source) -> None:
                 for key, part in value.items():
                     if not isinstance(key, str):
                         line = f"the key {key!r} in {_name_place(pointer)} is no text; put it in quotes"
-                        raise source.fault([*pointer, str(key)], line)
+                        raise source.error_at([*pointer, str(key)], line)
                     waiting.append(([*pointer, key], part))
             case list():
                 waiting.extend(([*pointer, index], part) for index, part in enumerate(value))
             case float() if not math.isfinite(value):
-                raise source.fault(pointer, f"{_name_place(pointer)} is {value}; JSON has no such number")
+                raise source.error_at(pointer, f"{_name_place(pointer)} is {value}; JSON has no such number")
             case None | bool() | int() | float() | str():
                 pass
             case _:
-                line = f"{_name_place(pointer)} is {yaml_file.describe(value)}; JSON has no such value"
-                raise source.fault(pointer, line)
+                line = f"{_name_place(pointer)} is {yaml_file.describe_value(value)}; JSON has no such value"
+                raise source.error_at(pointer, line)
 
 
 class ValueSchema:
@@ -130,7 +130,7 @@ class ValueSchema:
 class _Explanation:
     """Makes one line of the errors that jsonschema found in a document."""
 
-    def __init__(self, source: Source, pointer: Pointer, root: Mapping[str, Any]) -> None:
+    def __init__(self, source: YamlFile, pointer: Pointer, root: Mapping[str, Any]) -> None:
         self._source = source
         self._pointer = pointer
         self._root = root
@@ -143,20 +143,20 @@ class _Explanation:
         value: Any = error.instance
         if _is_about_key(error):
             line = f"{value!r} in {_name_place(pointer)}; expected {self._describe_expected(schema)}"
-            return self._source.fault([*pointer, value], line)
+            return self._source.error_at([*pointer, value], line)
         match error.validator:
             case "additionalProperties" | "unevaluatedProperties":
                 known = list(schema.get("properties", {}))
                 key = str(_find_unknown_key(value, known))
                 line = f"unknown key {key!r} in {_name_place(pointer)}; {describe_known(key, known)}"
-                return self._source.fault([*pointer, key], line)
+                return self._source.error_at([*pointer, key], line)
             case "required":
-                return self._source.fault(pointer, self._describe_missing_key(error, pointer))
+                return self._source.error_at(pointer, self._describe_missing_key(error, pointer))
             case "not" | "anyOf" if isinstance(value, Mapping) and "errorMessage" in schema:
                 line = f"{_name_place(pointer)}: {schema['errorMessage']}"
-                return self._source.fault([*pointer, *_list_excluded_keys(schema)[-1:]], line)
+                return self._source.error_at([*pointer, *_list_excluded_keys(schema)[-1:]], line)
         line = f"{_name_value(pointer)} is {_describe_read(value)}; expected {self._describe_expected(schema)}"
-        return self._source.fault(pointer, line + self._suggest_word(value, schema))
+        return self._source.error_at(pointer, line + self._suggest_word(value, schema))
 
     def _describe_missing_key(self, error: ValidationError, pointer: Pointer) -> str:
         keys: Any = error.validator_value
@@ -337,8 +337,8 @@ def _write_word(word: Any) -> str:
 
 def _describe_read(value: Any) -> str:
     if value in ([], {}) and not isinstance(value, bool):
-        return f"{yaml_file.describe(value).replace('a ', 'an empty ', 1)}"
-    return yaml_file.describe(value)
+        return f"{yaml_file.describe_value(value).replace('a ', 'an empty ', 1)}"
+    return yaml_file.describe_value(value)
 
 
 def _name_place(pointer: Sequence[str | int]) -> str:

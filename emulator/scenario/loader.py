@@ -18,16 +18,20 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from emulator import faults
-from emulator.core import chance, yaml_file
+from emulator.core.data_folders import find_scenarios
+from emulator.core.durations import parse_duration
 from emulator.core.json_schema import check_json_values, load_schema
+from emulator.core.position import parse_position
 from emulator.core.suggestions import describe_known
-from emulator.core.yaml_file import InvalidFile, Source
-from emulator.faults import parameters as fault_parameters
+from emulator.core.yaml_file import InvalidFile, YamlFile, describe_value, load_yaml, parse_yaml
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
-from emulator.image.recipe import Alteration, HostBehavior
+from emulator.gateway.rules import ModelRules
+from emulator.image.link import HostBehavior
+from emulator.image.recipe import Alteration
 from emulator.messages import CASES, OPERATIONS, Canned, Draw, PictureOverride, Plan, Refuse
 from emulator.scenario import matching
+from emulator.scenario.latency import parse_latency
 from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import Answer, Rule, Scenario
@@ -40,7 +44,7 @@ _Made = TypeVar("_Made")
 
 def load_scenario(path: Path) -> Scenario:
     """Load the scenario in the file at `path`; raises InvalidFile."""
-    return _build_scenario(yaml_file.read(path), path.parent)
+    return _build_scenario(load_yaml(path), path.parent)
 
 
 def parse_scenario(text: str, name: str, folder: Path | None = None) -> Scenario:
@@ -49,7 +53,7 @@ def parse_scenario(text: str, name: str, folder: Path | None = None) -> Scenario
     `name` is what error messages call the source; its stem is the name of a scenario that gives itself none. `folder`
     is where the pictures are that it names; without one, it can name none.
     """
-    return _build_scenario(yaml_file.parse(text, Path(name)), folder)
+    return _build_scenario(parse_yaml(text, Path(name)), folder)
 
 
 def find_scenario(name: str) -> Scenario:
@@ -69,7 +73,7 @@ def load_ready_made(name: str) -> Scenario:
     The tests hold these files against the schema, so that a server that plays one need not import jsonschema (60 ms).
     """
     path = _ready_made_file(name)
-    return _Builder(yaml_file.read(path), path.parent).build_scenario()
+    return _Builder(load_yaml(path), path.parent).build_scenario()
 
 
 def is_ready_made(name: str) -> bool:
@@ -79,18 +83,20 @@ def is_ready_made(name: str) -> bool:
 
 def list_ready_made() -> list[str]:
     """Return the names of the ready-made scenarios, sorted."""
-    return sorted(path.stem for path in yaml_file.scenarios().glob("*.yaml"))
+    return sorted(path.stem for path in find_scenarios().glob("*.yaml"))
 
 
 class WatchedScenario:
     """A scenario that is loaded again when its file changes; a file that became bad leaves the last good one."""
 
-    def __init__(self, name: str) -> None:
-        """Load the scenario `name` as `find_scenario` does; raises InvalidFile."""
+    def __init__(self, name: str, gateways: Sequence[Gateway]) -> None:
+        """Load the scenario `name` as `find_scenario` does, for a server of `gateways`; raises InvalidFile."""
+        self._gateways = gateways
         self._scenario = find_scenario(name)
         self._path: Path | None = None
         if not is_ready_made(name):
             self._path = Path(name)
+            self._check_words(self._scenario)
         self._stamp = self._read_stamp()
 
     def current(self) -> Scenario:
@@ -101,6 +107,7 @@ class WatchedScenario:
         self._stamp = stamp
         try:
             found = replace(load_scenario(self._path), version=self._scenario.version)
+            self._check_words(found)
         except InvalidFile as error:
             log.warning("%s; the last good version stays in use", error)
             return self._scenario
@@ -108,6 +115,11 @@ class WatchedScenario:
             self._scenario = replace(found, version=found.version + 1)
             log.warning("%s has changed and is played from its beginning", self._path)
         return self._scenario
+
+    def _check_words(self, scenario: Scenario) -> None:
+        """Refuse words that no gateway knows, and log what is only suspicious."""
+        for finding in check_words(scenario, self._gateways):
+            log.warning("%s: %s: %s", scenario.file, finding.code, finding.message)
 
     def _read_stamp(self) -> tuple[int, ...]:
         """Return what changes with the file; a ready-made scenario does not change."""
@@ -130,7 +142,7 @@ def check_words(scenario: Scenario, gateways: Iterable[Gateway]) -> tuple[Findin
     names = [gateway.name for gateway in gateways]
     known = list_parameters()
     if any(matching.list_unknown_fields(rule.when, known) for rule in scenario.rules):
-        known = known.union(_find_parameters(gateways))
+        known = known.union(find_parameters(gateways))
     findings = []
     for index, rule in enumerate(scenario.rules):
         for path, matcher in rule.when.conditions:
@@ -139,8 +151,9 @@ def check_words(scenario: Scenario, gateways: Iterable[Gateway]) -> tuple[Findin
                 matching.check_choices(condition, {"gateway": names})
                 unknown = matching.check_fields(condition, known)
             except ValueError as error:
-                source = yaml_file.parse(scenario.source, Path(scenario.file))
-                raise source.fault(["rules", index, "when", *path.split(".")], str(error)) from None
+                source = parse_yaml(scenario.source, Path(scenario.file))
+                pointer: Pointer = ["rules", index, "when"]
+                raise _find_fault(source, pointer, path, str(error)) from None
             for name in unknown:
                 message = f"rule {rule.name!r} asks for {name!r}, which no model of any known gateway has"
                 findings.append(Finding("unknown_field", message, name))
@@ -153,22 +166,42 @@ def list_parameters() -> frozenset[str]:
     return frozenset(load_schema(_SCHEMA).root["$defs"]["when"]["properties"])
 
 
-def _find_parameters(gateways: Iterable[Gateway]) -> Iterator[str]:
+def find_parameters(gateways: Iterable[Gateway]) -> Iterator[str]:
     """Yield the parameters of all models of `gateways`."""
-    for gateway in gateways:
-        for operations in gateway.operations.values():
-            for operation in operations.values():
-                for models in operation.bodies:
-                    for rules in (*models.listed.values(), models.otherwise):
-                        if rules is not None:
-                            yield from rules.parameters
+    for rules in find_rules(gateways):
+        yield from rules.parameters
+
+
+def find_rules(gateways: Iterable[Gateway]) -> Iterator[ModelRules]:
+    """Yield the rules of all models of `gateways`."""
+    by_path = [by_method for gateway in gateways for by_method in gateway.operations.values()]
+    for operation in (operation for by_method in by_path for operation in by_method.values()):
+        for models in operation.bodies:
+            yield from models.listed.values()
+            if models.otherwise is not None:
+                yield models.otherwise
+
+
+def _find_fault(source: YamlFile, pointer: Pointer, path: str, message: str) -> InvalidFile:
+    """Return the complaint about the field `path` of the pattern that `pointer` leads to; a name may have dots."""
+    steps, names = list(pointer), path.split(".")
+    value = source.root
+    for step in pointer:
+        value = value[step]
+    while names and isinstance(value, Mapping):
+        lengths = range(len(names), 0, -1)
+        length = next((length for length in lengths if ".".join(names[:length]) in value), len(names))
+        step = ".".join(names[:length])
+        steps.append(step)
+        value, names = value.get(step), names[length:]
+    return source.error_at(steps, message)
 
 
 def _ready_made_file(name: str) -> Path:
-    return yaml_file.scenarios() / f"{name}.yaml"
+    return find_scenarios() / f"{name}.yaml"
 
 
-def _build_scenario(source: Source, folder: Path | None) -> Scenario:
+def _build_scenario(source: YamlFile, folder: Path | None) -> Scenario:
     """Make a scenario of a document that nobody has validated yet; raises InvalidFile."""
     load_schema(_SCHEMA).validate(source)
     check_json_values(source)
@@ -181,7 +214,7 @@ class _Builder:
     `folder` is where the tester's own pictures are; None where the scenario is no file.
     """
 
-    def __init__(self, source: Source, folder: Path | None) -> None:
+    def __init__(self, source: YamlFile, folder: Path | None) -> None:
         self._source = source
         self._folder = folder
 
@@ -224,17 +257,17 @@ class _Builder:
             try:
                 matching.check_choices(condition, {"operation": OPERATIONS})
             except ValueError as error:
-                raise self._source.fault([*pointer, *path.split(".")], str(error)) from None
+                raise _find_fault(self._source, pointer, path, str(error)) from None
         contradiction = matching.find_contradiction(pattern)
         if contradiction is not None:
-            raise self._source.fault(pointer, f"when contradicts itself: {contradiction}")
+            raise self._source.error_at(pointer, f"when contradicts itself: {contradiction}")
         return pattern
 
     def _check_reachable(self, pointer: Pointer, rule: Rule, earlier_rules: Sequence[Rule]) -> None:
         """Refuse a rule that can never answer, and a name that two rules have."""
         for earlier in earlier_rules:
             if earlier.name == rule.name:
-                raise self._source.fault(pointer, f"two rules are named {rule.name!r}")
+                raise self._source.error_at(pointer, f"two rules are named {rule.name!r}")
             if rule.about_tasks and not earlier.about_tasks:
                 continue  # a call that asks for a task comes to rules that say so, and to no other
             never_ends = earlier.then != "next" and earlier.chance == 1
@@ -243,7 +276,7 @@ class _Builder:
                 if earlier.when.conditions:
                     why = "takes the same calls"
                 line = f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends"
-                raise self._source.fault(pointer, line)
+                raise self._source.error_at(pointer, line)
 
     def _build_answer(self, pointer: Pointer, value: Any) -> Answer:
         if isinstance(value, str):
@@ -251,12 +284,12 @@ class _Builder:
         headers = tuple((name, str(text)) for name, text in value.get("headers", {}).items())
         latency = None
         if "latency" in value:
-            latency = self._convert([*pointer, "latency"], chance.read, value["latency"])
+            latency = self._convert([*pointer, "latency"], parse_latency, value["latency"])
         places = enumerate(value.get("faults", ()))
         return Answer(
             plan=_set_wait(self._build_plan(pointer, value), headers),
             latency=latency,
-            faults=tuple(self._convert([*pointer, "faults", index], faults.read, one) for index, one in places),
+            faults=tuple(self._convert([*pointer, "faults", index], faults.parse_fault, one) for index, one in places),
             headers=headers,
             times=value.get("times", 1),
         )
@@ -277,7 +310,7 @@ class _Builder:
         if "picture" in value:
             picture = self._build_picture([*pointer, "picture"], value["picture"])
         if "expires_in" in value:
-            expires_in = int(self._convert([*pointer, "expires_in"], chance.seconds, value["expires_in"]))
+            expires_in = int(self._convert([*pointer, "expires_in"], parse_duration, value["expires_in"]))
         if "error" in value:
             error = self._build_refuse([*pointer, "error"], value["error"])
         return Draw(
@@ -300,7 +333,7 @@ class _Builder:
         """Refuse a name in braces that stands for nothing."""
         for name in re.findall(r"\{([^{}]*)\}", template):
             if name not in TEMPLATE_NAMES:
-                raise self._source.fault(pointer, f"{{{name}}} is no name; {describe_known(name, TEMPLATE_NAMES)}")
+                raise self._source.error_at(pointer, f"{{{name}}} is no name; {describe_known(name, TEMPLATE_NAMES)}")
 
     def _build_refuse(self, pointer: Pointer, value: Any) -> Refuse:
         if isinstance(value, str):
@@ -311,7 +344,7 @@ class _Builder:
             expected = f"none, as {kind} has no cases"
             if cases:
                 expected = f"one of {', '.join(cases)}"
-            raise self._source.fault([*pointer, "case"], f"case is {case!r}; expected {expected}")
+            raise self._source.error_at([*pointer, "case"], f"case is {case!r}; expected {expected}")
         return Refuse(kind, {key: text for key, text in value.items() if key != "kind"})
 
     def _build_picture(self, pointer: Pointer, value: Mapping[str, Any]) -> PictureOverride:
@@ -323,7 +356,7 @@ class _Builder:
         if "size" in value:
             width, height = map(int, value["size"].split("x"))
         kept, share = None, False
-        end = fault_parameters.place(value.get("truncated"))
+        end = parse_position(value.get("truncated"))
         if end is not None:
             kept, share = end.amount, end.share
         alteration = Alteration(
@@ -342,38 +375,38 @@ class _Builder:
 
     def _read_picture(self, pointer: Pointer, name: str) -> tuple[bytes, str]:
         """Return the bytes of a picture of the tester's own, and its format."""
-        read = f"file is {yaml_file.describe(name)}"
+        read = f"file is {describe_value(name)}"
         if self._folder is None:
             line = "file needs a folder to be in, that of the scenario; one that came over HTTP has none"
-            raise self._source.fault(pointer, line)
+            raise self._source.error_at(pointer, line)
         folder = self._folder.resolve()
         try:
             path = (folder / name).resolve()
             if not path.is_relative_to(folder):
                 line = f"{read}; expected a picture inside of the scenario's folder, {folder}"
-                raise self._source.fault(pointer, line)
+                raise self._source.error_at(pointer, line)
             if not path.is_file():
-                raise self._source.fault(pointer, f"{read}; there is no such file in {folder}")
+                raise self._source.error_at(pointer, f"{read}; there is no such file in {folder}")
             size = path.stat().st_size
             if size > _LARGEST_FILE:
-                raise self._source.fault(pointer, f"{read}, of {size} bytes; expected {_LARGEST_FILE} at most")
+                raise self._source.error_at(pointer, f"{read}, of {size} bytes; expected {_LARGEST_FILE} at most")
             data = path.read_bytes()
-        except (OSError, RuntimeError, ValueError) as error:  # links in a ring are a RuntimeError, NUL a ValueError
+        except (OSError, RuntimeError) as error:  # links in a ring are a RuntimeError
             reason = getattr(error, "strerror", None) or "it cannot be read"
-            raise self._source.fault(pointer, f"{read}; {reason}") from None
-        from emulator.image import render  # Pillow is loaded for scenarios that have such a file
+            raise self._source.error_at(pointer, f"{read}; {reason}") from None
+        from emulator.image.inspect import inspect_image  # Pillow is loaded for scenarios that have such a file
 
         try:
-            return data, render.inspect(data).format
+            return data, inspect_image(data).format
         except ValueError as error:
-            raise self._source.fault(pointer, f"{read}; {error}") from None
+            raise self._source.error_at(pointer, f"{read}; {error}") from None
 
     def _convert(self, pointer: Pointer, make: Callable[[Any], _Made], value: Any) -> _Made:
         """Return what `make` makes of `value`; what it refuses becomes a complaint with its line."""
         try:
             return make(value)
         except (ValueError, TypeError) as error:
-            raise self._source.fault(pointer, str(error)) from None
+            raise self._source.error_at(pointer, str(error)) from None
 
 
 def _build_canned(value: Mapping[str, Any]) -> Canned:

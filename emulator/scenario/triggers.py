@@ -77,7 +77,9 @@ def meaning(word: str) -> Scenario | None:
         return _always(name, Answer(Refuse(kind)))
     if kind in FAULTS:
         return _always(name, Answer(faults=(faults.parse_fault(kind),)))
-    return loader.find_scenario(name) if name in loader.list_ready_made() else None
+    if loader.is_ready_made(name):
+        return loader.load_ready_made(name)
+    return None
 
 
 def _always(name: str, answer: Answer) -> Scenario:
@@ -121,8 +123,8 @@ def _from_header(said: str) -> Trigger:
                 answer = replace(answer, faults=(*answer.faults, faults.parse_fault(value.replace("-", "_"))))
             elif key == "latency":
                 answer = replace(answer, latency=parse_latency(value))
-            elif key == "scenario" and value in loader.list_ready_made():
-                played = loader.find_scenario(value)
+            elif key == "scenario" and loader.is_ready_made(value):
+                played = loader.load_ready_made(value)
             elif key.replace("_", "-") == "report-only" and value in _SWITCH:
                 wishes["report_only"] = _SWITCH[value]
             elif key == "behavior" and value in BEHAVIORS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.gateway.calendar import Calendar
+from emulator.gateway.gateway import Gateway
 from emulator.gateway.operation import GENERATE_LIMIT
 from emulator.gateway.response_headers import OPENAIS
 from emulator.image.store import ImageStore
@@ -75,7 +76,9 @@ class App:
         self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes)
         self.upload_reader = UploadReader(self.image_store, secret)
         self.storage = ImageHost(self.image_store, self.clock, secret)
-        self.sessions = Sessions(self.store, self.clock, settings.seed, _load_default_scenario(settings.scenario))
+        gateways = [validator.gateway for validator in self.registry.validators.values()]
+        default_scenario = _load_default_scenario(settings.scenario, gateways)
+        self.sessions = Sessions(self.store, self.clock, settings.seed, default_scenario)
         self.engine = ScenarioEngine(self.store, self.clock, settings.seed)
         builder = ResponseBuilder(settings.seed, secret, self.clock, self.image_store)
         self.task_manager = TaskManager(self.store, builder)
@@ -300,13 +303,13 @@ def _read_store_limits(settings: Settings) -> StoreLimits:
     )
 
 
-def _load_default_scenario(name: str | None) -> Callable[[], Scenario]:
+def _load_default_scenario(name: str | None, gateways: Sequence[Gateway]) -> Callable[[], Scenario]:
     """Return what gives the scenario of sessions that were given none; raises InvalidFile."""
     if name is None:
         return lambda: scenario.HAPPY
     from emulator.scenario import loader  # a server without a scenario need not load what reads one
 
-    return loader.WatchedScenario(name).current
+    return loader.WatchedScenario(name, gateways).current
 
 
 def _load_good_keys(path: str | None) -> frozenset[str] | None:

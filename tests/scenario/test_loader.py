@@ -22,6 +22,7 @@ from emulator.messages import KINDS, OPERATIONS, Canned, Draw, PictureOverride, 
 from emulator.scenario import latency, loader, matching
 from emulator.scenario.limits import Limits
 from emulator.scenario.scenario import THENS, Rule
+from emulator.validation import registry
 from tests.scenario.examples import BLOCKS, BUMPY_MORNING, EVENTFUL, SEQUENCES
 
 SCHEMA: Final[Mapping[str, Any]] = json.loads((yaml_file.schemas() / "scenario.schema.json").read_text("utf-8"))
@@ -45,7 +46,7 @@ BAD: Final = {
     # the file
     "an empty file": ("", 1, "the file is empty; expected a mapping of scenario, about"),
     "neither rules nor limits": (
-        "scenario: x\nabout: y", 1, "the file: a scenario has rules or limits, or both; rules: [] is one that plays",
+        "scenario: x\nabout: y", 1, "the file: a scenario has rules or limits, or both; rules: [] is one that pla",
     ),
     "nothing but channels": ("channels: [x]", 1, "the file: a scenario has rules or limits, or both"),
     "a list": ("- draw", 1, "the file is a list; expected a mapping"),
@@ -295,8 +296,9 @@ BAD: Final = {
     "omit a word": (_answer("draw: {omit: url}"), 1, "omit is 'url'; expected a list of names"),
     "a usage's unknown member": (
         _answer("draw: {usage: {output_tokns: 3}}"), 1,
-        "unknown key 'output_tokns' in rules.0.answers.draw.usage; known are input_tokens, output_tokens, total_tokens, "
-        "input_tokens_details, output_tokens_details, prompt_tokens, completion_tokens; did you mean 'output_tokens'?",
+        "unknown key 'output_tokns' in rules.0.answers.draw.usage; known are input_tokens, output_tokens, "
+        "total_tokens, input_tokens_details, output_tokens_details, prompt_tokens, completion_tokens; "
+        "did you mean 'output_tokens'?",
     ),
     "an unknown part of a usage": (
         _answer("draw: {usage: {input_tokens_details: {image_token: 3}}}"), 1,
@@ -524,8 +526,8 @@ GOOD: Final = {
     ),
     "parameters inside of others": _rule("when: {a: {b: {c: 1, d: {absent: true}}}, x.y: 2}, answers: draw"),
     "uploads of the call": _rule(
-        "when: {uploads: {image: {width: {at_least: 3}, format: [png, webp]}, 'image[1]': {absent: true}, mask: {bytes: 3},"
-        " count: 2}, uploads.mask.alpha_share: 0.5}, answers: draw"
+        "when: {uploads: {image: {width: {at_least: 3}, format: [png, webp]}, 'image[1]': {absent: true},"
+        " mask: {bytes: 3}, count: 2}, uploads.mask.alpha_share: 0.5}, answers: draw"
     ),
     "no upload at all": _rule("when: {uploads: {absent: true}}, answers: draw"),
     "headers of the call": _rule("when: {headers: {X-A: 1, not: {contains: b}}}, answers: draw"),
@@ -555,7 +557,8 @@ GOOD: Final = {
     + ", ".join(f"{{answers: [draw, draw], chance: 0.5, then: {then}}}" for then in THENS)
     + "]",
     "all that draw takes": _answer(
-        "draw: {revised_prompt: '{prompt}{model}{size} } {', usage: {output_tokens: 1, input_tokens_details: {image_tokens: 0}}, images: 0, metadata: {}, created: 0,"
+        "draw: {revised_prompt: '{prompt}{model}{size} } {', images: 0, metadata: {}, created: 0,"
+        " usage: {output_tokens: 1, input_tokens_details: {image_tokens: 0}},"
         " omit: [url], set: {/: 1, /data/-: null}, picture: {size: 4096x1}, expires_in: 1.5h, partials: 0,"
         " error: {kind: quota, status: 402, message: x}}"
     ),
@@ -744,3 +747,97 @@ def test_a_scenario_is_made_again_of_its_source(tmp_path: Path) -> None:
     )  # fmt: skip
     assert scenario == loader.parse_scenario(scenario.source, scenario.file, scenario.folder)
     assert scenario != loader.parse_scenario(scenario.source.replace("quota", "billing"), scenario.file)
+
+
+OWN_GATEWAY: Final = """
+openapi: 3.1.0
+info: {title: Own, version: "1"}
+servers: [{url: "https://own.example/v1"}]
+paths:
+  /images/generations:
+    post:
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              properties: {prompt: {type: string}, promptly: {type: integer}, sharpness: {type: integer}}
+      responses: {"200": {description: The pictures.}}
+"""
+GATEWAYS: Final = registry.load_gateways([str(yaml_file.schemas().parent / "tests/data/odd-gateway.yaml")])
+MISSPELLED: Final = {
+    "a field": ("when:\n    n: 1\n    promt: cat", 4, "unknown field 'promt'; did you mean 'prompt'?"),
+    "a parameter": ("when: {qualitty: hd}", 2, "unknown field 'qualitty'; did you mean 'quality'?"),
+    "a dotted field": ("when: {promts.x: cat}", 2, "unknown field 'promts'; did you mean 'prompt'?"),
+    "an upload": ("when:\n    uploads.image.widht: 3", 3, "unknown field 'widht' of an upload; known are name, file"),
+    "a matcher": ("when: {user: {containz: x}}", 2, "unknown matcher 'containz'; did you mean 'contains'?"),
+    "a gateway": ("when:\n    gateway: [openai, nope]", 3, 'gateway is "nope"; expected one of aiai, ezmodel, geekai,'),
+    "a gateway's slip": ("when: {gateway: {not: opnai}}", 2, "did you mean 'openai'?"),
+}
+
+
+@pytest.mark.parametrize("name", MISSPELLED)
+def test_a_word_that_no_gateway_knows_is_refused(name: str) -> None:
+    """What is nearly a known field, and a gateway that is not there, is refused at its line with the nearest word."""
+    text, line, message = MISSPELLED[name]
+    scenario = loader.parse_scenario(f"rules:\n- {text}\n  answers: draw", "script.yaml")
+    with pytest.raises(yaml_file.InvalidFile) as caught:
+        loader.check_words(scenario, GATEWAYS)
+    assert str(caught.value).startswith(f"script.yaml:{line}: ")
+    assert message in str(caught.value)
+
+
+def test_a_field_that_no_gateway_has_is_a_finding() -> None:
+    """It is like no known field, so it may be meant; each is told once."""
+    scenario = loader.parse_scenario(
+        "rules: [{when: {sharpness: 3, lights.left: 1, lights.right: 1}, answers: draw}]", "script.yaml"
+    )
+    assert [("unknown_field", "sharpness"), ("unknown_field", "lights")] == [
+        (one.code, one.param) for one in loader.check_words(scenario, GATEWAYS)
+    ]
+    told = "rule 'rule-1' asks for 'sharpness', which no model of any known gateway has"
+    assert told == loader.check_words(scenario, GATEWAYS)[0].message
+
+
+def test_a_parameter_of_a_gateway_of_ones_own_is_known(tmp_path: Path) -> None:
+    """What a file of --schema describes is known, and so is the gateway itself; without the file they are not."""
+    path = tmp_path / "own.yaml"
+    path.write_text(OWN_GATEWAY, "utf-8")
+    gateways = registry.load_gateways([str(path)])
+    scenario = loader.parse_scenario("rules: [{when: {gateway: own, promptly: 1, sharpness: 1}, answers: draw}]", "x")
+    assert () == loader.check_words(scenario, gateways)
+    with pytest.raises(yaml_file.InvalidFile, match='gateway is "own"; expected one of'):
+        loader.check_words(scenario, [one for one in gateways if one.name != "own"])
+
+
+def test_the_schema_lists_the_parameters_of_every_gateway() -> None:
+    """An editor completes them, and the loader takes them for known, without asking a gateway."""
+    shipped = [gateway for gateway in GATEWAYS if gateway.name != "odd-gateway"]
+    observed = [registry.load_gateway(gateway.name, "observed") for gateway in shipped]
+    gateways = [gateway for gateway in (*shipped, *observed) if gateway is not None]
+    assert loader.list_parameters() == {*loader.find_parameters(gateways), *matching.CALL_FIELDS}
+    uploads = SCHEMA["$defs"]["upload"]["then"]["properties"]
+    assert sorted(matching.UPLOAD_FIELDS) == sorted(uploads)
+
+
+def test_the_schema_lists_the_members_of_every_reply() -> None:
+    """Each member that a gateway's reply, its pictures and its events have can be set or left out."""
+    drawn = SCHEMA["$defs"]["draw"]["anyOf"][1]["properties"]
+    for gateway in GATEWAYS:
+        for rules in loader.find_rules([gateway]):
+            shape = rules.response
+            members = {*shape.fields, *shape.data_fields, "metadata"}
+            if shape.stream is not None:
+                members |= {*shape.stream.completed, "partial_image_index"}
+            assert members <= {*drawn["omit"]["items"]["enum"]}
+            assert {*shape.usage_fields} <= {*drawn["usage"]["properties"]}
+            assert {*shape.usage_details} <= {*SCHEMA["$defs"]["tokens"]["properties"]}
+
+
+@pytest.mark.parametrize("name", loader.list_ready_made())
+def test_a_ready_made_scenario_keeps_the_schema(name: str) -> None:
+    """A server plays them without validating them, so the same scenario must come of the file with validation."""
+    path = yaml_file.scenarios() / f"{name}.yaml"
+    scenario = loader.load_scenario(path)
+    assert loader.load_ready_made(name) == scenario
+    assert () == loader.check_words(scenario, GATEWAYS)
