@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from emulator.core import clock, yaml_file
 from emulator.core.suggestions import describe_unknown
+from emulator.core.yaml_file import describe_value
 from emulator.messages import BEHAVIORS, Behavior
 
 
@@ -221,7 +222,7 @@ def _parse_one(setting: Field[Any], value: Any, where: str) -> Any:
     if isinstance(value, bool):
         value = str(value).lower()
     if not isinstance(value, str | int):
-        raise BadSetting(f"{where}: {yaml_file.describe_value(value)} is no single value")
+        raise BadSetting(f"{where}: {describe_value(value)} is no single value")
     try:
         return setting.metadata["parse"](str(value))
     except ValueError as error:
@@ -250,7 +251,7 @@ def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     except (OSError, ValueError, AttributeError) as error:
         raise BadSetting(f"{path}: {error}") from None
     if not isinstance(table, Mapping):
-        raise BadSetting(f"{path}: the settings are {yaml_file.describe_value(table)}; expected a mapping")
+        raise BadSetting(f"{path}: the settings are {describe_value(table)}; expected a mapping")
     settings = {str(key).replace("-", "_"): value for key, value in table.items()}
     for key in settings:
         if key not in FIELDS:

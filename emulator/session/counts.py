@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from emulator.core import yaml_file
+from emulator.core.yaml_file import describe_value
 
 COUNT_WORDS: Final = ("times", "once", "never", "at_least", "at_most", "between")
 
@@ -59,7 +59,7 @@ def count_calls(number: int) -> str:
 def require_true(word: str, value: Any) -> None:
     """Raise ValueError, in one line, if the value of a word that is only ever true is something else."""
     if value is not True:
-        raise ValueError(f"{word} is {yaml_file.describe_value(value)}; expected true, or to be left out")
+        raise ValueError(f"{word} is {describe_value(value)}; expected true, or to be left out")
 
 
 def _parse_word(word: str, value: Any) -> ExpectedCount:
@@ -83,7 +83,7 @@ def _parse_word(word: str, value: Any) -> ExpectedCount:
 
 def _parse_range(word: str, value: Any) -> ExpectedCount:
     if not isinstance(value, list | tuple) or len(value) != 2:
-        raise ValueError(f"{word} is {yaml_file.describe_value(value)}; expected two whole numbers, as in [1, 3]")
+        raise ValueError(f"{word} is {describe_value(value)}; expected two whole numbers, as in [1, 3]")
     least = _parse_number(word, value[0])
     most = _parse_number(word, value[1])
     if least > most:
@@ -93,5 +93,5 @@ def _parse_range(word: str, value: Any) -> ExpectedCount:
 
 def _parse_number(word: str, value: Any) -> int:
     if value.__class__ is not int or value < 0:
-        raise ValueError(f"{word} is {yaml_file.describe_value(value)}; expected a whole number from 0")
+        raise ValueError(f"{word} is {describe_value(value)}; expected a whole number from 0")
     return int(value)

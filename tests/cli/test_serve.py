@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from tests.process import Command
 
 
@@ -20,6 +20,6 @@ def test_the_welcome_says_what_runs_and_where(tmp_path: Path) -> None:
         command.kill()
     assert "Image API Emulator answers calls (observed behavior, seed 7, clock real)." == lines[0]
     assert re.fullmatch(r"Default gateway: aiai, at http://127\.0\.0\.1:[0-9]+/v1", lines[-1])
-    gateways = {path.stem for path in yaml_file.schemas().glob("*.yaml")}
+    gateways = {path.stem for path in find_schemas().glob("*.yaml")}
     assert gateways == {line.split()[0] for line in lines[2:-1]}
     assert any(re.fullmatch(r"  aiai +http://127\.0\.0\.1:[0-9]+/aiai/v1", line) for line in lines)

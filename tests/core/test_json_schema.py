@@ -105,7 +105,7 @@ def schema(tmp_path: Path) -> DocumentSchema:
 def test_a_bad_document_is_refused_in_one_line(schema: DocumentSchema, text: str, line: int, message: str) -> None:
     """The line says file and line, what was read, what was expected, and the nearest known word."""
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        schema.validate(yaml_file.parse(text, Path("own.yaml")))
+        schema.validate(yaml_file.parse_yaml(text, Path("own.yaml")))
     assert f"own.yaml:{line}" == str(caught.value).split(": ")[0]
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -114,18 +114,18 @@ def test_a_bad_document_is_refused_in_one_line(schema: DocumentSchema, text: str
 def test_a_word_far_from_all_known_ones_has_no_suggestion(schema: DocumentSchema) -> None:
     """A suggestion is made where a known word is near, and nowhere else."""
     with pytest.raises(yaml_file.InvalidFile, match=r"expected one of missing_key, rate_limit, quota$"):
-        schema.validate(yaml_file.parse("name: x\nkind: boredom", Path("own.yaml")))
+        schema.validate(yaml_file.parse_yaml("name: x\nkind: boredom", Path("own.yaml")))
 
 
 def test_a_good_document_passes(schema: DocumentSchema) -> None:
     """A document that keeps its schema is not refused."""
     text = "{name: x, count: 1, wait: 2s, plan: draw, plans: [{refuse: quota}], headers: {a: 1}, one: {a: 1}, fits: }"
-    schema.validate(yaml_file.parse(text, Path("own.yaml")))
+    schema.validate(yaml_file.parse_yaml(text, Path("own.yaml")))
 
 
 def test_a_part_of_a_document_keeps_a_part_of_the_schema(schema: DocumentSchema) -> None:
     """A part is validated against a definition, and the complaint has the part's line in the whole file."""
-    source = yaml_file.parse("paths:\n  x:\n    good: draw\n    bad: {refuse: x}", Path("own.yaml"))
+    source = yaml_file.parse_yaml("paths:\n  x:\n    good: draw\n    bad: {refuse: x}", Path("own.yaml"))
     schema.validate(source, ["paths", "x", "good"], "plan")
     with pytest.raises(yaml_file.InvalidFile, match=r"^own\.yaml:4: refuse is 'x'; expected one of missing_key"):
         schema.validate(source, ["paths", "x", "bad"], "plan")
@@ -138,7 +138,7 @@ def test_a_document_that_is_too_deep(schema: DocumentSchema, tmp_path: Path) -> 
     root: dict[str, Any] = {}
     for _ in range(3000):
         root = {"a": root}
-    source = yaml_file.Source(Path("deep.yaml"), "a:", root)
+    source = yaml_file.YamlFile(Path("deep.yaml"), "a:", root)
     with pytest.raises(yaml_file.InvalidFile, match=r"deep\.yaml:1: the file has too many parts inside of parts"):
         DocumentSchema(path).validate(source)
 
@@ -155,10 +155,10 @@ def test_a_document_that_is_too_deep(schema: DocumentSchema, tmp_path: Path) -> 
 def test_what_json_has_not_is_refused(text: str, message: str) -> None:
     """A document that is sent as JSON later is refused where JSON cannot say it."""
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        json_schema.check_json_values(yaml_file.parse(text, Path("own.yaml")))
+        json_schema.check_json_values(yaml_file.parse_yaml(text, Path("own.yaml")))
     assert message == str(caught.value)
 
 
 def test_what_json_has_passes() -> None:
     """Every kind of JSON value passes."""
-    json_schema.check_json_values(yaml_file.parse("{a: [1, 1.5, x, true, null, {}]}", Path("own.yaml")))
+    json_schema.check_json_values(yaml_file.parse_yaml("{a: [1, 1.5, x, true, null, {}]}", Path("own.yaml")))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway import gateway as dialect
 from emulator.gateway.gateway import Gateway
@@ -25,7 +25,7 @@ def make(tmp_path: Path) -> Make:
     """Makes a gateway of GeekNow's observed file, changed by what a test does to it; worded as OpenAI words."""
 
     def made(change: Callable[[Any], None]) -> Gateway:
-        document = yaml.safe_load((yaml_file.schemas() / "observed/geeknow.yaml").read_text("utf-8"))
+        document = yaml.safe_load((find_schemas() / "observed/geeknow.yaml").read_text("utf-8"))
         del document["x-emulator-gateway"]["wording"]
         change(document)
         path = tmp_path / "own.yaml"

@@ -35,44 +35,44 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ImageRecipe]:
 
 async def test_many_askers_one_drawing(drawn: list[ImageRecipe]) -> None:
     """A hundred callers at once, and one later, get the same picture, drawn once."""
-    room = ImageStore(10_000)
-    pictures = await asyncio.gather(*(room.draw(RECIPE) for _ in range(100)))
-    assert pictures[0] is await room.draw(RECIPE)
+    image_store = ImageStore(10_000)
+    pictures = await asyncio.gather(*(image_store.draw(RECIPE) for _ in range(100)))
+    assert pictures[0] is await image_store.draw(RECIPE)
     assert 1 == len({id(one) for one in pictures}) == len(drawn)
-    room.close()
+    image_store.close()
 
 
 async def test_the_longest_unused_makes_room(drawn: list[ImageRecipe]) -> None:
     """What is kept is bounded in bytes, Base64 included; a used picture stays."""
-    room = ImageStore(1500)  # two pictures of 700
+    image_store = ImageStore(1500)  # two pictures of 700
     first, second, third = (replace(RECIPE, seed=seed) for seed in (1, 2, 3))
     for recipe in (first, second, first, third, first, second):
-        await room.draw(recipe)
+        await image_store.draw(recipe)
     assert [first, second, third, second] == drawn
-    assert len(room._pictures._values) == 2
-    room.close()
+    assert len(image_store._pictures._values) == 2
+    image_store.close()
 
 
 async def test_one_who_leaves_takes_nothing_along(drawn: list[ImageRecipe]) -> None:
     """A caller that is cancelled does not cancel the drawing for the others."""
-    room = ImageStore(10_000)
-    leaving, staying = (asyncio.ensure_future(room.draw(RECIPE)) for _ in range(2))
+    image_store = ImageStore(10_000)
+    leaving, staying = (asyncio.ensure_future(image_store.draw(RECIPE)) for _ in range(2))
     await asyncio.sleep(0)
     leaving.cancel()
     assert 300 == len((await staying).data)
     assert 1 == len(drawn)
-    room.close()
+    image_store.close()
 
 
 async def test_a_failed_drawing_is_not_kept(drawn: list[ImageRecipe]) -> None:
     """A bug while drawing reaches every asker, and the next one tries again."""
-    room = ImageStore(10_000)
+    image_store = ImageStore(10_000)
     fails = replace(RECIPE, caption="fails")
     for _ in range(2):
         with pytest.raises(RuntimeError, match="no paint"):
-            await room.draw(fails)
+            await image_store.draw(fails)
     assert [fails, fails] == drawn
-    room.close()
+    image_store.close()
     assert store._WORKERS >= 1
 
 

@@ -416,8 +416,8 @@ class Slow(Clock):
         self.diary.append((seconds, session))
 
 
-class Easel(ImageStore):
-    """A gallery that says what it was asked for."""
+class RecordingStore(ImageStore):
+    """An image store that records which pictures were asked for."""
 
     def __init__(self, diary: list[Any]) -> None:
         super().__init__(0)
@@ -443,9 +443,9 @@ def order(**change: Any) -> streaming.Order:
 async def test_an_event_is_made_when_it_is_wanted() -> None:
     """Nothing is drawn before its turn, and a latency is spread over the events in equal parts."""
     clock = Slow()
-    easel = Easel(clock.diary)
+    image_store = RecordingStore(clock.diary)
     expected: list[Any] = []
-    frames = streaming.frames(order(), easel, clock)
+    frames = streaming.frames(order(), image_store, clock)
     assert [] == clock.diary
     for index in (0, 1):
         for stage in (PartialImage(1, 2), PartialImage(2, 2), None):
@@ -458,7 +458,7 @@ async def test_an_event_is_made_when_it_is_wanted() -> None:
 async def test_an_error_takes_the_place_of_the_rest() -> None:
     """The time is that of the events that come."""
     clock = Slow()
-    frames = [frame async for frame in streaming.frames(order(error={"code": "x"}), Easel(clock.diary), clock)]
+    frames = [frame async for frame in streaming.frames(order(error={"code": "x"}), RecordingStore(clock.diary), clock)]
     assert (3, b'event: error\ndata: {"type":"error","error":{"code":"x"}}\n\n') == (len(frames), frames[-1])
     assert [(4.0, "s"), (0, PartialImage(1, 2)), (4.0, "s"), (0, PartialImage(2, 2)), (4.0, "s")] == clock.diary
 
@@ -467,7 +467,7 @@ async def test_what_fails_in_the_middle_is_told_and_logged(caplog: pytest.LogCap
     """A bug of ours ends a stream with an error in the gateway's words, and its trace is in the log."""
     clock = Slow()
     broken = order(recipes=(RECIPE, replace(RECIPE, width=13)))
-    frames = [frame async for frame in streaming.frames(broken, Easel(clock.diary), clock)]
+    frames = [frame async for frame in streaming.frames(broken, RecordingStore(clock.diary), clock)]
     assert (4, b'event: error\ndata: {"type":"error","error":{"code":"broken"}}\n\n') == (len(frames), frames[-1])
     (record,) = caplog.records
     assert record.exc_info is not None

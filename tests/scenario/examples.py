@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_scenarios
 
-BLOCKS: Final = re.findall(r"```yaml\n(.*?)```", (yaml_file.scenarios() / "README.md").read_text("utf-8"), re.DOTALL)
+BLOCKS: Final = re.findall(r"```yaml\n(.*?)```", (find_scenarios() / "README.md").read_text("utf-8"), re.DOTALL)
 BUMPY_MORNING: Final = """\
 scenario: bumpy-morning
 about: One moderation refusal for weapons; others meet two rate limits and a gateway timeout, then slow pictures.

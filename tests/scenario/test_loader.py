@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from emulator.core import yaml_file
 from emulator.core.base64_spelling import BASE64_SPELLINGS
+from emulator.core.data_folders import find_scenarios, find_schemas
 from emulator.faults import FAULTS
 from emulator.image.recipe import FORMATS, MODES, Alteration
 from emulator.messages import KINDS, OPERATIONS, Canned, Draw, PictureOverride, Refuse
@@ -25,7 +26,7 @@ from emulator.scenario.scenario import THENS, Rule
 from emulator.validation import registry
 from tests.scenario.examples import BLOCKS, BUMPY_MORNING, EVENTFUL, SEQUENCES
 
-SCHEMA: Final[Mapping[str, Any]] = json.loads((yaml_file.schemas() / "scenario.schema.json").read_text("utf-8"))
+SCHEMA: Final[Mapping[str, Any]] = json.loads((find_schemas() / "scenario.schema.json").read_text("utf-8"))
 VALIDATOR: Final = Draft202012Validator(SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 HERE: Final = Path("script.yaml")
 
@@ -581,7 +582,7 @@ GOOD: Final = {
     "an operation by matchers": _rule("when: {operation: {matches: ^gen, not: models}}, answers: draw"),
     **{f"sequence: {name}": text for name, text, _ in SEQUENCES},
     **{f"README: {number}": text for number, text in enumerate(BLOCKS)},
-    **{name: (yaml_file.scenarios() / f"{name}.yaml").read_text("utf-8") for name in loader.list_ready_made()},
+    **{name: (find_scenarios() / f"{name}.yaml").read_text("utf-8") for name in loader.list_ready_made()},
     "bumpy-morning": BUMPY_MORNING,
     "eventful": EVENTFUL,
 }
@@ -604,13 +605,13 @@ def test_a_bad_script_is_refused_in_one_line(name: str) -> None:
 def test_a_good_script_loads(name: str) -> None:
     """And an editor that knows the schema has nothing to say against it."""
     loader.parse_scenario(GOOD[name], str(HERE))
-    assert [] == [error.message for error in VALIDATOR.iter_errors(yaml_file.parse(GOOD[name], HERE).root)]
+    assert [] == [error.message for error in VALIDATOR.iter_errors(yaml_file.parse_yaml(GOOD[name], HERE).root)]
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_an_editor_sees_what_the_loader_refuses(name: str) -> None:
     """What is wrong in its shape is wrong by the schema, too."""
-    assert not VALIDATOR.is_valid(yaml_file.parse(BAD[name][0], HERE).root)
+    assert not VALIDATOR.is_valid(yaml_file.parse_yaml(BAD[name][0], HERE).root)
 
 
 def test_the_schema_knows_the_words_of_the_loader() -> None:
