@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from emulator.core.data_folders import find_schemas
+from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway import gateway as dialect
 from emulator.gateway.errors import ErrorCatalogLoader
@@ -80,7 +81,7 @@ class GatewayRegistry:
         """`default` names the gateway that answers where neither path nor host name one; raises InvalidFile."""
         self.validators = {validator.gateway.name: validator for validator in validators}
         if default not in self.validators:
-            raise InvalidFile(f"--gateway {default!r} is unknown; known are {', '.join(self.validators)}")
+            raise InvalidFile(f"--gateway {default!r} is unknown; {describe_known(default, self.validators)}")
         self.default = self.validators[default]
         self._load_validator = load_validator
         self._other_validators: dict[tuple[str, Behavior], RequestValidator] = {}

@@ -161,6 +161,7 @@ def test_a_client_that_does_not_read_does_not_hold_it(command: Callable[..., Com
         (["--seed", "1.5"], ["--seed", "1.5"]),
         (["--seed", "9" * 5000], ["--seed"]),
         (["--gateway", "nowhere"], ["--gateway", "nowhere", "ezmodel"]),
+        (["--gateway", "ezmodle"], ["--gateway", "ezmodle", "did you mean 'ezmodel'?"]),
         (["--gateway", ""], ["--gateway"]),
         (["--schema", "missing.yaml"], ["missing.yaml"]),
         (["--schema", "."], ["."]),
