@@ -117,7 +117,7 @@ if not TYPE_CHECKING:  # a type checker takes the names from the imports above, 
             "RecordedTry",
             "RecordedUpload",
         ),
-        "emulator.image.render": ("Inspection",),
+        "emulator.image.inspect": ("Inspection",),
     }
 
     def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ from emulator.session.store import SessionSummary
 if TYPE_CHECKING:
     from emulator.findings import Finding
     from emulator.scenario.scenario import Scenario
+    from emulator.session.call_fields import KnownWords
 
 USUAL_LIMIT: Final = 100  # entries on a page where the query does not say how many
 
@@ -300,7 +301,7 @@ async def verify_calls(request: AdminRequest) -> Response:
 
     context, name = request.context, await _resolve_name(request)
     try:
-        expectation = verification.parse_verification(request.body)
+        expectation = verification.parse_verification(request.body, _list_known_words(context))
     except ValueError as error:
         raise AdminError(400, str(error)) from None
     unused = await verification.find_unused_answers(await context.sessions.get_scenario(name), context.store, name)
@@ -311,6 +312,19 @@ async def verify_calls(request: AdminRequest) -> Response:
     entries = await context.sessions.list_calls(name) or ()
     verdict = await asyncio.to_thread(expectation.check, entries, unused=unused, forgotten=dropped)
     return build_json_response(asdict(verdict))
+
+
+def _list_known_words(context: AdminContext) -> KnownWords:
+    """The words of this server's gateways, which a verification can name."""
+    from emulator.scenario import loader  # imported when it is first needed
+    from emulator.session.call_fields import KnownWords
+
+    validators = context.registry.validators
+    gateways = [validator.gateway for validator in validators.values()]
+    return KnownWords(
+        gateways=tuple(validators),
+        parameters=loader.list_parameters().union(loader.find_parameters(gateways)),
+    )
 
 
 async def check_portability(request: AdminRequest) -> Response:

@@ -37,6 +37,8 @@ class Inspection:
     recipe (its digest) if we drew it, and the stage (such as 1 of 3) of an unfinished picture, else None.
     """
 
+    __module__ = "emulator"  # where users import it from
+
     format: str
     width: int
     height: int

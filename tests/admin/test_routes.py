@@ -321,6 +321,15 @@ def test_verify(mixed: Served) -> None:
         ({"when": {"prompt": {"like": "x"}}}, "known are"),
         ({"in_order": [{}], "times": 1}, "in_order stands alone"),
         ({"between": [3, 1]}, "between"),
+        ({"never": True, "when": {"statuss": 200}}, "unknown field 'statuss'; did you mean 'status'?"),
+        (
+            {"never": True, "when": {"status": {"at_leats": 400}}},
+            "unknown matcher 'at_leats'; did you mean 'at_least'?",
+        ),
+        ({"never": True, "when": {"gateway": "ezmodle"}}, "did you mean 'ezmodel'?"),
+        ({"never": True, "when": {"refused": "above_maximun"}}, "did you mean 'above_maximum'?"),
+        ({"in_order": [{}, {"promt": "A cat"}]}, "in_order 2: unknown field 'promt'; did you mean 'prompt'?"),
+        ({"nevr": True}, "did you mean 'never'?"),
     ):
         status, _, message = ask.error("POST", path, body)
         assert (400, True) == (status, known in message), message

@@ -16,6 +16,7 @@ from emulator.scenario import matching
 from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import UNSCRIPTED, Answer, Rule, Scenario, Selection, choose
 from emulator.session import verification
+from emulator.session.call_fields import KnownWords
 from emulator.session.journal import JournalEntry
 from emulator.session.pending_call import PendingCall, SentResponse
 from emulator.session.store import InMemoryStore, StoreLimits
@@ -600,3 +601,36 @@ def test_a_body_that_is_no_mapping_has_no_fields() -> None:
     """A call that was refused for its body is matched by what else is known of it."""
     calls = [entry(1, [1, 2]), entry(2, None)]
     assert (1, 2) == judged({"when": {"refused": "not_an_object", "prompt": {"absent": True}}}, calls).matched
+
+
+KNOWN: Final = KnownWords(gateways=("ezmodel", "geekai"), parameters=("prompt", "model", "n", "style", "user"))
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ({"when": {"statuss": 200}}, "unknown field 'statuss'; did you mean 'status'?"),
+        ({"when": {"findngs": "duplicate_key"}}, "unknown field 'findngs'; did you mean 'findings'?"),
+        ({"in_order": [{"status": 200}, {"promt": "x"}]}, "in_order 2: unknown field 'promt'; did you mean 'prompt'?"),
+        ({"when": {"gateway": "ezmodle"}}, "when gateway: unknown 'ezmodle'; known are ezmodel, geekai; did you mean "),
+        ({"when": {"gateway": ["geekai", {"not": "x"}]}}, "when gateway: unknown 'x'; known are ezmodel, geekai"),
+    ],
+)
+def test_words_that_no_gateway_knows_are_refused(words: Any, complaint: str) -> None:
+    """Where a server's gateways are known, a misspelled field or gateway must not pass for a call that never came."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
+        verification.parse_verification({**words}, KNOWN)
+    assert str(caught.value).startswith(complaint)
+
+
+def test_a_field_that_only_a_client_knows() -> None:
+    """A field like no known word may be a parameter that clients send; the verdict notes it where no call has it."""
+    words = {"never": True, "when": {"sharpness": 3}}
+    calls = [entry(1, {**DALL_E_3, "sharpness": 2})]
+    assert () == verification.parse_verification(words, KNOWN).check(calls).notes
+    verdict = verification.parse_verification(words, KNOWN).check(CALLS)
+    assert (True, ("unknown_field",)) == (verdict.ok, verdict.notes)
+    assert verdict.message.endswith(
+        "unknown_field: no call has a field 'sharpness', and no known gateway has such a parameter"
+    )
+    assert () == verification.parse_verification({"when": {"style": "vivid", "turn": 1}}, KNOWN).check(CALLS).notes
