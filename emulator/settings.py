@@ -167,7 +167,7 @@ class Settings:
     picture_cache: int = _setting(32 * 2**20, "most bytes of drawn pictures in memory", _parse_positive, "BYTES")
     upload_bytes: int = _setting(32 * 2**20, "most bytes of uploaded pictures in memory", _parse_positive, "BYTES")
     no_fast_import: bool = _setting(
-        False, "import all of aiohttp at start: 60 ms slower, for when its partial import fails", _parse_switch
+        False, "import all of aiohttp at start: 50 ms slower, for when its partial import fails", _parse_switch
     )
 
 

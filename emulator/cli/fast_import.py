@@ -1,4 +1,4 @@
-"""Makes `serve` start sooner: 60 ms of 570 that aiohttp and the garbage collector take for nothing.
+"""Makes `serve` start sooner: it saves 60 of 450 ms of CPU, 50 of them in aiohttp, 10 in the garbage collector.
 
 `import aiohttp.web` first runs `aiohttp/__init__.py`, which imports aiohttp's client as well, and the client loads the
 certificates of the machine. A server uses none of it. So this module puts an empty module named `aiohttp` into
