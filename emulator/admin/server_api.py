@@ -70,7 +70,7 @@ async def list_gateways(request: AdminRequest) -> Response:
 def _describe_gateway(validator: RequestValidator, origin: str) -> Mapping[str, Any]:
     gateway = validator.gateway
     base = f"/{gateway.name}{gateway.base}"
-    models = [operation.models for operation in gateway.generating() if operation.models is not None]
+    models = [operation.models for operation in gateway.iter_generating() if operation.models is not None]
     others = [word for word in BEHAVIORS if (yaml_file.schemas() / word / f"{gateway.name}.yaml").is_file()]
     return {
         "name": gateway.name,

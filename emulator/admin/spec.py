@@ -49,7 +49,7 @@ class AdminSpec:
     def parse_query(self, method: str, path: str, query: str) -> Mapping[str, Any]:
         """The names and values in `query`; `path` is as in the description. Raises AdminError."""
         ref = f"#/x-queries/{self._paths[path][method.lower()]['operationId']}"
-        properties = self._document.at(ref)["properties"]
+        properties = self._document.look_up(ref)["properties"]
         try:
             pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_NAMES)
         except ValueError:
@@ -75,7 +75,7 @@ class AdminSpec:
 
     def _validate(self, ref: str, values: Mapping[str, Any], noun: str) -> None:
         """Raise AdminError unless `values` keeps the schema at `ref`; `noun` is the word for its names."""
-        for name, parameter in self._document.parameters(self._document.at(ref)).items():
+        for name, parameter in self._document.read_parameters(self._document.look_up(ref)).items():
             most, items = parameter.get("maxItems"), values.get(name)
             if most is not None and isinstance(items, list) and len(items) > most.value:
                 # Before each item is validated: a body has room for hundreds of thousands.
@@ -94,7 +94,7 @@ class AdminSpec:
             return f"unknown {noun} {quote(param)}; {describe_known(name, self._list_known(ref, param))}"
         if violation.violation == "missing":
             return f"{param} is missing"
-        parameter = self._document.parameters(self._document.at(ref)).get(param, {})
+        parameter = self._document.read_parameters(self._document.look_up(ref)).get(param, {})
         text = f"{param} is {quote(violation.value)}; expected {self._describe_expected(ref, violation, parameter)}"
         if "enum" in parameter and isinstance(violation.value, str):
             words = [word for word in parameter["enum"].value if isinstance(word, str)]
@@ -117,7 +117,7 @@ class AdminSpec:
 
     def _list_known(self, ref: str, param: str) -> Sequence[str]:
         """The names that the object around `param` (such as `calls[0].x`) may have."""
-        schema = self._document.at(ref)
+        schema = self._document.look_up(ref)
         for step in re.findall(r"[^.\[\]]+", param):
             inner = schema.get("properties", {}).get(step)
             if step.isdecimal():

@@ -66,12 +66,12 @@ def _is_meaningful(situation: Situation, documented: Gateway, observed: Gateway)
     """Whether the gateway has the model that a situation is about, and one of its behaviors a rare path."""
     if situation.rare and not any(_has_path(gateway, situation.path) for gateway in (documented, observed)):
         return False
-    models = next(documented.generating()).models
+    models = next(documented.iter_generating()).models
     return situation.model is None or (models is not None and situation.model in models.listed)
 
 
 def _has_path(gateway: Gateway, path: str) -> bool:
-    operations, _ = gateway.at(gateway.base + path)
+    operations, _ = gateway.find_operations(gateway.base + path)
     return bool(operations)
 
 
@@ -81,12 +81,12 @@ def _answer(validator: RequestValidator, situation: Situation) -> str:
     path = gateway.base + situation.path
     request = _build_request(situation, path)
     try:
-        operations, variables = gateway.at(path)
+        operations, variables = gateway.find_operations(path)
         route = Route(validator, path, operations, variables)
         operation = route.operation(situation.method)
         if operation.redirect is not None:
-            return _describe_response(operation.elsewhere(request))
-        key = gateway.key({"authorization": situation.key})
+            return _describe_response(operation.make_redirect(request))
+        key = gateway.find_key({"authorization": situation.key})
         call = validator.validate(request, ValidationContext(operation, key, variables=route.variables))
     except GatewayError as error:
         return _describe_refusal(gateway, error)
@@ -133,7 +133,10 @@ def _describe_response(response: Response) -> str:
 
 
 def _describe_headers(gateway: Gateway) -> str:
-    headers = {gateway.identity.header: gateway.identity.pattern, **dict(gateway.identity.others)}
+    headers = {
+        gateway.response_headers.request_id: gateway.response_headers.ids.pattern,
+        **dict(gateway.response_headers.others),
+    }
     return ", ".join(f"{name}: {value}" for name, value in headers.items())
 
 
@@ -156,14 +159,14 @@ def _list_members(value: Any) -> str:
 
 def _describe_reply(gateway: Gateway) -> str:
     """The members of the first model's reply, on the channel by which it usually comes."""
-    models = next(gateway.generating()).models
+    models = next(gateway.iter_generating()).models
     assert models is not None
     rules = next(iter(models.listed.values()), models.otherwise)
     assert rules is not None
     response = rules.response
     usual_channel = gateway.channels.get("")
     if usual_channel is not None:
-        response = usual_channel.through(response)
+        response = usual_channel.convert_shape(response)
     data = ", ".join(response.data_fields or ("url or b64_json",))
     if response.blank:
         data += ", empty if unused"
@@ -234,7 +237,7 @@ SCRIPTED: Final[Mapping[Kind, str]] = {
 _FORMS: Final[Mapping[str, Callable[[Gateway], str]]] = {
     "the headers of every answer": _describe_headers,
     "the members of a refusal": _describe_error_bodies,
-    "the Content-Type of a refusal": lambda gateway: gateway.error_catalog.spelling.content_type,
+    "the Content-Type of a refusal": lambda gateway: gateway.error_catalog.json_format.content_type,
     "Retry-After at a limit": _describe_retry_after,
     "the members of a reply": _describe_reply,
     "the members of the list of models": lambda gateway: ", ".join(gateway.listing),

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from emulator.core import yaml_file
 from emulator.core.suggestions import describe_known
-from emulator.gateway.calendar import Calendar
+from emulator.gateway.catalog import Calendar
 from emulator.gateway.gateway import Gateway
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
 from emulator.session.journal import JournalEntry
@@ -190,7 +190,7 @@ def _check_request(
     sample: SampleRequest, target: PortabilityTarget, channels: frozenset[str], calendar: Calendar | None
 ) -> GatewayFit:
     gateway = target.validator.gateway
-    operation = next(gateway.generating())
+    operation = next(gateway.iter_generating())
     request = Request(
         method="POST", path=operation.path, query="", headers=_HEADERS, body=b"", json=sample.body,
         trouble=sample.trouble, duplicates=(), origin="", received=0,

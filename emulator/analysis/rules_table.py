@@ -9,10 +9,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from emulator.gateway.gateway import Gateway
+from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.openapi import Document, Parameter
-from emulator.gateway.operation import Operation
-from emulator.gateway.rules import ModelRules, Models, rules_at
+from emulator.gateway.rules import ModelRules, Models, read_model_rules
 from emulator.messages import SOURCES
 
 
@@ -28,7 +27,7 @@ class RuleRow(NamedTuple):
 def list_rules(gateway: Gateway) -> Iterator[RuleRow]:
     """The rules about keys, then for each operation those of each model."""
     yield from _list_key_rules(gateway)
-    for operation, models in gateway.judging():
+    for operation, models in gateway.iter_validated():
         suffix = _describe_operation(operation, models)
         for row in _list_model_choice(models):
             yield row._replace(model=row.model + suffix)
@@ -38,7 +37,7 @@ def list_rules(gateway: Gateway) -> Iterator[RuleRow]:
         for name, rules in by_model.items():
             yield from _list_parameter_rules(gateway.document, name + suffix, rules)
             if rules.upstream is not None:
-                upstream = rules_at(gateway.document, rules.upstream)
+                upstream = read_model_rules(gateway.document, rules.upstream)
                 yield from _list_parameter_rules(gateway.document, f"{name}{suffix}, upstream", upstream)
 
 
@@ -46,7 +45,7 @@ def _list_key_rules(gateway: Gateway) -> Iterator[RuleRow]:
     for credential in gateway.credentials:
         rule = "KEY alone, required"
         if credential.scheme:
-            spelled = " or ".join(credential.spelled) or credential.scheme.title()
+            spelled = " or ".join(credential.spellings) or credential.scheme.title()
             rule = f"{spelled} KEY, required"
         yield RuleRow("(all)", credential.header, rule, credential.source or _UNMARKED)
     if gateway.plain_keys:
@@ -79,8 +78,8 @@ def _list_model_choice(models: Models) -> Iterator[RuleRow]:
 
 
 def _list_parameter_rules(document: Document, model: str, rules: ModelRules) -> Iterator[RuleRow]:
-    schema = document.at(rules.ref)
-    required_source = document.annotation(schema, "x-emulator-source")
+    schema = document.look_up(rules.ref)
+    required_source = document.find_annotation(schema, "x-emulator-source")
     if isinstance(required_source, Mapping):
         required_source = required_source.get("required")
     for name, parameter in rules.parameters.items():
@@ -89,7 +88,7 @@ def _list_parameter_rules(document: Document, model: str, rules: ModelRules) -> 
             by_source.setdefault(required_source or _UNMARKED, []).insert(0, "required")
         for source in sorted(by_source, key=_rank_source):
             yield RuleRow(model, name, "; ".join(by_source[source]), source)
-    for part in document.parts(schema):
+    for part in document.iter_parts(schema):
         yield from _list_conditional_rules(model, part)
     verdict = "accepted, with a finding"
     if rules.closed.value:

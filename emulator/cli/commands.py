@@ -22,9 +22,8 @@ from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import format_table
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import FINDINGS, Finding
-from emulator.gateway import gateway as gateway_files
-from emulator.gateway.calendar import Calendar
-from emulator.gateway.gateway import Gateway
+from emulator.gateway.catalog import Calendar
+from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.image import render
 from emulator.image.inspect import inspect_image
 from emulator.messages import Call, GatewayError, Request
@@ -42,7 +41,9 @@ def list_gateways(options: argparse.Namespace) -> int:
     for gateway in _load_gateways(options).values():
         rules = sum(RequestValidator(gateway).compile_schemas())
         operations = {operation.name for by_method in gateway.operations.values() for operation in by_method.values()}
-        models = [name for operation in gateway.generating() if operation.models for name in operation.models.listed]
+        models = [
+            name for operation in gateway.iter_generating() if operation.models for name in operation.models.listed
+        ]
         rows.append((
             gateway.name,
             f"/{gateway.name}{gateway.base}",
@@ -63,7 +64,7 @@ def print_rules(options: argparse.Namespace) -> int:
         return 0
     behavior = load_settings(vars(options)).behavior
     if behavior != gateway.behavior:
-        other = registry.load_gateway(gateway.name, behavior)
+        other = registry.load_behavior(gateway.name, behavior)
         if other is None:
             note = f"{gateway.name} has no {behavior} behavior; these are its {gateway.behavior} rules"
             print(f"{NAME}: {note}", file=sys.stderr)
@@ -76,7 +77,7 @@ def print_rules(options: argparse.Namespace) -> int:
 def _print_differences(gateway: Gateway) -> None:
     observed = None
     if gateway.behavior != "observed":
-        observed = registry.load_gateway(gateway.name, "observed")
+        observed = registry.load_behavior(gateway.name, "observed")
     if observed is None:
         raise UsageError(f"{gateway.name} has only {gateway.behavior} behavior, so there is nothing to compare")
     rows = [("SITUATION", gateway.behavior.upper(), observed.behavior.upper())]
@@ -144,7 +145,7 @@ def _validate_request(gateway: Gateway, options: argparse.Namespace, chosen: Set
         value = getattr(options, name)
         if value is not None:
             body[name] = value
-    operation = next(gateway.generating())
+    operation = next(gateway.iter_generating())
     request = Request(
         method="POST", path=operation.path, query="", headers={"Content-Type": "application/json"}, body=b"",
         json=body, trouble=None, duplicates=(), origin="", received=0,
@@ -177,7 +178,7 @@ def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) 
     try:
         root = yaml_file.read(path, aliases=True).root
         if isinstance(root, Mapping) and ("openapi" in root or "swagger" in root):
-            gateway = gateway_files.read(path)
+            gateway = load_gateway(path)
             sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
             return gateway.findings
         return loader.check_words(loader.load_scenario(path), load_gateways().values())

@@ -23,7 +23,7 @@ from emulator.core import clock, strict_json, yaml_file
 from emulator.core.strict_json import BadJson
 from emulator.core.tables import format_table, replace_unprintable
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway.calendar import Calendar
+from emulator.gateway.catalog import Calendar
 from emulator.messages import BEHAVIORS
 from emulator.settings import Settings, UsageError, load_settings
 from emulator.validation import registry
@@ -134,11 +134,11 @@ def _list_targets(chosen: Settings) -> Iterator[PortabilityTarget]:
         for behavior in BEHAVIORS:
             other = None
             if behavior != gateway.behavior:
-                other = registry.load_gateway(gateway.name, behavior)
+                other = registry.load_behavior(gateway.name, behavior)
             if other is not None:
                 gateways.append(other)
         for target in build_targets(gateways):
-            if gateway.document.source.path.parent != yaml_file.schemas():
+            if gateway.document.file.path.parent != yaml_file.schemas():
                 sum(target.validator.compile_schemas())  # compiles every schema of a user's file; raises InvalidFile
             yield target
 

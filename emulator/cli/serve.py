@@ -101,7 +101,7 @@ def _announce(running: Running) -> None:
 
     app = running.app
     for validator in app.registry.validators.values():
-        path = validator.gateway.document.source.path
+        path = validator.gateway.document.file.path
         for finding in validator.gateway.findings:
             print(f"{path}: {finding.code}: {finding.message}", file=sys.stderr)
     if not app.settings.ready_json:

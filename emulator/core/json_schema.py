@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -147,7 +148,7 @@ class _Explanation:
         match error.validator:
             case "additionalProperties" | "unevaluatedProperties":
                 known = list(schema.get("properties", {}))
-                key = str(_find_unknown_key(value, known))
+                key = str(_find_unknown_key(value, known, schema.get("patternProperties", ())))
                 line = f"unknown key {key!r} in {_name_place(pointer)}; {describe_known(key, known)}"
                 return self._source.error_at([*pointer, key], line)
             case "required":
@@ -291,9 +292,12 @@ def _list_excluded_keys(schema: Mapping[str, Any]) -> Sequence[str]:
     return keys
 
 
-def _find_unknown_key(mapping: Mapping[Any, Any], known: Sequence[str]) -> Any:
-    """Return the unknown key of `mapping`, one with a near known word before another."""
-    unknown = [key for key in mapping if key not in known]
+def _find_unknown_key(mapping: Mapping[Any, Any], known: Sequence[str], patterns: Sequence[str]) -> Any:
+    """Return the unknown key of `mapping`, one with a near known word before another.
+
+    A key that matches one of `patterns` is not unknown.
+    """
+    unknown = [key for key in mapping if key not in known and not any(re.search(one, str(key)) for one in patterns)]
     for key in unknown:
         if nearest_word(str(key), known) is not None:
             return key

@@ -1,1 +1,1 @@
-"""A gateway as data: its OpenAPI file, rules, wording of errors, formats, models and prices."""
+"""A gateway as data: its OpenAPI file, rules, error catalog, formats, models and prices."""

@@ -1,7 +1,7 @@
-"""Blanks addresses in another server's words, as gateways do that will not tell who is behind them.
+"""Masks addresses in the messages of another server, as gateways do that hide the server behind them.
 
-Only the last part of a host's name stays: `help.example.com` becomes `***.***.com`. What looks like a host's name is
-taken for one, even the dotted path of a field.
+Only the last part of a host's name stays: `help.example.com` becomes `***.***.com`. Whatever looks like a host's name
+is masked, even the dotted path of a field.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ STARS: Final = "***"
 
 
 def mask_addresses(text: str) -> str:
-    """`text` without the URLs, host names and IP addresses in it."""
+    """`text` with its URLs, host names and IP addresses masked."""
     text = _URL.sub(lambda found: _mask_url(found[0]), text)
     text = _HOST.sub(lambda found: _mask_host(found[0].split(".")), text)
     return _IP.sub(".".join([STARS] * 4), text)
 
 
 def _mask_url(text: str) -> str:
-    """A URL with one mask for its host, and one for each step of its path and each value of its query."""
+    """A URL with one mask for its host, one for each step of its path and one for each value of its query."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -29,23 +29,28 @@ def _mask_url(text: str) -> str:
     if not parts.netloc:
         return text
     labels = parts.netloc.split(".")
-    steps = [STARS if step else "" for step in parts.path.strip("/").split("/")] if parts.path not in ("", "/") else []
-    host = ".".join([STARS, *_keep_end(labels)]) if len(labels) > 1 else STARS
+    masked = f"{parts.scheme}://{STARS}"
+    if len(labels) > 1:
+        masked = ".".join([masked, *_keep_end(labels)])
+    if parts.path:
+        masked += "/" + re.sub("[^/]+", STARS, parts.path.strip("/"))
     query = "&".join(f"{name}={STARS}" for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-    path = "/".join(["", *steps]) if steps else parts.path
-    return f"{parts.scheme}://{host}{path}" + (f"?{query}" if query else "")
+    if query:
+        masked += f"?{query}"
+    return masked
 
 
 def _mask_host(labels: list[str]) -> str:
-    """A host's name, each label masked but for the end of it."""
+    """A host's name with every label masked but those at its end."""
     kept = _keep_end(labels)
     return ".".join([STARS] * max(len(labels) - len(kept), 1) + kept)
 
 
 def _keep_end(labels: list[str]) -> list[str]:
-    """The end of a host's name that may be told: two labels where it looks like a country's, as in co.uk."""
-    like_a_country = len(labels[-1]) == 2 and len(labels[-2]) <= 3
-    return labels[-2:] if like_a_country else labels[-1:]
+    """The labels at the end of a host's name that stay: two where they look like a country's, as in co.uk."""
+    if len(labels[-1]) == 2 and len(labels[-2]) <= 3:
+        return labels[-2:]
+    return labels[-1:]
 
 
 _URL: Final = re.compile(r"https?://[^\s/$.?#].\S*")

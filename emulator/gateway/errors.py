@@ -14,11 +14,11 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Final
 
-from emulator.core import yaml_file
-from emulator.core.yaml_file import Pointer
+from emulator.core import json_schema
+from emulator.core.data_folders import is_shipped_schema
+from emulator.core.yaml_file import Pointer, YamlFile, load_yaml
 from emulator.gateway import address_masking
-from emulator.gateway import json_format as spellings
-from emulator.gateway.json_format import Spelling
+from emulator.gateway.formats import JsonFormat, read_json_format
 from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError, Kind, Response, Violation
 
 
@@ -57,7 +57,7 @@ class ErrorCatalog:
     envelopes: Mapping[str, Any]
     kinds: Mapping[Kind, ErrorTemplate]
     violations: Mapping[Violation, ErrorTemplate]
-    spelling: Spelling
+    json_format: JsonFormat
     upstream: ErrorCatalog | None = None
     relay: str = ""
     masked: bool = False
@@ -75,17 +75,21 @@ class ErrorCatalog:
         a message shows as {request_id}. `error` stays as it is.
         """
         template = self.choose_template(error)
-        headers = template.headers if self.bare else (*template.headers, *error.headers)
+        headers = template.headers
+        if not self.bare:
+            headers += error.headers
         envelope = self.envelopes[template.envelope or next(iter(self.envelopes))]
         if envelope is None:
             return Response(template.status, headers, (b"",))
         members = self._fill_members(error, template, language, request_id)
-        body = self.spelling.spell(fill_template(envelope, members))
-        return Response(template.status, (("Content-Type", self.spelling.content_type), *headers), (body,))
+        body = self.json_format.encode(fill_template(envelope, members))
+        return Response(template.status, (("Content-Type", self.json_format.content_type), *headers), (body,))
 
     def choose_template(self, error: GatewayError) -> ErrorTemplate:
         """The template for `error`: its breach's, else its kind's; a variant for its model, parameter or case wins."""
-        template = self.violations[error.violation] if error.violation else self.kinds[error.kind]
+        template = self.kinds[error.kind]
+        if error.violation:
+            template = self.violations[error.violation]
         if template.variants:
             template = _choose_variant(template, error)
         if error.upstream or template.upstream is not None:
@@ -116,7 +120,9 @@ class ErrorCatalog:
         else:
             behind = replace(error, kind=template.upstream, violation=None, words={})
         relayed = self.upstream.choose_template(behind)
-        param = error.param if relayed.param is False else relayed.param
+        param = relayed.param
+        if param is False:
+            param = error.param
         return replace(relayed, envelope=self.relay, param=param or "", headers=(), variants=(), relayed=True)
 
     def _override(self, template: ErrorTemplate, words: Mapping[str, Any]) -> ErrorTemplate:
@@ -144,7 +150,9 @@ class ErrorCatalog:
     def _fill_members(
         self, error: GatewayError, template: ErrorTemplate, language: str, request_id: str
     ) -> Mapping[str, Any]:
-        param = error.param if template.param is False else template.param
+        param = template.param
+        if param is False:
+            param = error.param
         message = self._fill_message(error, template, language, request_id)
         return {"message": message, "type": template.type, "param": param, "code": template.code}
 
@@ -187,22 +195,22 @@ class ErrorCatalogLoader:
 
 
 def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
-    """The catalog in the file at `path`; raises InvalidFile where a kind of error has no template."""
-    source = yaml_file.read(path)
-    root = source.known_keys([], source.root, _ROOT_KEYS)
-    base = None
+    """The catalog in the file at `path`; raises InvalidFile where it breaks its schema or has a gap."""
+    file = load_yaml(path)
+    if not is_shipped_schema(path):  # the files that ship are checked by the tests
+        json_schema.load_schema(SCHEMA).validate(file)
+    root = file.root
+    base = _EMPTY_CATALOG
     if "extends" in root:
-        base = loader.load(_find_neighbour(source, ["extends"], root["extends"]))
+        base = loader.load(_find_neighbour(file, ["extends"], root["extends"]))
     own_envelopes = root.get("envelopes") or {}
-    envelopes = dict(own_envelopes)
-    if base is not None:
-        envelopes.update({name: body for name, body in base.envelopes.items() if name not in own_envelopes})
+    envelopes = own_envelopes | {name: body for name, body in base.envelopes.items() if name not in own_envelopes}
     if not envelopes:
-        raise source.fault([], "no envelopes: nothing says what a refusal's body looks like")
-    reader = _TemplateReader(source, envelopes)
-    kinds = reader.read_section("kinds", KINDS, {}, base.kinds if base else {})
+        raise file.error_at([], "no envelopes: nothing says what a refusal's body looks like")
+    reader = _TemplateReader(file, envelopes)
+    kinds = reader.read_section("kinds", KINDS, usual={}, base=base.kinds)
     usual = root.get("kinds", {}).get("invalid_request") or {}
-    violations = reader.read_section("breaches", VIOLATIONS, usual, base.violations if base else {})
+    violations = reader.read_section("breaches", VIOLATIONS, usual=usual, base=base.violations)
     if own_envelopes:  # an inherited envelope that no template uses is not a shape of this gateway
         used = {template.envelope for template in _list_templates((*kinds.values(), *violations.values()))}
         envelopes = {name: body for name, body in envelopes.items() if name in own_envelopes or name in used}
@@ -211,21 +219,21 @@ def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
         envelopes=envelopes,
         kinds=_set_codes(kinds, codes),
         violations=_set_codes(violations, codes),
-        spelling=base.spelling if base else Spelling(),
-        upstream=base.upstream if base else None,
-        relay=base.relay if base else "",
-        masked=base.masked if base else False,
-        bare=root.get("bare", base.bare if base else False) is True,
+        json_format=base.json_format,
+        upstream=base.upstream,
+        relay=base.relay,
+        masked=base.masked,
+        bare=root.get("bare", base.bare),
     )
     if "spelling" in root:
-        catalog = replace(catalog, spelling=spellings.read(source, ["spelling"], root["spelling"]))
-    upstream = source.known_keys(["upstream"], root.get("upstream", {}), ("$ref", "envelope", "masked"))
-    if upstream:
+        catalog = replace(catalog, json_format=read_json_format(root["spelling"]))
+    if "upstream" in root:
+        upstream = root["upstream"]
         catalog = replace(
             catalog,
-            upstream=loader.load(_find_neighbour(source, ["upstream"], upstream["$ref"])),
+            upstream=loader.load(_find_neighbour(file, ["upstream"], upstream["$ref"])),
             relay=upstream.get("envelope", catalog.relay),
-            masked=upstream.get("masked", catalog.masked) is True,
+            masked=upstream.get("masked", catalog.masked),
         )
     return catalog
 
@@ -246,7 +254,9 @@ def _set_codes(templates: Mapping[Any, ErrorTemplate], codes: Mapping[int, str])
         return templates
     coded = {}
     for name, template in templates.items():
-        coded[name] = template if template.type == _EMULATOR_ERROR else _set_code(template, codes)
+        coded[name] = template
+        if template.type != _EMULATOR_ERROR:
+            coded[name] = _set_code(template, codes)
     return coded
 
 
@@ -255,28 +265,28 @@ def _set_code(template: ErrorTemplate, codes: Mapping[int, str]) -> ErrorTemplat
     return replace(template, code=codes.get(template.status), variants=tuple(variants))
 
 
-def _find_neighbour(source: yaml_file.Source, pointer: Pointer, name: Any) -> Path:
-    """The path of the file `name` in the folder of `source`; raises InvalidFile where there is none."""
-    if not isinstance(name, str) or "/" in name or not (source.path.parent / name).is_file():
-        raise source.fault(pointer, f"{yaml_file.describe(name)} is no file beside {source.path.name}")
-    return source.path.parent / name
+def _find_neighbour(file: YamlFile, pointer: Pointer, name: str) -> Path:
+    """The path of the file `name` in the folder of `file`; raises InvalidFile where there is none."""
+    if "/" in name or not (file.path.parent / name).is_file():
+        raise file.error_at(pointer, f"{name!r} is no file beside {file.path.name}")
+    return file.path.parent / name
 
 
 @dataclass(frozen=True)
 class _TemplateReader:
     """Reads the templates of one file."""
 
-    source: yaml_file.Source
+    file: YamlFile
     envelopes: Mapping[str, Any]
 
     def read_section(
         self, name: str, known: Sequence[Any], usual: Mapping[str, Any], base: Mapping[Any, ErrorTemplate]
     ) -> Mapping[Any, ErrorTemplate]:
         """The templates of the section `name`; those that it leaves out are the base's."""
-        section = self.source.known_keys([name], self.source.root.get(name, {}), known)
+        section = self.file.root.get(name, {})
         if not base:
             for missing in set(known) - set(section):
-                raise self.source.fault([name], f"{name} has no words for {missing!r}")
+                raise self.file.error_at([name], f"{name} has no words for {missing!r}")
         templates = dict(base)
         for key in known:
             if key in section:
@@ -285,50 +295,38 @@ class _TemplateReader:
 
     def _read_line(self, pointer: Sequence[str], line: Any, usual: Mapping[str, Any]) -> ErrorTemplate:
         """One template with its variants; what the line leaves out is as in `usual`."""
-        line = self.source.known_keys(pointer, line, (*_LINE_KEYS, *_VARIANT_SECTIONS))
         merged = {key: value for key, value in {**usual, **line}.items() if key not in _VARIANT_SECTIONS}
         variants = []
         for section in _VARIANT_SECTIONS:
-            patterns = line.get(section, {})
-            for pattern, words in self.source.known_keys([*pointer, section], patterns, patterns).items():
+            for pattern, words in line.get(section, {}).items():
                 place = [*pointer, section, pattern]
                 variants.append((section, pattern, self._make_template(place, {**merged, **words})))
         return replace(self._make_template(pointer, merged), variants=tuple(variants))
 
     def _make_template(self, pointer: Sequence[str], line: Mapping[str, Any]) -> ErrorTemplate:
         where = ".".join(pointer)
-        self.source.known_keys(pointer, line, _LINE_KEYS)
-        upstream = line.get("upstream")
-        if upstream is not None:
-            if upstream not in KINDS:
-                known = ", ".join(KINDS)
-                raise self.source.fault(pointer, f"upstream is {yaml_file.describe(upstream)}; expected one of {known}")
-            line = {"status": 500, "message": "", **line}  # for a gateway that names no upstream
-        messages = line.get("message")
+        if "upstream" in line:  # status and message count where the gateway names no upstream
+            line = {"status": 500, "message": "", **line}
+        for key in ("status", "message"):
+            if key not in line:
+                raise self.file.error_at(pointer, f"{where} has no {key}")
+        messages = line["message"]
         if isinstance(messages, str):
             messages = {"": messages}
-        if not isinstance(messages, Mapping) or not all(isinstance(one, str) for one in messages.values()):
-            raise self.source.fault(pointer, f"{where} has no usable message: {yaml_file.describe(messages)}")
-        status = line.get("status")
-        if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
-            raise self.source.fault(pointer, f"{where} has the status {status!r}; expected 200 to 599")
-        envelope = line.get("envelope", "")
-        if envelope and envelope not in self.envelopes:
-            raise self.source.fault(pointer, f"unknown envelope {envelope!r}; known are {', '.join(self.envelopes)}")
         for message in messages.values():
             self._check_message(pointer, message)
-        headers = line.get("headers", {})
-        if not isinstance(headers, Mapping) or not all(isinstance(text, str) for text in headers.values()):
-            raise self.source.fault(pointer, f"{where} has the headers {headers!r}; expected names to texts")
+        envelope = line.get("envelope", "")
+        if envelope and envelope not in self.envelopes:
+            raise self.file.error_at(pointer, f"unknown envelope {envelope!r}; known are {', '.join(self.envelopes)}")
         return ErrorTemplate(
-            status=status,
+            status=line["status"],
             type=line.get("type"),
             code=line.get("code"),
             messages=messages,
             param=line.get("param", False),
             envelope=envelope,
-            headers=tuple(headers.items()),
-            upstream=upstream,
+            headers=tuple(line.get("headers", {}).items()),
+            upstream=line.get("upstream"),
         )
 
     def _check_message(self, pointer: Sequence[str], message: str) -> None:
@@ -336,16 +334,17 @@ class _TemplateReader:
         try:
             parts = list(Formatter().parse(message))
         except ValueError as error:
-            raise self.source.fault(pointer, f"the message cannot be filled in: {error}") from None
+            raise self.file.error_at(pointer, f"the message cannot be filled in: {error}") from None
         for _, name, form, conversion in parts:
             if name is not None and (name not in FACTS or form or conversion):
-                raise self.source.fault(
+                raise self.file.error_at(
                     pointer, f"the message names {{{name}}}; known are {', '.join(FACTS)}, as they are"
                 )
 
 
+SCHEMA: Final = "error_catalog.schema.json"
+"""The JSON Schema of an error catalog's file."""
+_EMPTY_CATALOG: Final = ErrorCatalog(envelopes={}, kinds={}, violations={}, json_format=JsonFormat())
 _EMULATOR_ERROR: Final = "emulator_error"  # the type of errors that no gateway has, only the emulator
-_ROOT_KEYS: Final = ("extends", "envelopes", "spelling", "bare", "upstream", "codes", "kinds", "breaches")
-_LINE_KEYS: Final = ("status", "type", "code", "message", "param", "envelope", "headers", "upstream")
 _VARIANT_SECTIONS: Final = ("models", "params", "cases")
 _NO_FACTS: Final = dict.fromkeys(FACTS, "")

@@ -1,7 +1,7 @@
-"""A gateway, read from its OpenAPI file: operations, credentials, models, the wording of refusals, replies' shape.
+"""A gateway and its operations, loaded from an OpenAPI file.
 
-A dialect is data with a closed vocabulary; the same code serves every gateway, and what a file does not say takes the
-defaults of an OpenAI-compatible API. Whatever would leave a call unchecked or unworded stops the start (InvalidFile).
+A gateway is data with a closed vocabulary (`x-emulator-…`), and the same code serves every gateway. What a file does
+not say takes the defaults of an OpenAI-compatible API. What would leave a call unchecked raises InvalidFile.
 """
 
 from __future__ import annotations
@@ -14,42 +14,106 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas, is_shipped_schema
+from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
-from emulator.gateway import channel, json_format, openapi, operation, response_headers, task_format
-from emulator.gateway.channel import Channel
+from emulator.gateway import formats
 from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
-from emulator.gateway.json_format import Spelling
-from emulator.gateway.openapi import Document, FoundOperation
-from emulator.gateway.operation import Operation
-from emulator.gateway.response_headers import ResponseHeaders
-from emulator.gateway.rules import Models
-from emulator.gateway.task_format import TaskShape
-from emulator.messages import Behavior, Call, GatewayError, Response
+from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat
+from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
+from emulator.gateway.rules import Models, read_models
+from emulator.messages import Behavior, Call, GatewayError, OperationName, Request, Response
+
+EDIT_LIMIT: Final = 100 * 2**20  # bytes of body; a picture may have 50 MB at OpenAI, and nobody names a sum
+GENERATE_LIMIT: Final = 2**20  # bytes of body; the longest prompt is 32,000 characters, so 1 MiB is ample
 
 
 @dataclass(frozen=True)
 class Credential:
-    """Where a key stands: in `header`, behind `scheme` ("bearer") or alone (None).
+    """Where an API key stands: in `header`, after `scheme` ("bearer") or alone (None).
 
-    `spelled` are the spellings of the scheme that are understood; without any, every case is.
+    `spellings` are the spellings of the scheme that are understood; if there are none, any case is.
     """
 
     header: str
     scheme: str | None
     source: str | None
-    spelled: tuple[str, ...] = ()
+    spellings: tuple[str, ...] = ()
+
+    def find_key(self, headers: Mapping[str, str]) -> str:
+        """The API key in `headers`, "" where there is none."""
+        value = headers.get(self.header, "").strip()
+        scheme, _, rest = value.partition(" ")
+        if self.scheme is None:
+            if scheme.lower() in _SCHEMES:
+                return ""
+            return value
+        if scheme.lower() != self.scheme or (self.spellings and scheme not in self.spellings):
+            return ""
+        return rest.strip()
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation under its full path.
+
+    `models` are the rules of JSON bodies, `form` those of forms; None where such a body is not taken. `example` is a
+    canned body of the answer, or None. `limit` is in bytes of body. `redirect` is the status of an operation that only
+    sends clients to the same address without its last slash. `pattern` is what the variable in the path has to match.
+    From the day `ended` the path is unknown, as `source` tells. `task` is the parameter that asks for a task when it is
+    true, or `always`.
+    """
+
+    name: OperationName
+    method: str
+    path: str
+    models: Models | None
+    example: Any
+    limit: int = GENERATE_LIMIT
+    redirect: int | None = None
+    pattern: str | None = None
+    form: Models | None = None
+    ended: str | None = None
+    source: str | None = None
+    task: str | None = None
+
+    def makes_task(self, effective: Mapping[str, Any]) -> bool:
+        """Whether a call with these effective parameters gets a task in the place of its pictures."""
+        if self.task is None:
+            return False
+        return self.task == ALWAYS or effective.get(self.task) is True
+
+    def make_redirect(self, request: Request) -> Response:
+        """The answer of an operation that redirects: the address of `request` without its last slash."""
+        assert self.redirect is not None
+        target = request.path.removesuffix("/")
+        if request.query:
+            target += f"?{request.query}"
+        return Response(self.redirect, (("Location", target),), (b"",), bare=True)
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether its calls bring pictures, as files of a form or as texts in JSON."""
+        return self.name in _EDITING and bool(self.bodies)
+
+    @cached_property
+    def bodies(self) -> tuple[Models, ...]:
+        """The rules of each kind of body that is validated; none where a body is not looked at."""
+        if self.name not in WITH_BODIES and self.form is None:
+            return ()
+        return tuple(models for models in (self.models, self.form) if models is not None)
 
 
 @dataclass(frozen=True)
 class Gateway:
-    """One gateway in its `behavior`.
+    """One gateway in one behavior.
 
-    `base` is the path that a client's base URL ends with, `credentials` say how a key is sent. With `plain_keys` a key
-    must not have a second part behind a dash; with `any_type` a body that does not call itself JSON is read as none.
-    With `calendar` a model is there from its release to its end. `spelling` is how replies are written; refusals have
-    their own, and so has what comes by one of the `channels`, of which "" is the usual one. `tasks` is how calls are
-    answered that do not wait for their pictures, None where every call does.
+    `base` is the path at the end of a client's base URL. `credentials` say how a key is sent; with `plain_keys` a key
+    must not have a second part after a dash. With `any_type` a body of another Content-Type than JSON is read as an
+    empty one. With `calendar` a model exists from its release to its end. `json_format` is how replies are written;
+    refusals have their own, and so have the replies of `channels`, of which "" is the usual one. `tasks` is how calls
+    are answered that do not wait for their pictures; None where every call waits. `error_catalog` has the refusals in
+    `languages`, the usual one first.
     """
 
     name: str
@@ -60,53 +124,60 @@ class Gateway:
     credentials: tuple[Credential, ...]
     operations: Mapping[str, Mapping[str, Operation]]
     error_catalog: ErrorCatalog
-    identity: ResponseHeaders
+    response_headers: ResponseHeaders
     languages: tuple[str, ...]
     plain_keys: bool
     any_type: bool
     calendar: bool
-    spelling: Spelling
+    json_format: JsonFormat
     channels: Mapping[str, Channel]
-    tasks: TaskShape | None
+    tasks: TaskFormat | None
     document: Document
     findings: tuple[Finding, ...]
 
-    def key(self, headers: Mapping[str, str]) -> str | None:
-        """The API key that a call carries, None where it carries none that this gateway would find."""
+    def find_key(self, headers: Mapping[str, str]) -> str | None:
+        """The API key in the headers of a call; None where this gateway finds none."""
         for credential in self.credentials:
-            value = headers.get(credential.header, "").strip()
-            scheme, _, rest = value.partition(" ")
-            if credential.scheme is None:
-                key = "" if scheme.lower() in _SCHEMES else value
-            elif credential.spelled and scheme not in credential.spelled:
-                key = ""
-            else:
-                key = rest.strip() if scheme.lower() == credential.scheme else ""
+            key = credential.find_key(headers)
             if key:
                 return key
         return None
 
-    def at(self, path: str) -> tuple[Mapping[str, Operation], Mapping[str, str]]:
-        """What can be done at `path`, by method, and the values of the path's own variables."""
-        if (known := self.operations.get(path)) is not None:
-            return known, {}
-        for template, operations in self.operations.items():
-            if "{" in template and (match := re.fullmatch(_pattern(template), path)):
+    def find_operations(self, path: str) -> tuple[Mapping[str, Operation], Mapping[str, str]]:
+        """The operations at `path` by method, and the values of the variables in the path; both may be empty."""
+        operations = self.operations.get(path)
+        if operations is not None:
+            return operations, {}
+        for pattern, operations in self._path_patterns:
+            match = pattern.fullmatch(path)
+            if match:
                 return operations, {name: unquote(value) for name, value in match.groupdict().items()}
         return {}, {}
 
     @cached_property
-    def dated(self) -> bool:
-        """Whether the day matters: by the calendar, or because models may be named that the page does not list."""
-        every = (one.models for one in self.generating())
-        return self.calendar or any(one is not None and one.listed and one.otherwise is not None for one in every)
+    def _path_patterns(self) -> list[tuple[re.Pattern[str], Mapping[str, Operation]]]:
+        """The paths with {variables}, each as a regular expression with groups."""
+        patterns = []
+        for template, operations in self.operations.items():
+            if "{" in template:
+                expression = re.sub(r"\\\{([A-Za-z_]+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
+                patterns.append((re.compile(expression), operations))
+        return patterns
 
-    @property
+    @cached_property
+    def is_dated(self) -> bool:
+        """Whether the day matters: by the calendar, or because models may be named that the page does not list."""
+        models = [operation.models for operation in self.iter_generating()]
+        return self.calendar or any(one is not None and one.listed and one.otherwise is not None for one in models)
+
+    @cached_property
     def listing(self) -> Any:
         """The body of the list of models; an empty list where the file has none."""
-        every = (one for by_method in self.operations.values() for one in by_method.values())
-        known = next((one.example for one in every if one.name == "models"), None)
-        return {"object": "list", "data": []} if known is None else known
+        for by_method in self.operations.values():
+            for operation in by_method.values():
+                if operation.name == "models" and operation.example is not None:
+                    return operation.example
+        return {"object": "list", "data": []}
 
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
         """The answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
@@ -123,78 +194,175 @@ class Gateway:
                     return wanted
         return self.languages[0]
 
-    def through(self, name: str | None, call: Call) -> tuple[Call, Gateway]:
-        """`call` and the gateway as they look where the reply comes by the channel `name`, None for the usual one."""
-        kind = self.channels.get(name or "", self.channels[""])
-        return replace(call, response=kind.through(call.response)), replace(self, spelling=kind.spelling)
+    def apply_channel(self, name: str | None, call: Call) -> tuple[Call, Gateway]:
+        """`call` and this gateway for a reply that comes by the channel `name`; None means the usual one."""
+        channel = self.channels.get(name or "", self.channels[""])
+        gateway = self._by_format.get(channel.json_format)
+        if gateway is None:
+            gateway = self._by_format[channel.json_format] = replace(self, json_format=channel.json_format)
+        return replace(call, response=channel.convert_shape(call.response)), gateway
 
-    def generating(self) -> Iterator[Operation]:
-        """The operations that make pictures from nothing but words, one path of each."""
-        yield from (one for one, _ in self.judging() if one.name == "generate")
+    @cached_property
+    def _by_format(self) -> dict[JsonFormat, Gateway]:
+        """The gateway with the JSON format of each channel that a call has used."""
+        return {}
 
-    def judging(self) -> Iterator[tuple[Operation, Models]]:
-        """The operations whose bodies are judged, one path of each, and the models of each kind of body."""
+    def iter_generating(self) -> Iterator[Operation]:
+        """The operations that make pictures from a prompt alone, one path of each."""
+        for operation, _ in self.iter_validated():
+            if operation.name == "generate":
+                yield operation
+
+    def iter_validated(self) -> Iterator[tuple[Operation, Models]]:
+        """The operations whose bodies are validated, one path of each, with the rules of each kind of body."""
         seen: set[int] = set()
         for by_method in self.operations.values():
-            for one in by_method.values():
-                for found in one.bodies:
-                    if id(found) not in seen:
-                        seen.add(id(found))
-                        yield one, found
+            for operation in by_method.values():
+                for models in operation.bodies:
+                    if id(models) not in seen:
+                        seen.add(id(models))
+                        yield operation, models
 
 
-def read(path: Path, catalog_loader: ErrorCatalogLoader | None = None, behavior: Behavior = "documented") -> Gateway:
-    """The gateway that the file at `path` describes; `wordings` are those read before. Raises InvalidFile."""
+def load_gateway(
+    path: Path, catalog_loader: ErrorCatalogLoader | None = None, behavior: Behavior = "documented"
+) -> Gateway:
+    """The gateway that the file at `path` describes; raises InvalidFile.
+
+    `catalog_loader` keeps the error catalogs that several gateways share. The vendor keys of a user's file are checked
+    here; those of the files that ship are checked by the tests and after the start, because it takes long.
+    """
+    catalog_loader = catalog_loader or ErrorCatalogLoader()
     try:
-        return _read(path, catalog_loader or ErrorCatalogLoader(), behavior)
+        document = load_document(path)
+        if not is_shipped_schema(path):
+            check_vendor_keys(document.file)
+        return _make_gateway(document, catalog_loader, behavior)
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
-        # The file's shape is not OpenAPI's somewhere that we look: what Python makes of it is the best hint there is.
-        raise yaml_file.InvalidFile(f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}") from None
+        # Anybody's file may have another shape than OpenAPI's anywhere. What Python makes of it is the best hint.
+        message = f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}"
+        raise InvalidFile(message) from None
 
 
-def _read(path: Path, catalog_loader: ErrorCatalogLoader, behavior: Behavior) -> Gateway:
-    if not re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
-        raise yaml_file.InvalidFile(
-            f"{path}: a gateway's name is its file's stem: only letters, digits, dashes, underscores"
-        )
-    document = openapi.read(path)
-    root, source = document.root, document.source
-    own = source.known_keys(["x-emulator-gateway"], root.get("x-emulator-gateway", {}), _OWN)
+def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavior: Behavior) -> Gateway:
+    root, file = document.root, document.file
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", document.name):
+        why = "a gateway's name is its file's stem: only letters, digits, dashes, underscores"
+        raise InvalidFile(f"{file.path}: {why}")
     found = document.operations
-    generating = [one for one in found if one.name == "generate"]
+    generating = [operation for operation in found if operation.name == "generate"]
     if not generating:
-        raise source.fault(["paths"], "no operation about images: no POST path ends with /images/generations")
-    ending = re.search(r"/images/generations/?$", generating[0].path)
-    base = generating[0].path[: ending.start()] if ending else document.base
-    hosts = {urlsplit(url).hostname for url in document.servers} | set(own.get("hosts", ()))
-    operations: dict[str, dict[str, Operation]] = {}
-    shared: dict[int, Models] = {}
-    for one in found:
-        operations.setdefault(one.path, {})[one.method] = operation.read(document, one, shared)
-    info = root.get("info") or {}
+        raise file.error_at(["paths"], "no operation about images: no POST path ends with /images/generations")
+    keys = root.get("x-emulator-gateway", {})
     return Gateway(
         name=document.name,
         behavior=behavior,
-        title=info.get("title") or document.name,
-        base=base,
-        hosts=frozenset(host for host in hosts if host),
-        credentials=tuple(_credentials(document, generating[0])),
-        operations=operations,
-        error_catalog=_error_catalog(document, own, catalog_loader),
-        identity=response_headers.read(source, own.get("request_id", {})),
-        languages=tuple(own.get("languages", ())),
-        plain_keys=own.get("keys") == "plain",
-        any_type=own.get("bodies") == "any type",
-        calendar=own.get("calendar") is True,
-        spelling=json_format.read(source, ["x-emulator-gateway", "spelling"], own.get("spelling", {})),
-        channels=channel.read(source, root.get("x-emulator-channels", {})),
-        tasks=task_format.read(source, root.get("x-emulator-tasks")),
+        title=(root.get("info") or {}).get("title") or document.name,
+        base=_find_base(document, generating[0]),
+        hosts=_list_hosts(document, keys),
+        credentials=tuple(_read_credentials(document, generating[0])),
+        operations=_read_operations(document),
+        error_catalog=_load_error_catalog(document, keys, catalog_loader),
+        response_headers=formats.read_response_headers(keys.get("request_id", {})),
+        languages=tuple(keys.get("languages", ())),
+        plain_keys=keys.get("keys") == "plain",
+        any_type=keys.get("bodies") == "any type",
+        calendar=keys.get("calendar") is True,
+        json_format=formats.read_json_format(keys.get("spelling", {})),
+        channels=formats.read_channels(file, root.get("x-emulator-channels", {})),
+        tasks=formats.read_task_format(root.get("x-emulator-tasks")),
         document=document,
-        findings=tuple(document.findings),
+        findings=document.findings,
     )
 
 
-def _credentials(document: Document, operation: FoundOperation) -> Iterator[Credential]:
+def _find_base(document: Document, generating: FoundOperation) -> str:
+    """The path before /images/generations, else the path of the server."""
+    ending = re.search(r"/images/generations/?$", generating.path)
+    if ending is None:
+        return document.base
+    return generating.path[: ending.start()]
+
+
+def _list_hosts(document: Document, keys: Mapping[str, Any]) -> frozenset[str]:
+    """The host names of the servers, and those that `x-emulator-gateway` adds."""
+    hosts = {urlsplit(url).hostname for url in document.servers}
+    hosts.update(keys.get("hosts", ()))
+    return frozenset(host for host in hosts if host)
+
+
+def _read_operations(document: Document) -> Mapping[str, Mapping[str, Operation]]:
+    """The operations of a file by path and method."""
+    operations: dict[str, dict[str, Operation]] = {}
+    shared: dict[int, Models] = {}
+    for found in document.operations:
+        operations.setdefault(found.path, {})[found.method] = _read_operation(document, found, shared)
+    return operations
+
+
+def _read_operation(document: Document, found: FoundOperation, shared: dict[int, Models]) -> Operation:
+    """One operation. `shared` has the models by request schema, so that two paths with one schema compile it once."""
+    operation = Operation(found.name, found.method, found.path, models=None, example=None)
+    redirect = found.node.get("x-emulator-redirect")
+    if redirect is not None:
+        return replace(operation, redirect=redirect)
+    if found.name in _EDITING and document.find_request_schema(found.node, FORM) is not None:
+        return replace(
+            operation,
+            models=_share_models(document, found, JSON, shared),
+            form=_share_models(document, found, FORM, shared),
+            limit=EDIT_LIMIT,
+            ended=found.node.get("x-emulator-ended"),
+            source=found.node.get("x-emulator-source"),
+        )
+    if found.name in WITH_BODIES or (found.name in _ROUTED and "requestBody" in found.node):
+        models = _share_models(document, found, JSON, shared)
+        if models is None:
+            models = read_models(document, found)  # raises InvalidFile: there is no schema
+        limit = EDIT_LIMIT if found.name in _EDITING else GENERATE_LIMIT
+        return replace(operation, models=models, limit=limit, task=_read_task(document, found))
+    return replace(operation, example=_find_example(document, found), pattern=_find_path_pattern(document, found))
+
+
+def _share_models(
+    document: Document, found: FoundOperation, media_type: str, shared: dict[int, Models]
+) -> Models | None:
+    """The models of an operation for bodies of `media_type`; None where it takes no such bodies."""
+    schema = document.find_request_schema(found.node, media_type)
+    if schema is None:
+        return None
+    place = id(document.resolve(schema))
+    if place not in shared:
+        shared[place] = read_models(document, found, media_type)
+    return shared[place]
+
+
+def _read_task(document: Document, found: FoundOperation) -> str | None:
+    """The parameter that asks for a task, or `always`; None where nothing does."""
+    task: str | None = found.node.get("x-emulator-task")
+    if task is not None and "x-emulator-tasks" not in document.root:
+        pointer = [*found.pointer, "x-emulator-task"]
+        raise document.file.error_at(pointer, "x-emulator-task needs x-emulator-tasks at the root")
+    return task
+
+
+def _find_path_pattern(document: Document, found: FoundOperation) -> str | None:
+    """The pattern of the first variable in an operation's path that has one."""
+    for parameter in map(document.resolve, found.node.get("parameters") or ()):
+        schema = document.resolve(parameter.get("schema") or {})
+        if parameter.get("in") == "path" and "pattern" in schema:
+            pattern: str = schema["pattern"]
+            return pattern
+    return None
+
+
+def _find_example(document: Document, found: FoundOperation) -> Any:
+    """The example of the body of an operation's 200 answer, None where it has none."""
+    answer = document.resolve((found.node.get("responses") or {}).get("200") or {})
+    return ((answer.get("content") or {}).get(JSON) or {}).get("example")
+
+
+def _read_credentials(document: Document, operation: FoundOperation) -> Iterator[Credential]:
     """How a key is sent, by the file's security schemes; as `Bearer` where it names none that is known."""
     schemes = (document.root.get("components") or {}).get("securitySchemes") or {}
     required = operation.node.get("security", document.root.get("security"))
@@ -214,35 +382,38 @@ def _credentials(document: Document, operation: FoundOperation) -> Iterator[Cred
         yield Credential("authorization", "bearer", "assumed")
 
 
-def _error_catalog(document: Document, own: Mapping[str, Any], catalog_loader: ErrorCatalogLoader) -> ErrorCatalog:
-    """The wording that the gateway's file refers to, or OpenAI's."""
-    if "wording" not in own:
-        return _shaped(document, own, catalog_loader.load(yaml_file.schemas() / "wordings/openai.yaml"))
-    pointer = ["x-emulator-gateway", "wording"]
-    name = document.source.known_keys(pointer, own["wording"], ("$ref",)).get("$ref")
-    folder = document.source.path.parent
-    path = (folder / str(name)).resolve()
-    if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, yaml_file.schemas())):
-        raise document.source.fault(pointer, f"{yaml_file.describe(name)} is no file inside the gateway's own folder")
-    return _shaped(document, own, catalog_loader.load(path))
+def _load_error_catalog(
+    document: Document, keys: Mapping[str, Any], catalog_loader: ErrorCatalogLoader
+) -> ErrorCatalog:
+    """The error catalog that the gateway's file refers to, else OpenAI's; its usual envelope is the file's choice."""
+    folder = document.file.path.parent
+    path = find_schemas() / "wordings" / "openai.yaml"
+    if "wording" in keys:
+        ref = keys["wording"]["$ref"]
+        path = (folder / ref).resolve()
+        if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, find_schemas())):
+            message = f"{describe_value(ref)} is no file inside the gateway's own folder"
+            raise document.file.error_at(["x-emulator-gateway", "wording"], message)
+    catalog = catalog_loader.load(path)
+    envelope = keys.get("envelope")
+    if envelope is None:
+        return catalog
+    if envelope not in catalog.envelopes:
+        message = f"envelope is {describe_value(envelope)}; known are {', '.join(catalog.envelopes)}"
+        raise document.file.error_at(["x-emulator-gateway", "envelope"], message)
+    return replace(catalog, envelopes={envelope: catalog.envelopes[envelope], **catalog.envelopes})
 
 
-def _shaped(document: Document, own: Mapping[str, Any], error_catalog: ErrorCatalog) -> ErrorCatalog:
-    """`wording`, with the envelope as the usual one that the gateway's file names."""
-    if (usual := own.get("envelope")) is None:
-        return error_catalog
-    if usual not in error_catalog.envelopes:
-        known, said = ", ".join(error_catalog.envelopes), yaml_file.describe(usual)
-        raise document.source.fault(["x-emulator-gateway", "envelope"], f"envelope is {said}; known are {known}")
-    return replace(error_catalog, envelopes={usual: error_catalog.envelopes[usual], **error_catalog.envelopes})
+ALWAYS: Final = "always"
+"""The value of `x-emulator-task` where every call gets a task."""
 
+WITH_BODIES: Final = ("generate", "edit")
+"""The operations whose requests have a body."""
 
-_OWN: Final = ("hosts", "wording", "envelope", "request_id", "languages", "keys", "bodies", "calendar", "spelling")
+_ROUTED: Final = ("vary",)
+"""The operations that look only at the model in a JSON body, where the file describes one, and no form."""
 
-
-def _pattern(template: str) -> str:
-    """A path with {variables} as a regular expression with groups."""
-    return re.sub(r"\\\{([A-Za-z_]+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
-
+_EDITING: Final = ("edit", "vary")
+"""The operations that take pictures, in a form; an edit may take them in JSON alone."""
 
 _SCHEMES: Final = ("bearer", "basic")

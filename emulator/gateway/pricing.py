@@ -1,4 +1,4 @@
-"""What a call costs, in tokens by the published tables, and in dollars.
+"""The price of a call: tokens by the published tables, and dollars.
 
 Text tokens are an approximation (no tokenizer is bundled): one for each CJK character, else UTF-8 bytes / 4, and a
 constant. Picture tokens are OpenAI's own, by its printed table for gpt-image-1 and its formula for gpt-image-2.
@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.gateway import catalog
+
 if TYPE_CHECKING:
     from emulator.messages import Call
 
@@ -18,78 +20,84 @@ if TYPE_CHECKING:
 _CJK: Final = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
 
 
-def tokens(
-    table: str, prompt: str, quality: str, pixels: tuple[int, int], count: int, given: tuple[int, int] = (0, 0)
+def count_usage(
+    table: str, prompt: str, quality: str, pixels: tuple[int, int], count: int, inputs: tuple[int, int] = (0, 0)
 ) -> Mapping[str, Any]:
     """The `usage` of `count` pictures: input_tokens, output_tokens, the details of both, total_tokens.
 
-    `table` names one of TABLES; a quality or shape that it lacks counts as its dearest quality or its square. `given`
-    are the image tokens of what is edited, and the text tokens that it adds.
+    `table` names one of TABLES; a quality or shape that it lacks counts as its dearest quality or its square. `inputs`
+    are the image tokens of the pictures that the call brings, and the text tokens that these add.
     """
-    picture_tokens, beside_the_prompt = TABLES[table]
-    picture, seen = picture_tokens(quality, pixels) * count, given[0] * count
-    text = (text_tokens(prompt, beside_the_prompt) + given[1]) * count
+    count_output, tokens_beside_prompt = TABLES[table]
+    image_tokens, added_tokens = inputs
+    output = count_output(quality, pixels) * count
+    text = (count_text_tokens(prompt, tokens_beside_prompt) + added_tokens) * count
+    images = image_tokens * count
     return {
-        "input_tokens": text + seen,
-        "input_tokens_details": {"text_tokens": text, "image_tokens": seen},
-        "output_tokens": picture,
-        "output_tokens_details": {"text_tokens": 0, "image_tokens": picture},
-        "total_tokens": text + seen + picture,
+        "input_tokens": text + images,
+        "input_tokens_details": {"text_tokens": text, "image_tokens": images},
+        "output_tokens": output,
+        "output_tokens_details": {"text_tokens": 0, "image_tokens": output},
+        "total_tokens": text + images + output,
     }
 
 
-def given(call: Call, table: str) -> tuple[int, int]:
+def count_input_tokens(call: Call, table: str) -> tuple[int, int]:
     """The image tokens of the pictures that `call` brings, and the text tokens that they add; a mask has none."""
-    sizes = [(look.width or 1, look.height or 1) for one in call.uploads if one.role == "image" and (look := one.look)]
+    looks = [upload.look for upload in call.uploads if upload.role == "image"]
+    sizes = [(look.width or 1, look.height or 1) for look in looks if look is not None]
     if not sizes:
         return 0, 0
-    seen, beside = _SEEN[table]
-    return sum(seen(size, call.effective.get("input_fidelity") == "high") for size in sizes), beside * len(sizes)
+    count_input, text_tokens = _INPUT_TABLES[table]
+    has_high_fidelity = call.effective.get("input_fidelity") == "high"
+    return sum(count_input(size, has_high_fidelity) for size in sizes), text_tokens * len(sizes)
 
 
-def with_partials(spent: Mapping[str, Any], partials: int) -> dict[str, Any]:
-    """The usage `spent`, and that of `partials` pictures in the making beside it."""
+def add_partials(usage: Mapping[str, Any], partials: int) -> dict[str, Any]:
+    """`usage` with the tokens of `partials` unfinished pictures."""
     more = PARTIAL_TOKENS * partials
-    return {name: part + more if name in ("output_tokens", "total_tokens") else part for name, part in spent.items()}
+    return {name: part + more if name in ("output_tokens", "total_tokens") else part for name, part in usage.items()}
 
 
-def cost(call: Call, count: int) -> float | None:
-    """Dollars for `count` pictures of those that `call` asks for; None where nobody knows what its model costs.
+def price_call(call: Call, count: int) -> float | None:
+    """Dollars for `count` pictures of those that `call` asks for; None where its model has no published price.
 
     An approximation, as the tokens of a prompt are, and at prices that nobody promises.
     """
-    from emulator.gateway import catalog  # few ask for money
-
-    model = catalog.of(call.model)
+    model = catalog.find_model(call.model)
     if model is None:
         return None
-    prompt, quality = str(call.effective.get("prompt") or ""), str(call.effective.get("quality"))
-    brought = given(call, model.table) if model.table else (0, 0)
-    spent = tokens(model.table, prompt, quality, call.pixels, count, brought) if model.table else {}
-    if call.streams and model.table:
-        asked = call.effective.get("partial_images")
-        spent = with_partials(spent, count * asked if isinstance(asked, int) else 0)
-    return model.cost(quality, call.pixels, count, spent)
+    quality = str(call.effective.get("quality"))
+    usage: Mapping[str, Any] = {}
+    if model.table:
+        prompt = str(call.effective.get("prompt") or "")
+        inputs = count_input_tokens(call, model.table)
+        usage = count_usage(model.table, prompt, quality, call.pixels, count=count, inputs=inputs)
+        partials = call.effective.get("partial_images")
+        if call.streams and isinstance(partials, int):
+            usage = add_partials(usage, count * partials)
+    return model.price_pictures(quality, call.pixels, count=count, usage=usage)
 
 
-def text_tokens(prompt: str, beside_the_prompt: int = 6) -> int:
+def count_text_tokens(prompt: str, tokens_beside_prompt: int = 6) -> int:
     """About how many tokens a generation's prompt makes; "a siamese cat" makes 10, with the 6 of gpt-image-1."""
     cjk = len(re.findall(_CJK, prompt))
     rest = len(re.sub(_CJK, "", prompt).encode("utf-8", "replace"))
-    return cjk + -(-rest // 4) + beside_the_prompt
+    return cjk + math.ceil(rest / 4) + tokens_beside_prompt
 
 
-def printed(quality: str, pixels: tuple[int, int]) -> int:
+def count_output_by_table(quality: str, pixels: tuple[int, int]) -> int:
     """Tokens of a picture by gpt-image-1 and its kin: the table that OpenAI's guide printed."""
     width, height = pixels
-    return (_PRINTED.get(quality) or _PRINTED["high"])[(width > height) - (width < height)]
+    by_shape = _PRINTED.get(quality) or _PRINTED["high"]
+    return by_shape[(width > height) - (width < height)]
 
 
-def calculated(quality: str, pixels: tuple[int, int]) -> int:
+def count_output_by_formula(quality: str, pixels: tuple[int, int]) -> int:
     """Tokens of a picture by gpt-image-2 and later: the formula behind the calculator of OpenAI's guide.
 
-    What is between its integer divisions was found out by users, and agrees with the calculator. The newer models have
-    more qualities and factors that nobody is sure of; until somebody is, they count as gpt-image-2's, `high` the most.
+    The part between its integer divisions was found by users, and agrees with the calculator. The newer models have
+    more qualities, with factors that nobody is sure of: they count as gpt-image-2's, and at most as `high`.
     """
     factor = _FACTORS.get(quality, _FACTORS["high"])
     short, long = sorted(pixels)
@@ -97,21 +105,24 @@ def calculated(quality: str, pixels: tuple[int, int]) -> int:
     return -(-factor * across * (2_000_000 + short * long) // 4_000_000)
 
 
-def tiled(size: tuple[int, int], fine: bool) -> int:
+def count_input_by_tiles(size: tuple[int, int], has_high_fidelity: bool) -> int:
     """Tokens of an input picture of `size` by gpt-image-1 and its kin: 512-pixel tiles of its shorter side at 512.
 
-    With high fidelity (`fine`) as many more as a picture of high quality and its shape would have, as OpenAI's page
-    said; a measurement comes near to it.
+    High fidelity adds as many as a picture of high quality and its shape has, as OpenAI's page said; a measurement
+    comes near to it.
     """
     short, long = sorted(size)
-    return 65 + 129 * -(-long // short) + (0 if not fine else 4160 if short == long else 6240)
+    tokens = 65 + 129 * -(-long // short)
+    if has_high_fidelity:
+        tokens += 4160 if short == long else 6240
+    return tokens
 
 
-def patched(size: tuple[int, int], fine: bool = False) -> int:
+def count_input_by_patches(size: tuple[int, int], has_high_fidelity: bool = False) -> int:
     """Tokens of an input picture of `size` by gpt-image-2 and later: patches of 32 pixels, at most 1536 of them.
 
-    A small one is enlarged, to twice its size at the most, until its longer side has 1024. This was found out by users;
-    a recorded call agrees.
+    A small one is enlarged, to twice its size at the most, until its longer side has 1024. This was found by users; a
+    recorded call agrees. Fidelity changes nothing.
     """
     factor = min(2.0, max(1.0, 1024 / max(size)))
     width, height = (side * factor / 32 for side in size)
@@ -122,7 +133,7 @@ def patched(size: tuple[int, int], fine: bool = False) -> int:
     return math.ceil(round(width, 6)) * math.ceil(round(height, 6))
 
 
-PARTIAL_TOKENS: Final = 100  # of output for each picture in the making, as OpenAI's guide says and calls have shown
+PARTIAL_TOKENS: Final = 100  # of output for each unfinished picture, as OpenAI's guide says and calls have shown
 _PRINTED: Final[Mapping[str, Mapping[int, int]]] = {
     # quality: tokens of a portrait (-1), a square (0), a landscape (1)
     "low": {-1: 408, 0: 272, 1: 400},
@@ -131,16 +142,16 @@ _PRINTED: Final[Mapping[str, Mapping[int, int]]] = {
 }
 _FACTORS: Final = {"low": 16, "medium": 48, "high": 96}
 TABLES: Final[Mapping[str, tuple[Callable[[str, tuple[int, int]], int], int]]] = {
-    "gpt-image-1": (printed, 6),
-    "gpt-image-2": (calculated, 7),
+    "gpt-image-1": (count_output_by_table, 6),
+    "gpt-image-2": (count_output_by_formula, 7),
 }
 """How each kind of model counts: the tokens of a picture, and those that a prompt has beside its text.
 
 The constants beside the text fit six recorded generations, and one recorded edit.
 """
-_SEEN: Final[Mapping[str, tuple[Callable[[tuple[int, int], bool], int], int]]] = {
-    "gpt-image-1": (tiled, 16),
-    "gpt-image-2": (patched, 0),
+_INPUT_TABLES: Final[Mapping[str, tuple[Callable[[tuple[int, int], bool], int], int]]] = {
+    "gpt-image-1": (count_input_by_tiles, 16),
+    "gpt-image-2": (count_input_by_patches, 0),
 }
-"""How each kind of model counts what it is given: the tokens of an input picture, and those of text beside it."""
+"""How each kind of model counts input pictures: the tokens of one, and the text tokens that it adds."""
 _MOST_PATCHES: Final = 1536

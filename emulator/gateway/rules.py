@@ -1,35 +1,33 @@
 """Which rules hold for which model: the request schemas of an operation, chosen by its discriminator.
 
-Rules are data from the gateway's file, keyword by keyword; *verdict* compiles the same schemas to judge by them.
+Rules are data from the gateway's file, keyword by keyword. The validator compiles the same schemas to check bodies.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from emulator.core import yaml_file
 from emulator.core.yaml_file import Pointer
-from emulator.gateway import upload_rules
-from emulator.gateway.openapi import Document, FoundOperation, Keyword, Parameter
+from emulator.gateway.formats import freeze_lists
+from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter
 from emulator.image.upload import PictureRule
 from emulator.messages import ResponseShape, StreamShape
 
-JSON: Final = "application/json"
-FORM: Final = "multipart/form-data"
 MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenAI's own
 
 
 @dataclass(frozen=True)
 class ModelRules:
-    """What one model (or a family of them) takes: `ref` leads to its request schema in the gateway's file.
+    """The rules of one model, or of a family of models, for one operation of one gateway in one behavior.
 
-    `upstream` leads to the schema of what an upstream takes to which the gateway passes a call on; with `types_first`
-    every parameter's type is judged before any value, as a decoder does it. `pictures` are the parameters that are
-    files or stand for some.
+    It is made when the gateway is loaded, and each part below is worked out once: a call only looks up names in
+    mappings and sets, and interprets no schema. `ref` leads to the request schema in the gateway's file. `upstream`
+    leads to the schema of the server behind the gateway, which sees what the gateway lets through. With `types_first`
+    the types of all parameters are checked before any value, as a decoder does it. `pictures` are the parameters that
+    are files or stand for files. `closed` is whether unknown parameters are refused.
     """
 
     ref: str
@@ -43,52 +41,59 @@ class ModelRules:
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
-        """What counts for a parameter that is not given."""
-        return {name: line["default"].value for name, line in self.parameters.items() if "default" in line}
+        """The value of each parameter that has a default."""
+        return self._collect("default")
 
     @cached_property
-    def means(self) -> Mapping[str, Mapping[str, Any]]:
-        """For a parameter, the values that stand for another value, as JSON text."""
-        return {name: line[_MEANS].value for name, line in self.parameters.items() if _MEANS in line}
+    def aliases(self) -> Mapping[str, Mapping[str, Any]]:
+        """For a parameter, the values that stand for other values: a value as JSON text to its meaning."""
+        return self._collect("x-emulator-means")
 
     @cached_property
-    def absent(self) -> Mapping[str, Sequence[Any]]:
+    def absent_values(self) -> Mapping[str, Sequence[Any]]:
         """For a parameter, the values that count as not given; a null that its type allows is one of them."""
-        said = {name: list(line[_ABSENT].value) for name, line in self.parameters.items() if _ABSENT in line}
-        for name, line in self.parameters.items():
-            if "type" in line and "null" in line["type"].value:
-                said.setdefault(name, []).append(None)
-        return said
+        found = {name: list(values) for name, values in self._collect("x-emulator-absent").items()}
+        for name, kinds in self._collect("type").items():
+            if "null" in kinds:
+                found.setdefault(name, []).append(None)
+        return found
 
     @cached_property
-    def most(self) -> int:
-        """How many pictures a call may ask for; where the gateway's file sets no limit, OpenAI's holds."""
-        limit = self.parameters.get("n", {}).get("maximum")
-        said = limit.value if limit is not None and limit.value.__class__ is int else 0
-        return max(MOST_PICTURES, min(said, _MOST_DRAWN))
+    def most_pictures(self) -> int:
+        """How many pictures a call may ask for: the maximum of `n`, at least OpenAI's ten, at most 128."""
+        limit = self._collect("maximum").get("n")
+        if limit.__class__ is not int:
+            return MOST_PICTURES
+        return max(MOST_PICTURES, min(limit, _MOST_DRAWN))
 
     @cached_property
-    def heard(self) -> frozenset[str]:
+    def effective(self) -> frozenset[str]:
         """The parameters that are known and have an effect."""
         return frozenset(self.parameters) - self.ignored
 
     @cached_property
     def deprecated(self) -> frozenset[str]:
         """The parameters that OpenAPI's `deprecated` marks."""
-        return frozenset(n for n, line in self.parameters.items() if (d := line.get("deprecated")) and d.value is True)
+        return frozenset(name for name, value in self._collect("deprecated").items() if value is True)
 
     @cached_property
     def ignored(self) -> frozenset[str]:
         """The parameters that are allowed but have no effect."""
-        return frozenset(n for n, line in self.parameters.items() if _IGNORED in line and line[_IGNORED].value is True)
+        return frozenset(name for name, value in self._collect("x-emulator-ignored").items() if value is True)
+
+    def _collect(self, keyword: str) -> dict[str, Any]:
+        """The value of `keyword` in each parameter that has it."""
+        return {name: line[keyword].value for name, line in self.parameters.items() if keyword in line}
 
 
 @dataclass(frozen=True)
 class Models:
-    """Which rules hold for which model; `otherwise` is for unlisted names, None where they are unknown.
+    """The rules of one operation by the name of the model.
 
-    Where a gateway passes calls on, `channels` are the names that it has a channel for: only they are known, and those
-    that a tester adds. `fallback` is the name that is looked up where none, or an empty one, is given.
+    `listed` are the models of the file. `default` is the model of a call that names none, unless a parameter of
+    `when_present` is given, which names another one. `otherwise` are the rules of unlisted models; None: they are
+    unknown. Where a gateway passes calls on, only the names in `channels` are known, and those that a tester adds.
+    `fallback` is the name that is looked up where a call gives no name or an empty one.
     """
 
     listed: Mapping[str, ModelRules]
@@ -99,143 +104,165 @@ class Models:
     fallback: str | None = None
     channels: frozenset[str] | None = None
 
-    def rules(self, name: str, channels: Collection[str]) -> ModelRules | None:
-        """The rules for the model `name`, None where it is unknown; `channels` are names that are known besides."""
+    def find_rules(self, name: str, channels: Collection[str]) -> ModelRules | None:
+        """The rules of the model `name`, None where it is unknown; `channels` are more names that are known."""
         if self.channels is None or name in self.channels or name in channels:
             return self.listed.get(name, self.otherwise)
         return None
 
     @property
-    def known(self) -> Iterable[str]:
-        """The names that are known without a tester's channels, unlisted ones aside."""
-        return self.listed if self.channels is None else [name for name in self.listed if name in self.channels]
+    def known_names(self) -> Iterable[str]:
+        """The names in the file that are known without a tester's channels."""
+        if self.channels is None:
+            return self.listed
+        return [name for name in self.listed if name in self.channels]
 
 
-def read(document: Document, found: FoundOperation, media_type: str = JSON) -> Models:
-    """The rules for each model of an operation, by the discriminator of its request schema; raises InvalidFile."""
-    pointer = [*found.pointer, "requestBody", "content", media_type, "schema"]
-    if isinstance(target := (found.node.get("requestBody") or {}).get("$ref"), str):
-        pointer = [*target[2:].split("/"), *pointer[-3:]]
-    schema = document.request_schema(found.node, media_type)
+def read_models(document: Document, operation: FoundOperation, media_type: str = JSON) -> Models:
+    """The rules of an operation for bodies of `media_type`, by the discriminator of its schema; raises InvalidFile."""
+    pointer = _point_to_schema(operation, media_type)
+    schema = document.find_request_schema(operation.node, media_type)
     if not isinstance(schema, Mapping):
-        message = f"{found.method} {found.path} has no {_NAMES[media_type]} request schema, so no live rule"
-        raise document.source.fault(found.pointer, message)
-    ref = schema["$ref"] if set(schema) == {"$ref"} else "#/" + "/".join(_escaped(step) for step in pointer)
+        body = _BODY_NAMES[media_type]
+        message = f"{operation.method} {operation.path} has no {body} request schema, so no live rule"
+        raise document.file.error_at(operation.pointer, message)
+    ref = "#/" + "/".join(map(_escape_step, pointer))
+    if set(schema) == {"$ref"}:
+        ref = schema["$ref"]
     schema = document.resolve(schema, pointer)
-    choice = schema.get("x-emulator-models", {})
     discriminator = schema.get("discriminator") or {}
     if discriminator.get("propertyName") != "model":
-        rules = _rules(document, ref, pointer)
+        rules = read_model_rules(document, ref, pointer)
         default = rules.defaults.get("model")
-        return Models({}, default if isinstance(default, str) else None, {}, rules, None)
-    known = ("default", "when_present", "otherwise", "source", "fallback", "channels")
-    document.source.known_keys([*pointer, "x-emulator-models"], choice, known)
-    mapping = discriminator.get("mapping") or {
-        part["$ref"].rsplit("/", 1)[-1]: part["$ref"]
-        for key in ("oneOf", "anyOf")
-        for part in schema.get(key, ())
-        if "$ref" in part
-    }
-    listed = {
-        str(name): _rules(document, target if "/" in target else f"#/components/schemas/{target}", pointer)
-        for name, target in mapping.items()
-    }
-    otherwise = choice.get("otherwise", "unknown")
-    for name in (choice.get("default"), *(choice.get("when_present") or {}).values()):
+        if not isinstance(default, str):
+            default = None
+        return Models(listed={}, default=default, when_present={}, otherwise=rules, source=None)
+    listed = {}
+    for name, target in _map_models(schema, discriminator).items():
+        if "/" not in target:  # OpenAPI lets a mapping name a schema alone
+            target = f"#/components/schemas/{target}"
+        listed[str(name)] = read_model_rules(document, target, pointer)
+    choice = schema.get("x-emulator-models", {})
+    when_present = choice.get("when_present") or {}
+    for name in (choice.get("default"), *when_present.values()):
         if name is not None and name not in listed:
             message = f"x-emulator-models names {name!r}; the discriminator knows {', '.join(listed)}"
-            raise document.source.fault(pointer, message)
+            raise document.file.error_at(pointer, message)
     return Models(
         listed=listed,
         default=choice.get("default"),
-        when_present=choice.get("when_present") or {},
-        otherwise=None if otherwise == "unknown" else _rules(document, otherwise, pointer),
+        when_present=when_present,
+        otherwise=_read_other_rules(document, choice.get("otherwise", "unknown"), pointer),
         source=choice.get("source"),
         fallback=choice.get("fallback"),
-        channels=None if "channels" not in choice else frozenset(map(str, choice["channels"])),
+        channels=frozenset(map(str, choice["channels"])) if "channels" in choice else None,
     )
 
 
-def rules_at(document: Document, ref: str) -> ModelRules:
-    """The rules of the request schema at `ref`, such as an upstream's; raises InvalidFile."""
-    return _rules(document, ref, ())
+def _read_other_rules(document: Document, otherwise: str, pointer: Pointer) -> ModelRules | None:
+    """The rules of unlisted models: `otherwise` is a reference to their schema, or `unknown`."""
+    if otherwise == "unknown":
+        return None
+    return read_model_rules(document, otherwise, pointer)
 
 
-def _rules(document: Document, ref: str, pointer: Pointer) -> ModelRules:
-    schema = document.at(ref, pointer)
-    said = document.annotation(schema, "x-emulator-reply") or {}
-    known = ("fields", "revised_prompt", "delivery", "usage", "usage_fields", "usage_details", "data_fields", "newline")
-    document.source.known_keys([*pointer, "x-emulator-reply"], said, (*known, "stream"))
-    for key, value in said.items():
-        if key in _REPLY_WORDS and value not in _REPLY_WORDS[key]:
-            allowed = ", ".join(_REPLY_WORDS[key])
-            message = f"x-emulator-reply.{key} is {yaml_file.describe(value)}; expected {allowed}"
-            raise document.source.fault(pointer, message)
-    for key, words in _REPLY_FIELDS.items():
-        if key == "fields" and "usage" in said:
-            words = (*words, "usage")
-        if strange := set(said.get(key, ())) - set(words):
-            message = f"x-emulator-reply.{key} names {', '.join(sorted(strange))}; known are {', '.join(words)}"
-            raise document.source.fault(pointer, f"{message}{'' if 'usage' in said else ', and with a table usage'}")
-    judging = document.annotation(schema, "x-emulator-judging") or {}
-    document.source.known_keys([*pointer, "x-emulator-judging"], judging, ("upstream", "types"))
-    shape: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
-    if "stream" in said:
-        shape["stream"] = stream_shape(document.source, [*pointer, "x-emulator-reply", "stream"], said["stream"])
-    sources = document.annotation(schema, "x-emulator-source")
-    source = sources.get("unevaluatedProperties") if isinstance(sources, Mapping) else sources
+def _point_to_schema(operation: FoundOperation, media_type: str) -> Pointer:
+    """The place in the file of the request schema of an operation."""
+    pointer = [*operation.pointer, "requestBody", "content", media_type, "schema"]
+    target = (operation.node.get("requestBody") or {}).get("$ref")
+    if isinstance(target, str):
+        return [*target[2:].split("/"), *pointer[-3:]]
+    return pointer
+
+
+def _map_models(schema: Mapping[str, Any], discriminator: Mapping[str, Any]) -> Mapping[str, str]:
+    """The reference to the schema of each model: the discriminator's mapping, else the names of the alternatives."""
+    mapping: Mapping[str, str] | None = discriminator.get("mapping")
+    if mapping:
+        return mapping
+    alternatives = [*schema.get("oneOf", ()), *schema.get("anyOf", ())]
+    return {part["$ref"].rsplit("/", 1)[-1]: part["$ref"] for part in alternatives if "$ref" in part}
+
+
+def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> ModelRules:
+    """The rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile."""
+    schema = document.look_up(ref, pointer)
+    validation = document.find_annotation(schema, "x-emulator-judging") or {}
+    source = document.find_annotation(schema, "x-emulator-source")
+    if isinstance(source, Mapping):
+        source = source.get("unevaluatedProperties")
     closed = any(schema.get(key) is False for key in ("unevaluatedProperties", "additionalProperties"))
+    parameters = document.read_parameters(schema)
     return ModelRules(
         ref=ref,
-        parameters=document.parameters(schema),
-        required=document.required(schema),
+        parameters=parameters,
+        required=document.list_required(schema),
         closed=Keyword(closed, source),
-        response=replace(ResponseShape(), **shape),
-        upstream=judging.get("upstream"),
-        types_first=judging.get("types") == "first",
-        pictures=upload_rules.read(document, pointer, schema),
+        response=read_response_shape(document.find_annotation(schema, "x-emulator-reply") or {}),
+        upstream=validation.get("upstream"),
+        types_first=validation.get("types") == "first",
+        pictures=_read_picture_rules(document, parameters),
     )
 
 
-def stream_shape(source: yaml_file.Source, pointer: Pointer, said: Any) -> StreamShape:
-    """What `stream` says: how events' names begin, by operation, and what else is not as usual; raises InvalidFile."""
-    said = source.known_keys(pointer, said, (*_STREAMING, "done", "partials", "completed"))
-    names = {name: said[name] for name in _STREAMING if name in said}
-    if not names or not all(isinstance(name, str) and re.fullmatch("[a-z_.]+", name) for name in names.values()):
-        raise source.fault(pointer, f"the events' names begin {names!r}; expected a name for {' or '.join(_STREAMING)}")
-    usual = StreamShape(names)
-    done, partials = (said.get(key, getattr(usual, key)) for key in ("done", "partials"))
-    if not isinstance(done, bool) or not isinstance(partials, bool):
-        raise source.fault(pointer, f"done is {done!r} and partials {partials!r}; expected true or false")
-    fields = said.get("completed", usual.completed)
-    if isinstance(fields, str) or (strange := [field for field in fields if field not in _EVENT_FIELDS]):
-        named = fields if isinstance(fields, str) else ", ".join(map(str, strange))
-        raise source.fault(pointer, f"completed names {named}; known are {', '.join(_EVENT_FIELDS)}")
-    return StreamShape(names, done, partials, tuple(fields))
+def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
+    """The shape of a reply under `x-emulator-reply`."""
+    parts = freeze_lists(keys)
+    if "stream" in parts:
+        parts["stream"] = read_stream_shape(parts["stream"])
+    return ResponseShape(**parts)
 
 
-def _escaped(step: str | int) -> str:
+def read_stream_shape(keys: Mapping[str, Any]) -> StreamShape:
+    """The shape of a stream's events under `stream` of `x-emulator-reply`."""
+    names = {name: keys[name] for name in _STREAMING if name in keys}
+    parts = {key: value for key, value in freeze_lists(keys).items() if key not in _STREAMING}
+    return StreamShape(names, **parts)
+
+
+def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter]) -> Mapping[str, PictureRule]:
+    """The rules of the parameters that are pictures, by `x-emulator-picture` or because their schema means a file."""
+    found = {}
+    for name, line in parameters.items():
+        node = {key: keyword.value for key, keyword in line.items()}
+        keyword = line.get("x-emulator-picture")
+        if keyword is not None:
+            parts = freeze_lists(keyword.value)
+            found[name] = PictureRule(many=_is_list(document, node), source=keyword.source, **parts)
+        elif _is_file(document, node):
+            found[name] = PictureRule(many=_is_list(document, node))
+    return found
+
+
+def _is_file(document: Document, node: Any) -> bool:
+    """Whether a schema means a file or a list of files, in the words of OpenAPI 3.0 or of 3.1."""
+    node = document.resolve(node)
+    if not isinstance(node, Mapping):
+        return False
+    if node.get("format") == "binary" or str(node.get("contentMediaType", "")).startswith(_FILE_TYPES):
+        return "contentEncoding" not in node
+    parts = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    if "items" in node:
+        parts.append(node["items"])
+    return any(_is_file(document, part) for part in parts)
+
+
+def _is_list(document: Document, node: Any) -> bool | None:
+    """Whether a schema means a list; None where it means a list or a single value."""
+    node = document.resolve(node)
+    answers = {_is_list(document, part) for part in (*node.get("anyOf", ()), *node.get("oneOf", ()))}
+    if len(answers) > 1:
+        return None
+    if answers:
+        return answers.pop()
+    return bool(node.get("type") in ("array", ["array"]))
+
+
+def _escape_step(step: str | int) -> str:
     return str(step).replace("~", "~0").replace("/", "~1")
 
 
-_REPLY_FIELDS: Final[Mapping[str, Sequence[str]]] = {
-    "fields": ("created", "data", "background", "output_format", "quality", "safety_identifier", "size"),
-    "data_fields": ("b64_json", "revised_prompt", "url"),
-    "usage_fields": (
-        "input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details", "total_tokens",
-    ),
-    "usage_details": ("image_tokens", "text_tokens"),
-}  # fmt: skip
-"""What can stand in a reply, and in which part of it the file gives the order."""
-_NAMES: Final = {JSON: "JSON", FORM: "form's"}
+_BODY_NAMES: Final = {JSON: "JSON", FORM: "form's"}
+_FILE_TYPES: Final = ("image/", "application/octet-stream")
 _STREAMING: Final = ("generate", "edit")
-_EVENT_FIELDS: Final = (
-    "type", "b64_json", "created_at", "usage", "size", "quality", "background", "output_format", "safety_identifier",
-    "url", "revised_prompt",
-)  # fmt: skip
-"""What the event of a finished picture can tell."""
-_REPLY_WORDS: Final = {"revised_prompt": ("none", "echoed", "rewritten"), "delivery": ("url", "b64_json")}
-_MEANS: Final = "x-emulator-means"
-_IGNORED: Final = "x-emulator-ignored"
-_ABSENT: Final = "x-emulator-absent"
 _MOST_DRAWN: Final = 128  # pictures a call: the largest limit of any gateway we know, whatever a file says

@@ -51,7 +51,7 @@ class ResponseBuilder:
         match plan:
             case Draw():
                 if dialect.channels and call.listing is None:
-                    call, dialect = dialect.through(plan.channel, call)
+                    call, dialect = dialect.apply_channel(plan.channel, call)
                 return await self._drawn(call, plan, dialect, place)
             case Refuse():
                 raise GatewayError(plan.kind, facts=_refusal_facts(call, place, plan.wait), words=plan.words)
@@ -65,7 +65,7 @@ class ResponseBuilder:
 
     async def _drawn(self, call: Call, draw: Draw, dialect: Gateway, place: Place) -> Response:
         if call.listing is not None:
-            return Response(200, _type(dialect), (dialect.spelling.spell(call.listing),))
+            return Response(200, _type(dialect), (dialect.json_format.encode(call.listing),))
         count = call.count if draw.images is None else min(draw.images, call.count)
         asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
         now = int(self.clock.now(place.session) if place.made is None else place.made)
@@ -91,8 +91,10 @@ class ResponseBuilder:
         end_of_body = b"\n" if call.response.newline else b""
         if draw != _AS_ASKED:
             overrides.body(draw, body, asked, pictures)
-            return Response(200, _type(dialect), (dialect.spelling.spell(body) + end_of_body,), tuple(asked), altered)
-        spelled = _with_base64(dialect.spelling.spell(body) + end_of_body, dialect.spelling.colon, pictures)
+            return Response(
+                200, _type(dialect), (dialect.json_format.encode(body) + end_of_body,), tuple(asked), altered
+            )
+        spelled = _with_base64(dialect.json_format.encode(body) + end_of_body, dialect.json_format.colon, pictures)
         return Response(200, _type(dialect), spelled, tuple(asked))
 
     def _streamed(self, drawing: _Drawing, dialect: Gateway, place: Place) -> Response:
@@ -209,7 +211,7 @@ def _source(call: Call) -> EditSource | None:
 
 
 def _type(dialect: Gateway) -> tuple[tuple[str, str], ...]:
-    return (("Content-Type", dialect.spelling.content_type),)
+    return (("Content-Type", dialect.json_format.content_type),)
 
 
 def _altered(retouch: PictureOverride, delivery: Delivery) -> Mapping[str, Any] | None:
@@ -258,7 +260,7 @@ def _common(drawing: _Drawing, partials: int) -> dict[str, Any]:
     told = {"created_at": drawing.created, **_understood(call, drawing.first)}
     if table is not None and call.response.stream is not None:
         whole = not call.response.stream.partials
-        spent = pricing.with_partials(_usage(call if whole else replace(call, count=1), table), partials)
+        spent = pricing.add_partials(_usage(call if whole else replace(call, count=1), table), partials)
         told["usage"] = spent if whole else {name: spent[name] for name in _STREAMED_USAGE if name in spent}
     return told
 
@@ -280,8 +282,8 @@ def _with_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tupl
 
 def _usage(call: Call, table: str) -> Mapping[str, Any]:
     prompt, quality = text(call.effective.get("prompt")), str(call.effective.get("quality"))
-    given = pricing.given(call, table) if call.uploads else (0, 0)
-    spent = pricing.tokens(table, prompt, quality, call.pixels, call.count, given)
+    given = pricing.count_input_tokens(call, table) if call.uploads else (0, 0)
+    spent = pricing.count_usage(table, prompt, quality, call.pixels, call.count, given)
     order = call.response.usage_details
     return {
         name: {detail: spent[name][detail] for detail in order} if name.endswith("_details") else spent[name]

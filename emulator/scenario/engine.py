@@ -96,7 +96,7 @@ def _realistic(call: Call) -> Latency:
         return Latency("fixed", (0.0,))
     from emulator.gateway import catalog  # few scripts are about models as they are
 
-    return make_lognormal(*catalog.pace(call.model, str(call.effective.get("quality")), call.pixels))
+    return make_lognormal(*catalog.estimate_seconds(call.model, str(call.effective.get("quality")), call.pixels))
 
 
 def _made(plan: Plan, call: Call) -> int:

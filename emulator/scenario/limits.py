@@ -79,7 +79,7 @@ async def settle(charge: Charge, call: Call, made: int, counter: Counter, sessio
 
 def _charge(call: Call) -> Charge:
     """What all that `call` asks for costs; a price that nobody knows is a finding."""
-    dollars = pricing.cost(call, call.count) if call.count else 0.0
+    dollars = pricing.price_call(call, call.count) if call.count else 0.0
     if dollars is None:
         return Charge(0, (Finding("cost_unknown", f"nobody knows what {call.model or 'this model'!r} costs", "model"),))
     return Charge(_millionths(dollars))

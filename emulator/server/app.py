@@ -21,10 +21,10 @@ from emulator.admin.auth import AdminAuth
 from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
-from emulator.gateway.calendar import Calendar
+from emulator.gateway.catalog import Calendar
 from emulator.gateway.gateway import Gateway
-from emulator.gateway.operation import GENERATE_LIMIT
-from emulator.gateway.response_headers import OPENAIS
+from emulator.gateway.gateway import GENERATE_LIMIT
+from emulator.gateway.formats import DEFAULT_HEADERS
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
 from emulator.response.builder import Place, ResponseBuilder
@@ -91,7 +91,7 @@ class App:
         self._reader = RequestReader(timeout=settings.body_timeout, public_url=settings.public_url)
         self._body_budget = BodyBudget()
         self._date = (0, "")
-        self._pictures_id = OPENAIS.make(f"{settings.seed}\npictures\n0", 0)
+        self._pictures_id = DEFAULT_HEADERS.ids.make_id(f"{settings.seed}\npictures\n0", 0)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever it is."""
@@ -115,7 +115,7 @@ class App:
     async def _answer_call(self, http: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
         """Answer a call to a gateway: read, begin, validate, select, respond, send, finish."""
         request = await self._reader.read_call(http, route.limit(http.method), self.clock.now())
-        key = route.gateway.key(request.headers)
+        key = route.gateway.find_key(request.headers)
         session, bad_session = sessions.choose_session(request, prefix, key, self._reserved_values)
         pending = await self.sessions.begin_call(session, request, route.gateway, key)
         try:
@@ -139,7 +139,7 @@ class App:
         operation = context.operation
         pending.operation = operation.name
         if operation.redirect is not None:
-            return operation.elsewhere(pending.request)
+            return operation.make_redirect(pending.request)
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
         pending.call = call = route.validator.validate(request, context)
         pending.selection = await self.engine.play(playing, call, request, pending.gateway, pending.session)
@@ -169,7 +169,7 @@ class App:
         script = await self.sessions.get_scenario(session)
         playing = (trigger and trigger.scenario) or script
         operation = route.operation(pending.request.method)
-        if not (report_only or route.variables or route.gateway.dated or script.channels):
+        if not (report_only or route.variables or route.gateway.is_dated or script.channels):
             return route, ValidationContext(operation, pending.key, channels=self._channels), playing
         context = ValidationContext(
             operation=operation,
@@ -216,7 +216,7 @@ class App:
             known = pending.error is None or pending.error.kind not in _BAD_KEY
             elapsed = self.clock.now(pending.session) - pending.began
             headers |= _CORS
-            headers |= pending.gateway.identity.headers(pending.request_id, elapsed, known)
+            headers |= pending.gateway.response_headers.make_headers(pending.request_id, elapsed, known)
         codes = dict.fromkeys(finding.code for finding in pending.findings)
         if codes:
             headers["X-Emulator-Finding"] = ", ".join(codes)
@@ -255,7 +255,7 @@ class App:
         comparison = DefaultComparison(gateways)
         validators = [RequestValidator(one, keys, self._reserved_values, comparison) for one in gateways]
         for validator in validators:
-            if validator.gateway.document.source.path.parent != yaml_file.schemas():
+            if validator.gateway.document.file.path.parent != yaml_file.schemas():
                 sum(validator.compile_schemas())  # a file of the user's own is checked before anything is answered
 
         def make_validator(name: str, behavior: Behavior) -> RequestValidator | None:

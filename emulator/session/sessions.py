@@ -57,7 +57,7 @@ class Sessions:
         number = await self._store.begin_call(session, self._clock.base())
         await self._clock.refresh(session)
         now = self._clock.now(session)
-        request_id = gateway.identity.make(f"{self._seed}\n{session}\n{number}", now)
+        request_id = gateway.response_headers.ids.make_id(f"{self._seed}\n{session}\n{number}", now)
         return PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
 
     async def finish_call(self, pending: PendingCall, sent: SentResponse) -> JournalEntry:
@@ -69,9 +69,11 @@ class Sessions:
     def change_gateway(self, pending: PendingCall, gateway: Gateway) -> None:
         """Let the call be answered by the same gateway in another behavior, which has keys and ids of its own."""
         pending.gateway = gateway
-        pending.key = gateway.key(pending.request.headers)
+        pending.key = gateway.find_key(pending.request.headers)
         now = self._clock.now(pending.session)
-        pending.request_id = gateway.identity.make(f"{self._seed}\n{pending.session}\n{pending.number}", now)
+        pending.request_id = gateway.response_headers.ids.make_id(
+            f"{self._seed}\n{pending.session}\n{pending.number}", now
+        )
 
     async def get_scenario(self, session: str) -> Scenario:
         """Return the scenario of the session."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 from emulator.core.clock import Clock
 from emulator.core.phrases import quote
 from emulator.gateway.errors import fill_template
+from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
-from emulator.gateway.task_format import State, TaskShape
 from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refuse, Response
 from emulator.response import overrides
 from emulator.response.builder import Place, ResponseBuilder
@@ -103,7 +103,7 @@ class TaskManager:
         await self._keep_task(place.session, task)
         return replace(response, task=_mention_task(task, "done"))
 
-    async def _show_task(self, call: Call, gateway: Gateway, shape: TaskShape, plan: Draw, place: Place) -> Response:
+    async def _show_task(self, call: Call, gateway: Gateway, shape: TaskFormat, plan: Draw, place: Place) -> Response:
         """Return the task as it is now; raises GatewayError where the session has none of that id."""
         name, wanted = next(iter(call.params.items()))
         task = await self._find_task(place.session, wanted)
@@ -121,8 +121,8 @@ class TaskManager:
         await self._keep_task(place.session, task)
         if task.ended is not None:
             return await self._show_result(gateway, shape, task, plan, place)
-        state: State = "waiting" if progress < _SOON else "running"
-        body = fill_template(shape.shown[state], _describe_task(task, progress=int(progress * 100)))
+        state: TaskState = "waiting" if progress < _SOON else "running"
+        body = fill_template(shape.states[state], _describe_task(task, progress=int(progress * 100)))
         return _build_response(gateway, body, task, state=state, poll=plan)
 
     async def _move_task_on(self, task: Task, session: str) -> tuple[Task, float]:
@@ -139,11 +139,11 @@ class TaskManager:
             end = task.began + task.seconds
         return replace(task, ended=end), progress
 
-    async def _show_result(self, gateway: Gateway, shape: TaskShape, task: Task, poll: Draw, place: Place) -> Response:
+    async def _show_result(self, gateway: Gateway, shape: TaskFormat, task: Task, poll: Draw, place: Place) -> Response:
         """Return the result of an ended task, the same each time: its pictures, or why there are none."""
 
         def lay(body: dict[str, Any]) -> dict[str, Any]:
-            shown: dict[str, Any] = fill_template(shape.shown["done"], {**body, **_describe_task(task, progress=100)})
+            shown: dict[str, Any] = fill_template(shape.states["done"], {**body, **_describe_task(task, progress=100)})
             return shown
 
         place = replace(place, made=task.ended, lay=lay, request_id=task.request_id)
@@ -152,17 +152,17 @@ class TaskManager:
             response = await self._response_builder.compose(from_plain(task.call), plan, gateway, place)
         except GatewayError as error:
             words = gateway.error_catalog.format_members(error, language=task.language)
-            body = fill_template(shape.shown["failed"], {**_describe_task(task, progress=100), **words})
+            body = fill_template(shape.states["failed"], {**_describe_task(task, progress=100), **words})
             return _build_response(gateway, body, task, state="failed", poll=poll)
         return replace(response, task=_mention_task(task, "done"))
 
-    def _create_task(self, pending: PendingCall, call: Call, selection: Selection, shape: TaskShape) -> Task:
+    def _create_task(self, pending: PendingCall, call: Call, selection: Selection, shape: TaskFormat) -> Task:
         """Return the task of a call that has just come; its id depends on seed, session and the call's number."""
         seed, session, now = self._response_builder.seed, pending.session, self._clock.now(pending.session)
         uploads = tuple(upload.without_bytes() for upload in call.uploads)
         latencies = [one.latency for one in (*selection.tries, selection) if one.latency is not None]
         return Task(
-            id=shape.ids.make(f"{seed}\n{session}\n{pending.number}\ntask", now),
+            id=shape.ids.make_id(f"{seed}\n{session}\n{pending.number}\ntask", now),
             number=pending.number,
             request_id=pending.request_id,
             language=pending.gateway.choose_language(pending.request.headers),
@@ -207,13 +207,13 @@ def _combine_plans(plan: Plan, poll: Draw) -> Plan:
 
 
 def _build_response(
-    gateway: Gateway, body: dict[str, Any], task: Task, *, state: State, poll: Draw | None = None, status: int = 200
+    gateway: Gateway, body: dict[str, Any], task: Task, *, state: TaskState, poll: Draw | None = None, status: int = 200
 ) -> Response:
     """Return a response about a task that has no pictures in it."""
     if poll is not None:
         overrides.members(body, (body,), poll)
-    headers = (("Content-Type", gateway.spelling.content_type),)
-    return Response(status, headers, (gateway.spelling.spell(body),), task=_mention_task(task, state))
+    headers = (("Content-Type", gateway.json_format.content_type),)
+    return Response(status, headers, (gateway.json_format.encode(body),), task=_mention_task(task, state))
 
 
 def _describe_task(task: Task, *, progress: int) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _describe_task(task: Task, *, progress: int) -> dict[str, Any]:
     return {"id": task.id, "model": task.model, "submitted": int(task.began), "progress": progress}
 
 
-def _mention_task(task: Task, state: State) -> Mapping[str, Any]:
+def _mention_task(task: Task, state: TaskState) -> Mapping[str, Any]:
     """Return what a journal says of a task: `call` is the number of the call that began it."""
     return {"id": task.id, "call": task.number, "state": state}
 

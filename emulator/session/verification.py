@@ -279,7 +279,7 @@ def _check_cost(most: float, matched: Sequence[JournalEntry], price_call: PriceC
 
 def _price_by_table(entry: JournalEntry) -> float | None:
     """Dollars for the pictures that a call got, by published prices."""
-    return pricing.cost(entry.rebuild_call(), len(entry.pictures))
+    return pricing.price_call(entry.rebuild_call(), len(entry.pictures))
 
 
 def _format_dollars(amount: float) -> str:

@@ -13,8 +13,8 @@ from emulator.core import strict_json
 from emulator.core.phrases import join_quoted, name_go_kind, name_kind, quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
-from emulator.gateway.openapi import Parameter
-from emulator.gateway.rules import FORM, JSON, ModelRules, Models
+from emulator.gateway.openapi import FORM, JSON, Parameter
+from emulator.gateway.rules import ModelRules, Models
 from emulator.image.upload import FileMark, Upload
 from emulator.messages import GatewayError, Request
 from emulator.validation import go_json, multipart

@@ -57,7 +57,7 @@ class DefaultComparison:
 
 
 def _find_rules(gateway: Gateway, model: str, operation: OperationName) -> ModelRules | None:
-    for candidate, models in gateway.judging():
+    for candidate, models in gateway.iter_validated():
         if candidate.name == operation and model in models.listed:
             return models.listed[model]
     return None

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.findings import Finding
-from emulator.gateway.calendar import Calendar
-from emulator.gateway.gateway import Gateway
+from emulator.gateway.catalog import Calendar
+from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.openapi import Keyword
-from emulator.gateway.operation import Operation
 from emulator.gateway.rules import ModelRules, Models
 from emulator.image.upload import Upload
 from emulator.messages import GatewayError, Request, ResponseShape

@@ -36,14 +36,14 @@ def check_calendar(draft: Draft) -> Draft:
     if today is None or model is None:
         return draft
     if draft.gateway.calendar:
-        absence = today.absence(model)
+        absence = today.find_absence(model)
         if absence is not None:
             return copy_draft(draft, errors=(absence,))
-        ending = today.ending(model)
+        ending = today.find_ending(model)
     elif model in draft.models.listed:
         ending = None
     else:
-        ending = today.ending(model, listed=False)
+        ending = today.find_ending(model, listed=False)
     if ending is None:
         return draft
     return copy_draft(draft, findings=(*draft.findings, ending))
@@ -51,7 +51,7 @@ def check_calendar(draft: Draft) -> Draft:
 
 def drop_absent_values(draft: Draft) -> Draft:
     """Leave out the parameters whose values count as not given, such as a null."""
-    absent = draft.rules.absent
+    absent = draft.rules.absent_values
     if not absent:
         return draft
     body = {name: value for name, value in draft.body.items() if not _contains(absent.get(name, ()), value)}
@@ -61,7 +61,7 @@ def drop_absent_values(draft: Draft) -> Draft:
 def note_parameters(draft: Draft) -> Draft:
     """Note the parameters that are allowed and yet worth knowing: unknown, without effect, or deprecated ones."""
     body, rules = draft.body, draft.rules
-    if rules.heard.issuperset(body) and not (rules.deprecated and rules.deprecated.intersection(body)):
+    if rules.effective.issuperset(body) and not (rules.deprecated and rules.deprecated.intersection(body)):
         return draft
     notes = tuple(_note_parameters(body, rules, draft.model))
     if not notes:
@@ -86,10 +86,10 @@ def select_effective(draft: Draft) -> Draft:
     A file that lists no models says little about parameters, so there those count too that it does not know.
     """
     params, rules = draft.params, draft.rules
-    if rules.heard.issuperset(params):
+    if rules.effective.issuperset(params):
         effective = params
     elif draft.models.listed:
-        effective = {name: value for name, value in params.items() if name in rules.heard}
+        effective = {name: value for name, value in params.items() if name in rules.effective}
     else:
         effective = {name: value for name, value in params.items() if name not in rules.ignored}
     return copy_draft(draft, effective=effective)
@@ -112,7 +112,7 @@ def choose_pixels(draft: Draft) -> Draft:
 def count_images(draft: Draft) -> Draft:
     """Count the images that are asked for; where a gateway's file sets no bounds for `n`, OpenAI's hold."""
     count = draft.effective.get("n", 1)
-    most = draft.rules.most
+    most = draft.rules.most_pictures
     if count.__class__ is int and 1 <= count <= most:
         return copy_draft(draft, count=count)
     if not isinstance(count, int) or isinstance(count, bool):
@@ -132,7 +132,7 @@ def find_model(models: Models, body: Mapping[str, Any], channels: Collection[str
     name = body.get("model")
     is_unnamed = name is None or name == ""
     if models.fallback is not None and is_unnamed:
-        if models.rules(models.fallback, channels) is None:
+        if models.find_rules(models.fallback, channels) is None:
             raise _unknown_model(models, models.fallback)
         raise build_error("missing", {}, "model", models.source)
     if models.fallback is None and models.channels is not None and is_unnamed:
@@ -142,7 +142,7 @@ def find_model(models: Models, body: Mapping[str, Any], channels: Collection[str
     # A parameter that is false asks for nothing, so it does not hint at a model either.
     hints = (model for param, model in models.when_present.items() if body.get(param, False) is not False)
     model = next(hints, models.default)
-    rules = models.otherwise if model is None else models.rules(model, channels)
+    rules = models.otherwise if model is None else models.find_rules(model, channels)
     if rules is None or (model is None and "model" in rules.required):
         raise build_error("missing", {}, "model", models.source)
     return model, rules
@@ -154,7 +154,7 @@ def find_named_model(models: Models, name: Any, channels: Collection[str]) -> tu
         kind, literal = name_go_kind(name)
         facts = {"expected": "a string", "actual": name_kind(name), "decoded": kind, "decoded_value": literal}
         raise build_error("type", facts, "model", models.source, value=name)
-    rules = models.rules(name, channels)
+    rules = models.find_rules(name, channels)
     if rules is None:
         raise _unknown_model(models, name)
     return name, rules
@@ -170,7 +170,7 @@ def find_substitute(models: Models, body: Mapping[str, Any]) -> tuple[str | None
 def fill_defaults(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
     """Return `body` with the defaults of absent parameters filled in, and aliases resolved."""
     params = {**rules.defaults, **body}
-    for name, meanings in rules.means.items():
+    for name, meanings in rules.aliases.items():
         if name in params:
             value = params[name]
             spelled = value if isinstance(value, str) else json.dumps(value)
@@ -216,7 +216,7 @@ def _unknown_model(models: Models, name: str) -> GatewayError:
         kind="unknown_model",
         param="model",
         facts={"model": name[:200]},
-        rule=f"one of {', '.join(models.known)}",
+        rule=f"one of {', '.join(models.known_names)}",
         source=models.source,
         value=name,
     )

@@ -13,10 +13,8 @@ from typing import Final
 from emulator.core.data_folders import find_schemas
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway import gateway as dialect
 from emulator.gateway.errors import ErrorCatalogLoader
-from emulator.gateway.gateway import Gateway
-from emulator.gateway.operation import EDIT_LIMIT, GENERATE_LIMIT, Operation
+from emulator.gateway.gateway import EDIT_LIMIT, GENERATE_LIMIT, Gateway, Operation, load_gateway
 from emulator.messages import Behavior, GatewayError
 from emulator.validation.validator import RequestValidator
 
@@ -121,12 +119,12 @@ class GatewayRegistry:
         return _build_route(self.find_validator(route.gateway.name, behavior), route.path)
 
 
-def load_gateway(name: str, behavior: Behavior, catalog_loader: ErrorCatalogLoader | None = None) -> Gateway | None:
+def load_behavior(name: str, behavior: Behavior, catalog_loader: ErrorCatalogLoader | None = None) -> Gateway | None:
     """Load the gateway `name` in a behavior other than `documented`; None where it has none. Raises InvalidFile."""
     path = find_schemas() / behavior / f"{name}.yaml"
     if not path.is_file():
         return None
-    return dialect.read(path, catalog_loader, behavior)
+    return load_gateway(path, catalog_loader, behavior)
 
 
 def load_gateways(extra: Iterable[str]) -> list[Gateway]:
@@ -135,10 +133,10 @@ def load_gateways(extra: Iterable[str]) -> list[Gateway]:
     catalog_loader = ErrorCatalogLoader()
     shipped = sorted(path for path in find_schemas().glob("*.yaml"))
     for path in (*shipped, *map(Path, extra)):
-        gateway = dialect.read(path, catalog_loader)
+        gateway = load_gateway(path, catalog_loader)
         name = f"{path}: the gateway's name {gateway.name!r} (the file's stem)"
         if gateway.name in found:
-            raise InvalidFile(f"{name} is taken by {found[gateway.name].document.source.path}")
+            raise InvalidFile(f"{name} is taken by {found[gateway.name].document.file.path}")
         if gateway.name in RESERVED:
             raise InvalidFile(f"{name} is reserved")
         found[gateway.name] = gateway
@@ -146,5 +144,5 @@ def load_gateways(extra: Iterable[str]) -> list[Gateway]:
 
 
 def _build_route(validator: RequestValidator, path: str) -> Route:
-    operations, variables = validator.gateway.at(path)
+    operations, variables = validator.gateway.find_operations(path)
     return Route(validator, path, operations, variables)

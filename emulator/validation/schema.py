@@ -80,7 +80,7 @@ class SchemaValidator:
             for name, part in parts.items():
                 _check_part(name, part)
             list(self._validator.iter_errors({}))
-            self._order = {name: index for index, name in enumerate(document.parameters(parts[ref]))}
+            self._order = {name: index for index, name in enumerate(document.read_parameters(parts[ref]))}
             self._checks_known_names_only = _checks_known_names_only(document, ref)
         except (Unresolvable, RecursionError, TypeError, AttributeError) as error:
             raise InvalidSchema(f"{ref}: {type(error).__name__}: {error}") from None
@@ -230,7 +230,7 @@ def _collect_parts(document: Document, ref: str) -> dict[str, Any]:
         if isinstance(node, Mapping):
             target = node.get("$ref")
             if isinstance(target, str) and target not in found:
-                found[target] = document.at(target)
+                found[target] = document.look_up(target)
                 waiting.append(found[target])
             waiting.extend(node.values())
         elif isinstance(node, list):
@@ -287,7 +287,7 @@ def _checks_known_names_only(document: Document, ref: str) -> bool:
     """
     parts = _collect_parts(document, ref)
     top = parts[ref]
-    known = set(document.parameters(top))
+    known = set(document.read_parameters(top))
     return all(_names_only(part, known, part is top) for part in parts.values())
 
 

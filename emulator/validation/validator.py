@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from emulator.core.data_folders import is_shipped_schema
 from emulator.core.names import MARKED_KEY
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
-from emulator.gateway.gateway import Gateway
-from emulator.gateway.operation import WITH_BODIES, Operation
-from emulator.gateway.pricing import TABLES
+from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
+from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, GatewayError, Request
 from emulator.validation import uploads
@@ -104,13 +104,12 @@ class RequestValidator:
 
         Raises InvalidFile where a schema does not compile or checks nothing.
         """
-        path = self.gateway.document.source.path
-        for operation, models in self.gateway.judging():
+        file = self.gateway.document.file
+        path = file.path
+        if is_shipped_schema(path):  # a user's file has been checked when it was loaded
+            check_vendor_keys(file)
+        for operation, models in self.gateway.iter_validated():
             for rules in _list_rules(models):
-                if rules.response.usage not in (None, *TABLES):
-                    raise InvalidFile(
-                        f"{path}: usage {rules.response.usage!r} is no table; known are {', '.join(TABLES)}"
-                    )
                 try:
                     self._schema_validator(rules.ref, rules.types_first)
                     if rules.upstream is not None:
@@ -247,10 +246,10 @@ def list_models(draft: Draft) -> Draft:
     operation, variables = context.operation, context.variables
     if operation.name == "task":
         return copy_draft(draft, params=dict(variables))
-    generating = (one.models for one in gateway.generating())
+    generating = (one.models for one in gateway.iter_generating())
     listing = extend_listing(gateway.listing, generating, context.channels)
     if gateway.calendar and context.today is not None:
-        listing = context.today.listed(listing)
+        listing = context.today.date_listing(listing)
     model = variables.get("model")
     if operation.name == "model":
         listing = _describe_model(operation, model, listing)
@@ -260,7 +259,7 @@ def list_models(draft: Draft) -> Draft:
 def build_call(draft: Draft) -> Call:
     """Build the call that a draft has become after its last step."""
     operation, shape = draft.context.operation, draft.rules.response
-    deferred = operation.defers(draft.effective)
+    deferred = operation.makes_task(draft.effective)
     if deferred:
         shape = replace(shape, stream=None)
     return Call(

@@ -16,7 +16,7 @@ def tables() -> dict[str, dict[str, tuple[str, str]]]:
     """For each gateway with observed behavior, its situations with both answers."""
     found = {}
     for dialect in registry.load_gateways(()):
-        if (other := registry.load_gateway(dialect.name, "observed")) is not None:
+        if (other := registry.load_behavior(dialect.name, "observed")) is not None:
             rows = list(differences.find_differences(RequestValidator(dialect), RequestValidator(other)))
             found[dialect.name] = {about: (one, two) for about, one, two in rows}
             assert len(rows) == len(found[dialect.name])
@@ -87,4 +87,4 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     rules = capsys.readouterr().out
     assert "looked up as dall-e" in rules
     assert {"observed", "assumed"} == {row.split()[-1] for row in rules.splitlines()[1:]}
-    assert 2 == main(["rules", "geekai", "--differences"]) or registry.load_gateway("geekai", "observed")
+    assert 2 == main(["rules", "geekai", "--differences"]) or registry.load_behavior("geekai", "observed")

@@ -21,8 +21,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 import emulator
 from emulator.core import yaml_file
-from emulator.gateway import gateway as dialect
 from emulator.gateway import pricing
+from emulator.gateway.gateway import load_gateway
 from emulator.image import render
 from emulator.image.edit import EditInputs
 from emulator.image.inspect import inspect_image
@@ -718,7 +718,7 @@ def test_tokens_of_what_is_given(
     mask = (Upload("mask", None, "", b"", Look("", 0, "png", 9, 9)),)
     effective = {"input_fidelity": fidelity} if fidelity else {}
     call = Call("edit", "m", {}, {}, effective, 1, (1, 1), ResponseShape(), (), uploads=(*given_of(*sizes), *mask))
-    assert tokens == pricing.given(call, table)
+    assert tokens == pricing.count_input_tokens(call, table)
 
 
 def test_usage_of_an_edit(served: Served) -> None:
@@ -738,10 +738,10 @@ def test_usage_of_an_edit(served: Served) -> None:
 @pytest.mark.parametrize(
     ("said", "complaint"),
     [
-        ({"formats": ["gif"]}, "formats is ['gif']; expected a list of png, jpeg, webp"),
+        ({"formats": ["gif"]}, "formats.0 is 'gif'; expected one of png, jpeg, webp"),
         ({"bytes": "4MB"}, "bytes is '4MB'; expected a whole number from 1"),
         ({"alpha": "yes"}, "alpha is 'yes'; expected true or false"),
-        ({"modes": ["RGBX"]}, "modes is ['RGBX']; expected a list of 1, L"),
+        ({"modes": ["RGBX"]}, "modes.0 is 'RGBX'; expected one of 1, L"),
         ({"size": 5}, "unknown key 'size'"),
     ],
 )
@@ -753,7 +753,7 @@ def test_a_rule_that_cannot_be_meant_stops_the_start(tmp_path: Path, said: Mappi
     text = text.replace(old, f"x-emulator-picture: {json.dumps(said)}")
     (tmp_path / "odd.yaml").write_text(text.replace("  wording: {$ref: wordings/openai.yaml}\n", ""))
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        dialect.read(tmp_path / "odd.yaml")
+        load_gateway(tmp_path / "odd.yaml")
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -761,7 +761,7 @@ def test_a_rule_that_cannot_be_meant_stops_the_start(tmp_path: Path, said: Mappi
 def test_every_schema_of_edits_compiles() -> None:
     """All that ships is examined, forms and JSON, and has rules."""
     for path in sorted(yaml_file.schemas().glob("*.yaml")):
-        found = dialect.read(path)
+        found = load_gateway(path)
         assert all(live > 0 for live in RequestValidator(found).compile_schemas())
 
 

@@ -21,8 +21,7 @@ from referencing.jsonschema import DRAFT202012
 from emulator.analysis import differences
 from emulator.core import yaml_file
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway import gateway as dialect
-from emulator.gateway.gateway import Gateway
+from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.messages import KINDS, SOURCES, GatewayError
 from emulator.validation import registry as directory
 from emulator.validation.validator import RequestValidator
@@ -41,7 +40,7 @@ FILE: Final = yaml_file.schemas() / "observed/geekai.yaml"
 
 def observed() -> Gateway:
     """The gateway as its server does it."""
-    found = directory.load_gateway("geekai", "observed")
+    found = directory.load_behavior("geekai", "observed")
     assert found is not None
     return found
 
@@ -98,7 +97,7 @@ def test_it_is_a_gateways_file() -> None:
     validate(yaml.safe_load(FILE.read_text("utf-8")), cls=OpenAPIV31SpecValidator)
     gateway = observed()
     assert all(live > 0 for live in RequestValidator(gateway).compile_schemas())
-    (operation,) = gateway.generating()
+    (operation,) = gateway.iter_generating()
     assert operation.models is not None
     unmarked = [
         f"{model} {name}.{key}"
@@ -183,12 +182,12 @@ def test_a_file_can_choose_the_other_envelope(tmp_path: Path) -> None:
     text = FILE.read_text("utf-8").replace("../wordings", str(yaml_file.schemas() / "wordings"))
     path = tmp_path / "detailed.yaml"
     path.write_text(text.replace("envelope: flat", "envelope: details"), "utf-8")
-    reply = dialect.read(path).render(GatewayError("invalid_request", "n", "missing"))
+    reply = load_gateway(path).render(GatewayError("invalid_request", "n", "missing"))
     told = {"code": "validation_error", "message": "Missing required parameter: 'n'.", "details": {}}
     assert told == json.loads(b"".join(reply.body))
     path.write_text(text.replace("envelope: flat", "envelope: round"), "utf-8")
     with pytest.raises(InvalidFile, match=r"envelope is 'round'; known are flat, details"):
-        dialect.read(path)
+        load_gateway(path)
 
 
 def test_what_differs_from_the_page_is_told() -> None:

@@ -63,7 +63,7 @@ EXCHANGES: Final = [exchange for gateway in GATEWAYS for exchange in load(gatewa
 
 def dialect_of(gateway: str) -> Gateway:
     """The gateway as its server does it."""
-    found = directory.load_gateway(gateway, "observed")
+    found = directory.load_behavior(gateway, "observed")
     assert found is not None
     return found
 
@@ -556,6 +556,22 @@ def test_a_script_chooses_the_channel(observed: Served, gateway: str, channel: s
     assert re.fullmatch(r'{"created":[0-9]+,"data":\[{"url":"[^"]+"}\]}', ask("documented").text)
 
 
+@pytest.mark.parametrize(("response_format", "picture"), [("url", '"url":"[^"]+"'), ("b64_json", '"b64_json":"[^"]+"')])
+def test_the_field_order_of_a_converted_reply(observed: Served, response_format: str, picture: str) -> None:
+    """EZModel writes a converted reply with data before created, and each picture's prompt after the picture."""
+    session = f"converted-{response_format}"
+    play(
+        observed, session, {"rules": [{"answers": {"draw": {"channel": "converted", "revised_prompt": "a {prompt}"}}}]}
+    )
+    response = httpx.post(
+        observed.base("ezmodel") + "/images/generations",
+        json={"model": "dall-e-3", "prompt": "x", "n": 1, "response_format": response_format},
+        headers={"authorization": "Bearer sk-test", "x-emulator-session": session, "x-emulator": "behavior=observed"},
+    )
+    pattern = f'{{"data":\\[{{{picture},"revised_prompt":"a x"}}\\],"created":[0-9]+}}'
+    assert re.fullmatch(pattern.encode(), response.content), response.content[:300]
+
+
 def test_go_escapes_what_html_could_take_for_its_own(observed: Served) -> None:
     """A converted reply writes < > and & as Go writes them, a reply that is passed on leaves them."""
     answers = [
@@ -606,7 +622,7 @@ def test_an_observed_file_is_a_gateways_file(gateway: str) -> None:
     dialect = dialect_of(gateway)
     assert all(live > 0 for live in RequestValidator(dialect).compile_schemas())
     assert ("observed", ()) == (dialect.behavior, dialect.findings)
-    (operation,) = dialect.generating()
+    (operation,) = dialect.iter_generating()
     models = operation.models
     assert models is not None
     assert models.otherwise is not None
@@ -620,7 +636,7 @@ def test_an_observed_file_is_a_gateways_file(gateway: str) -> None:
         if key not in ("description", "x-emulator-breach") and keyword.source not in SOURCES[1:]
     ]
     assert [] == unmarked + [rules.ref for rules in every if rules.closed.source not in SOURCES[1:]]
-    assert sorted(models.known) == sorted(one["id"] for one in dialect.listing["data"])
+    assert sorted(models.known_names) == sorted(one["id"] for one in dialect.listing["data"])
 
 
 @pytest.mark.parametrize("name", ["new-api", "new-api-fork"])

@@ -9,7 +9,7 @@ import pytest
 
 from emulator import settings
 from emulator.core import clock
-from emulator.gateway.calendar import Calendar
+from emulator.gateway.catalog import Calendar
 from emulator.settings import BadSetting
 from tests.conftest import Served
 
@@ -30,7 +30,7 @@ GONE = "The model 'gpt-image-1.5' does not exist."
 )  # fmt: skip
 def test_who_is_there(model: str, day: str, legacy: bool, kind: str | None) -> None:
     """A model is there from the day of its release to the day before its end; of others no day is known."""
-    error = Calendar(day, legacy).absence(model)
+    error = Calendar(day, legacy).find_absence(model)
     assert kind == (error and error.kind)
 
 
@@ -44,7 +44,7 @@ def test_who_is_there(model: str, day: str, legacy: bool, kind: str | None) -> N
 )  # fmt: skip
 def test_an_end_is_told(model: str, day: str, said: str | None) -> None:
     """A model that is there and has an end is a finding."""
-    found = Calendar(day, legacy=True).ending(model)
+    found = Calendar(day, legacy=True).find_ending(model)
     assert said == (found and found.message)
     assert found is None or ("model_ending", "model") == (found.code, found.param)
 

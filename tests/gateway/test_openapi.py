@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from emulator.core import yaml_file
-from emulator.gateway import gateway as dialect
+from emulator.gateway.gateway import load_gateway
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 from tests.paths import TESTS
@@ -159,25 +159,25 @@ def test_security_schemes_say_where_the_key_stands(
         (_plain(properties={"prompt": {"$ref": "other.yaml#/Prompt"}}), "leads outside the file"),
         (_plain(**{"$ref": ITSELF}), "leads back"),
         (_plain(required=[], properties={}), "no live rule"),
-        (_plain(properties={"prompt": {"x-emulator-sauce": "documented"}}), "unknown key 'x-emulator-sauce'"),
+        (_plain(properties={"prompt": {"x-emulator-sauce": "documented"}}), "did you mean 'x-emulator-source'?"),
         (_plain(**{"x-emulator-reply": {"fields": ["created"], "speed": 1}}), "unknown key 'speed'"),
-        (_plain(**{"x-emulator-reply": {"revised_prompt": "maybe"}}), "expected none, echoed, rewritten"),
-        (_plain(**{"x-emulator-reply": {"usage": "gold"}}), "usage 'gold' is no table"),
+        (_plain(**{"x-emulator-reply": {"revised_prompt": "maybe"}}), "expected one of none, echoed, rewritten"),
+        (_plain(**{"x-emulator-reply": {"usage": "gold"}}), "usage is 'gold'; expected one of gpt-image-1"),
         ({**_plain(), "x-emulator-gateway": {"wording": {"$ref": "../../etc/passwd"}}}, "own folder"),
         ({**_plain(), "x-emulator-gateway": {"wording": {"$ref": "absent.yaml"}}}, "absent.yaml: No such file"),
         ({**_plain(), "x-emulator-gateway": {"words": 1}}, "unknown key 'words'"),
-        ({**_plain(), "x-emulator-gateway": {"spelling": {"indent": "2"}}}, "indent is '2'; expected a int"),
+        ({**_plain(), "x-emulator-gateway": {"spelling": {"indent": "2"}}}, "indent is '2'; expected a whole number"),
         ({**_plain(), "x-emulator-gateway": {"request_id": {"durations": "x"}}}, "unknown key 'durations'"),
-        (_plain(**{"x-emulator-reply": {"fields": ["data", "colour"]}}), "fields names colour; known are created"),
-        (_plain(**{"x-emulator-reply": {"fields": ["data", "usage"]}}), "names usage; known are"),
-        (_plain(**{"x-emulator-reply": {"data_fields": ["uri"]}}), "data_fields names uri; known are b64_json"),
-        (_plain(properties={"size": {"x-emulator-size": {"step": 16}}}), "x-emulator-size is {'step': 16}; expected"),
+        (_plain(**{"x-emulator-reply": {"fields": ["data", "colour"]}}), "fields.1 is 'colour'; expected one of cr"),
+        (_plain(**{"x-emulator-reply": {"fields": ["data", "usage"]}}), "fields.1 is 'usage'; expected one of created"),
+        (_plain(**{"x-emulator-reply": {"data_fields": ["uri"]}}), "data_fields.0 is 'uri'; expected one of b64_json"),
+        (_plain(properties={"size": {"x-emulator-size": {"step": 16}}}), "has no 'edge'; expected edge: a whole"),
     ],
 )  # fmt: skip
 def test_what_would_go_unchecked_stops_the_start(written: Callable[[Any], Path], document: Any, complaint: str) -> None:
     """One line that names the file and what is wrong; nothing is half started."""
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        sum(RequestValidator(dialect.read(written(document))).compile_schemas())
+        sum(RequestValidator(load_gateway(written(document))).compile_schemas())
     assert complaint in str(caught.value)
     assert "plain.yaml" in str(caught.value) or "absent.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -187,7 +187,7 @@ def test_complaints_name_the_line(written: Callable[[Any], Path]) -> None:
     """The line is that of the very key."""
     path = written("openapi: 3.1.0\ninfo: {title: x}\nx-emulator-gateway:\n  hosts: []\n  colour: red\npaths: {}\n")
     with pytest.raises(yaml_file.InvalidFile, match=r"plain\.yaml:5: unknown key 'colour' in x-emulator-gateway"):
-        dialect.read(path)
+        load_gateway(path)
 
 
 def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
@@ -198,12 +198,12 @@ def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
     for change, complaint in (
         ({"kinds": {k: v for k, v in words["kinds"].items() if k != "too_large"}}, "no words for 'too_large'"),
         ({"breaches": {**words["breaches"], "enum": {"message": "{colour}"}}}, "the message names {colour}"),
-        ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "has the status '400'"),
+        ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "status is '400'; expected 200 to 599"),
         ({"breaches": {**words["breaches"], "tiredness": {}}}, "unknown key 'tiredness'"),
     ):
         (tmp_path / "words.yaml").write_text(yaml.safe_dump({**words, **change}))
         with pytest.raises(yaml_file.InvalidFile, match=complaint):
-            dialect.read(tmp_path / "plain.yaml")
+            load_gateway(tmp_path / "plain.yaml")
 
 
 def test_discriminators_without_a_mapping_and_templated_servers(written: Callable[[Any], Path]) -> None:
@@ -222,8 +222,8 @@ def test_discriminators_without_a_mapping_and_templated_servers(written: Callabl
     document["servers"] = [
         {"url": "https://{zone}.plain.test/{v}", "variables": {"zone": {"default": "eu"}, "v": {"default": "v3"}}}
     ]
-    gateway = dialect.read(written(document))
-    models = next(gateway.generating()).models
+    gateway = load_gateway(written(document))
+    models = next(gateway.iter_generating()).models
     assert models is not None
     assert ({"tiny"}, None) == (set(models.listed), models.otherwise)
     assert ("/v3", {"eu.plain.test"}) == (gateway.base, set(gateway.hosts))

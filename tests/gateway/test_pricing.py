@@ -33,7 +33,7 @@ def _pixels(size: str) -> tuple[int, int]:
 @pytest.mark.parametrize(("size", "low", "medium", "high"), CALCULATED)
 def test_the_formula_is_the_calculator(size: str, low: int, medium: int, high: int) -> None:
     """gpt-image-2's formula reproduces every published number."""
-    told = [pricing.calculated(quality, _pixels(size)) for quality in ("low", "medium", "high")]
+    told = [pricing.count_output_by_formula(quality, _pixels(size)) for quality in ("low", "medium", "high")]
     assert [low, medium, high] == told
 
 
@@ -46,7 +46,7 @@ def test_a_quality_that_is_not_listed_is_the_dearest(quality: str) -> None:
 
 def test_the_newer_models_count_one_more_token_beside_the_prompt() -> None:
     """Prompt and pictures together are the whole; each picture is charged with the prompt."""
-    spent = pricing.tokens("gpt-image-2", "a siamese cat", "low", (1536, 864), 2)
+    spent = pricing.count_usage("gpt-image-2", "a siamese cat", "low", (1536, 864), 2)
     expected: dict[str, Any] = {
         "input_tokens": 22,
         "input_tokens_details": {"text_tokens": 22, "image_tokens": 0},
@@ -88,6 +88,9 @@ def _call(model: str | None, quality: Any, pixels: tuple[int, int]) -> Call:
 def test_dollars(model: str | None, quality: Any, size: str, dollars: float | None) -> None:
     """A picture's price, or its tokens' and its prompt's; n pictures cost n times as much, and none nothing."""
     call = _call(model, quality, _pixels(size))
-    assert (dollars if dollars is None else pytest.approx(dollars)) == pricing.cost(call, 1)
+    assert (dollars if dollars is None else pytest.approx(dollars)) == pricing.price_call(call, 1)
     if dollars is not None:
-        assert [pytest.approx(0), pytest.approx(3 * dollars)] == [pricing.cost(call, 0), pricing.cost(call, 3)]
+        assert [pytest.approx(0), pytest.approx(3 * dollars)] == [
+            pricing.price_call(call, 0),
+            pricing.price_call(call, 3),
+        ]

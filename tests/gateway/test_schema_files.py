@@ -11,7 +11,7 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from emulator.core import yaml_file
-from emulator.gateway import gateway
+from emulator.gateway.gateway import load_gateway
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import SOURCES
 
@@ -35,7 +35,7 @@ def rules_of(path: Path) -> Iterator[tuple[str, ModelRules]]:
 
 def models_of(path: Path) -> Models:
     """The models that the file's one generating operation knows."""
-    (operation,) = gateway.read(path).generating()
+    (operation,) = load_gateway(path).iter_generating()
     assert operation.models is not None
     return operation.models
 
@@ -106,7 +106,7 @@ def test_what_holds_for_all_parameters_says_where_it_comes_from(path: Path) -> N
     ]
     if models_of(path).source not in SOURCES:
         unmarked.append("unknown models")
-    unmarked += [f"key in {one.header}" for one in gateway.read(path).credentials if one.source not in SOURCES]
+    unmarked += [f"key in {one.header}" for one in load_gateway(path).credentials if one.source not in SOURCES]
     assert [] == unmarked
 
 
@@ -115,7 +115,7 @@ def test_the_list_of_models_is_the_models(path: Path) -> None:
     """GET models answers with exactly the models that have rules of their own, each once, and those of other trades."""
     (example,) = [
         operation.example
-        for by_method in gateway.read(path).operations.values()
+        for by_method in load_gateway(path).operations.values()
         for operation in by_method.values()
         if operation.name == "models"
     ]

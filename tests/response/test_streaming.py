@@ -22,7 +22,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from emulator.core.clock import Clock
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway import gateway as dialect
+from emulator.gateway.gateway import load_gateway
 from emulator.image import render
 from emulator.image.inspect import inspect_image
 from emulator.image.recipe import ImageRecipe, PartialImage
@@ -668,14 +668,17 @@ def test_a_stream_made_of_a_whole_answer(serve: Callable[..., Served], tmp_path:
 @pytest.mark.parametrize(
     ("shape", "complaint"),
     [
-        ({}, "events' names begin {}; expected a name for generate or edit"),
-        ({"generate": 5}, "events' names begin {'generate': 5}"),
-        ({"generate": "a\nb"}, "events' names begin"),
+        ({}, "stream: expected a name for generate or edit"),
+        ({"generate": 5}, "generate is 5; expected small letters"),
+        ({"generate": "a\nb"}, "generate is 'a\\nb'; expected small letters"),
         ({"generate": "p", "draw": "p"}, "unknown key 'draw'"),
-        ({"generate": "p", "done": 1}, "done is 1 and partials True; expected true or false"),
-        ({"generate": "p", "partials": "no"}, "done is False and partials 'no'"),
-        ({"generate": "p", "completed": ["type", "picture"]}, "completed names picture; known are type, b64_json"),
-        ({"generate": "p", "completed": "type"}, "completed names type; known are type, b64_json"),
+        ({"generate": "p", "done": 1}, "done is 1; expected true or false"),
+        ({"generate": "p", "partials": "no"}, "partials is 'no'; expected true or false"),
+        (
+            {"generate": "p", "completed": ["type", "picture"]},
+            "completed.1 is 'picture'; expected one of type, b64_json",
+        ),
+        ({"generate": "p", "completed": "type"}, "completed is 'type'; expected a list"),
     ],
     ids=str,
 )
@@ -683,7 +686,7 @@ def test_a_slip_in_a_stream_stops_the_start(tmp_path: Path, shape: Mapping[str, 
     """What cannot be meant is refused with the file and what is known."""
     path = Path(schema(tmp_path, shape))
     with pytest.raises(InvalidFile) as caught:
-        dialect.read(path)
+        load_gateway(path)
     assert complaint in str(caught.value)
     assert str(caught.value).startswith(str(path))
 

@@ -24,7 +24,7 @@ import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
 import emulator
-from emulator.gateway.operation import GENERATE_LIMIT
+from emulator.gateway.gateway import GENERATE_LIMIT
 from emulator.image import link as image_link
 from emulator.image.link import PictureLink, format_token, parse_token
 from emulator.image.recipe import ImageRecipe

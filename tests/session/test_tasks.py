@@ -14,7 +14,7 @@ import pytest
 import emulator
 from emulator.core import yaml_file
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway import gateway as dialect
+from emulator.gateway.gateway import load_gateway
 from emulator.session import store
 from tests.conftest import Served
 from tests.stable_ids import stable_id
@@ -381,11 +381,11 @@ def test_the_pages_know_no_tasks(server: Served, key: str) -> None:
     [
         ("  submitted: {", "  sumbitted: {", "unknown key 'sumbitted'"),
         ("  waiting: {", "  beside: {}\n  # {", "twice"),
-        ("pending}\n  beside", '"{state}"}\n  beside', "submitted names {state}; known are id"),
-        ("task_status: running}", 'data: "{data}"}', "running names {data}"),
+        ("pending}\n  beside", '"{state}"}\n  beside', "task_id is '{state}'; expected one of {id}"),
+        ("task_status: running}", 'data: "{data}"}', "data is '{data}'; expected one of {id}"),
         ("status: 200 ", "status: 404 ", "status is 404; expected 200 to 299"),
-        ('id: "{uuid}"', 'id: "{number}"', "the pattern names number"),
-        ("x-emulator-task: async", "x-emulator-task: true", "expected always or a parameter's name"),
+        ('id: "{uuid}"', 'id: "{number}"', "id is '{number}'; expected a pattern that names"),
+        ("x-emulator-task: async", "x-emulator-task: true", "expected always or the name of a parameter"),
     ],
 )  # fmt: skip
 def test_a_slip_in_a_file_stops_the_start(tmp_path: Path, old: str, new: str, complaint: str) -> None:
@@ -395,7 +395,7 @@ def test_a_slip_in_a_file_stops_the_start(tmp_path: Path, old: str, new: str, co
     path = tmp_path / "slip.yaml"
     path.write_text(text.replace(old, new, 1).replace("../wordings", str(yaml_file.schemas() / "wordings")), "utf-8")
     with pytest.raises(InvalidFile) as caught:
-        dialect.read(path)
+        load_gateway(path)
     assert re.search(complaint.replace("{", r"\{").replace("}", r"\}"), str(caught.value)), str(caught.value)
 
 

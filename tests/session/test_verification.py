@@ -37,11 +37,11 @@ def pending(
 ) -> PendingCall:
     """Call `number`, validated; `known` are more fields of it."""
     validator = CONTRACTS[gateway]
-    operation = next(validator.gateway.generating())
+    operation = next(validator.gateway.iter_generating())
     usual = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
     sent = CIMultiDict({**usual, **(headers or {})})
     request = Request("POST", operation.path, "", sent, b"{}", body, None, (), "", 0)
-    key = validator.gateway.key(sent)
+    key = validator.gateway.find_key(sent)
     made = PendingCall(
         number=number, session="s", request_id=f"req_{number}", request=request, key=key, began=0.0,
         gateway=validator.gateway, operation="generate", **known,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from emulator.core import yaml_file
-from emulator.gateway import gateway as dialect
 from emulator.gateway import pricing
+from emulator.gateway.gateway import load_gateway
 from emulator.messages import Call, GatewayError, Request
 from emulator.validation.draft import ValidationContext
 from emulator.validation.schema import MOST_KEPT, SchemaValidator
@@ -18,7 +18,7 @@ from emulator.validation.validator import RequestValidator, mask_key
 @pytest.fixture(scope="module")
 def validators() -> dict[str, RequestValidator]:
     """Every gateway that ships, compiled."""
-    return {path.stem: RequestValidator(dialect.read(path)) for path in yaml_file.schemas().glob("*.yaml")}
+    return {path.stem: RequestValidator(load_gateway(path)) for path in yaml_file.schemas().glob("*.yaml")}
 
 
 def _request(body: Any) -> Request:
@@ -27,7 +27,7 @@ def _request(body: Any) -> Request:
 
 
 def _accept(validator: RequestValidator, body: Any, key: str | None = "sk-x") -> Call:
-    context = ValidationContext(next(validator.gateway.generating()), key)
+    context = ValidationContext(next(validator.gateway.iter_generating()), key)
     return validator.validate(_request(body), context)
 
 
@@ -80,7 +80,7 @@ def test_no_prompt_is_told_to_another(validators: dict[str, RequestValidator]) -
 
 def test_kept_verdicts_are_bounded() -> None:
     """However many different bodies come, no more than MOST_KEPT verdicts are kept, and no long or wide body is."""
-    gateway = dialect.read(yaml_file.schemas() / "ezmodel.yaml")
+    gateway = load_gateway(yaml_file.schemas() / "ezmodel.yaml")
     schema_validator = SchemaValidator(gateway.document, "#/components/schemas/DallE2")
     for number in range(MOST_KEPT + 100):
         schema_validator.find_violations({"prompt": "x", "n": number})
@@ -135,7 +135,7 @@ def test_a_wrong_key_is_masked(key: str, shown: str) -> None:
 @pytest.mark.parametrize(("prompt", "tokens"), [("a siamese cat", 10), ("", 6), ("猫", 7), ("a 猫", 8), ("é", 7)])
 def test_text_tokens(prompt: str, tokens: int) -> None:
     """One for each CJK character, else four bytes for one, and six beside."""
-    assert tokens == pricing.text_tokens(prompt)
+    assert tokens == pricing.count_text_tokens(prompt)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_text_tokens(prompt: str, tokens: int) -> None:
 def test_picture_tokens(quality: str, square: int, portrait: int, landscape: int) -> None:
     """The published table of gpt-image-1; n pictures cost n times as much, the prompt included."""
     for pixels, expected in (((1024, 1024), square), ((1024, 1536), portrait), ((1536, 1024), landscape)):
-        spent = pricing.tokens("gpt-image-1", "a siamese cat", quality, pixels, 3)
+        spent = pricing.count_usage("gpt-image-1", "a siamese cat", quality, pixels, 3)
         assert (30, 3 * expected, 30 + 3 * expected) == (
             spent["input_tokens"], spent["output_tokens"], spent["total_tokens"],
         )  # fmt: skip

@@ -11,8 +11,7 @@ import yaml
 
 from emulator.core.data_folders import find_schemas
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway import gateway as dialect
-from emulator.gateway.gateway import Gateway
+from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.messages import Call, Request, ResponseShape
 from emulator.validation.draft import ValidationContext
 from emulator.validation.validator import RequestValidator
@@ -30,14 +29,14 @@ def make(tmp_path: Path) -> Make:
         change(document)
         path = tmp_path / "own.yaml"
         path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
-        return dialect.read(path)
+        return load_gateway(path)
 
     return made
 
 
 def accepted(gateway: Gateway, *, report_only: bool = False, **body: Any) -> Call:
     """`body` as a call of dall-e-2, understood."""
-    operation = next(gateway.generating())
+    operation = next(gateway.iter_generating())
     given = {"model": "dall-e-2", "prompt": "x", **body}
     request = Request("POST", operation.path, "", {"Content-Type": "application/json"}, b"", given, None, (), "", 0)
     return RequestValidator(gateway).validate(request, ValidationContext(operation, "sk-test", report_only))
@@ -51,16 +50,16 @@ def test_what_becomes_of_a_reply(make: Make) -> None:
 
     gateway = make(both)
     call = accepted(gateway, model="dall-e-3")
-    usual, indented = gateway.through(None, call)
-    assert (call.response, 2) == (usual.response, indented.spelling.indent)
-    converted, compact = gateway.through("converted", call)
+    usual, indented = gateway.apply_channel(None, call)
+    assert (call.response, 2) == (usual.response, indented.json_format.indent)
+    converted, compact = gateway.apply_channel("converted", call)
     assert (("data", "created"), "rewritten", True) == (
         converted.response.fields,
         converted.response.revised_prompt,
         converted.response.blank,
     )
-    assert (0, True) == (compact.spelling.indent, compact.spelling.escape)
-    assert ResponseShape().delivery != gateway.through("zhipu", call)[0].response.delivery
+    assert (0, True) == (compact.json_format.indent, compact.json_format.escape)
+    assert ResponseShape().delivery != gateway.apply_channel("zhipu", call)[0].response.delivery
 
 
 @pytest.mark.parametrize(
@@ -70,8 +69,8 @@ def test_what_becomes_of_a_reply(make: Make) -> None:
         (lambda own: own.update(usual="minimax"), "usual is 'minimax'; described are openai"),
         (lambda own: own.update(minimax={}), "unknown key 'minimax'"),
         (lambda own: own["openai"].update(colour=1), "unknown key 'colour'"),
-        (lambda own: own["zhipu"].update(delivery="post"), "delivery has 'post'; known are url, b64_json"),
-        (lambda own: own["zhipu"].update(fields=["usage"]), "fields has 'usage'; known are created, data"),
+        (lambda own: own["zhipu"].update(delivery="post"), "delivery is 'post'; expected one of url, b64_json"),
+        (lambda own: own["zhipu"].update(fields=["usage"]), "fields.0 is 'usage'; expected one of created, data"),
     ],
 )
 def test_a_slip_in_the_channels_is_one_line(make: Make, change: Callable[[Any], Any], complaint: str) -> None:
@@ -87,11 +86,11 @@ def test_a_redirect_has_the_status_of_one(make: Make) -> None:
     def status(value: int) -> Callable[[Any], None]:
         return lambda document: document["paths"]["/images/generations/"]["post"].update({"x-emulator-redirect": value})
 
-    with pytest.raises(InvalidFile, match="redirect is 200; expected one of 301, 302, 303, 307, 308"):
+    with pytest.raises(InvalidFile, match="x-emulator-redirect is 200; expected one of 301, 302, 303, 307, 308"):
         make(status(200))
     operation = make(status(308)).operations["/v1/images/generations/"]["POST"]
     request = Request("POST", "/s/x/own/v1/images/generations/", "a=b", {}, b"", None, None, (), "", 0)
-    response = operation.elsewhere(request)
+    response = operation.make_redirect(request)
     assert (308, (("Location", "/s/x/own/v1/images/generations?a=b"),), True) == (
         response.status,
         response.headers,
@@ -118,7 +117,7 @@ def test_how_a_scheme_is_spelled(make: Make, spelled: list[str] | None, keys: li
 
     gateway = make(change)
     sent = ("Bearer k", "bearer k", "BEARER k", "k")
-    assert keys == [gateway.key({"authorization": value}) for value in sent]
+    assert keys == [gateway.find_key({"authorization": value}) for value in sent]
 
 
 def test_values_that_count_as_not_given(make: Make) -> None:

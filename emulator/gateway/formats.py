@@ -1,0 +1,200 @@
+"""How a gateway writes what it sends: JSON, request ids and headers, converted replies, and the bodies of tasks.
+
+All of it is data from the gateway's file, whose keys `schemas/gateway.schema.json` has checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final, Literal, get_args
+
+from emulator.core import clock, strict_json
+from emulator.core.yaml_file import YamlFile, describe_value
+from emulator.messages import CHANNELS, ResponseShape
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """How JSON is written, byte for byte: a client that hashes or searches a reply finds what the real server sends.
+
+    `indent` is a number of blanks, 0 for compact text. With `escape` < > & are escaped as Go's encoder does it.
+    """
+
+    content_type: str = "application/json"
+    indent: int = 0
+    escape: bool = False
+
+    @cached_property
+    def _encoder(self) -> json.JSONEncoder:
+        return json.JSONEncoder(ensure_ascii=False, indent=self.indent)
+
+    @property
+    def colon(self) -> bytes:
+        """The bytes between a name and its value."""
+        return b": " if self.indent else b":"
+
+    def encode(self, value: Any) -> bytes:
+        """`value` as this gateway writes it, in UTF-8."""
+        encode = self._encoder.encode if self.indent else strict_json.format_json
+        text = encode(value)
+        if self.escape:
+            for letter, escaped in _GO_ESCAPES.items():
+                text = text.replace(letter, escaped)
+        return text.encode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class IdPattern:
+    """The pattern of request ids or task ids.
+
+    It may name {date} (yyyymmddHHMMSS, UTC), {nanos} (9 digits), {letters} (8 letters or digits), {hex} (32 digits)
+    and {uuid}.
+    """
+
+    pattern: str = "req_{hex}"
+
+    def make_id(self, subject: str, now: float) -> str:
+        """An id for `subject` at `now` (Unix seconds). It depends on these alone, so that a run repeats."""
+        digest = hashlib.blake2b(subject.encode(), digest_size=16).hexdigest()
+        if self.pattern == "req_{hex}":
+            return f"req_{digest}"
+        number = int(digest, 16)
+        letters = "".join(_LETTERS[number // 62**place % 62] for place in range(8))
+        parts = {"date": clock.format_digits(now), "nanos": f"{number % 10**9:09}", "letters": letters, "hex": digest}
+        if "{uuid}" in self.pattern:
+            import uuid  # few patterns name one
+
+            parts["uuid"] = str(uuid.UUID(hex=digest, version=4))
+        return self.pattern.format_map(parts)
+
+
+@dataclass(frozen=True)
+class ResponseHeaders:
+    """The headers that a gateway adds to every answer: `request_id` of `x-emulator-gateway`.
+
+    `request_id` is the name of the header that carries the request's id, `others` are sent with every answer, `account`
+    only to a caller with a good key. `duration` is the header with the milliseconds that an answer took.
+    """
+
+    request_id: str = "X-Request-Id"
+    ids: IdPattern = field(default_factory=IdPattern)
+    others: tuple[tuple[str, str], ...] = ()
+    account: tuple[tuple[str, str], ...] = ()
+    duration: str | None = None
+
+    def make_headers(self, request_id: str, seconds: float = 0, has_good_key: bool = True) -> dict[str, str]:
+        """The headers of an answer that took `seconds`, by name."""
+        headers = {self.request_id: request_id, **dict(self.others)}
+        if has_good_key and self.account:
+            headers.update(self.account)
+        if self.duration is not None:
+            headers[self.duration] = str(round(seconds * 1000))
+        return headers
+
+
+@dataclass(frozen=True)
+class Channel:
+    """How a gateway passes on the replies of one kind of upstream: one kind in `x-emulator-channels`.
+
+    `shape` is the shape of the converted replies; None where the reply of the upstream is passed on as it is.
+    """
+
+    shape: ResponseShape | None
+    json_format: JsonFormat
+
+    def convert_shape(self, shape: ResponseShape) -> ResponseShape:
+        """The shape of a reply of `shape` after conversion: revised prompts and streams stay as the model has them."""
+        if self.shape is None:
+            return shape
+        return replace(self.shape, revised_prompt=shape.revised_prompt, stream=shape.stream)
+
+
+TaskState = Literal["waiting", "running", "done", "failed"]
+TASK_STATES: Final[tuple[TaskState, ...]] = get_args(TaskState)
+
+
+@dataclass(frozen=True)
+class TaskFormat:
+    """How a gateway answers calls that do not wait for their pictures: `x-emulator-tasks`.
+
+    A call that begins a task is answered with `status` and the template `submitted`. A request for the task is answered
+    with the template of its state in `states`. `beside` are members of the reply to a call that waits for its pictures,
+    which is a task that has ended; None where the gateway adds none. `source` is where all of this comes from.
+    """
+
+    ids: IdPattern
+    status: int
+    submitted: Mapping[str, Any]
+    states: Mapping[TaskState, Mapping[str, Any]]
+    beside: Mapping[str, Any] | None
+    source: str | None
+
+
+def read_json_format(keys: Mapping[str, Any]) -> JsonFormat:
+    """The format under a `spelling` key of a gateway's file or of an error catalog."""
+    return JsonFormat(**keys)
+
+
+def read_response_headers(keys: Mapping[str, Any]) -> ResponseHeaders:
+    """The headers under `request_id` of `x-emulator-gateway`."""
+    return ResponseHeaders(
+        request_id=keys.get("header", DEFAULT_HEADERS.request_id),
+        ids=IdPattern(keys.get("pattern", DEFAULT_HEADERS.ids.pattern)),
+        others=tuple(keys.get("headers", {}).items()),
+        account=tuple(keys.get("account", {}).items()),
+        duration=keys.get("duration"),
+    )
+
+
+def read_channels(file: YamlFile, keys: Mapping[str, Any]) -> Mapping[str, Channel]:
+    """The channels under `x-emulator-channels` by kind, the usual one also as ""; empty where the file has none.
+
+    Raises InvalidFile where `usual` names a kind that the file does not describe.
+    """
+    if not keys:
+        return {}
+    channels: dict[str, Channel] = {name: _read_channel(keys[name]) for name in CHANNELS if name in keys}
+    usual = keys.get("usual")
+    if usual not in channels:
+        known = ", ".join(channels) or "none"
+        pointer = ["x-emulator-channels", "usual"]
+        raise file.error_at(pointer, f"usual is {describe_value(usual)}; described are {known}")
+    channels[""] = channels[usual]
+    return channels
+
+
+def _read_channel(keys: Mapping[str, Any]) -> Channel:
+    parts = freeze_lists(keys)
+    json_format = read_json_format(parts.pop("spelling", {}))
+    if not parts:
+        return Channel(None, json_format)
+    return Channel(ResponseShape(**parts), json_format)
+
+
+def freeze_lists(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """`keys` with tuples in the place of lists."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
+
+
+def read_task_format(keys: Mapping[str, Any] | None) -> TaskFormat | None:
+    """The format of tasks under `x-emulator-tasks`; None where the file has none."""
+    if keys is None:
+        return None
+    return TaskFormat(
+        ids=IdPattern(keys["id"]),
+        status=keys.get("status", 200),
+        submitted=keys["submitted"],
+        states={state: keys[state] for state in TASK_STATES},
+        beside=keys.get("beside"),
+        source=keys.get("source"),
+    )
+
+
+DEFAULT_HEADERS: Final = ResponseHeaders()
+"""The headers of OpenAI's API, for gateways whose file describes none."""
+_LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_GO_ESCAPES: Final[Mapping[str, str]] = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

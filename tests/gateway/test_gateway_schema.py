@@ -1,0 +1,111 @@
+"""The JSON Schemas of gateways' files: what ships keeps them, they know every word, and a slip is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from emulator.core import json_schema, yaml_file
+from emulator.core.yaml_file import InvalidFile
+from emulator.gateway.errors import SCHEMA, ErrorCatalogLoader
+from emulator.gateway.gateway import load_gateway
+from emulator.gateway.openapi import check_vendor_keys
+from emulator.gateway.pricing import TABLES
+from emulator.messages import CHANNELS, KINDS, OPERATIONS, SOURCES, VIOLATIONS
+
+SCHEMAS: Final = yaml_file.schemas()
+GATEWAYS: Final = sorted([*SCHEMAS.glob("*.yaml"), *SCHEMAS.glob("observed/*.yaml")])
+CATALOGS: Final = sorted(SCHEMAS.glob("wordings/*.yaml"))
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}-{path.stem}"
+
+
+@pytest.mark.parametrize("path", GATEWAYS, ids=_name)
+def test_the_vendor_keys_of_a_shipped_gateway_are_valid(path: Path) -> None:
+    """A start does not check the files that ship, so this test does, key by key and as an editor does."""
+    source = yaml_file.read(path, aliases=True)
+    check_vendor_keys(source)
+    json_schema.load_schema("gateway.schema.json").validate(source)
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=_name)
+def test_a_shipped_error_catalog_is_valid(path: Path) -> None:
+    """A start does not check the files that ship, so this test does."""
+    json_schema.load_schema(SCHEMA).validate(yaml_file.read(path))
+    ErrorCatalogLoader().load(path)
+
+
+def test_the_schemas_know_the_words_of_the_code() -> None:
+    """A kind, breach, source, operation, channel or table that the code knows is one that a file may name."""
+    gateway = json_schema.load_schema("gateway.schema.json").root["$defs"]
+    catalog = json_schema.load_schema(SCHEMA).root["properties"]
+    schema_keys = gateway["schema_keys"]["properties"]
+    document_keys = gateway["document_keys"]["properties"]
+    assert list(KINDS) == list(catalog["kinds"]["properties"])
+    assert list(VIOLATIONS) == list(catalog["breaches"]["properties"])
+    assert list(VIOLATIONS) == schema_keys["x-emulator-breach"]["additionalProperties"]["enum"]
+    assert list(SOURCES) == gateway["source"]["enum"]
+    assert list(OPERATIONS) == gateway["operation_keys"]["properties"]["x-emulator-operation"]["enum"]
+    assert ["usual", *CHANNELS] == list(document_keys["x-emulator-channels"]["properties"])
+    assert list(TABLES) == schema_keys["x-emulator-reply"]["properties"]["usage"]["enum"]
+
+
+Change = Callable[[Any], Any]
+SLIPS: Final[list[tuple[Change, str]]] = [
+    (lambda root: root.update({"x-emulator-gatway": {}}), "did you mean 'x-emulator-gateway'?"),
+    (lambda root: root.update({"x-emulator-operation": "generate"}), "unknown key 'x-emulator-operation' in the file"),
+    (lambda root: root["x-emulator-gateway"].update(keys="plane"), "keys is 'plane'; expected plain"),
+    (lambda root: root["x-emulator-gateway"].update(calendar="yes"), "calendar is 'yes'; expected true or false"),
+    (lambda root: root["x-emulator-gateway"].update(request_id={"pattern": "{x}"}), "pattern is '{x}'; expected a"),
+    (lambda root: root["x-emulator-tasks"].pop("done"), "x-emulator-tasks has no 'done'; expected done: a mapping"),
+    (lambda root: root["x-emulator-tasks"].update(status=404), "status is 404; expected 200 to 299"),
+    (lambda root: root["x-emulator-tasks"]["done"].update(x={"y": "{mode}"}), "y is '{mode}'; expected one of {id}"),
+    (lambda root: root["x-emulator-tasks"]["waiting"].update(x="{data}"), "x is '{data}'; expected one of {id}"),
+    (lambda root: _operation(root).update({"x-emulator-operation": "genrate"}), "did you mean 'generate'?"),
+    (lambda root: _operation(root).update({"x-emulator-ended": "May"}), "expected a day such as '2026-01-31'"),
+    (lambda root: _operation(root).update({"x-emulator-size": {}}), "unknown key 'x-emulator-size' in paths"),
+    (lambda root: root.pop("x-emulator-tasks"), "x-emulator-task needs x-emulator-tasks at the root"),
+    (lambda root: _parameter(root).update({"x-emulator-source": "seen"}), "x-emulator-source is 'seen'; expected one"),
+    (lambda root: _parameter(root).update({"x-emulator-source": {"type": "documentd"}}), "did you mean 'documented'?"),
+    (lambda root: _parameter(root).update({"x-emulator-source": {"x-emulator-mean": "observed"}}), "x-emulator-means"),
+    (lambda root: _parameter(root).update({"x-emulator-breach": {"type": "tipe"}}), "did you mean 'type'?"),
+    (lambda root: _parameter(root).update({"x-emulator-picture": {"format": []}}), "did you mean 'formats'?"),
+    (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"done": True}}}), "a name for generate or edit"),
+    (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"edit": "A b"}}}), "expected small letters"),
+    (lambda root: _model(root).update({"x-emulator-judging": {"types": "last"}}), "types is 'last'; expected first"),
+]
+
+
+def _operation(root: Any) -> Any:
+    return root["paths"]["/images/generations"]["post"]
+
+
+def _model(root: Any) -> Any:
+    return root["components"]["schemas"]["DallE3"]
+
+
+def _parameter(root: Any) -> Any:
+    return _model(root)["properties"]["size"]
+
+
+@pytest.mark.parametrize(("change", "complaint"), SLIPS, ids=[complaint for _, complaint in SLIPS])
+def test_a_slip_in_a_vendor_key_is_one_line(tmp_path: Path, change: Change, complaint: str) -> None:
+    """An unknown key or word stops the load, with the line, what was read, what was expected, the nearest word."""
+    root = yaml.safe_load((SCHEMAS / "observed" / "geekai.yaml").read_text("utf-8"))
+    del root["x-emulator-gateway"]
+    root["x-emulator-gateway"] = {}
+    change(root)
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(root, allow_unicode=True, sort_keys=False), "utf-8")
+    with pytest.raises(InvalidFile) as caught:
+        load_gateway(path)
+    message = str(caught.value)
+    assert complaint in message
+    assert message.startswith(f"{path}:")
+    assert "\n" not in message
