@@ -381,7 +381,7 @@ def test_the_pages_know_no_tasks(server: Served, key: str) -> None:
     [
         ("  submitted: {", "  sumbitted: {", "unknown key 'sumbitted'"),
         ("  waiting: {", "  beside: {}\n  # {", "twice"),
-        ("pending}\n  beside", '"{state}"}\n  beside', "task_id is '{state}'; expected one of {id}"),
+        ("pending}\n  beside", '"{state}"}\n  beside', "task_status is '{state}'; expected one of {id}"),
         ("task_status: running}", 'data: "{data}"}', "data is '{data}'; expected one of {id}"),
         ("status: 200 ", "status: 404 ", "status is 404; expected 200 to 299"),
         ('id: "{uuid}"', 'id: "{number}"', "id is '{number}'; expected a pattern that names"),
