@@ -22,9 +22,8 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.gateway.catalog import Calendar
-from emulator.gateway.gateway import Gateway
-from emulator.gateway.gateway import GENERATE_LIMIT
 from emulator.gateway.formats import DEFAULT_HEADERS
+from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
 from emulator.response.builder import Place, ResponseBuilder
