@@ -258,7 +258,7 @@ class App:
                 sum(validator.compile_schemas())  # a file of the user's own is checked before anything is answered
 
         def make_validator(name: str, behavior: Behavior) -> RequestValidator | None:
-            gateway = registry.load_gateway(name, behavior)
+            gateway = registry.load_behavior(name, behavior)
             if gateway is None:
                 return None
             return RequestValidator(gateway, keys, self._reserved_values, comparison)

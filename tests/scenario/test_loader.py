@@ -814,7 +814,7 @@ def test_a_parameter_of_a_gateway_of_ones_own_is_known(tmp_path: Path) -> None:
 def test_the_schema_lists_the_parameters_of_every_gateway() -> None:
     """An editor completes them, and the loader takes them for known, without asking a gateway."""
     shipped = [gateway for gateway in GATEWAYS if gateway.name != "odd-gateway"]
-    observed = [registry.load_gateway(gateway.name, "observed") for gateway in shipped]
+    observed = [registry.load_behavior(gateway.name, "observed") for gateway in shipped]
     gateways = [gateway for gateway in (*shipped, *observed) if gateway is not None]
     assert loader.list_parameters() == {*loader.find_parameters(gateways), *matching.CALL_FIELDS}
     uploads = SCHEMA["$defs"]["upload"]["then"]["properties"]
