@@ -64,7 +64,9 @@ def describe_refusal(entry: JournalEntry) -> str | None:
         return None
     kind = entry.refused["kind"]
     breach = entry.refused["breach"]
-    return f"{kind} ({breach})" if breach else str(kind)
+    if breach:
+        return f"{kind} ({breach})"
+    return str(kind)
 
 
 def find_unknown_fields(pattern: RequestPattern, known: KnownWords) -> tuple[str, ...]:
@@ -97,8 +99,9 @@ class AnyWord:
 
     def misses(self, value: Any) -> str | None:
         """Return what was expected, unless one of the words matches."""
-        words = value if isinstance(value, tuple) else (value,)
-        missed = [self.matcher.misses(word) for word in words]
+        if not isinstance(value, tuple):
+            return self.matcher.misses(value)
+        missed = [self.matcher.misses(word) for word in value]
         if None in missed:
             return None
         return missed[0]

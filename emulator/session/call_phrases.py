@@ -65,7 +65,10 @@ def explain_nearest(pattern: RequestPattern, entries: Sequence[JournalEntry], *,
         return
     misses = [_Miss(entry, pattern.differences(collect_fields(entry))) for entry in entries]
     nearest = min(misses, key=_sort_key)
-    yield from _describe_differences("nearest of the others" if others_matched else "nearest", nearest)
+    head = "nearest"
+    if others_matched:
+        head += " of the others"
+    yield from _describe_differences(head, nearest)
     entry = nearest.entry
     refused = entry.to_json()["refused"]
     if refused is not None:
@@ -80,7 +83,7 @@ def explain_nearest(pattern: RequestPattern, entries: Sequence[JournalEntry], *,
 def explain_nearest_to_rule(rule: str, entries: Sequence[JournalEntry]) -> Iterator[str]:
     """Which call is nearest to a rule of the scenario that did not answer it, and how it differs."""
     misses = [
-        _Miss(entry, [Difference(*words) for words in miss["why"]])
+        _Miss(entry, [Difference(path, expected, came) for path, expected, came in miss["why"]])
         for entry in entries
         for miss in entry.misses
         if miss["rule"] == rule

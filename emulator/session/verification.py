@@ -106,7 +106,9 @@ class Verification:
             _check_cost(self.max_cost, matched, price_call or _price_by_table, lines)
         if forgotten and self._needs_all_calls:
             lines.failed.append(f"cannot be told, because {count_calls(forgotten)} came before those in the journal")
-        first_number = ordered[0].number if ordered else forgotten + 1
+        first_number = forgotten + 1
+        if ordered:
+            first_number = ordered[0].number
         if first_number > 1:
             lines.notes["calls_unseen"] = f"calls before call {first_number} are not in the journal"
         self._note_unknown_fields(ordered, lines)
@@ -217,8 +219,10 @@ def _explain_missing_step(
     missing = "no call"
     if step.conditions:
         missing += f" with {describe_pattern(step, entries)}"
-    after = f" after call {entries[start - 1].number}" if found else ""
-    lines.failed.append(f"{missing} came{after}")
+    missing += " came"
+    if found:
+        missing += f" after call {entries[start - 1].number}"
+    lines.failed.append(missing)
     skipped = [entry for index, entry in enumerate(entries[:start]) if index not in found]
     early = [entry for entry in skipped if step.matches(collect_fields(entry))]
     if early:

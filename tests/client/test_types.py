@@ -11,8 +11,11 @@ from typing import Final
 import pytest
 
 import emulator
-from emulator import CallFields, Expectation
+from emulator import CallFields, Expectation, Matchers
 from emulator.client.embedded import EmulatorSettings
+from emulator.scenario.matching import CALL_FIELDS, MATCHERS
+from emulator.session.call_fields import OUTCOME_FIELDS
+from emulator.session.verification import WORDS
 from emulator.settings import FIELDS
 
 RIGHT: Final = '''
@@ -176,7 +179,7 @@ def test_a_field_that_is_given_twice_is_refused() -> None:
 
 
 def test_words_of_verify_are_the_servers() -> None:
-    """The words beside the fields of a call are those that the server knows."""
-    from emulator.session.verification import WORDS
-
+    """The words for counts, the matchers and the fields of a call are those that the server knows."""
     assert set(WORDS) == {"when", *Expectation.__annotations__} - set(CallFields.__annotations__)
+    assert set(MATCHERS) == set(Matchers.__annotations__)
+    assert {*OUTCOME_FIELDS, *CALL_FIELDS} <= set(CallFields.__annotations__)
