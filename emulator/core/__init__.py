@@ -1,1 +1,1 @@
-"""What every other package uses: time, chance, files, strict JSON, names. Imports nothing of ours."""
+"""What every other package uses: time, chance, files, strict JSON, names, messages. It imports no other package."""

@@ -1,1 +1,1 @@
-"""Pictures: recipes, drawing, captions, editing, altering, inspecting, and the store that keeps the last ones."""
+"""Pictures: recipes, links, drawing, editing, altering, inspecting, and the store that keeps them. Imports core."""

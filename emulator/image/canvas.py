@@ -108,8 +108,11 @@ class Scene:
     clear: bool
     light: Point
 
-    def crest(self, base: float, height: float, length: float, pace: float = 0) -> list[Point]:
-        """A rolling line around `base`, `height` units up and down, its waves `length` units long, points `pace` px."""
+    def make_crest(self, base: float, height: float, length: float, pace: float = 0) -> list[Point]:
+        """Return a rolling line around `base`: `height` units up and down, in waves of `length` units.
+
+        Its points are `pace` pixels apart; with 0, there are STEPS points between two turns.
+        """
         numbers, wave = self.numbers, max(self.unit * length / 2, 1.0)
         slope = _EASE
         if pace:
@@ -123,27 +126,30 @@ class Scene:
         points.append((x, base + low * height * self.unit))
         return points
 
-    def fill(self, crest: list[Point], colour: int) -> None:
-        """The land under a crest: a polygon only where the crest goes up and down, as that costs rows times points."""
+    def fill_below(self, crest: list[Point], colour: int) -> None:
+        """Fill the picture below a crest.
+
+        Only the part between the crest's highest and lowest point is a polygon, which costs rows times points.
+        """
         foot = max(round(y) for _, y in crest)
-        self.shape([*crest, (crest[-1][0], foot), (crest[0][0], foot)], colour)
+        self.draw_polygon([*crest, (crest[-1][0], foot), (crest[0][0], foot)], colour)
         if foot < self.height:
             self.pen.rectangle((0, foot, self.width, self.height), colour)
 
-    def figure(self, x: float, y: float, size: float, shapes: Figure) -> None:
+    def draw_figure(self, x: float, y: float, size: float, shapes: Figure) -> None:
         """Draw shapes; their corners are distances from (x, y) in multiples of `size` pixels."""
         for colour, corners in shapes:
-            self.shape([(x + right * size, y + down * size) for right, down in corners], colour)
+            self.draw_polygon([(x + right * size, y + down * size) for right, down in corners], colour)
 
-    def shape(self, points: Sequence[Point], colour: int) -> None:
+    def draw_polygon(self, points: Sequence[Point], colour: int) -> None:
         """Draw a filled polygon."""
         self.pen.polygon(round_points(points), colour)
 
-    def box(self, left: float, top: float, right: float, bottom: float, colour: int) -> None:
+    def draw_box(self, left: float, top: float, right: float, bottom: float, colour: int) -> None:
         """Draw a filled rectangle."""
         self.pen.rectangle((round(left), round(top), round(right), round(bottom)), colour)
 
-    def disc(self, x: float, y: float, radius: float, colour: int) -> None:
+    def draw_disc(self, x: float, y: float, radius: float, colour: int) -> None:
         """Draw a filled circle."""
         self.pen.ellipse((round(x - radius), round(y - radius), round(x + radius), round(y + radius)), colour)
 

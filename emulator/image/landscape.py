@@ -59,9 +59,9 @@ def _paint_sky(scene: Scene) -> None:
     for band in range(canvas.SKIES):
         top = depth * band / canvas.SKIES
         if band == 0 or waves <= 0:
-            scene.box(0, top, scene.width, scene.height, Palette.SKY + band)
+            scene.draw_box(0, top, scene.width, scene.height, Palette.SKY + band)
         else:
-            scene.fill(scene.crest(top, waves, 0.9), Palette.SKY + band)
+            scene.fill_below(scene.make_crest(top, waves, 0.9), Palette.SKY + band)
 
 
 def _paint_lights(scene: Scene) -> None:
@@ -72,10 +72,10 @@ def _paint_lights(scene: Scene) -> None:
         _paint_dots(scene, 0.6, 40)
     if not scene.clear:
         for ring, colour in ((2.6, Palette.GLOW), (1.7, Palette.GLOW + 1)):
-            scene.disc(x, y, radius * ring, colour)
+            scene.draw_disc(x, y, radius * ring, colour)
     if theme.air == "aurora":
         _paint_aurora(scene)
-    scene.disc(x, y, radius, Palette.LIGHT)
+    scene.draw_disc(x, y, radius, Palette.LIGHT)
     if theme.is_dark:
         _paint_moon(scene, radius)
     if theme.air != "aurora":
@@ -90,10 +90,10 @@ def _paint_moon(scene: Scene, radius: float) -> None:
     x, y = scene.light
     if scene.theme.air == "stars" and scene.numbers.chance(0.5):
         shadow = Palette.CLEAR if scene.clear else Palette.GLOW + 1
-        scene.disc(x + radius * 0.42, y - radius * 0.15, radius * 0.86, shadow)
+        scene.draw_disc(x + radius * 0.42, y - radius * 0.15, radius * 0.86, shadow)
         return
     for right, down, size in ((-0.35, -0.2, 0.2), (0.25, 0.35, 0.26), (0.35, -0.35, 0.12)):
-        scene.disc(x + right * radius, y + down * radius, size * radius, Palette.GLOW + 1)
+        scene.draw_disc(x + right * radius, y + down * radius, size * radius, Palette.GLOW + 1)
 
 
 def _paint_dots(scene: Scene, depth: float, count: int) -> None:
@@ -101,16 +101,16 @@ def _paint_dots(scene: Scene, depth: float, count: int) -> None:
     numbers, size = scene.numbers, max(1, round(scene.unit / 360))
     for _ in range(round((count + count * scene.detail // 2) * min(1, scene.unit / 300))):
         x, y, edge = numbers.between(0, scene.width), numbers.between(0, depth) * scene.height, numbers.pick((1, 1, 2))
-        scene.box(x, y, x + size * edge - 1, y + size * edge - 1, Palette.SNOW)
+        scene.draw_box(x, y, x + size * edge - 1, y + size * edge - 1, Palette.SNOW)
 
 
 def _paint_aurora(scene: Scene) -> None:
     for turn in (0, 1):
-        hem = scene.crest(scene.height * (0.26 + 0.12 * turn), 0.08, 0.55)
+        hem = scene.make_crest(scene.height * (0.26 + 0.12 * turn), 0.08, 0.55)
         for rise, colour in ((0.17, Palette.SKY + 8), (0.1, Palette.SPARK + 1), (0.025, Palette.SPARK)):
-            lengths = [up for _, up in scene.crest(-scene.height * rise, rise * 0.35, 0.4)]
+            lengths = [up for _, up in scene.make_crest(-scene.height * rise, rise * 0.35, 0.4)]
             veil = [(x, y + up) for (x, y), up in zip(hem, lengths, strict=False)]
-            scene.shape(hem[: len(veil)] + veil[::-1], colour)
+            scene.draw_polygon(hem[: len(veil)] + veil[::-1], colour)
 
 
 def _paint_cloud(scene: Scene) -> None:
@@ -123,14 +123,14 @@ def _paint_cloud(scene: Scene) -> None:
         middle, floor = x + puff * size, y - lift * size
         corners = round_points([(middle - radius, floor - radius), (middle + radius, floor + radius)])
         scene.pen.pieslice(corners, 180, 360, colour)
-        scene.box(*corners[0][:1], floor, corners[1][0], y + size * 0.12, colour)
+        scene.draw_box(*corners[0][:1], floor, corners[1][0], y + size * 0.12, colour)
 
 
 def _paint_balloon(scene: Scene) -> None:
     numbers, size = scene.numbers, scene.unit * scene.numbers.between(0.025, 0.05)
     x, y = numbers.between(0.1, 0.9) * scene.width, numbers.between(0.15, 0.4) * scene.height
-    scene.disc(x, y, size, Palette.SPARK + 1)
-    scene.figure(x, y, size, canvas.BALLOON)
+    scene.draw_disc(x, y, size, Palette.SPARK + 1)
+    scene.draw_figure(x, y, size, canvas.BALLOON)
     scene.pen.ellipse(round_points([(x - size * 0.45, y - size), (x + size * 0.45, y + size)]), Palette.SPARK)
 
 
@@ -139,13 +139,13 @@ def _paint_hills(scene: Scene) -> None:
     house = scene.numbers.chance(0.5)
     for layer in range(layers):
         near = layer / (layers - 1)
-        crest = scene.crest(scene.height * (0.52 + 0.36 * near), 0.09 - 0.03 * near, 0.5 + 0.5 * near)
+        crest = scene.make_crest(scene.height * (0.52 + 0.36 * near), 0.09 - 0.03 * near, 0.5 + 0.5 * near)
         if near > 0.4:
             _paint_trees(scene, crest, near)
-        scene.fill(crest, land_colour(near))
+        scene.fill_below(crest, land_colour(near))
         if house and layer == layers - 2:
             x, y = scene.numbers.pick(crest[len(crest) // 4 : -len(crest) // 4] or crest)
-            scene.figure(x, y, scene.unit * 0.028, canvas.HOUSE)
+            scene.draw_figure(x, y, scene.unit * 0.028, canvas.HOUSE)
 
 
 def _paint_trees(scene: Scene, crest: list[Point], near: float) -> None:
@@ -154,8 +154,8 @@ def _paint_trees(scene: Scene, crest: list[Point], near: float) -> None:
     for x, y in crest[::step]:
         if numbers.chance(0.36):
             tall = size * numbers.between(0.8, 1.4)
-            scene.box(x - size * 0.08, y - tall, x + size * 0.08, y + size * 0.6, Palette.DARK)
-            scene.disc(x, y - tall, size * numbers.between(0.45, 0.7), land_colour(min(1, near + 0.2)))
+            scene.draw_box(x - size * 0.08, y - tall, x + size * 0.08, y + size * 0.6, Palette.DARK)
+            scene.draw_disc(x, y - tall, size * numbers.between(0.45, 0.7), land_colour(min(1, near + 0.2)))
 
 
 def _paint_peaks(scene: Scene) -> None:
@@ -184,14 +184,14 @@ def _paint_mountain(scene: Scene, summit: Point, foot: float, snow: float, colou
     left = [(x - wide * out, top + tall * down) for down, out in kinks]
     right = [(x + wide * out, top + tall * down) for down, out in kinks]
     spine = [(x + wide * numbers.between(-0.04, 0.16), top + tall * down) for down in (0.18, 0.36, 0.58)]
-    scene.shape([summit, *left, *right[::-1]], colour)
-    scene.shape([summit, *spine, (x + wide * 0.3, foot), *right[::-1]], colour + 1)
+    scene.draw_polygon([summit, *left, *right[::-1]], colour)
+    scene.draw_polygon([summit, *spine, (x + wide * 0.3, foot), *right[::-1]], colour + 1)
     cap = min(0.3, (snow - top) / tall)  # no lower than the first kink, so that it ends on the slopes
     if cap > 0.06:
         slope, low = kinks[0][1] / 0.3 * cap * wide, top + tall * cap
         teeth = [(x + slope * out, low + tall * cap * down) for out, down in _TEETH]
-        scene.shape([summit, (x - slope, low), *teeth[:3], (x, low)], Palette.SNOW)
-        scene.shape([summit, (x, low), *teeth[3:], (x + slope, low)], Palette.SNOW + 1)
+        scene.draw_polygon([summit, (x - slope, low), *teeth[:3], (x, low)], Palette.SNOW)
+        scene.draw_polygon([summit, (x, low), *teeth[3:], (x + slope, low)], Palette.SNOW + 1)
 
 
 def _paint_wood(scene: Scene, base: float, near: float) -> None:
@@ -200,12 +200,12 @@ def _paint_wood(scene: Scene, base: float, near: float) -> None:
     half, foot = size * 0.55, size * 0.2
     twigs = _TWIGS if near > 0.45 else _NO_TWIGS
     crest: list[Point] = []
-    for x, y in scene.crest(base, 0.06, 0.7, size):
+    for x, y in scene.make_crest(base, 0.06, 0.7, size):
         tall = size * numbers.between(0.9, 2.2)
         crest.append((x - half, y + foot))
         crest += [(x + out * half, y - up * tall) for out, up in twigs]
         crest.append((x + half, y + foot))
-    scene.fill(crest, land_colour(near))
+    scene.fill_below(crest, land_colour(near))
 
 
 def _paint_forest(scene: Scene) -> None:
@@ -219,15 +219,15 @@ def _paint_dunes(scene: Scene) -> None:
     layers = 3 + scene.detail
     for layer in range(layers):
         near = layer / (layers - 1)
-        crest = scene.crest(scene.height * (0.56 + 0.32 * near), 0.09, 0.6 + 0.7 * near)
+        crest = scene.make_crest(scene.height * (0.56 + 0.32 * near), 0.09, 0.6 + 0.7 * near)
         colour = Palette.LAND + min(layer, canvas.LANDS - 2)
-        scene.fill(crest, colour)
+        scene.fill_below(crest, colour)
         for start in range(0, len(crest) - canvas.STEPS, canvas.STEPS):
             (x, y), (end, low) = crest[start], crest[start + canvas.STEPS]
             if low - y > 0.03 * scene.unit:  # the side that falls away from the light
                 drop = [(part * part, 2.4 * part - 1.4 * ease(part)) for part in canvas.PARTS]
                 lee = [(x + (end - x) * out, y + (low - y) * down) for out, down in drop]
-                scene.shape(crest[start : start + canvas.STEPS + 1] + lee[::-1], colour + 1)
+                scene.draw_polygon(crest[start : start + canvas.STEPS + 1] + lee[::-1], colour + 1)
 
 
 def _paint_mesas(scene: Scene) -> None:
@@ -239,25 +239,27 @@ def _paint_mesas(scene: Scene) -> None:
             top = scene.height * numbers.between(0.34, 0.5) + layer * scene.height * 0.1
             end = x + wide
             side = [(end - slope, top), (end - slope, top + slope * 2), (end + slope, foot)]
-            scene.shape(
+            scene.draw_polygon(
                 [(x - slope, foot), (x + slope, top + slope * 2), (x + slope, top), *side], Palette.LAND + layer
             )
-            scene.shape([(x + wide * 0.7, top), *side, (x + wide * 0.62, foot)], Palette.LAND + layer + 1)
+            scene.draw_polygon([(x + wide * 0.7, top), *side, (x + wide * 0.62, foot)], Palette.LAND + layer + 1)
             x = end + scene.unit * numbers.between(0.08, 0.5)
     for layer in range(2 + scene.detail):
         near = layer / (1 + scene.detail)
-        scene.fill(scene.crest(scene.height * (0.72 + 0.18 * near), 0.03, 0.8), Palette.LAND + 2 + min(layer, 3))
+        scene.fill_below(
+            scene.make_crest(scene.height * (0.72 + 0.18 * near), 0.03, 0.8), Palette.LAND + 2 + min(layer, 3)
+        )
 
 
 def _paint_water(scene: Scene) -> None:
     numbers, unit = scene.numbers, scene.unit
     shore = scene.height * numbers.between(0.56, 0.66)
     for band, depth in enumerate((0, 0.22, 0.58)):
-        scene.box(0, shore + (scene.height - shore) * depth, scene.width, scene.height, Palette.WATER + band)
+        scene.draw_box(0, shore + (scene.height - shore) * depth, scene.width, scene.height, Palette.WATER + band)
     y, reach = shore, unit * 0.03
     while y < scene.height:  # the light's path
         x, half = scene.light[0] + numbers.between(-0.02, 0.02) * unit, reach * numbers.between(0.4, 1)
-        scene.box(x - half, y, x + half, y + unit * 0.004, Palette.GLOW + 1)
+        scene.draw_box(x - half, y, x + half, y + unit * 0.004, Palette.GLOW + 1)
         y, reach = y + max(1, unit * 0.016), reach + unit * 0.003
     for layer in range(3 + scene.detail):
         _paint_island(scene, numbers.between(0, scene.width), shore + layer * unit * 0.012, Palette.LAND + layer)
@@ -270,8 +272,8 @@ def _paint_island(scene: Scene, x: float, y: float, colour: int) -> None:
     outline = [0.0, *(numbers.between(0.3, 1) * tall for _ in range(4)), 0.0]
     for turn, (low, high) in enumerate(pairwise(outline)):
         shape += [(x + wide * ((turn + part) / 5 - 0.5), low + (high - low) * ease(part)) for part in canvas.PARTS]
-    scene.shape([(at, y + up * 0.45) for at, up in shape], Palette.WATER + 2)
-    scene.shape([(at, y - up) for at, up in shape], colour)
+    scene.draw_polygon([(at, y + up * 0.45) for at, up in shape], Palette.WATER + 2)
+    scene.draw_polygon([(at, y - up) for at, up in shape], colour)
 
 
 def _paint_lake(scene: Scene) -> None:
@@ -287,14 +289,14 @@ def _paint_lake(scene: Scene) -> None:
     for _ in range(14 + 8 * scene.detail):  # ripples
         x, y = numbers.between(0, scene.width), shore + depth * ease(numbers.between(0, 1))
         half = scene.unit * numbers.between(0.02, 0.12)
-        scene.box(x - half, y, x + half, y + scene.unit * 0.003, Palette.WATER + numbers.pick((0, 1)))
+        scene.draw_box(x - half, y, x + half, y + scene.unit * 0.003, Palette.WATER + numbers.pick((0, 1)))
     _paint_boat(scene, shore)
 
 
 def _paint_boat(scene: Scene, shore: float) -> None:
     numbers, size = scene.numbers, scene.unit * scene.numbers.between(0.03, 0.06)
     y = shore + (scene.height - shore) * numbers.between(0.28, 0.65)
-    scene.figure(numbers.between(0.15, 0.85) * scene.width, y, size, canvas.BOAT)
+    scene.draw_figure(numbers.between(0.15, 0.85) * scene.width, y, size, canvas.BOAT)
 
 
 def _paint_birds(scene: Scene) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from emulator.image import recipe
 from emulator.image.link import format_token, parse_token, seal_fields
+from emulator.image.render import draw_image
+from emulator.image.store import OWN_PICTURE_BYTES
 from tests.conftest import Served
 
 
@@ -148,6 +150,19 @@ def test_a_signed_file_that_is_not_here(server: Served) -> None:
     """A digest in a token names nothing but what a script gave to this very server."""
     altered = {"format": "png", "file": "0123456789abcdef", "share": False}
     assert 404 == httpx.get(_signed(server, altered=altered)).status_code
+
+
+def test_an_own_picture_that_was_dropped_is_not_here(serve: Callable[..., Served]) -> None:
+    """Testers' own pictures are bounded in bytes: a link to one that was dropped is that of a missing file."""
+    served = serve()
+    token = _signed(served).rpartition("/")[2].removesuffix(".png")
+    data = draw_image(parse_token(token, served.app.storage.secret).recipe)
+    url = _signed(served, altered={"format": "png", "file": "0123456789abcdef", "share": False})
+    served.app.image_store.keep_picture("0123456789abcdef", data)
+    assert (200, data) == ((response := httpx.get(url)).status_code, response.content)
+    served.app.image_store.keep_picture("fedcba9876543210", bytes(OWN_PICTURE_BYTES))
+    refused = httpx.get(url)
+    assert (404, "ResourceNotFound") == (refused.status_code, refused.headers["x-ms-error-code"])
 
 
 @pytest.mark.parametrize(
