@@ -48,7 +48,7 @@ Loaded = dict[str, ModuleType]
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Loaded]:
-    """What inner runs loaded stays loaded, for pytester would let half of a library be loaded twice."""
+    """Keep the modules that inner runs import: pytester would import half of a library twice."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     found: Loaded = {}
     yield found  # and behind this, pytester has taken away what it did not know before
@@ -95,7 +95,7 @@ def test_pytest_finds_it() -> None:
 
 
 def test_nothing_to_configure(run: Run) -> None:
-    """Each test has its own key, URL and journal on one server, and its session is called after it."""
+    """Each test has its own key, URL and journal on one server, and its session has its name."""
     result = run(
         """
         seen = []
@@ -118,7 +118,7 @@ def test_nothing_to_configure(run: Run) -> None:
 
 
 def test_names_repeat_with_the_run(run: Run) -> None:
-    """On a server of our own a test's session is called the same in each run: chance and ids go by it."""
+    """On a server of this process a test's session has the same name in each run: chance and ids depend on it."""
     names = []
     for _ in range(2):
         result = run("def test_x(image_api): print(image_api.session_name)\n", "-s")
@@ -183,13 +183,13 @@ class TestNearest:
 
 
 def test_markers(run: Run, pytester: pytest.Pytester) -> None:
-    """The marker says what a test's session plays and how it is judged; the nearest marker counts, word by word."""
+    """The marker sets a test's scenario and settings; for each word the nearest marker counts."""
     pytester.makefile(".yaml", beside="rules: [{answers: {refuse: overloaded}}]")
     run(MARKED).assert_outcomes(passed=9)
 
 
 def test_files_are_found_from_anywhere(here: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A marker's file stands beside the test or in the root folder, a setting's in the root folder."""
+    """A marker's file is beside the test or in the root folder, a setting's file in the root folder."""
     folder = pytester.mkpydir("deeper")
     (folder / "beside.yaml").write_text("rules: [{answers: {refuse: overloaded}}]")
     (pytester.path / "above.yaml").write_text("rules: [{answers: {refuse: upstream_error}}]")
@@ -222,7 +222,7 @@ BAD_MARKERS: Final = [
 
 @pytest.mark.parametrize(("words", "message"), BAD_MARKERS)
 def test_bad_markers_are_one_line(run: Run, words: str, message: str) -> None:
-    """A slip in a marker fails that test in one line, which names what is known."""
+    """An error in a marker fails that test with one line, which names the known words."""
     result = run(f"@pytest.mark.image_api({words})\ndef test_x(image_api): ...\ndef test_y(image_api): ...\n")
     result.assert_outcomes(errors=1, passed=1)
     assert message in lines(result)
@@ -230,7 +230,7 @@ def test_bad_markers_are_one_line(run: Run, words: str, message: str) -> None:
 
 
 def test_settings_of_pytest(run: Run, pytester: pytest.Pytester) -> None:
-    """pytest's own configuration says how the server is, and what is wanted of every test."""
+    """pytest's configuration sets the server, and the defaults of each test."""
     pytester.makefile(".yaml", script="rules: [{answers: [{refuse: overloaded}, draw]}]")
     settings = """
 image_api_gateway = aiai
@@ -270,7 +270,7 @@ def test_refused(image_api): assert [503, 400] == [draw(image_api), draw(image_a
     ],
 )
 def test_bad_settings_are_one_line(run: Run, setting: str, message: str) -> None:
-    """A setting that cannot be used is said in one line, and tests without the fixture run."""
+    """A bad setting is reported in one line, and tests without the fixture run."""
     result = run("def test_x(image_api): ...\ndef test_y(): ...\n", settings=setting)
     result.assert_outcomes(errors=1, passed=1)
     assert message in lines(result)
@@ -291,7 +291,7 @@ def test_empty(image_api):
 
 
 def test_a_server_that_is_up_already(run: Run, server: Served) -> None:
-    """The same tests run against a server elsewhere; two runs on it know nothing of each other."""
+    """The same tests run against a server elsewhere; two runs on it share nothing."""
     names = []
     for _ in range(2):
         result = run(ON_ANY_SERVER, "--image-api-url", server.url, "-s", settings="image_api_gateway = geeknow")
@@ -300,8 +300,8 @@ def test_a_server_that_is_up_already(run: Run, server: Served) -> None:
     assert 2 == len(set(names))
 
 
-def test_a_server_elsewhere_gets_a_tests_wishes(run: Run, server: Served, pytester: pytest.Pytester) -> None:
-    """What pytest's configuration wants of a test holds there, too."""
+def test_settings_of_pytest_on_a_server_elsewhere(run: Run, server: Served, pytester: pytest.Pytester) -> None:
+    """pytest's configuration sets the defaults of each test there, too."""
     pytester.makefile(".yaml", script="rules: [{answers: {refuse: overloaded}}]")
     result = run(
         """
@@ -325,15 +325,15 @@ def test_y(image_api): assert 400 == draw(image_api, n=99)
         ("image_api_clock = scale:0", "image_api_clock is scale:0, but the server at .* has real"),
     ],
 )
-def test_another_server_than_is_wanted(run: Run, server: Served, settings: str, message: str) -> None:
-    """A server whose seed or clock is another than the tests count on is refused."""
+def test_a_server_with_another_seed_or_clock(run: Run, server: Served, settings: str, message: str) -> None:
+    """A server with another seed or clock than the configuration is refused."""
     result = run("def test_x(image_api): ...\n", "--image-api-url", server.url, settings=settings)
     result.assert_outcomes(errors=1)
     assert re.search(message, lines(result))
 
 
 def test_no_server_there(run: Run) -> None:
-    """An address where nobody answers is said in one line."""
+    """An address without a server is reported in one line."""
     result = run("def test_x(image_api): ...\n", "--image-api-url", "http://127.0.0.1:1")
     result.assert_outcomes(errors=1)
     assert "no emulator answers at http://127.0.0.1:1" in lines(result)
@@ -380,7 +380,7 @@ def test_a_failed_test_shows_its_journal(run: Run) -> None:
 
 
 def test_a_report_that_cannot_be_made(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the journal cannot be shown, the test's own failure is still what is told."""
+    """If the journal cannot be shown, the report still shows the test's own failure."""
 
     def broken(self: ImageApi, folder: Path | None = None) -> str:
         raise RuntimeError("out of ink")
@@ -392,8 +392,8 @@ def test_a_report_that_cannot_be_made(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "AssertionError" in lines(result)
 
 
-def test_what_verify_says_is_all_that_is_shown(run: Run) -> None:
-    """A failed verification is told in its message, without the way through this package."""
+def test_a_failed_verification_has_no_traceback(run: Run) -> None:
+    """A failed verification shows its message, without a traceback through this package."""
     result = run("def test_x(image_api):\n    image_api.verify(once=True, model='dall-e-3')\n")
     result.assert_outcomes(failed=1)
     text = lines(result)
@@ -428,7 +428,7 @@ STRICT: Final[list[tuple[str, str, str | None]]] = [
 
 @pytest.mark.parametrize(("calls", "strict", "message"), STRICT)
 def test_strictness(run: Run, calls: str, strict: str, message: str | None) -> None:
-    """What is demanded fails the test at its end and shows the journal; what a script refuses is as expected."""
+    """`strict` fails a test at its end and shows the journal; a refusal that the scenario asks for is expected."""
     script = {"rules": [{"name": "scripted", "answers": [{"refuse": "overloaded"}, "draw"], "then": "refuse"}]}
     result = run(f"""
 @pytest.mark.image_api(strict={strict}, scenario={script})
@@ -441,7 +441,7 @@ def test_x(image_api): {CALLS[calls]}
 
 
 def test_a_failed_test_is_not_blamed_twice(run: Run) -> None:
-    """A test that has failed by itself is not held against what is demanded at its end."""
+    """`strict` does not check a test that has failed already."""
     result = run(
         "def test_x(image_api):\n    draw(image_api, n=99)\n    assert 0\n", settings="image_api_strict = true"
     )
@@ -449,7 +449,7 @@ def test_a_failed_test_is_not_blamed_twice(run: Run) -> None:
 
 
 def test_findings_are_counted(run: Run) -> None:
-    """The summary has a line for each code, with how many calls and tests it was noticed in."""
+    """The summary has a line for each code, with the numbers of calls and tests that have it."""
     result = run("""
 @pytest.mark.parametrize("turn", [1, 2])
 def test_x(image_api, turn):
@@ -470,7 +470,7 @@ def test_y(image_api): draw(image_api, n=99)
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_findings_are_counted_to_a_hasty_end(run: Run, server: Served, elsewhere: bool) -> None:
-    """A run that stops at its first failure tells what was noticed until then, on whatever server."""
+    """A run that stops at its first failure reports the findings until then, on any server."""
     arguments = ("--image-api-url", server.url) if elsewhere else ()
     result = run(
         """
@@ -536,7 +536,7 @@ def test_asynchronous_styles(run: Run, mode: str) -> None:
 
 
 def test_unittest_classes(run: Run) -> None:
-    """A unittest class gets the fixture as pytest lets it."""
+    """A unittest class gets the fixture by an autouse fixture."""
     result = run("""
 import unittest
 
@@ -586,7 +586,7 @@ def test_four_workers_on_one_server(pytester: pytest.Pytester, serve: Callable[.
 
 
 def test_workers_with_servers_of_their_own(pytester: pytest.Pytester) -> None:
-    """Without a shared server each worker has its own; a failed test's journal comes through."""
+    """Without a shared server each worker has its own; a failed test's journal is in the report."""
     pytester.makepyfile(
         ASKING
         + """
@@ -610,7 +610,7 @@ def test_x(image_api, number):
 
 
 def test_a_worker_that_stops_early(pytester: pytest.Pytester) -> None:
-    """A worker that ends before its last test hands over what was noticed until then."""
+    """A worker that ends before its last test reports the findings until then."""
     pytester.makepyfile(
         ASKING
         + """
@@ -625,7 +625,7 @@ def test_z(): ...
     result.stdout.fnmatch_lines(["parameter_ignored * 1 call in 1 test"])
 
 
-def test_the_plugin_tells_of_itself(run: Run) -> None:
+def test_the_plugin_describes_itself(run: Run) -> None:
     """`--markers` has the marker, `--help` the option and every setting."""
     assert "@pytest.mark.image_api(scenario=…, gateway=…" in lines(run("", "--markers"))
     told = lines(run("", "--help"))

@@ -112,7 +112,7 @@ def test_the_package_names_its_classes() -> None:
 
 
 def test_keys_and_names_are_the_servers() -> None:
-    """What a client works out by itself is what the server's rooms say."""
+    """The client and the server make the same names and keys."""
     assert f"{names.MARKED_KEY}{names.NEUTRAL}." == names.KEY_PREFIX
     request = Request("GET", "/", "", {}, b"", None, None, (), "", 0)
     assert (names.name_for_key("sk-éñ"), None) == sessions.choose_session(request, None, "sk-éñ", reserved=True)
@@ -127,7 +127,7 @@ NAMES: Final = (
 
 @pytest.mark.parametrize("text", NAMES)
 def test_any_text_makes_a_name(text: str) -> None:
-    """Whatever a test is called, its session can be called after it; different texts stay different."""
+    """Any name of a test makes a name for its session; different names make different ones."""
     name = names.make_name(text, longest=64)
     assert sessions.can_name(name), name
     assert sessions.can_name(names.make_name(text, "somewhere::" + text))
@@ -136,7 +136,7 @@ def test_any_text_makes_a_name(text: str) -> None:
 
 
 def test_urls_and_keys_lead_to_the_session(server: Served, image_api: ImageApi) -> None:
-    """The base URL with anybody's key, and the key at anybody's URL, are this session, and no other is."""
+    """Calls to the base URL with any key, and calls with the key to any URL, belong to this session, and no others."""
     body = {"prompt": CAT, "size": "256x256"}
     ask(image_api.url(), "sk-somebody", **body)
     ask(image_api.url("geekai"), "sk-invalid", model="cogview-4", prompt=CAT)
@@ -150,20 +150,20 @@ def test_urls_and_keys_lead_to_the_session(server: Served, image_api: ImageApi) 
 
 
 def test_the_default_gateway_answers_without_a_name(serve: Callable[..., Served]) -> None:
-    """Where no gateway is named, it is the server's own default that answers."""
+    """Without a name of a gateway, the server's default gateway answers."""
     image_api = ImageApi(serve(gateway="geekai").url)
     ask(image_api.url(), image_api.key, model="cogview-4", prompt=CAT)
     assert ("geekai", 200) == (image_api.calls.latest.gateway, image_api.calls.latest.status)
 
 
 def test_an_unknown_gateway_is_refused(image_api: ImageApi) -> None:
-    """A slip in a gateway's name is told with the names that there are."""
+    """An unknown gateway is refused with the known names."""
     with pytest.raises(EmulatorError, match=r"^no gateway 'nowhere'; known are .*ezmodel"):
         image_api.url("nowhere")
 
 
 def test_keys_are_good_where_keys_are_listed(serve: Callable[..., Served], tmp_path: Path) -> None:
-    """With --keys, the session's own key is good all the same."""
+    """With --keys, the session's own key is accepted although it is not in the list."""
     (tmp_path / "keys").write_text("sk-listed\n")
     image_api = ImageApi(serve(keys=str(tmp_path / "keys")).url, "listed-or-not", gateway="ezmodel")
     ask(image_api.url(), image_api.key, prompt=CAT)
@@ -182,7 +182,7 @@ def test_without_reserved_values_the_key_is_an_ordinary_one(serve: Callable[...,
 
 
 def test_calls_are_a_sequence(asked: ImageApi) -> None:
-    """Length, order, indexing and slices are a list's; each look is a new one."""
+    """Length, order, indexing and slices are those of a list; each look asks the server again."""
     found = asked.calls
     assert (2, [1, 2], 2) == (len(found), [call.number for call in found], found[-1].number)
     assert [1] == [call.number for call in found[:1]]
@@ -196,7 +196,7 @@ def test_calls_are_a_sequence(asked: ImageApi) -> None:
 
 
 def test_a_session_without_calls_is_empty(image_api: ImageApi) -> None:
-    """A session that the server has never heard of has no calls, whoever asks."""
+    """A session that the server does not know has no calls."""
     assert (0, [], {}, ()) == (len(image_api.calls), list(image_api.calls), image_api.findings, image_api.calls[:])
     assert () == image_api.verify(never=True)
     with pytest.raises(IndexError, match="has no call yet"):
@@ -207,7 +207,7 @@ def test_a_session_without_calls_is_empty(image_api: ImageApi) -> None:
     assert "0 calls" in image_api.report()
 
 
-def test_pages_are_turned(image_api: ImageApi, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_journals_have_several_pages(image_api: ImageApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal of more than one page is read to its end, and numbers are found on any page."""
     for _ in range(5):
         ask(image_api.url(), image_api.key, prompt=CAT, size="256x256")
@@ -216,8 +216,8 @@ def test_pages_are_turned(image_api: ImageApi, monkeypatch: pytest.MonkeyPatch) 
     assert [2, 5] == [call.number for call in image_api.calls.numbered((5, 2, 9))]
 
 
-def test_a_call_tells_what_it_was(asked: ImageApi) -> None:
-    """Members of the journal are attributes; refusals, findings and pictures are objects of their own."""
+def test_a_call_has_attributes(asked: ImageApi) -> None:
+    """What the journal reports are attributes; refusals, findings and pictures are objects."""
     first, second = asked.calls
     assert ("generate", "dall-e-2", CAT, "256x256") == (
         first.operation,
@@ -241,7 +241,7 @@ def test_a_call_tells_what_it_was(asked: ImageApi) -> None:
     assert first.as_dict()["request_id"] == first.request_id
 
 
-def test_what_is_seen_cannot_be_changed(asked: ImageApi) -> None:
+def test_records_are_read_only(asked: ImageApi) -> None:
     """A call is read-only; an unknown attribute is refused with the known ones and the nearest of them."""
     call = asked.calls[0]
     with pytest.raises(AttributeError, match="cannot assign to field 'status'"):
@@ -256,7 +256,7 @@ def test_what_is_seen_cannot_be_changed(asked: ImageApi) -> None:
 
 
 def test_refusals_that_a_script_wants_are_expected(image_api: ImageApi) -> None:
-    """Only what breaks the contract, or asks a script for more than it has, is unexpected."""
+    """A refusal is unexpected if the call breaks the gateway's rules, or if the scenario has no answer left."""
     image_api.play({"limits": {"images": 3}, "rules": [{"when": {"prompt": "a"}, "answers": {"refuse": "quota"}},
                     {"when": {"prompt": "b"}, "answers": "draw", "then": "refuse"}]})  # fmt: skip
     for prompt in ("a", "b", "b", "c", None):
@@ -289,7 +289,7 @@ VERIFIED: Final[list[tuple[dict[str, Any], list[int] | str]]] = [
 
 @pytest.mark.parametrize(("words", "expected"), VERIFIED, ids=lambda value: str(value)[:50])
 def test_verification(asked: ImageApi, words: dict[str, Any], expected: list[int] | str) -> None:
-    """The words are the server's: what holds gives the calls that were meant, what does not says what came."""
+    """`verify` returns the calls that match, or raises an error that says what came."""
     if isinstance(expected, list):
         assert expected == [call.number for call in asked.verify(**words)]
     else:
@@ -298,7 +298,7 @@ def test_verification(asked: ImageApi, words: dict[str, Any], expected: list[int
 
 
 def test_fields_with_other_names_go_into_when(asked: ImageApi) -> None:
-    """Fields that are no Python names, or are words of their own, are given as a mapping."""
+    """Fields that are no Python names, or have the name of another word, go into the mapping `when`."""
     assert 2 == len(asked.verify({"headers": {"content-type": "application/json"}}, times=2))
     assert 2 == len(asked.verify(model={"dall-e-3", "dall-e-2"}, times=2))  # a set is a list: any of them
     with pytest.raises(AssertionError, match="times"):
@@ -345,8 +345,8 @@ BAD_SCRIPTS: Final[list[tuple[ScenarioSource, str]]] = [
 
 
 @pytest.mark.parametrize(("script", "message"), BAD_SCRIPTS, ids=str)
-def test_bad_scenarios_are_one_line(image_api: ImageApi, script: ScenarioSource, message: str) -> None:
-    """What cannot be played is told in one line, and what was played before goes on."""
+def test_bad_scenarios_are_refused_in_one_line(image_api: ImageApi, script: ScenarioSource, message: str) -> None:
+    """A bad scenario is refused in one line, and the session plays on what it played before."""
     image_api.play("moderated")
     with pytest.raises(EmulatorError, match=message) as raised:
         image_api.play(script)
@@ -355,8 +355,8 @@ def test_bad_scenarios_are_one_line(image_api: ImageApi, script: ScenarioSource,
     assert "moderation" == image_api.calls.latest.as_dict()["refused"]["kind"]
 
 
-def test_a_bad_file_is_told_with_its_line(image_api: ImageApi, tmp_path: Path) -> None:
-    """A slip in a file is told with the file's own name and line, although its text was sent."""
+def test_an_error_in_a_file_has_its_line(image_api: ImageApi, tmp_path: Path) -> None:
+    """An error in a file is reported with the name and the line of the file, although its text was sent."""
     path = tmp_path / "slip.yaml"
     path.write_text("rules:\n  - answers: {refuse: moderation}\n    them: cycle\n")
     with pytest.raises(EmulatorError, match=rf"^{path}:3: unknown key 'them'"):
@@ -364,7 +364,7 @@ def test_a_bad_file_is_told_with_its_line(image_api: ImageApi, tmp_path: Path) -
 
 
 def test_reset_begins_anew(image_api: ImageApi) -> None:
-    """After a reset the journal is empty and the script at its beginning."""
+    """After a reset the journal is empty and the scenario plays from its beginning."""
     image_api.play({"rules": [{"answers": [{"refuse": "quota"}, "draw"]}]})
     statuses = []
     for _ in range(2):
@@ -390,7 +390,7 @@ def test_the_clock_is_the_sessions_own(serve: Callable[..., Served]) -> None:
 
 
 def test_further_accounts_share_nothing(image_api: ImageApi) -> None:
-    """A second account has a name below the first's, a key of its own, and a world of its own."""
+    """A second account has a name below the first's, a key of its own, and calls of its own."""
     second, third, named = image_api.session(), image_api.session(), image_api.session("alice")
     assert 4 == len({one.session_name for one in (image_api, second, third, named)})
     assert f"{image_api.session_name}.alice" == named.session_name
@@ -402,7 +402,7 @@ def test_further_accounts_share_nothing(image_api: ImageApi) -> None:
 
 
 def test_settings(image_api: ImageApi) -> None:
-    """A session can be judged otherwise than its server says, and None takes that back."""
+    """A session can have other settings than its server, and None takes a change back."""
     assert False is image_api.settings()["report_only"]
     assert True is image_api.settings(report_only=True)["report_only"]
     ask(image_api.url(), image_api.key, prompt=CAT, n=99)
@@ -413,7 +413,7 @@ def test_settings(image_api: ImageApi) -> None:
 
 
 def test_environ_points_sdks_here(image_api: ImageApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An SDK that is told nothing finds the session by its variables."""
+    """An SDK without arguments finds the session by environment variables."""
     told = image_api.environ(monkeypatch, "aiai")
     assert {image_api.url("aiai"), image_api.key} == set(told.values())
     with OpenAI() as sdk:
@@ -429,7 +429,7 @@ def test_findings_are_counted_by_call(asked: ImageApi) -> None:
 
 
 def test_pictures_are_traced(image_api: ImageApi) -> None:
-    """The bytes of a picture tell the call and the index, when they were fetched and wherever they were kept."""
+    """The bytes of a picture lead to its call and its index, wherever they were kept."""
     ask(image_api.url(), image_api.key, prompt="Another")
     links = ask(image_api.url(), image_api.key, prompt=CAT, n=2, size="512x512")["data"]
     data = httpx.get(links[1]["url"]).content
@@ -446,8 +446,8 @@ def test_pictures_are_traced(image_api: ImageApi) -> None:
     assert (None, ()) == (image_api.session().picture_of(data).call, image_api.session().picture_of(data).calls)
 
 
-def test_foreign_pictures_are_nobodys() -> None:
-    """A picture that the emulator did not draw comes from no call; what is no picture is refused."""
+def test_pictures_of_others_have_no_call() -> None:
+    """A picture that the emulator did not draw comes from no call; a file that is no picture is refused."""
     path = next((TESTS / "data").rglob("*.png"))
     with Emulator() as image_api:
         origin = image_api.picture_of(path.read_bytes())
@@ -457,7 +457,7 @@ def test_foreign_pictures_are_nobodys() -> None:
 
 
 def test_portability_is_a_table(asked: ImageApi) -> None:
-    """Each call at each gateway, and as a text a line for each."""
+    """The table has each call at each gateway; as a text it has a line for each of them."""
     table = asked.portability()
     own = [fit for fit in table if fit.gateway == "ezmodel" and fit.behavior == "documented"]
     assert [(1, "ignores", ["style"]), (2, "refused", [])] == [(fit.number, fit.outcome, fit.ignored) for fit in own]
@@ -471,7 +471,7 @@ def test_portability_is_a_table(asked: ImageApi) -> None:
 
 
 def test_the_report_shows_the_journal(asked: ImageApi, tmp_path: Path) -> None:
-    """The table has a line for each call, and below it what was refused, noticed and nearly matched."""
+    """The table has a line for each call; below it are the refusal, the findings and the rules that missed."""
     asked.play({"rules": [{"name": "dogs", "when": {"prompt": {"contains": "dog"}}, "answers": "draw"}]})
     ask(asked.url(), asked.key, prompt=CAT, size="256x256")
     text = asked.report(tmp_path)
@@ -488,7 +488,7 @@ def test_the_report_shows_the_journal(asked: ImageApi, tmp_path: Path) -> None:
 
 
 def test_no_server_is_one_line() -> None:
-    """What does not answer, or is no emulator, is said with its address."""
+    """A server that does not answer is reported with its address; so is an address that cannot be one."""
     with pytest.raises(EmulatorError, match=r"^no emulator answers at http://127.0.0.1:1: Connection refused$"):
         ImageApi("http://127.0.0.1:1").url()
     for address in ("127.0.0.1:4010", "http://127.0.0.1:4010/ezmodel/v1", "ftp://x", "http://x:y", "http://", ""):
@@ -497,7 +497,7 @@ def test_no_server_is_one_line() -> None:
 
 
 def test_another_server_is_no_emulator(server: Served) -> None:
-    """An answer that is not the emulator's is said to be none."""
+    """A server that is no emulator is reported as such."""
     import http.server
     import threading
 
@@ -516,8 +516,8 @@ def test_another_server_is_no_emulator(server: Served) -> None:
         other.shutdown()
 
 
-def test_a_token_opens_the_door(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that asks for a token gets it, as given or from the environment."""
+def test_a_token_is_sent(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that asks for a token gets the one that was given, or the one of the environment."""
     served = serve(admin_token="a-long-token")
     with pytest.raises(EmulatorError, match="token") as raised:
         list(ImageApi(served.url).calls)
@@ -528,7 +528,7 @@ def test_a_token_opens_the_door(serve: Callable[..., Served], monkeypatch: pytes
 
 
 def test_nothing_is_left_open(asked: ImageApi) -> None:
-    """A client leaves no socket behind, for it keeps none."""
+    """A client leaves no socket open."""
     code = (
         "import sys, gc, emulator; one = emulator.ImageApi(sys.argv[1], 'left-open'); "
         "one.play('happy'); one.reset(); print(len(one.calls), one.url('ezmodel')); del one; gc.collect()"
@@ -538,7 +538,7 @@ def test_nothing_is_left_open(asked: ImageApi) -> None:
     assert ("", f"0 {asked.server}/s/left-open/ezmodel/v1\n") == (done.stderr, done.stdout)
 
 
-def test_errors_of_a_session_name_the_server(image_api: ImageApi) -> None:
-    """A repr is short, and never asks or fails."""
+def test_repr_names_session_and_server(image_api: ImageApi) -> None:
+    """A repr is short, and asks no server."""
     assert f"<image API: session {image_api._name} at {image_api.server}>" == repr(image_api)
     assert "<image API: session embedded at no server>" == repr(Emulator())

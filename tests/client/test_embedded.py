@@ -29,7 +29,7 @@ def ask(image_api: ImageApi, **body: Any) -> httpx.Response:
 
 
 def statuses(image_api: ImageApi) -> list[int | None]:
-    """What the calls of a session were answered with."""
+    """The statuses of a session's calls."""
     return [call.status for call in image_api.calls]
 
 
@@ -39,7 +39,7 @@ def descriptors() -> int:
 
 
 def test_with_and_a_synchronous_client() -> None:
-    """Inside of the block a synchronous client is answered; behind it nobody is, and the objects say so."""
+    """In the block a synchronous client is answered; after it no client is, and the objects say why."""
     with Emulator(gateway="ezmodel") as image_api:
         with OpenAI(base_url=image_api.url(), api_key=image_api.key) as sdk:
             link = sdk.images.generate(prompt="A cute cat", size="256x256").data[0].url  # type: ignore[index]
@@ -57,7 +57,7 @@ def test_with_and_a_synchronous_client() -> None:
 
 
 async def test_async_with_and_an_asynchronous_client() -> None:
-    """In a loop of the test's own, the server answers although that loop waits for it."""
+    """The server answers an asynchronous client although the client's loop waits."""
     async with (
         Emulator(gateway="ezmodel") as image_api,
         AsyncOpenAI(base_url=image_api.url(), api_key=image_api.key) as sdk,
@@ -89,7 +89,7 @@ def test_async_with_where_another_library_runs_the_loop() -> None:
 
 
 def test_start_and_stop_as_often_as_one_likes() -> None:
-    """Without a block it is started and stopped by hand, and anew; each run has a world of its own."""
+    """`start` and `stop` work without a block, and several times; each run begins with an empty journal."""
     emulator = Emulator()
     emulator.stop()
     for _ in range(2):
@@ -104,7 +104,7 @@ def test_start_and_stop_as_often_as_one_likes() -> None:
 
 
 def test_two_at_once() -> None:
-    """Two in one process know nothing of each other."""
+    """Two emulators in one process share nothing."""
     with Emulator(seed=1) as one, Emulator(seed=2) as other:
         ask(one)
         assert ([200], []) == (statuses(one), statuses(other))
@@ -114,7 +114,7 @@ def test_two_at_once() -> None:
 
 
 def test_unittest() -> None:
-    """unittest's own ways of beginning and ending fit."""
+    """The emulator works with the set-up methods of unittest."""
 
     class Pictures(unittest.TestCase):
         image_api: Emulator
@@ -139,7 +139,7 @@ def test_unittest() -> None:
 
 
 def test_exceptions_pass_through() -> None:
-    """What happens in the block leaves it as it is, and the server ends."""
+    """An exception leaves the block unchanged, and the server ends."""
     before = threading.active_count()
     with pytest.raises(ZeroDivisionError), Emulator():
         _ = 1 / 0
@@ -156,7 +156,7 @@ async def test_exceptions_pass_through_async() -> None:
 
 
 def test_nothing_is_left_in_this_process() -> None:
-    """Neither threads nor sockets nor files stay, whatever was drawn, kept alive or under way."""
+    """No thread, socket or file stays open, whatever was drawn, kept alive or under way."""
     with Emulator() as image_api:  # once for what libraries keep for themselves
         ask(image_api, response_format="b64_json")
     before = (set(threading.enumerate()), descriptors())
@@ -190,14 +190,14 @@ print([thread.name for thread in threading.enumerate() if not thread.daemon])
 
 
 def test_no_warning_is_left() -> None:
-    """In Python's development mode nothing is said, not even of an emulator that nobody stopped."""
+    """Python's development mode prints no warning, not even for an emulator that was not stopped."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", LEFT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ("['MainThread']\n", "", 0) == (done.stdout, done.stderr, done.returncode)
 
 
 def test_a_call_under_way_does_not_keep_it() -> None:
-    """A block that ends while a scenario waits for an hour ends at once, and the client hears of it."""
+    """A block that ends while a scenario waits for an hour ends at once, and the client gets an error."""
     heard: list[Exception] = []
 
     def call(image_api: ImageApi) -> None:
@@ -215,7 +215,7 @@ def test_a_call_under_way_does_not_keep_it() -> None:
 
 
 async def test_a_call_of_the_same_loop_does_not_keep_it() -> None:
-    """The same where the call is made in the very loop that leaves the block."""
+    """The same for a call from the loop that leaves the block."""
     async with httpx.AsyncClient() as http:
         async with Emulator(scenario={"rules": [{"answers": {"latency": "1h"}}]}) as image_api:
             url, headers = f"{image_api.url('ezmodel')}/images/generations", {"authorization": "Bearer sk-any"}
@@ -267,7 +267,7 @@ BAD: Final[list[tuple[dict[str, Any], str]]] = [
 
 @pytest.mark.parametrize(("chosen", "message"), BAD, ids=str)
 def test_bad_settings_are_one_exception(chosen: dict[str, Any], message: str) -> None:
-    """Whatever is wrong, it is an EmulatorError of one line, and nothing is left running."""
+    """Each bad setting is an EmulatorError of one line, and nothing is left running."""
     before = (threading.active_count(), descriptors())
     with pytest.raises(EmulatorError, match=message) as raised:
         Emulator(**chosen).start()
@@ -285,7 +285,7 @@ async def test_bad_settings_in_an_asynchronous_block() -> None:
 
 
 def test_a_port_in_use() -> None:
-    """A port that somebody has is said with its number."""
+    """A port in use is reported with its number."""
     with Emulator() as image_api:
         port = int(image_api.server.rpartition(":")[2])
         with pytest.raises(EmulatorError, match=f"port {port}: .*address already in use"):
@@ -295,7 +295,7 @@ def test_a_port_in_use() -> None:
 
 @pytest.mark.parametrize("form", ["name", "path", "text", "dict"])
 def test_scenarios(tmp_path: Path, form: str) -> None:
-    """What the emulator plays, its own session and its further accounts play, each from the beginning."""
+    """The emulator's session and its further accounts play the scenario, each from the beginning."""
     text = "rules:\n  - answers: [{refuse: rate_limit}, draw]\n"
     (tmp_path / "script.yaml").write_text(text)
     scenario: Any = {
@@ -311,7 +311,7 @@ def test_scenarios(tmp_path: Path, form: str) -> None:
 
 
 def test_settings_come_from_keywords_then_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A keyword beats a variable, which beats the file; the port is a free one whatever they say."""
+    """A keyword beats a variable, which beats the file; the port is always a free one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "emulator.yaml").write_text("seed: 1\ngateway: geekai\nport: 1\n")
     monkeypatch.setenv("EMULATOR_SEED", "2")
@@ -345,7 +345,7 @@ def test_further_settings_are_keywords(tmp_path: Path) -> None:
 
 
 def test_a_server_for_others_asks_them_for_a_token() -> None:
-    """Where it listens for other machines, as for a container, only this process may ask for the journal."""
+    """A server that other machines can reach shows its journal only to this process."""
     with Emulator(host="0.0.0.0") as image_api:
         assert 200 == ask(image_api).status_code
         assert [200] == statuses(image_api)
@@ -353,7 +353,7 @@ def test_a_server_for_others_asks_them_for_a_token() -> None:
 
 
 def test_a_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the environment names a token for servers, this one asks for it too, and its own client has it."""
+    """A token in the environment is asked for, and the emulator's own client sends it."""
     monkeypatch.setenv("EMULATOR_ADMIN_TOKEN", "a-long-token")
     with Emulator() as image_api:
         assert (0, 0) == (len(image_api.calls), len(image_api.session().calls))
@@ -372,7 +372,7 @@ def test_every_call_is_told_of() -> None:
 
 
 def test_pictures_are_drawn_once_more() -> None:
-    """The picture of a call is had without its link."""
+    """`picture` returns the picture of a call without its link."""
     with Emulator() as image_api:
         links = ask(image_api, n=2).json()["data"]
         assert httpx.get(links[1]["url"]).content == image_api.picture(1, 1)
@@ -382,7 +382,7 @@ def test_pictures_are_drawn_once_more() -> None:
 
 
 def test_a_frozen_run_repeats_to_the_byte() -> None:
-    """Two runs of the same calls are the same: ids, times, chance and links."""
+    """Two runs of the same calls have the same ids, times, chance and links."""
     runs = []
     for _ in range(2):
         with Emulator(clock="frozen:2026-01-01T00:00:00Z", scenario="flaky", seed=7) as image_api:

@@ -1,4 +1,4 @@
-"""What a test expects of a session's calls, and what it is told where they are otherwise."""
+"""Verification: which calls match, how many are expected, and the messages of failures."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def listing(number: int) -> JournalEntry:
     return finished(made)
 
 
-def judged(said: Any, entries: list[JournalEntry], **known: Any) -> Verdict:
+def check(words: Any, entries: list[JournalEntry], **known: Any) -> Verdict:
     """The verdict on `entries`."""
-    return verification.parse_verification(said).check(entries, **known)
+    return verification.parse_verification(words).check(entries, **known)
 
 
 CALLS: Final = [
@@ -151,13 +151,13 @@ CALLS: Final = [
         ({"findings": {"absent": True}}, (2, 3, 4, 5, 6, 7)),
     ],
 )
-def test_which_calls_are_meant(when: Any, numbers: tuple[int, ...]) -> None:
-    """`when` names what a scenario's can, and what came of a call; the verdict has the numbers of all that match."""
-    assert numbers == judged({"when": when, "at_least": 0}, CALLS).matched
+def test_which_calls_match(when: Any, numbers: tuple[int, ...]) -> None:
+    """`when` has the fields of a scenario's, and the outcome; the verdict has the numbers of all calls that match."""
+    assert numbers == check({"when": when, "at_least": 0}, CALLS).matched
 
 
 @pytest.mark.parametrize(
-    ("said", "words", "good"),
+    ("words", "text", "good"),
     [
         ({}, "at least 1 call", (1, 2, 3)),
         ({"when": {}}, "at least 1 call", (1, 2, 3)),
@@ -174,21 +174,21 @@ def test_which_calls_are_meant(when: Any, numbers: tuple[int, ...]) -> None:
         ({"between": [2, 2]}, "2 calls", (2,)),
     ],
 )
-def test_how_many_calls(said: Any, words: str, good: tuple[int, ...]) -> None:
-    """Each word for a count holds for its numbers and no others, and is told in plain words."""
-    verdicts = [judged(said, [entry(number, DALL_E_3) for number in range(1, count + 1)]) for count in range(4)]
+def test_how_many_calls(words: Any, text: str, good: tuple[int, ...]) -> None:
+    """Each word for a count accepts its numbers and no others, and its message is in plain words."""
+    verdicts = [check(words, [entry(number, DALL_E_3) for number in range(1, count + 1)]) for count in range(4)]
     assert good == tuple(count for count, verdict in enumerate(verdicts) if verdict.ok)
-    assert all(f"expected {words}" in verdict.message for verdict in verdicts)
+    assert all(f"expected {text}" in verdict.message for verdict in verdicts)
 
 
-@pytest.mark.parametrize("said", [{"no_findings": True}, {"no_unused_answers": True}, {"max_cost": 0}])
-def test_no_call_is_expected_where_none_is_asked_for(said: Any) -> None:
+@pytest.mark.parametrize("words", [{"no_findings": True}, {"no_unused_answers": True}, {"max_cost": 0}])
+def test_no_call_is_expected_where_none_is_asked_for(words: Any) -> None:
     """Without `when` and count the other parts hold for an empty session."""
-    assert judged(said, []).ok
+    assert check(words, []).ok
 
 
 @pytest.mark.parametrize(
-    ("said", "complaint"),
+    ("words", "complaint"),
     [
         (None, "a verification is empty; expected a mapping of when, times, once, never, at_least, at_most, between, "
          "in_order, no_findings, no_unused_answers, max_cost"),
@@ -232,16 +232,16 @@ def test_no_call_is_expected_where_none_is_asked_for(said: Any) -> None:
         ({"when": {"findings": {"contains": "odd"}}}, "when findings: contains: unknown 'odd'; known are "),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant(said: Any, complaint: str) -> None:
-    """A slip is refused when it is read: one line, with what came and what is known."""
+def test_bad_words_are_refused(words: Any, complaint: str) -> None:
+    """Bad words are refused in one line, with what came and what is known."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
-        verification.parse_verification(said)
+        verification.parse_verification(words)
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)
 
 
 def test_too_deep_to_match() -> None:
-    """Even what would end Python's own stack is one line."""
+    """A pattern that is too deep for Python's stack is refused in one line."""
     value: Any = "x"
     for _ in range(100_000):
         value = {"not": value}
@@ -324,17 +324,17 @@ MESSAGES: Final = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("said", "lines"), MESSAGES)
-def test_what_is_told(said: Any, lines: list[str]) -> None:
+@pytest.mark.parametrize(("words", "lines"), MESSAGES)
+def test_messages_of_failures(words: Any, lines: list[str]) -> None:
     """The exact words of failures."""
-    verdict = judged(said, CALLS)
+    verdict = check(words, CALLS)
     assert (False, lines) == (verdict.ok, verdict.message.split("\n"))
 
 
-def test_what_is_told_of_what_holds() -> None:
-    """One line for each part, and no more; a verdict that fails tells of what failed alone."""
-    said = {"when": {"model": "dall-e-3"}, "times": 3, "no_findings": True, "no_unused_answers": True, "max_cost": 1}
-    verdict = judged(said, CALLS)
+def test_messages_of_what_holds() -> None:
+    """Each part that holds has one line; a verdict that fails has only the lines of what failed."""
+    words = {"when": {"model": "dall-e-3"}, "times": 3, "no_findings": True, "no_unused_answers": True, "max_cost": 1}
+    verdict = check(words, CALLS)
     assert [
         'expected 3 calls with model "dall-e-3", and came 3 (calls 2, 3 and 4)',
         "expected no findings, and came none",
@@ -342,17 +342,17 @@ def test_what_is_told_of_what_holds() -> None:
         "expected a cost of at most $1.00, and came $0.00",
     ] == verdict.message.split("\n")
     assert (True, (2, 3, 4), ()) == (verdict.ok, verdict.matched, verdict.notes)
-    failed = judged({**said, "times": 2}, CALLS)
+    failed = check({**words, "times": 2}, CALLS)
     assert (False, False) == (failed.ok, "expected no findings" in failed.message)
     assert (
         "expected 3 calls in order, and came 3 (calls 1, 2 and 3)"
-        == judged({"in_order": [{"model": "dall-e-2"}, {}, {"rule": "slow-ones"}]}, CALLS).message
+        == check({"in_order": [{"model": "dall-e-2"}, {}, {"rule": "slow-ones"}]}, CALLS).message
     )
 
 
-def test_every_part_that_fails_is_told() -> None:
-    """Parts stand together: one that fails is enough, and each that does has its lines."""
-    verdict = judged({"when": {"model": "dall-e-2"}, "never": True, "no_findings": True, "max_cost": 1}, CALLS)
+def test_every_part_that_fails_has_its_lines() -> None:
+    """One part that fails is enough, and each part that fails has its lines."""
+    verdict = check({"when": {"model": "dall-e-2"}, "never": True, "no_findings": True, "max_cost": 1}, CALLS)
     starts = [line for line in verdict.message.split("\n") if line.startswith("expected")]
     assert [
         'expected no call with model "dall-e-2", came 1 (call 1)',
@@ -361,18 +361,18 @@ def test_every_part_that_fails_is_told() -> None:
     assert not verdict.ok
 
 
-def test_an_empty_session_is_told() -> None:
-    """Where nothing came at all, that is what is said; where nothing else came, too."""
-    assert ["expected 1 call with n 1, came none", "the session has no finished call"] == judged(
+def test_messages_without_calls() -> None:
+    """The message says that no call came, or that no other call came."""
+    assert ["expected 1 call with n 1, came none", "the session has no finished call"] == check(
         {"when": {"n": 1}, "once": True}, []
     ).message.split("\n")
-    assert "no other call came" == judged({"times": 2}, CALLS[:1]).message.split("\n")[-1]
+    assert "no other call came" == check({"times": 2}, CALLS[:1]).message.split("\n")[-1]
 
 
-def test_much_is_told_in_few_lines() -> None:
-    """Ten calls are told one by one, more are counted; order is by number, however they ended."""
+def test_many_calls_are_counted() -> None:
+    """Ten calls are listed, more are counted; the order is by number, not by end."""
     calls = [entry(number, DALL_E_3) for number in range(25, 0, -1)]
-    lines = judged({"never": True}, calls).message.split("\n")
+    lines = check({"never": True}, calls).message.split("\n")
     assert "expected no call, came 25 (calls 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 15 more)" == lines[0]
     assert (12, "call 1, generate ezmodel dall-e-3 200", "and 15 more") == (len(lines), lines[1], lines[-1])
 
@@ -390,8 +390,8 @@ def test_much_is_told_in_few_lines() -> None:
     ],
 )
 def test_calls_in_order(steps: Any, matched: tuple[int, ...], ok: bool) -> None:
-    """Others may come between; each step takes the first call that fits behind the one before."""
-    verdict = judged({"in_order": steps}, CALLS)
+    """Others may come between; each step takes the first match after the step before."""
+    verdict = check({"in_order": steps}, CALLS)
     assert (ok, matched) == (verdict.ok, verdict.matched)
 
 
@@ -421,35 +421,33 @@ def test_calls_in_order(steps: Any, matched: tuple[int, ...], ok: bool) -> None:
         ({"request_id": SK}, [entry(1, DALL_E_3)]),
     ],
 )  # fmt: skip
-def test_no_key_is_told(when: Any, calls: list[JournalEntry]) -> None:
-    """Wherever a key stands, in what is expected or in what came, no part of it comes out."""
-    message = judged({"when": when}, calls).message
+def test_no_key_is_shown(when: Any, calls: list[JournalEntry]) -> None:
+    """No message shows any part of a key, wherever the key is."""
+    message = check({"when": when}, calls).message
     secrets = ("nothing-like", "my-own", "0123456789", "9876543210", "sk-ab")
     assert ([], True) == ([secret for secret in secrets if secret in message], "***" in message), message
 
 
-def test_no_key_is_told_of_findings_rules_and_headers_of_a_gateways_own() -> None:
-    """What was noticed, how a rule is called, and where a gateway has its keys can tell a key, too."""
+def test_no_key_is_shown_of_findings_rules_and_headers_of_a_gateways_own() -> None:
+    """A finding, the name of a rule and a gateway's own header can hold a key, too."""
     strange = entry(1, {**DALL_E_3, "9876543210xyz": 1}, {"Cookie": "session=9876543210xyz"})
-    assert "'***' is not on the gateway's page" in judged({"no_findings": True}, [strange, entry(2, DALL_E_3)]).message
-    assert (
-        "rule *** has 1 answer left" in judged({"no_unused_answers": True}, [], unused=[UnusedAnswers(SK, 1)]).message
-    )
+    assert "'***' is not on the gateway's page" in check({"no_findings": True}, [strange, entry(2, DALL_E_3)]).message
+    assert "rule *** has 1 answer left" in check({"no_unused_answers": True}, [], unused=[UnusedAnswers(SK, 1)]).message
     call = pending(1, DALL_E_3, {"X-My-Key": "opensesame-1"})
     call.gateway = replace(call.gateway, credentials=(Credential("x-my-key", None, None),))
     other = finished(call)
     assert [
         "expected at least 1 call with headers.x-my-key ***, came none",
         "nearest: call 1, generate ezmodel dall-e-3 200: headers.x-my-key: expected ***, came ***",
-    ] == judged({"when": {"headers": {"x-my-key": "opensesame-2"}}}, [other]).message.split("\n")
+    ] == check({"when": {"headers": {"x-my-key": "opensesame-2"}}}, [other]).message.split("\n")
 
 
 def test_texts_stay_on_their_lines() -> None:
-    """A client's line breaks and control characters do not make lines of their own; half a character is told."""
-    message = judged({"never": True}, [entry(1, {"prompt": "A cat", "model": "a\nb\x1b[2J"})]).message
+    """A client's line breaks and control characters do not make lines of their own; a lone surrogate can be shown."""
+    message = check({"never": True}, [entry(1, {"prompt": "A cat", "model": "a\nb\x1b[2J"})]).message
     assert "call 1, generate ezmodel a?b?[2J 400, refused as unknown_model" == message.split("\n")[-1]
     for calls in (CALLS, []):
-        assert judged({"when": {"prompt": "\ud800"}}, calls).message.encode()
+        assert check({"when": {"prompt": "\ud800"}}, calls).message.encode()
 
 
 def _rule(name: str, *times: int, then: Any = "repeat", when: RequestPattern | None = None) -> Rule:
@@ -483,7 +481,7 @@ async def test_unused_answers(rule: Rule, left: list[int]) -> None:
 
 
 async def test_unused_answers_are_of_each_rule_and_session() -> None:
-    """Rules are told apart, and sessions; one that never began has used nothing, and does not begin by the question."""
+    """Answers are counted for each rule and session; a session that never began has used none, and does not begin."""
     memory = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=10, age=60))
     cats = matching.parse_pattern({"prompt": {"contains": "cat"}})
     script = Scenario("script", rules=(_rule("cats", 2, 1, when=cats), _rule("rest", 1)))
@@ -498,8 +496,8 @@ async def test_unused_answers_are_of_each_rule_and_session() -> None:
     assert ["s"] == [one.name for one in await memory.list_sessions()]
 
 
-async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None:
-    """What no call took, and how the nearest call missed the rule."""
+async def test_unused_answers_have_the_nearest_call() -> None:
+    """The message has the answers that no call took, and how the nearest call missed the rule."""
     memory = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=10, age=60))
     picky = matching.parse_pattern({"prompt": {"contains": "weapon"}, "n": 1})
     script = Scenario("script", rules=(_rule("no-weapons", 2, when=picky), _rule("never-asked", 1, then="next")))
@@ -508,7 +506,7 @@ async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None
         call = pending(number, {"prompt": "A cat", "n": n})
         call.selection = await choose(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
         calls.append(finished(call))
-    verdict = judged(
+    verdict = check(
         {"no_unused_answers": True}, calls, unused=[UnusedAnswers("no-weapons", 1), UnusedAnswers("other", 2)]
     )
     assert [
@@ -522,7 +520,7 @@ async def test_unused_answers_are_told_with_the_call_that_came_nearest() -> None
 
 
 def test_cost() -> None:
-    """The answered pictures of the calls that are meant, by published prices: two of 2 cents, one of 4, one of 12."""
+    """The cost is that of the pictures of the calls that match, by published prices."""
     hd = {**DALL_E_3, "quality": "hd", "size": "1792x1024"}
     calls = [
         drawn(1, {"prompt": "A cat", "n": 2}),
@@ -532,8 +530,8 @@ def test_cost() -> None:
         listing(5),
     ]
     assert [True, False, True, False] == [
-        judged(said, calls).ok
-        for said in (
+        check(words, calls).ok
+        for words in (
             {"max_cost": 0.2},
             {"max_cost": 0.1999},
             {"max_cost": 0.04, "when": {"model": "dall-e-2"}},
@@ -545,22 +543,22 @@ def test_cost() -> None:
         "call 1, generate ezmodel dall-e-2 200: $0.04",
         "call 2, generate ezmodel dall-e-3 200: $0.04",
         "call 3, generate ezmodel dall-e-3 200: $0.12",
-    ] == judged({"max_cost": 0.1999}, calls).message.split("\n")
+    ] == check({"max_cost": 0.1999}, calls).message.split("\n")
 
 
 def test_cost_where_no_price_is_known() -> None:
-    """The ceiling holds for what is known; the verdict owns up to the rest. Who got no picture needs no price."""
+    """The ceiling holds for known prices, and a note names the others; a call without pictures needs no price."""
     calls = [drawn(1, DALL_E_3), drawn(2, DALL_E_3), drawn(3, DALL_E_3), entry(4, {**DALL_E_3, "n": 2}), listing(5)]
     prices = {1: 0.1, 2: None, 3: 0.2}
     for most, ok in ((0.3, True), (0.29, False)):
-        verdict = judged({"max_cost": most}, calls, price_call=lambda one: prices[one.number])
+        verdict = check({"max_cost": most}, calls, price_call=lambda one: prices[one.number])
         assert (ok, ("cost_unknown",)) == (verdict.ok, verdict.notes)
         last = "cost_unknown: no price is known of call 2, which counts as nothing"
         assert last == verdict.message.split("\n")[-1]
 
 
 @pytest.mark.parametrize(
-    ("said", "ok"),
+    ("words", "ok"),
     [
         ({"never": True, "when": {"model": "x"}}, False),
         ({"times": 1}, False),
@@ -573,9 +571,9 @@ def test_cost_where_no_price_is_known() -> None:
         ({"no_unused_answers": True}, True),
     ],
 )
-def test_calls_that_the_journal_dropped(said: Any, ok: bool) -> None:
-    """What one call more could break does not hold where calls were dropped; what was seen still counts."""
-    verdict = judged(said, [entry(4, DALL_E_3)], forgotten=3)
+def test_calls_that_the_journal_dropped(words: Any, ok: bool) -> None:
+    """If calls were dropped, a part that one more call could break fails; the others are still checked."""
+    verdict = check(words, [entry(4, DALL_E_3)], forgotten=3)
     assert (ok, ("calls_unseen",)) == (verdict.ok, verdict.notes)
     assert "calls_unseen: calls before call 4 are not in the journal" == verdict.message.split("\n")[-1]
     cannot = "cannot be told, because 3 calls came before those in the journal"
@@ -583,24 +581,24 @@ def test_calls_that_the_journal_dropped(said: Any, ok: bool) -> None:
 
 
 def test_calls_that_are_under_way() -> None:
-    """Numbers that are missing for another reason are no more than a note."""
-    verdict = judged({"once": True}, [entry(2, DALL_E_3)])
+    """Missing numbers of calls that are under way are only noted."""
+    verdict = check({"once": True}, [entry(2, DALL_E_3)])
     assert (True, ("calls_unseen",)) == (verdict.ok, verdict.notes)
 
 
 def test_findings_of_refused_calls_count() -> None:
-    """What was noticed counts whether the call was answered or refused."""
+    """The findings of refused calls count like those of answered calls."""
     refused = entry(1, {"model": "dall-e-2", "prompt": "", "style": "vivid"})
     assert refused.refused is not None
     expected = {"code": "parameter_ignored", "message": "'style' has no effect with dall-e-2", "param": "style"}
     assert [expected] == list(refused.findings)
-    assert not judged({"no_findings": True}, [refused]).ok
+    assert not check({"no_findings": True}, [refused]).ok
 
 
 def test_a_body_that_is_no_mapping_has_no_fields() -> None:
-    """A call that was refused for its body is matched by what else is known of it."""
+    """A call with a body that is no mapping is matched by its other fields."""
     calls = [entry(1, [1, 2]), entry(2, None)]
-    assert (1, 2) == judged({"when": {"refused": "not_an_object", "prompt": {"absent": True}}}, calls).matched
+    assert (1, 2) == check({"when": {"refused": "not_an_object", "prompt": {"absent": True}}}, calls).matched
 
 
 KNOWN: Final = KnownWords(gateways=("ezmodel", "geekai"), parameters=("prompt", "model", "n", "style", "user"))
