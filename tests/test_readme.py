@@ -18,7 +18,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from emulator.core import json_schema, yaml_file
+from emulator.core import json_schema
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.errors import ErrorTemplate
 from emulator.gateway.gateway import load_gateway
 from emulator.messages import KINDS, VIOLATIONS
@@ -150,7 +151,7 @@ def test_every_setting_has_its_line() -> None:
 
 def test_every_refusal_has_its_line() -> None:
     """The table of refusals has every kind and breach, with the status and code that the wording gives."""
-    error_catalog = load_gateway(yaml_file.schemas() / "ezmodel.yaml").error_catalog
+    error_catalog = load_gateway(find_schemas() / "ezmodel.yaml").error_catalog
     table = README.partition("### Refusals")[2].partition("\n## ")[0]
     rows = {}
     for line in table.splitlines():
@@ -168,7 +169,7 @@ def test_every_refusal_has_its_line() -> None:
 
 def test_every_vendor_key_is_explained() -> None:
     """schemas/README.md explains each x-emulator- key there is, and no other."""
-    beside = yaml_file.schemas() / "README.md"
+    beside = find_schemas() / "README.md"
     text = beside.read_text("utf-8")
     definitions = json_schema.load_schema("gateway.schema.json").root["$defs"].values()
     known = {key for one in definitions for key in one.get("properties", ()) if key.startswith("x-emulator-")}

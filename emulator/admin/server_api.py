@@ -19,7 +19,8 @@ from emulator.admin.request import (
     build_response,
     read_version,
 )
-from emulator.core import clock, yaml_file
+from emulator.core import clock
+from emulator.core.data_folders import find_schemas
 from emulator.core.durations import parse_duration
 from emulator.core.suggestions import describe_unknown
 from emulator.findings import FINDINGS
@@ -71,7 +72,7 @@ def _describe_gateway(validator: RequestValidator, origin: str) -> Mapping[str, 
     gateway = validator.gateway
     base = f"/{gateway.name}{gateway.base}"
     models = [operation.models for operation in gateway.iter_generating() if operation.models is not None]
-    others = [word for word in BEHAVIORS if (yaml_file.schemas() / word / f"{gateway.name}.yaml").is_file()]
+    others = [word for word in BEHAVIORS if (find_schemas() / word / f"{gateway.name}.yaml").is_file()]
     return {
         "name": gateway.name,
         "title": gateway.title,

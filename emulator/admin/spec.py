@@ -30,7 +30,7 @@ class AdminSpec:
 
         `needs_token` says whether requests need a token, `enums` are the values of each `x-emulator-enum`.
         """
-        source = yaml_file.read(PATH)
+        source = yaml_file.load_yaml(PATH)
         root = _fill_enums(source.root, enums)
         root["info"]["version"] = version
         if needs_token:

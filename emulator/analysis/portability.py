@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from emulator.core import yaml_file
 from emulator.core.suggestions import describe_known
+from emulator.core.yaml_file import describe_value
 from emulator.gateway.catalog import Calendar
 from emulator.gateway.gateway import Gateway
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
@@ -136,7 +136,7 @@ def read_journal(entries: Iterable[JournalEntry]) -> tuple[SampleRequest, ...]:
 def _parse_request(place: int, value: Any) -> SampleRequest | None:
     """The call number `place` of a list; None for a journal's entry of another operation."""
     if not isinstance(value, Mapping):
-        shown = yaml_file.describe(value)
+        shown = describe_value(value)
         raise ValueError(f"call {place} is {shown}; expected a mapping: a body, or a journal's entry")
     if "given" in value:
         return _parse_entry(place, value)
@@ -164,7 +164,7 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
 def _parse_gateway(place: int, value: Mapping[str, Any]) -> str | None:
     gateway = value.get("gateway")
     if not isinstance(gateway, str | None):
-        raise ValueError(f"call {place}: gateway is {yaml_file.describe(gateway)}; expected a name")
+        raise ValueError(f"call {place}: gateway is {describe_value(gateway)}; expected a name")
     return gateway
 
 

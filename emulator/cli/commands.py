@@ -176,7 +176,7 @@ def inspect_pictures(options: argparse.Namespace) -> int:
 def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
     """The findings about a scenario, or about the OpenAPI file of a gateway."""
     try:
-        root = yaml_file.read(path, aliases=True).root
+        root = yaml_file.load_yaml(path, aliases=True).root
         if isinstance(root, Mapping) and ("openapi" in root or "swagger" in root):
             gateway = load_gateway(path)
             sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile

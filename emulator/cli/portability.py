@@ -20,6 +20,7 @@ from emulator.analysis.portability import (
 )
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core import clock, strict_json, yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.core.strict_json import BadJson
 from emulator.core.tables import format_table, replace_unprintable
 from emulator.core.yaml_file import InvalidFile
@@ -100,7 +101,7 @@ def _read_file(path: Path) -> Sequence[SampleRequest]:
     try:
         value, _ = strict_json.parse_json(data)
     except BadJson:  # YAML names the line of an error, and reads nearly all JSON
-        value = yaml_file.read(path, aliases=True).root
+        value = yaml_file.load_yaml(path, aliases=True).root
     try:
         return parse_requests(value)
     except ValueError as error:
@@ -138,7 +139,7 @@ def _list_targets(chosen: Settings) -> Iterator[PortabilityTarget]:
             if other is not None:
                 gateways.append(other)
         for target in build_targets(gateways):
-            if gateway.document.file.path.parent != yaml_file.schemas():
+            if gateway.document.file.path.parent != find_schemas():
                 sum(target.validator.compile_schemas())  # compiles every schema of a user's file; raises InvalidFile
             yield target
 

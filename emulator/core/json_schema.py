@@ -17,9 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.core.suggestions import describe_known, nearest_word
-from emulator.core.yaml_file import InvalidFile, YamlFile
+from emulator.core.yaml_file import InvalidFile, YamlFile, describe_value
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
@@ -68,7 +68,7 @@ class DocumentSchema:
 @functools.cache
 def load_schema(name: str) -> DocumentSchema:
     """Return the schema `name`, such as "scenario.schema.json", of those that ship."""
-    return DocumentSchema(yaml_file.schemas() / name)
+    return DocumentSchema(find_schemas() / name)
 
 
 def check_json_values(source: YamlFile) -> None:
@@ -90,7 +90,7 @@ def check_json_values(source: YamlFile) -> None:
             case None | bool() | int() | float() | str():
                 pass
             case _:
-                line = f"{_name_place(pointer)} is {yaml_file.describe_value(value)}; JSON has no such value"
+                line = f"{_name_place(pointer)} is {describe_value(value)}; JSON has no such value"
                 raise source.error_at(pointer, line)
 
 
@@ -341,8 +341,8 @@ def _write_word(word: Any) -> str:
 
 def _describe_read(value: Any) -> str:
     if value in ([], {}) and not isinstance(value, bool):
-        return f"{yaml_file.describe_value(value).replace('a ', 'an empty ', 1)}"
-    return yaml_file.describe_value(value)
+        return f"{describe_value(value).replace('a ', 'an empty ', 1)}"
+    return describe_value(value)
 
 
 def _name_place(pointer: Sequence[str | int]) -> str:

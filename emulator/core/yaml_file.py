@@ -13,8 +13,6 @@ from typing import Any, Final
 
 import yaml
 
-from emulator.core.data_folders import find_scenarios, find_schemas
-
 try:
     from yaml import CSafeLoader as SafeLoader
 except ImportError:  # PyYAML built without libyaml: the same language, many times slower
@@ -50,12 +48,6 @@ class YamlFile:
                 message = f"unknown key {key!r} in {where}; known are {', '.join(known)}"
                 raise self.error_at([*pointer, key], message)
         return mapping
-
-    fault = error_at
-    known_keys = check_keys
-
-
-Source = YamlFile
 
 
 def load_yaml(path: Path, aliases: bool = False) -> YamlFile:
@@ -193,10 +185,3 @@ def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-
-# The old names, until no other module uses them.
-read = load_yaml
-parse = parse_yaml
-describe = describe_value
-schemas = find_schemas
-scenarios = find_scenarios

@@ -21,6 +21,7 @@ from emulator.admin.auth import AdminAuth
 from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.catalog import Calendar
 from emulator.gateway.formats import DEFAULT_HEADERS
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
@@ -254,7 +255,7 @@ class App:
         comparison = DefaultComparison(gateways)
         validators = [RequestValidator(one, keys, self._reserved_values, comparison) for one in gateways]
         for validator in validators:
-            if validator.gateway.document.file.path.parent != yaml_file.schemas():
+            if validator.gateway.document.file.path.parent != find_schemas():
                 sum(validator.compile_schemas())  # a file of the user's own is checked before anything is answered
 
         def make_validator(name: str, behavior: Behavior) -> RequestValidator | None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from emulator.core import yaml_file
 from emulator.core.suggestions import describe_unknown
+from emulator.core.yaml_file import describe_value
 from emulator.gateway import pricing
 from emulator.scenario import matching
 from emulator.scenario.limits import Counter
@@ -321,7 +321,7 @@ def parse_verification(words: Any, known: KnownWords | None = None) -> Verificat
     refused if it is nearly a known one.
     """
     if not isinstance(words, Mapping):
-        raise ValueError(f"a verification is {yaml_file.describe(words)}; expected a mapping of {', '.join(WORDS)}")
+        raise ValueError(f"a verification is {describe_value(words)}; expected a mapping of {', '.join(WORDS)}")
     for word in words:
         if word not in WORDS:
             raise ValueError(f"{describe_unknown('key', str(word), WORDS)} (a call's fields stand inside of when)")
@@ -362,7 +362,7 @@ def _parse_when(value: Any, known: KnownWords | None) -> tuple[RequestPattern, t
 def _parse_steps(value: Any, known: KnownWords | None) -> tuple[tuple[RequestPattern, ...], tuple[str, ...]]:
     """The pattern of each step of `in_order`, and the fields that no known gateway has."""
     if not isinstance(value, list | tuple) or not value:
-        raise ValueError(f"in_order is {yaml_file.describe(value)}; expected a list of mappings of fields")
+        raise ValueError(f"in_order is {describe_value(value)}; expected a list of mappings of fields")
     steps = []
     all_unknown: dict[str, None] = {}
     for number, fields in enumerate(value, 1):
@@ -382,5 +382,5 @@ def _parse_max_cost(words: Mapping[str, Any]) -> float | None:
         return None
     value = words["max_cost"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise ValueError(f"max_cost is {yaml_file.describe(value)}; expected dollars, from 0")
+        raise ValueError(f"max_cost is {describe_value(value)}; expected dollars, from 0")
     return float(value)

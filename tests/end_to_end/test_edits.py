@@ -21,6 +21,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageStat
 
 import emulator
 from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway import pricing
 from emulator.gateway.gateway import load_gateway
 from emulator.image import render
@@ -747,7 +748,7 @@ def test_usage_of_an_edit(served: Served) -> None:
 )
 def test_a_rule_that_cannot_be_meant_stops_the_start(tmp_path: Path, said: Mapping[str, Any], complaint: str) -> None:
     """One line says what was read and what was expected."""
-    text = (yaml_file.schemas() / "ezmodel.yaml").read_text("utf-8")
+    text = (find_schemas() / "ezmodel.yaml").read_text("utf-8")
     old = "x-emulator-picture: {formats: [png], bytes: 4194304, square: true}"
     assert old in text
     text = text.replace(old, f"x-emulator-picture: {json.dumps(said)}")
@@ -760,7 +761,7 @@ def test_a_rule_that_cannot_be_meant_stops_the_start(tmp_path: Path, said: Mappi
 
 def test_every_schema_of_edits_compiles() -> None:
     """All that ships is examined, forms and JSON, and has rules."""
-    for path in sorted(yaml_file.schemas().glob("*.yaml")):
+    for path in sorted(find_schemas().glob("*.yaml")):
         found = load_gateway(path)
         assert all(live > 0 for live in RequestValidator(found).compile_schemas())
 

@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.gateway import load_gateway
 from tests.conftest import Served
 from tests.exchanges import (
@@ -165,7 +165,7 @@ def _journalled(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
 def _validators() -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:
     """What each gateway's file says of its own replies: the schema of the 200, and the one of every refusal."""
     for gateway in GATEWAYS:
-        document = yaml.safe_load((yaml_file.schemas() / f"{gateway}.yaml").read_text("utf-8"))
+        document = yaml.safe_load((find_schemas() / f"{gateway}.yaml").read_text("utf-8"))
         registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
         slash = "~1" if gateway == "aiai" else ""
         media = "content/application~1json/schema"
@@ -185,7 +185,7 @@ VALIDATORS: Final = dict(_validators())
 @pytest.mark.parametrize("gateway", GATEWAYS)
 def test_every_listed_model_draws_in_some_exchange(gateway: str) -> None:
     """No model can be listed in a schema, or in the answer to GET models, without an exchange that it answers."""
-    operation = next(load_gateway(yaml_file.schemas() / f"{gateway}.yaml").iter_generating())
+    operation = next(load_gateway(find_schemas() / f"{gateway}.yaml").iter_generating())
     assert operation.models is not None
     drawn = {
         exchange.request["body"]["model"]

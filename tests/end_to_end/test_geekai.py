@@ -19,7 +19,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from emulator.analysis import differences
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.messages import KINDS, SOURCES, GatewayError
@@ -35,7 +35,7 @@ EXCHANGES: Final = [
     for entry in yaml.safe_load((TESTS / "gateways/observed/geekai.yaml").read_text("utf-8"))
     for exchange in expand_entry("geekai", entry)
 ]
-FILE: Final = yaml_file.schemas() / "observed/geekai.yaml"
+FILE: Final = find_schemas() / "observed/geekai.yaml"
 
 
 def observed() -> Gateway:
@@ -179,7 +179,7 @@ def test_a_script_can_ask_for_the_other_envelope(
 def test_a_file_can_choose_the_other_envelope(tmp_path: Path) -> None:
     """One word in the gateway's file makes every refusal wear the other shape; a word that is none stops the start."""
     (tmp_path / "observed").mkdir()
-    text = FILE.read_text("utf-8").replace("../wordings", str(yaml_file.schemas() / "wordings"))
+    text = FILE.read_text("utf-8").replace("../wordings", str(find_schemas() / "wordings"))
     path = tmp_path / "detailed.yaml"
     path.write_text(text.replace("envelope: flat", "envelope: details"), "utf-8")
     reply = load_gateway(path).render(GatewayError("invalid_request", "n", "missing"))

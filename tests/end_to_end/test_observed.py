@@ -22,7 +22,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.errors import ErrorCatalogLoader
 from emulator.gateway.gateway import Gateway
 from emulator.messages import KINDS, SOURCES, VIOLATIONS
@@ -192,7 +192,7 @@ def wrong_entry(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
 def _validators() -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:
     """What each gateway's observed file says of its replies."""
     for gateway in GATEWAYS:
-        document = yaml.safe_load((yaml_file.schemas() / f"observed/{gateway}.yaml").read_text("utf-8"))
+        document = yaml.safe_load((find_schemas() / f"observed/{gateway}.yaml").read_text("utf-8"))
         registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
         for name in ("Pictures", "Models", "Model", "Refusal"):
             yield (
@@ -616,7 +616,7 @@ def test_streams(observed: Served) -> None:
 def test_an_observed_file_is_a_gateways_file(gateway: str) -> None:
     """Valid OpenAPI with live rules, each observed or assumed, and the list of models is those with a channel."""
     validate(
-        yaml.safe_load((yaml_file.schemas() / f"observed/{gateway}.yaml").read_text("utf-8")),
+        yaml.safe_load((find_schemas() / f"observed/{gateway}.yaml").read_text("utf-8")),
         cls=OpenAPIV31SpecValidator,
     )
     dialect = dialect_of(gateway)
@@ -642,7 +642,7 @@ def test_an_observed_file_is_a_gateways_file(gateway: str) -> None:
 @pytest.mark.parametrize("name", ["new-api", "new-api-fork"])
 def test_new_api_never_speaks_as_openai(name: str) -> None:
     """Each kind, and each breach that its own rules can have, is worded by the family itself."""
-    openai, own = (ErrorCatalogLoader().load(yaml_file.schemas() / f"wordings/{one}.yaml") for one in ("openai", name))
+    openai, own = (ErrorCatalogLoader().load(find_schemas() / f"wordings/{one}.yaml") for one in ("openai", name))
     assert [] == [kind for kind in KINDS if own.kinds[kind] == openai.kinds[kind]]
     mine = {
         "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "missing", "type",

@@ -10,11 +10,12 @@ from typing import Final
 import pytest
 
 from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway import catalog
 from emulator.gateway.catalog import PicturePrice
 from emulator.gateway.pricing import TABLES
 
-SHIPPED: Final = catalog.load_catalog(yaml_file.schemas() / "tables" / "models.yaml")
+SHIPPED: Final = catalog.load_catalog(find_schemas() / "tables" / "models.yaml")
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
 from emulator.messages import GatewayError
 
-OPENAIS = yaml_file.schemas() / "wordings/openai.yaml"
+OPENAIS = find_schemas() / "wordings/openai.yaml"
 
 
 @pytest.fixture

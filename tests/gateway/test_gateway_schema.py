@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from emulator.core import json_schema, yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.errors import SCHEMA, ErrorCatalogLoader
 from emulator.gateway.gateway import load_gateway
@@ -17,7 +18,7 @@ from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.pricing import TABLES
 from emulator.messages import CHANNELS, KINDS, OPERATIONS, SOURCES, VIOLATIONS
 
-SCHEMAS: Final = yaml_file.schemas()
+SCHEMAS: Final = find_schemas()
 GATEWAYS: Final = sorted([*SCHEMAS.glob("*.yaml"), *SCHEMAS.glob("observed/*.yaml")])
 CATALOGS: Final = sorted(SCHEMAS.glob("wordings/*.yaml"))
 
@@ -29,7 +30,7 @@ def _name(path: Path) -> str:
 @pytest.mark.parametrize("path", GATEWAYS, ids=_name)
 def test_the_vendor_keys_of_a_shipped_gateway_are_valid(path: Path) -> None:
     """A start does not check the files that ship, so this test does, key by key and as an editor does."""
-    source = yaml_file.read(path, aliases=True)
+    source = yaml_file.load_yaml(path, aliases=True)
     check_vendor_keys(source)
     json_schema.load_schema("gateway.schema.json").validate(source)
 
@@ -37,7 +38,7 @@ def test_the_vendor_keys_of_a_shipped_gateway_are_valid(path: Path) -> None:
 @pytest.mark.parametrize("path", CATALOGS, ids=_name)
 def test_a_shipped_error_catalog_is_valid(path: Path) -> None:
     """A start does not check the files that ship, so this test does."""
-    json_schema.load_schema(SCHEMA).validate(yaml_file.read(path))
+    json_schema.load_schema(SCHEMA).validate(yaml_file.load_yaml(path))
     ErrorCatalogLoader().load(path)
 
 

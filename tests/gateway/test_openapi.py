@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.gateway import load_gateway
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
@@ -192,7 +193,7 @@ def test_complaints_name_the_line(written: Callable[[Any], Path]) -> None:
 
 def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
     """A gateway whose wording lacks one kind, or names a fact that does not exist, does not start."""
-    words = yaml.safe_load((yaml_file.schemas() / "wordings/openai.yaml").read_text())
+    words = yaml.safe_load((find_schemas() / "wordings/openai.yaml").read_text())
     document = {**_plain(), "x-emulator-gateway": {"wording": {"$ref": "words.yaml"}}}
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(document))
     for change, complaint in (

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway.gateway import load_gateway
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import SOURCES
 
-SHIPPED: Final = sorted(yaml_file.schemas().glob("*.yaml"))
+SHIPPED: Final = sorted(find_schemas().glob("*.yaml"))
 WORDS_ONLY: Final = frozenset({"description", "title", "examples", "x-emulator-breach", "x-emulator-source"})
 """What stands beside a rule and refuses nothing, fills in nothing and changes nothing by itself."""
 

@@ -765,7 +765,7 @@ paths:
               properties: {prompt: {type: string}, promptly: {type: integer}, sharpness: {type: integer}}
       responses: {"200": {description: The pictures.}}
 """
-GATEWAYS: Final = registry.load_gateways([str(yaml_file.schemas().parent / "tests/data/odd-gateway.yaml")])
+GATEWAYS: Final = registry.load_gateways([str(find_schemas().parent / "tests/data/odd-gateway.yaml")])
 MISSPELLED: Final = {
     "a field": ("when:\n    n: 1\n    promt: cat", 4, "unknown field 'promt'; did you mean 'prompt'?"),
     "a parameter": ("when: {qualitty: hd}", 2, "unknown field 'qualitty'; did you mean 'quality'?"),
@@ -838,7 +838,7 @@ def test_the_schema_lists_the_members_of_every_reply() -> None:
 @pytest.mark.parametrize("name", loader.list_ready_made())
 def test_a_ready_made_scenario_keeps_the_schema(name: str) -> None:
     """A server plays them without validating them, so the same scenario must come of the file with validation."""
-    path = yaml_file.scenarios() / f"{name}.yaml"
+    path = find_scenarios() / f"{name}.yaml"
     scenario = loader.load_scenario(path)
     assert loader.load_ready_made(name) == scenario
     assert () == loader.check_words(scenario, GATEWAYS)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import emulator
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.gateway import load_gateway
 from emulator.session import store
@@ -390,10 +390,10 @@ def test_the_pages_know_no_tasks(server: Served, key: str) -> None:
 )  # fmt: skip
 def test_a_slip_in_a_file_stops_the_start(tmp_path: Path, old: str, new: str, complaint: str) -> None:
     """What a gateway's file says of tasks is checked when it is read."""
-    text = (yaml_file.schemas() / "observed/geekai.yaml").read_text("utf-8")
+    text = (find_schemas() / "observed/geekai.yaml").read_text("utf-8")
     assert old in text
     path = tmp_path / "slip.yaml"
-    path.write_text(text.replace(old, new, 1).replace("../wordings", str(yaml_file.schemas() / "wordings")), "utf-8")
+    path.write_text(text.replace(old, new, 1).replace("../wordings", str(find_schemas() / "wordings")), "utf-8")
     with pytest.raises(InvalidFile) as caught:
         load_gateway(path)
     assert re.search(complaint.replace("{", r"\{").replace("}", r"\}"), str(caught.value)), str(caught.value)

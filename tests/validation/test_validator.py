@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from emulator.core import yaml_file
+from emulator.core.data_folders import find_schemas
 from emulator.gateway import pricing
 from emulator.gateway.gateway import load_gateway
 from emulator.messages import Call, GatewayError, Request
@@ -18,7 +18,7 @@ from emulator.validation.validator import RequestValidator, mask_key
 @pytest.fixture(scope="module")
 def validators() -> dict[str, RequestValidator]:
     """Every gateway that ships, compiled."""
-    return {path.stem: RequestValidator(load_gateway(path)) for path in yaml_file.schemas().glob("*.yaml")}
+    return {path.stem: RequestValidator(load_gateway(path)) for path in find_schemas().glob("*.yaml")}
 
 
 def _request(body: Any) -> Request:
@@ -80,7 +80,7 @@ def test_no_prompt_is_told_to_another(validators: dict[str, RequestValidator]) -
 
 def test_kept_verdicts_are_bounded() -> None:
     """However many different bodies come, no more than MOST_KEPT verdicts are kept, and no long or wide body is."""
-    gateway = load_gateway(yaml_file.schemas() / "ezmodel.yaml")
+    gateway = load_gateway(find_schemas() / "ezmodel.yaml")
     schema_validator = SchemaValidator(gateway.document, "#/components/schemas/DallE2")
     for number in range(MOST_KEPT + 100):
         schema_validator.find_violations({"prompt": "x", "n": number})
