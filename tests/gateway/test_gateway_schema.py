@@ -17,6 +17,7 @@ from emulator.gateway.gateway import load_gateway
 from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.pricing import TABLES
 from emulator.messages import CHANNELS, KINDS, OPERATIONS, SOURCES, VIOLATIONS
+from emulator.validation.validator import RequestValidator
 
 SCHEMAS: Final = find_schemas()
 GATEWAYS: Final = sorted([*SCHEMAS.glob("*.yaml"), *SCHEMAS.glob("observed/*.yaml")])
@@ -110,3 +111,16 @@ def test_a_slip_in_a_vendor_key_is_one_line(tmp_path: Path, change: Change, comp
     assert complaint in message
     assert message.startswith(f"{path}:")
     assert "\n" not in message
+
+
+def test_a_slip_in_a_shipped_file_is_found_after_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files that ship are not checked when they are loaded, but with the schemas that compile after the start."""
+    monkeypatch.setattr("emulator.gateway.gateway.is_shipped_schema", lambda path: True)
+    monkeypatch.setattr("emulator.validation.validator.is_shipped_schema", lambda path: True)
+    root = yaml.safe_load((SCHEMAS / "geekai.yaml").read_text("utf-8"))
+    root["x-emulator-gateway"] = {"calender": True}
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(root, allow_unicode=True, sort_keys=False), "utf-8")
+    gateway = load_gateway(path)
+    with pytest.raises(InvalidFile, match="did you mean 'calendar'"):
+        sum(RequestValidator(gateway).compile_schemas())
