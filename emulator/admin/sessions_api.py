@@ -278,9 +278,9 @@ async def _find_call(request: AdminRequest) -> JournalEntry:
         if not entries:
             raise AdminError(404, f"session {name!r} has no finished call", "number")
         return max(entries, key=_get_number)
-    for entry in reversed(entries):
-        if str(entry.number) == number:
-            return entry
+    found = [entry for entry in entries if str(entry.number) == number]
+    if found:
+        return found[-1]
     raise AdminError(404, f"session {name!r} has no call {number[:20]} in its journal", "number")
 
 

@@ -66,7 +66,7 @@ async def send_response(
         body = b""
     sent = SentResponse(
         status=response.status,
-        headers=join_headers(outgoing.headers.items()),
+        headers=dict(outgoing.headers.items()),
         body=record_body(body, response.pictures),
         events=None,
         complete=complete,

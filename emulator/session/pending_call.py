@@ -5,7 +5,7 @@ When the response has been sent, `finish` makes the frozen JournalEntry of it; n
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -100,7 +100,6 @@ class PendingCall:
         """Return the journal's entry of the call, which took `duration` seconds on the session's clock."""
         request, call, selection, response = self.request, self.call, self.selection, self.response
         assert response is not None
-        uploads = [upload.describe() for upload in request.uploads]
         headers = dict(request.headers.items())
         return JournalEntry(
             number=self.number,
@@ -117,31 +116,36 @@ class PendingCall:
             query=request.query,
             headers=headers,
             key=self.key,
-            credential_headers=[credential.header for credential in self.gateway.credentials],
+            credential_headers=self._credential_headers,
             given=request.json,
             params=None if call is None else call.params,
             effective=None if call is None else call.effective,
-            size=None if call is None else list(call.pixels),
+            size=None if call is None else call.pixels,
             streams=call is not None and call.streams,
-            uploads=uploads,
+            uploads=tuple(upload.describe() for upload in request.uploads) if request.uploads else (),
             unreadable=self._describe_unreadable_body(),
             refused=self._describe_refusal(),
             reserved=self._describe_trigger(),
             turn=None if selection is None else selection.turn,
             rule=None if selection is None else selection.rule,
             step=None if selection is None else selection.step,
-            misses=[] if selection is None else _describe_misses(selection),
+            misses=() if selection is None else _describe_misses(selection),
             latency=None if selection is None else selection.latency,
-            tries=[] if selection is None else _describe_tries(selection),
-            findings=[{"code": one.code, "message": one.message, "param": one.param} for one in self.findings],
+            tries=() if selection is None else _describe_tries(selection),
+            findings=_describe_findings(self.findings),
             response={"status": sent.status, "headers": sent.headers, "body": sent.body, "events": sent.events},
             sent=sent.complete,
             events=self.events,
             task=response.task,
-            pictures=[recipe_to_plain(recipe) for recipe in response.pictures],
+            pictures=tuple(map(recipe_to_plain, response.pictures)),
             altered=response.altered,
             weight=_weigh(request, headers, sent),
         )
+
+    @property
+    def _credential_headers(self) -> Sequence[str]:
+        """The headers in which the gateway expects a key."""
+        return tuple(credential.header for credential in self.gateway.credentials)
 
     def _describe_unreadable_body(self) -> dict[str, Any] | None:
         """Return why a body is no JSON, its length in bytes, and its beginning; None for one that is, or for none."""
@@ -168,9 +172,7 @@ class PendingCall:
         if error is None:
             return None
         catalog = self.gateway.error_catalog
-        redact = Redactor(
-            self.key, self.request.headers, [credential.header for credential in self.gateway.credentials]
-        ).redact_value
+        redact = Redactor(self.key, self.request.headers, self._credential_headers).redact_value
         value = redact(error.value)
         facts = dict(error.facts)
         if error.value is not None:
@@ -178,13 +180,15 @@ class PendingCall:
             facts.update({name: text for name, text in redacted.items() if name in facts})
         if "key" in facts:
             facts["key"] = BLANK
-        redacted_error = replace(error, param=redact(error.param), facts=facts)
+        param, redacted_error = redact(error.param), error
+        if param != error.param or facts != error.facts:
+            redacted_error = replace(error, param=param, facts=facts)
         language = self.gateway.choose_language(self.request.headers)
         message = catalog.format_message(redacted_error, language=language, request_id=self.request_id)
         return {
             "kind": error.kind,
             "breach": error.violation,
-            "param": redacted_error.param,
+            "param": param,
             "code": catalog.find_code(error),
             "value": value,
             "rule": error.rule,
@@ -198,23 +202,32 @@ class PendingCall:
         return {"door": self.trigger.door, "value": self.trigger.value}
 
 
-def _describe_misses(selection: Selection) -> list[dict[str, Any]]:
+def _describe_findings(findings: Sequence[Finding]) -> Sequence[dict[str, Any]]:
+    if not findings:
+        return ()
+    return [{"code": one.code, "message": one.message, "param": one.param} for one in findings]
+
+
+def _describe_misses(selection: Selection) -> Sequence[dict[str, Any]]:
     """Return the rules that did not answer, each with its differences as [field, expected, came]."""
+    if not selection.misses:
+        return ()
     return [
         {"rule": miss.rule, "why": [[one.field, one.expected, one.came] for one in miss.why]}
         for miss in selection.misses
     ]
 
 
-def _describe_tries(selection: Selection) -> list[dict[str, Any]]:
+def _describe_tries(selection: Selection) -> Sequence[dict[str, Any]]:
+    if not selection.tries:
+        return ()
     return [{"rule": one.rule, "step": one.step, "latency": one.latency} for one in selection.tries]
 
 
 def _weigh(request: Request, headers: Mapping[str, str], sent: SentResponse) -> int:
     """Return about how many bytes of memory the entry needs."""
     weight = _OWN_WEIGHT + len(request.path) + len(request.query) + _PARSED * _count_body_bytes(request)
-    for name, value in headers.items():
-        weight += len(name) + len(value)
+    weight += sum(map(len, headers)) + sum(map(len, headers.values()))
     if isinstance(sent.body, str):
         weight += len(sent.body)
     for _, text in sent.events or ():

@@ -66,15 +66,15 @@ def from_plain(value: Any) -> Any:
             return _CLASSES[name](**members)
 
 
-def recipe_to_plain(recipe: ImageRecipe) -> list[Any]:
-    """Return a recipe as a list of its fields, in their order; written out, because every picture comes by here."""
+def recipe_to_plain(recipe: ImageRecipe) -> Sequence[Any]:
+    """Return a recipe as a sequence of its fields, in their order; written out, because every picture comes by here."""
     altered, source = recipe.altered, recipe.source
-    return [
+    return (
         recipe.gateway, recipe.model, recipe.caption, recipe.prompt_hash, recipe.width, recipe.height, recipe.quality,
         recipe.background, recipe.format, recipe.compression, recipe.index, recipe.seed,
         None if altered is None else [getattr(altered, one.name) for one in fields(altered)],
         None if source is None else list(source),
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def recipe_from_plain(values: Sequence[Any]) -> ImageRecipe:

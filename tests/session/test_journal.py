@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
 from typing import Any
 
 import httpx
@@ -55,7 +54,7 @@ def test_an_entry_is_frozen_and_json_can_hold_it(served: Served) -> None:
     for entry in entries:
         again = entry_from_plain(json.loads(json.dumps(entry.to_plain())))
         assert entry.to_json() == again.to_json()
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             entry.model = "another"  # type: ignore[misc]
 
 
