@@ -261,10 +261,6 @@ def _check_keywords(name: str, node: Mapping[str, Any]) -> None:
             re.compile(pattern)
         except re.error as error:
             raise InvalidSchema(f"{name}: the pattern {pattern!r} does not compile: {error}") from None
-    if "x-emulator-size" in node:
-        flaw = size_rules.find_flaw(node["x-emulator-size"])
-        if flaw is not None:
-            raise InvalidSchema(f"{name}: {flaw}")
 
 
 def _find_closing(schema: Any) -> tuple[str, str | None] | None:

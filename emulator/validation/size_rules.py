@@ -36,23 +36,5 @@ def find_violations(rule: Mapping[str, Any], size: str) -> Iterator[tuple[Violat
         yield "size_ratio", "ratio", rule["ratio"]
 
 
-def find_flaw(rule: Any) -> str | None:
-    """Return what is wrong with `rule` itself, in one line; None where nothing is."""
-    required, allowed = {*_NUMBERS, "pixels"}, {*_NUMBERS, "pixels", "words"}
-    if not isinstance(rule, Mapping) or not required <= set(rule) <= allowed:
-        return f"x-emulator-size is {rule!r}; expected {', '.join(_NUMBERS)} and pixels, with or without words"
-    pixels = rule["pixels"]
-    numbers = [rule[name] for name in _NUMBERS]
-    if isinstance(pixels, list):
-        numbers += pixels
-    if len(numbers) != len(_NUMBERS) + 2 or not all(number.__class__ is int and number > 0 for number in numbers):
-        return "x-emulator-size has numbers other than expected: whole ones from 1, and two of them as pixels"
-    words = rule.get("words", [])
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        return f"x-emulator-size has the words {words!r}; expected a list of texts"
-    return None
-
-
 # A pattern as text: `re` compiles it when it is first needed. No side of a picture has more digits than nine.
 _SIZE: Final = r"([0-9]{1,9})x([0-9]{1,9})"
-_NUMBERS: Final = ("step", "edge", "ratio")

@@ -124,3 +124,40 @@ def test_a_slip_in_a_shipped_file_is_found_after_the_start(tmp_path: Path, monke
     gateway = load_gateway(path)
     with pytest.raises(InvalidFile, match="did you mean 'calendar'"):
         sum(RequestValidator(gateway).compile_schemas())
+
+
+SIZE_RULE: Final = {"words": ["auto"], "step": 16, "edge": 3840, "pixels": [655_360, 8_294_400], "ratio": 3}
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        (SIZE_RULE, None),
+        ({**SIZE_RULE, "edges": 5}, "unknown key 'edges'"),
+        ({**SIZE_RULE, "step": 0}, "step is 0; expected a whole number from 1"),
+        ({**SIZE_RULE, "step": 1.5}, "step is 1.5; expected a whole number from 1"),
+        ({**SIZE_RULE, "ratio": True}, "ratio is True; expected a whole number from 1"),
+        ({**SIZE_RULE, "pixels": 655_360}, "pixels is 655360; expected the fewest and the most pixels"),
+        ({**SIZE_RULE, "pixels": [1]}, "pixels is a list; expected the fewest and the most pixels"),
+        ({**SIZE_RULE, "words": "auto"}, "words is 'auto'; expected a list"),
+        ({**SIZE_RULE, "words": [5]}, "words.0 is 5; expected a text"),
+        (None, "x-emulator-size is empty; expected a mapping of step, edge, ratio, pixels, words"),
+        ([], "x-emulator-size is an empty list; expected a mapping of step"),
+        ("assumed", "x-emulator-size is 'assumed'; expected a mapping of step"),
+        ({}, "x-emulator-size has no 'step'; expected step: a whole number"),
+        ({"step": 16, "edge": 1, "ratio": 1}, "x-emulator-size has no 'pixels'; expected pixels: the fewest"),
+    ],
+    ids=str,
+)
+def test_a_slip_in_the_arithmetic_of_sizes_is_one_line(tmp_path: Path, rule: Any, complaint: str | None) -> None:
+    """The numbers are whole and from 1, pixels are two of them, words are texts."""
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump({"openapi": "3.1.0", "size": {"x-emulator-size": rule}}, sort_keys=False), "utf-8")
+    file = yaml_file.load_yaml(path)
+    if complaint is None:
+        check_vendor_keys(file)
+        return
+    with pytest.raises(InvalidFile) as caught:
+        check_vendor_keys(file)
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)
