@@ -614,8 +614,8 @@ KNOWN: Final = (
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
-        ("hangup", f"unknown fault 'hangup'; known are {KNOWN}"),
-        ({"hang-up": None}, f"unknown fault 'hang-up'; known are {KNOWN}"),
+        ("hangup", f"unknown fault 'hangup'; known are {KNOWN}; did you mean 'hang_up'?"),
+        ({"hang-up": None}, f"unknown fault 'hang-up'; known are {KNOWN}; did you mean 'hang_up'?"),
         ({1: None}, f"unknown fault 1; known are {KNOWN}"),
         (None, f"a fault is None; expected one word of {KNOWN}"),
         (["hang_up"], f"a fault is ['hang_up']; expected one word of {KNOWN}"),
