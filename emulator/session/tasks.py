@@ -88,11 +88,11 @@ class TaskManager:
             return _build_response(gateway, body, task, state="waiting", status=shape.status)
         if shape.beside is not None and call.count and isinstance(plan, Draw):
             task = self._create_task(pending, call, selection, shape)
-            return await self._respond_at_once(call, gateway, shape.beside, plan, task, place)
+            return await self._respond_at_once(call, gateway, plan, beside=shape.beside, task=task, place=place)
         return await self._response_builder.compose(call, plan, gateway, place)
 
     async def _respond_at_once(
-        self, call: Call, gateway: Gateway, beside: Mapping[str, Any], plan: Draw, task: Task, place: Place
+        self, call: Call, gateway: Gateway, plan: Draw, *, beside: Mapping[str, Any], task: Task, place: Place
     ) -> Response:
         """Return the response to a call that waits for its pictures, with its ended task beside them."""
         task = replace(task, ended=task.began, seconds=0.0)
