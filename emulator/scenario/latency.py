@@ -38,8 +38,9 @@ def parse_latency(value: Any) -> Latency:
     """
     if value == REALISTIC.kind:
         return REALISTIC
-    if isinstance(value, str) and not is_duration_text(value):
-        raise ValueError(f"latency is {value!r}; expected a duration such as 500ms, 2s or 1m, or {REALISTIC.kind}")
+    if isinstance(value, str) and not (is_duration_text(value) and value.strip().endswith(("s", "m", "h"))):
+        expected = f"a duration with its unit, such as 500ms, 2s or 1m, or {REALISTIC.kind}"
+        raise ValueError(f"latency is {value!r}; expected {expected}")
     if not isinstance(value, Mapping):
         return Latency("fixed", (parse_duration(value),))
     kind = str(next(iter(value), ""))

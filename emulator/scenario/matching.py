@@ -520,7 +520,7 @@ MATCHERS: Final = ("contains", "matches", "at_least", "at_most", "not", "absent"
 """The words of a mapping of matchers."""
 _PLAIN_FIELDS: Final = ("operation", "gateway", "model", "prompt", "n", "size", "turn")  # with no fields inside of them
 _TEXT_FIELDS: Final = ("operation", "gateway", "model", "prompt", "size")
-CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads")
+CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads", "task_id")
 """What a call has to be matched by, beside its parameters."""
 UPLOAD_FIELDS: Final = ("name", "filename", "sha256", "format", "width", "height", "alpha_share", "bytes")
 """What an upload has to be matched by."""

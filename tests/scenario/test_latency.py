@@ -46,3 +46,10 @@ def test_one_in_twenty_is_beyond_p95() -> None:
     latency = parse_latency({"lognormal": {"median": "8s", "p95": "20s"}})
     beyond = sum(latency.draw(turn) > 20 for turn in range(5000))
     assert 0.05 == pytest.approx(beyond / 5000, abs=0.015)
+
+
+@pytest.mark.parametrize("text", ["5", " 1.5 ", "Realistic", "soon", ""])
+def test_a_latency_without_its_unit_is_refused(text: str) -> None:
+    """A text needs a unit, or is a slip; a number is in seconds."""
+    with pytest.raises(ValueError, match="expected a duration with its unit, such as 500ms, 2s or 1m, or realistic"):
+        parse_latency(text)

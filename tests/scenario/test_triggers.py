@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import httpx
 import openai
 import pytest
 
 from emulator.core.names import name_for_key
+from emulator.messages import Request
 from emulator.scenario import triggers
 from tests.conftest import Served
 from tests.paths import ROOT
 
 BODY = {"prompt": "A cat", "model": "dall-e-3"}
+REQUEST: Final = Request(
+    method="POST", path="/", query="", headers={}, body=b"", json=None, trouble=None, duplicates=(), origin="",
+    received=0,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -79,7 +85,13 @@ def test_latency_faults_and_scenarios(serve: Callable[..., Served]) -> None:
     assert [429, 429, 200] == [response.status_code for response in played]
 
 
-@pytest.mark.parametrize("header", ["refuse=boredom", "nonsense", "latency=soon", "fault=boredom", "scenario=nobody"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "refuse=boredom", "nonsense", "latency=soon", "latency=5", "fault=boredom", "scenario=nobody",
+        "invalid-request", "refus=quota", "behavior=odd", "report-only=maybe",
+    ],
+)  # fmt: skip
 def test_a_header_that_means_nothing(server: Served, header: str) -> None:
     """It is refused as the emulator's own error rather than overlooked."""
     response = server.generate("ezmodel", BODY, **{"x-emulator": header})
@@ -122,7 +134,7 @@ def test_the_readme_lists_them_all() -> None:
         r"<!-- reserved values -->\n(.*?)<!-- end -->", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
     )
     assert table is not None
-    rows = [f"| `{value}` | {what} |" for value, what in triggers.values().items()]
+    rows = [f"| `{value}` | {what} |" for value, what in triggers.list_values().items()]
     assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")
 
 
@@ -149,3 +161,45 @@ def test_retries_come_to_an_end(serve: Callable[..., Served]) -> None:
     body = {"prompt": "A cat [[server-error]]", "model": "cogview-4", "retries": 10**30}
     assert 500 == served.generate("geekai", body).status_code
     assert 20 == len(served.calls()[-1]["tries"])
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("rate-limit", 429), ("rate_limit", 429), ("RATE-LIMIT; latency=2s", 429), ("overloaded", 503),
+        ("no-credit", 429),
+        ("wrong-type; latency=2s", 200),
+    ],
+)  # fmt: skip
+def test_a_bare_word_in_the_header(serve: Callable[..., Served], header: str, status: int) -> None:
+    """A reserved value means the same in the header as in the other three places, and can have a latency beside it."""
+    served = serve(clock="scale:0")
+    response = served.generate("ezmodel", BODY, **{"x-emulator": header})
+    assert status == response.status_code
+    call = served.calls()[-1]
+    assert {"door": "header", "value": header} == call["reserved"]
+    assert (2.0 if "latency" in header else None) == call["latency"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "seen"),
+    [
+        ("a [[rate-limit]] cat", "a cat"), ("[[rate-limit]] a cat", "a cat"), ("a cat [[rate-limit]]", "a cat"),
+        ("a [[rate-limit]] cat [[quota]] sat", "a cat sat"), ("a [[rate-limit]]\ncat", "a\ncat"),
+        ("a[[quota]]cat", "acat"),
+        ("a [[other]] cat [[quota]]", "a [[other]] cat"), ("a  cat [[quota]]  sat", "a  cat  sat"),
+    ],
+)  # fmt: skip
+def test_the_contract_sees_the_prompt_without_the_mark(prompt: str, seen: str) -> None:
+    """A mark goes with the blank before it, so that no double blank is left; the rest stays letter by letter."""
+    request = replace(REQUEST, json={"prompt": prompt, "n": 1})
+    taken, trigger = triggers.take(request, "sk-plain")
+    assert trigger is not None
+    assert {"prompt": seen, "n": 1} == taken.json
+    assert {"prompt": prompt, "n": 1} == request.json
+
+
+def test_a_prompt_without_a_reserved_value_keeps_its_blanks() -> None:
+    """What is no mark is not touched at all."""
+    taken, trigger = triggers.take(replace(REQUEST, json={"prompt": " a [[b]]  cat "}), None)
+    assert (None, {"prompt": " a [[b]]  cat "}) == (trigger, taken.json)
