@@ -1,75 +1,164 @@
-"""Plays a scenario for one call: chooses its answer, lets its time pass, and tries again where a gateway would.
+"""Plays a scenario for one call: selects its answer, waits for its latency, and tries again where a gateway does.
 
-A gateway that offers `retries` tries again by itself when its upstream fails; each try takes an answer from the script.
+Only a call that keeps its contract comes here, so a scenario never hides a breach of it. Progress is counted in the
+store, one step a call, so that calls at the same time never take the same answer. A gateway that offers `retries` tries
+again by itself when its upstream fails; each try takes an answer from the scenario.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
+from emulator.core.chance import draw_chance
 from emulator.core.clock import Clock
+from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
-from emulator.messages import Call, Canned, Draw, GatewayError, Plan, Refuse, Request
+from emulator.image import upload
+from emulator.messages import Call, Canned, Draw, Exhausted, GatewayError, Plan, Refuse, Request
 from emulator.scenario import limits
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
 from emulator.scenario.limits import Counter
-from emulator.scenario.scenario import UNSCRIPTED, Scenario, Selection, choose, fields
+from emulator.scenario.matching import Difference, RequestPattern
+from emulator.scenario.scenario import DRAWN, Answer, Scenario
 
-MOST_TRIES: Final = 20  # of one call; no page names a maximum, and a script may fail for ever
+MOST_TRIES: Final = 20  # of one call; no page names a maximum, and a scenario may fail for ever
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A rule that did not answer a call with `fields`: for `reason`, else because the call differs from `when`."""
+
+    rule: str
+    when: RequestPattern
+    fields: Mapping[str, Any]
+    reason: Difference | None = None
+
+    @property
+    def why(self) -> tuple[Difference, ...]:
+        """How the call differs from what the rule expects; computed when it is read, which is after the answer."""
+        if self.reason is not None:
+            return (self.reason,)
+        return tuple(self.when.differences(self.fields))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The answer to a call: from which rule (None: no rule, so drawn), at which step, and the rules that missed.
+
+    `latency` is how long it takes, in seconds, `tries` are the failures before it that the gateway took itself, and
+    `findings` are what was noticed meanwhile.
+    """
+
+    answer: Answer
+    turn: int
+    rule: str | None = None
+    step: int | None = None
+    misses: tuple[NearMiss, ...] = ()
+    latency: float | None = None
+    tries: tuple[Selection, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+UNSCRIPTED: Final = Selection(DRAWN, 0)
+"""What a call gets where no rule is tried."""
 
 
 @dataclass(frozen=True)
 class ScenarioEngine:
-    """Plays scenarios on one server; `counter` counts each session's progress, `seed` decides what chance decides."""
+    """Plays scenarios on one server; `counter` counts each session's progress, chance depends on `seed`."""
 
     counter: Counter
     clock: Clock
     seed: int
 
-    async def play(self, scenario: Scenario, call: Call, request: Request, gateway: Gateway, session: str) -> Selection:
-        """The answer to `call`, its latency passed; raises GatewayError where it spends more than the limits.
+    async def select(
+        self, call: Call, scenario: Scenario, *, request: Request, gateway: Gateway, session: str
+    ) -> Selection:
+        """Return the answer to `call`, after its latency; raises GatewayError where the call is beyond the limits.
 
-        The latency of a stream passes while it is sent, and that of a task while its client asks for it. Who asks is
-        answered by rules that are about that alone.
+        The latency of a stream passes while it is sent, that of a task while its client asks for it. A call that asks
+        for a task is answered by rules that name that operation.
         """
         charge = limits.FREE
         if scenario.limits.any:
             charge = await limits.spend(scenario.limits, call, self.counter, session, self.clock.now(session))
         if not scenario.rules or (call.operation == "task" and not scenario.about_tasks):
-            return replace(UNSCRIPTED, findings=charge.findings) if charge.findings else UNSCRIPTED
-        named = fields(call, request, gateway.name)
-        wanted = call.effective.get("retries", 0)
-        left = min(wanted, MOST_TRIES) if isinstance(wanted, int) else 0
+            return _add_findings(UNSCRIPTED, charge.findings)
+        fields = collect_call_fields(call, request, gateway.name)
+        tries_left = _count_retries(call)
         tries: list[Selection] = []
         while True:
-            choice = _meant(await choose(scenario, named, self.counter, session, self.seed), call)
-            if choice.answer.latency is not None or tries:
-                choice = replace(choice, latency=await self._wait(choice, call, session), tries=tuple(tries))
-            if left <= 0 or not _fails(choice.answer.plan, gateway):
-                await limits.settle(charge, call, _made(choice.answer.plan, call), self.counter, session)
-                return replace(choice, findings=charge.findings) if charge.findings else choice
-            left -= 1
-            tries.append(choice)
+            selection = await select_answer(scenario, fields, self.counter, session, self.seed)
+            selection = _refuse_instead_of_breaking_off(selection, call)
+            if selection.answer.latency is not None or tries:
+                seconds = await self._wait(selection, call, session)
+                selection = replace(selection, latency=seconds, tries=tuple(tries))
+            if tries_left <= 0 or not _fails(selection.answer.plan, gateway):
+                made = _count_made_pictures(selection.answer.plan, call)
+                await limits.settle(charge, call, made, self.counter, session)
+                return _add_findings(selection, charge.findings)
+            tries_left -= 1
+            tries.append(selection)
 
-    async def _wait(self, choice: Selection, call: Call, session: str) -> float | None:
-        """Let the answer's latency pass, unless it is a stream's, and say how long it is; None where it has none."""
-        latency = choice.answer.latency
+    async def _wait(self, selection: Selection, call: Call, session: str) -> float | None:
+        """Wait for the answer's latency, but for a stream's and a task's, and return it; None where it has none."""
+        latency = selection.answer.latency
         if latency is None:
             return None
         if latency == REALISTIC:
-            latency = _realistic(call)
-        seconds = latency.draw(self.seed, session, choice.rule or "", choice.turn)
-        plan = choice.answer.plan
-        if not (call.streams and isinstance(plan, Draw)) and not postponed(call, plan):
+            latency = _make_realistic(call)
+        seconds = latency.draw(self.seed, session, selection.rule or "", selection.turn)
+        plan = selection.answer.plan
+        streamed = call.streams and isinstance(plan, Draw)
+        if not streamed and not is_postponed(call, plan):
             await self.clock.sleep(seconds, session)
         return seconds
 
 
-def postponed(call: Call, plan: Plan) -> bool:
-    """Whether what `plan` makes of `call` shows later, in its task: pictures, and how the work on them fails.
+async def select_answer(
+    scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int
+) -> Selection:
+    """Return the answer that `scenario` has for a call with `fields`: of the first rule that has one."""
+    turn = await counter.count(session, "turn")
+    fields = {**fields, "turn": turn}
+    misses: list[NearMiss] = []
+    for number, rule in enumerate(scenario.rules):
+        if fields.get("operation") == "task" and not rule.about_tasks:
+            continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
+        if not rule.when.matches(fields):
+            misses.append(NearMiss(rule.name, rule.when, fields))
+            continue
+        if rule.chance < 1 and not draw_chance(rule.chance, seed, session, number, turn):
+            reason = Difference("chance", f"{rule.chance} of all calls", "sat out")
+            misses.append(NearMiss(rule.name, rule.when, fields, reason))
+            continue
+        step = await counter.count(session, scenario.name_counter(number))
+        answer = rule.choose_answer(step)
+        if answer is None and rule.then == "refuse":
+            answer = Answer(Exhausted(rule.name, rule.length))
+        if answer is not None:
+            return Selection(answer, turn, rule=rule.name, step=step, misses=tuple(misses))
+        reason = Difference("answers", f"at most {rule.length}", f"call {step}")
+        misses.append(NearMiss(rule.name, rule.when, fields, reason))
+    return Selection(DRAWN, turn, misses=tuple(misses))
 
-    What a gateway knows before it begins with the work, such as a bad key, it says at once, task or no task.
+
+def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
+    """Return what `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads."""
+    fields = {
+        **call.params, "operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers,
+    }  # fmt: skip
+    if request.uploads:
+        fields["uploads"] = upload.describe_uploads(request.uploads)
+    return fields
+
+
+def is_postponed(call: Call, plan: Plan) -> bool:
+    """Return whether the effect of `plan` shows later, in the task of `call`: pictures, and failures of drawing them.
+
+    A gateway refuses at once, task or no task, for what it knows before the work begins, such as a bad key.
     """
     match plan:
         case Draw():
@@ -82,25 +171,39 @@ def postponed(call: Call, plan: Plan) -> bool:
             return False
 
 
-def _meant(choice: Selection, call: Call) -> Selection:
-    """`choice`, where what would break off a stream refuses a call that asks for none."""
-    plan = choice.answer.plan
+def _add_findings(selection: Selection, findings: tuple[Finding, ...]) -> Selection:
+    if not findings:
+        return selection
+    return replace(selection, findings=findings)
+
+
+def _count_retries(call: Call) -> int:
+    """Return how often the gateway tries again by itself."""
+    retries = call.effective.get("retries", 0)
+    if not isinstance(retries, int):
+        return 0
+    return min(retries, MOST_TRIES)
+
+
+def _refuse_instead_of_breaking_off(selection: Selection, call: Call) -> Selection:
+    """Return a refusal where `selection` breaks off a stream and `call` asks for none."""
+    plan = selection.answer.plan
     if call.streams or not isinstance(plan, Draw) or plan.error is None:
-        return choice
-    return replace(choice, answer=replace(choice.answer, plan=plan.error))
+        return selection
+    return replace(selection, answer=replace(selection.answer, plan=plan.error))
 
 
-def _realistic(call: Call) -> Latency:
-    """How long the model of `call` takes in life; a call that asks for no picture takes no time."""
+def _make_realistic(call: Call) -> Latency:
+    """Return how long the real model of `call` takes; a call that asks for no picture takes no time."""
     if not call.count:
         return Latency("fixed", (0.0,))
-    from emulator.gateway import catalog  # few scripts are about models as they are
+    from emulator.gateway import catalog  # few scenarios ask for it
 
     return make_lognormal(*catalog.estimate_seconds(call.model, str(call.effective.get("quality")), call.pixels))
 
 
-def _made(plan: Plan, call: Call) -> int:
-    """How many pictures are made, and billed: those that are sent, and those that a canned answer keeps back."""
+def _count_made_pictures(plan: Plan, call: Call) -> int:
+    """Return how many pictures are made, and billed: those that are sent, and all behind a canned answer."""
     match plan:
         case Draw(error=Refuse()):
             return 0
@@ -113,7 +216,7 @@ def _made(plan: Plan, call: Call) -> int:
 
 
 def _fails(plan: Plan, gateway: Gateway) -> bool:
-    """Whether `plan` is a failure of the upstream: a status of 500 or more."""
+    """Return whether `plan` is a failure of the upstream: a status of 500 or more."""
     match plan:
         case Canned():
             return plan.status >= 500
@@ -125,4 +228,4 @@ def _fails(plan: Plan, gateway: Gateway) -> bool:
 
 
 _FAILURES: Final = ("moderation", "server_error", "upstream_error", "overloaded", "upstream_timeout")
-"""The refusals that come of work on pictures, or in the place of it."""
+"""The refusals of a gateway whose work on the pictures failed."""

@@ -142,7 +142,9 @@ class App:
             return operation.make_redirect(pending.request)
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
         pending.call = call = route.validator.validate(request, context)
-        pending.selection = await self.engine.play(playing, call, request, pending.gateway, pending.session)
+        pending.selection = await self.engine.select(
+            call, playing, request=request, gateway=pending.gateway, session=pending.session
+        )
         place = Place(pending.session, request.origin, pending.request_id, pending.selection.latency or 0.0)
         return await self.task_manager.respond(pending, place)
 
@@ -152,7 +154,7 @@ class App:
         What the call itself says comes first, then its session, then the server. Reserved values are taken off the
         call.
         """
-        if self._reserved_values and scenario.may_be_marked(pending.request, pending.key):
+        if self._reserved_values and scenario.may_have_reserved_value(pending.request, pending.key):
             from emulator.scenario import triggers  # few calls have a reserved value
 
             pending.request, pending.trigger = triggers.take(pending.request, pending.key)

@@ -14,7 +14,7 @@ from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, GatewayError, Request, Response
-from emulator.scenario.scenario import Selection
+from emulator.scenario.engine import Selection
 from emulator.session.journal import JournalEntry
 from emulator.session.plain_values import recipe_to_plain
 from emulator.session.redaction import BLANK, Redactor

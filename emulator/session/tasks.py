@@ -18,8 +18,7 @@ from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refuse, Response
 from emulator.response import overrides
 from emulator.response.builder import Place, ResponseBuilder
-from emulator.scenario.engine import postponed
-from emulator.scenario.scenario import Selection
+from emulator.scenario.engine import Selection, is_postponed
 from emulator.session.pending_call import PendingCall
 from emulator.session.plain_values import from_plain, to_plain
 from emulator.session.store import Store
@@ -81,7 +80,7 @@ class TaskManager:
             return await self._response_builder.compose(call, plan, gateway, place)
         if call.operation == "task" and isinstance(plan, Draw):
             return await self._show_task(call, gateway, shape, plan, place)
-        if postponed(call, plan):
+        if is_postponed(call, plan):
             task = self._create_task(pending, call, selection, shape)
             await self._keep_task(pending.session, task)
             body = fill_template(shape.submitted, _describe_task(task, progress=0))

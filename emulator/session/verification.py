@@ -300,7 +300,7 @@ async def find_unused_answers(scenario: Scenario, counter: Counter, session: str
     """
     unused = []
     for number, rule in enumerate(scenario.rules):
-        taken = await counter.count(session, scenario.counter(number), 0)
+        taken = await counter.count(session, scenario.name_counter(number), 0)
         left = _count_needed_calls(rule) - taken
         if left > 0:
             unused.append(UnusedAnswers(rule.name, left))

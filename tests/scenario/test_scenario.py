@@ -20,7 +20,8 @@ import pytest
 
 from emulator.messages import Canned, Draw, Exhausted, GatewayError, Refuse
 from emulator.scenario import loader
-from emulator.scenario.scenario import Answer, Scenario, Selection, choose
+from emulator.scenario.engine import Selection, select_answer
+from emulator.scenario.scenario import Answer, Scenario
 from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
 from tests.scenario.examples import EVENTFUL, SEQUENCES, list_canned
@@ -41,7 +42,7 @@ class Game:
     async def turn(self, session: str = "one", **fields: Any) -> Selection:
         """The choice for one more call."""
         await self.memory.begin_call(session, 0)
-        return await choose(self.scenario, {"operation": "generate", **fields}, self.memory, session, self.seed)
+        return await select_answer(self.scenario, {"operation": "generate", **fields}, self.memory, session, self.seed)
 
     async def told(self, calls: int, session: str = "one", **fields: Any) -> str:
         """The answers to so many calls: canned texts, R for a refusal, D for a drawing, ! for exhaustion."""

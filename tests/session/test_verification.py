@@ -13,8 +13,9 @@ from emulator.gateway.gateway import Credential
 from emulator.messages import Call, Canned, GatewayError, Request, Response
 from emulator.response import builder
 from emulator.scenario import matching
+from emulator.scenario.engine import UNSCRIPTED, Selection, select_answer
 from emulator.scenario.matching import RequestPattern
-from emulator.scenario.scenario import UNSCRIPTED, Answer, Rule, Scenario, Selection, choose
+from emulator.scenario.scenario import Answer, Rule, Scenario
 from emulator.session import verification
 from emulator.session.call_fields import KnownWords
 from emulator.session.journal import JournalEntry
@@ -476,7 +477,7 @@ async def test_unused_answers(rule: Rule, left: list[int]) -> None:
     counted = []
     for _ in left:
         counted.append({one.rule: one.left for one in await verification.find_unused_answers(script, memory, "s")})
-        await choose(script, {}, memory, "s", 0)
+        await select_answer(script, {}, memory, "s", 0)
     assert [{rule.name: one} if one else {} for one in left] == counted
 
 
@@ -486,7 +487,7 @@ async def test_unused_answers_are_of_each_rule_and_session() -> None:
     cats = matching.parse_pattern({"prompt": {"contains": "cat"}})
     script = Scenario("script", rules=(_rule("cats", 2, 1, when=cats), _rule("rest", 1)))
     await memory.begin_call("s", 0)
-    await choose(script, {"prompt": "a cat"}, memory, "s", 0)
+    await select_answer(script, {"prompt": "a cat"}, memory, "s", 0)
     assert (UnusedAnswers("cats", 2), UnusedAnswers("rest", 1)) == await verification.find_unused_answers(
         script, memory, "s"
     )
@@ -504,7 +505,7 @@ async def test_unused_answers_have_the_nearest_call() -> None:
     calls = []
     for number, n in enumerate((2, 1), 1):
         call = pending(number, {"prompt": "A cat", "n": n})
-        call.selection = await choose(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
+        call.selection = await select_answer(script, {"prompt": "A cat", "n": n}, memory, "s", 0)
         calls.append(finished(call))
     verdict = check(
         {"no_unused_answers": True}, calls, unused=[UnusedAnswers("no-weapons", 1), UnusedAnswers("other", 2)]
