@@ -816,7 +816,7 @@ def test_the_schema_lists_the_parameters_of_every_gateway() -> None:
     shipped = [gateway for gateway in GATEWAYS if gateway.name != "odd-gateway"]
     observed = [registry.load_behavior(gateway.name, "observed") for gateway in shipped]
     gateways = [gateway for gateway in (*shipped, *observed) if gateway is not None]
-    assert loader.list_parameters() == {*loader.find_parameters(gateways), *matching.CALL_FIELDS}
+    assert {*loader.find_parameters(gateways), *matching.CALL_FIELDS} == loader.list_parameters()
     uploads = SCHEMA["$defs"]["upload"]["then"]["properties"]
     assert sorted(matching.UPLOAD_FIELDS) == sorted(uploads)
 
@@ -833,6 +833,11 @@ def test_the_schema_lists_the_members_of_every_reply() -> None:
             assert members <= {*drawn["omit"]["items"]["enum"]}
             assert {*shape.usage_fields} <= {*drawn["usage"]["properties"]}
             assert {*shape.usage_details} <= {*SCHEMA["$defs"]["tokens"]["properties"]}
+    observed = [registry.load_behavior(gateway.name, "observed") for gateway in GATEWAYS]
+    for gateway in (one for one in observed if one is not None):
+        tasks = gateway.document.root.get("x-emulator-tasks", {})
+        members = {member for state in tasks.values() if isinstance(state, dict) for member in state}
+        assert members <= {*drawn["omit"]["items"]["enum"]}
 
 
 @pytest.mark.parametrize("name", loader.list_ready_made())
