@@ -244,7 +244,7 @@ def test_a_call_has_attributes(asked: ImageApi) -> None:
 def test_records_are_read_only(asked: ImageApi) -> None:
     """A call is read-only; an unknown attribute is refused with the known ones and the nearest of them."""
     call = asked.calls[0]
-    with pytest.raises(AttributeError, match="cannot assign to field 'status'"):
+    with pytest.raises(AttributeError, match="cannot assign to 'status'"):
         call.status = 500  # type: ignore[misc]
     expected = r"^unknown attribute of RecordedCall 'statuss'; known are number, time, .*; did you mean 'status'\?$"
     with pytest.raises(AttributeError, match=expected):
