@@ -18,7 +18,7 @@ from emulator.scenario.engine import Selection
 from emulator.session.journal import JournalEntry
 from emulator.session.plain_values import recipe_to_plain
 from emulator.session.redaction import BLANK, Redactor
-from emulator.session.response_record import RecordedBody
+from emulator.session.response_record import RecordedBody, record_body
 
 if TYPE_CHECKING:
     from emulator.scenario.triggers import Trigger
@@ -101,6 +101,9 @@ class PendingCall:
         request, call, selection, response = self.request, self.call, self.selection, self.response
         assert response is not None
         headers = dict(request.headers.items())
+        refused, body = None, sent.body
+        if self.error is not None:
+            refused, body = self._describe_refusal(self.error, body)
         return JournalEntry(
             number=self.number,
             session=self.session,
@@ -124,7 +127,7 @@ class PendingCall:
             streams=call is not None and call.streams,
             uploads=tuple(upload.describe() for upload in request.uploads) if request.uploads else (),
             unreadable=self._describe_unreadable_body(),
-            refused=self._describe_refusal(),
+            refused=refused,
             reserved=self._describe_trigger(),
             turn=None if selection is None else selection.turn,
             rule=None if selection is None else selection.rule,
@@ -133,7 +136,7 @@ class PendingCall:
             latency=None if selection is None else selection.latency,
             tries=() if selection is None else _describe_tries(selection),
             findings=_describe_findings(self.findings),
-            response={"status": sent.status, "headers": sent.headers, "body": sent.body, "events": sent.events},
+            response={"status": sent.status, "headers": sent.headers, "body": body, "events": sent.events},
             sent=sent.complete,
             events=self.events,
             task=response.task,
@@ -163,38 +166,41 @@ class PendingCall:
         beginning = request.body[:_BEGINNING].decode("utf-8", "backslashreplace")
         return {"why": why, "length": length, "beginning": beginning}
 
-    def _describe_refusal(self) -> dict[str, Any] | None:
-        """Return why the call was refused.
+    def _describe_refusal(self, error: GatewayError, body: RecordedBody) -> tuple[dict[str, Any], RecordedBody]:
+        """Return why the call was refused, and the body of the response to keep.
 
-        The message is made again from redacted facts: a key that the message cuts short could not be found in it.
+        The message is made again from redacted facts, and so is a body that shows a credential: a key that the message
+        cuts short could not be found in it.
         """
-        error = self.error
-        if error is None:
-            return None
-        catalog = self.gateway.error_catalog
+        gateway, request_id = self.gateway, self.request_id
         redact = Redactor(self.key, self.request.headers, self._credential_headers).redact_value
-        value = redact(error.value)
+        value, param, path = redact(error.value), redact(error.param), redact(self.request.path)
         facts = dict(error.facts)
         if error.value is not None:
-            redacted = {"value": quote(value), "model": str(value)[:200], "path": redact(self.request.path)}
+            redacted = {"value": quote(value), "model": str(value)[:200], "path": path}
             facts.update({name: text for name, text in redacted.items() if name in facts})
         if "key" in facts:
             facts["key"] = BLANK
-        param, redacted_error = redact(error.param), error
+        redacted_error = error
         if param != error.param or facts != error.facts:
             redacted_error = replace(error, param=param, facts=facts)
-        language = self.gateway.choose_language(self.request.headers)
-        message = catalog.format_message(redacted_error, language=language, request_id=self.request_id)
-        return {
+        language = gateway.choose_language(self.request.headers)
+        message = gateway.error_catalog.format_message(redacted_error, language=language, request_id=request_id)
+        shows_credential = (value, param, path) != (error.value, error.param, self.request.path) or "key" in facts
+        if shows_credential and isinstance(body, str):
+            rendered = gateway.render(redacted_error, language=language, request_id=request_id)
+            body = record_body(b"".join(rendered.body), ())
+        description = {
             "kind": error.kind,
             "breach": error.violation,
             "param": param,
-            "code": catalog.find_code(error),
+            "code": gateway.error_catalog.find_code(error),
             "value": value,
             "rule": error.rule,
             "source": error.source,
             "message": redact(message),
         }
+        return description, body
 
     def _describe_trigger(self) -> dict[str, Any] | None:
         if self.trigger is None:
