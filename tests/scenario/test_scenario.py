@@ -18,6 +18,7 @@ import httpx
 import openai
 import pytest
 
+from emulator.core.yaml_file import InvalidFile
 from emulator.messages import Canned, Draw, Exhausted, GatewayError, Refuse
 from emulator.scenario import loader
 from emulator.scenario.engine import Selection, select_answer
@@ -520,3 +521,26 @@ def test_the_journal_has_the_time_of_its_session(player: Begin) -> None:
     one.put("rules: [{answers: {latency: 90s}}]")
     one.statuses(2)
     assert ["2026-01-01T12:00:00Z", "2026-01-01T12:01:30Z"] == [call["time"] for call in one.calls[-2:]]
+
+
+def test_words_that_no_gateway_knows_over_http(player: Begin) -> None:
+    """A misspelled field and an unknown gateway are refused over HTTP too; a field like no other is a finding."""
+    one = player()
+    text = "rules:\n- {when: {WHEN}, answers: {refuse: quota}}"
+    error = one.put(text.replace("WHEN", "promt: cat"))["error"]
+    assert "scenario:2: unknown field 'promt'; did you mean 'prompt'?" == error["message"]
+    error = one.put(text.replace("WHEN", "gateway: ezmodl"))["error"]
+    assert error["message"].startswith('scenario:2: gateway is "ezmodl"; expected one of aiai, ezmodel, ')
+    assert error["message"].endswith("did you mean 'ezmodel'?")
+    assert 200 == one.call().status_code
+    (finding,) = one.put(text.replace("WHEN", "sharpness: 3"))["findings"]
+    assert "unknown_field" == finding["code"]
+    assert "findings" not in one.put(text.replace("WHEN", "quality: hd"))
+
+
+def test_a_server_does_not_start_with_a_word_that_no_gateway_knows(
+    serve: Callable[..., Served], written: Write
+) -> None:
+    """The file of --scenario is held against the gateways of the server."""
+    with pytest.raises(InvalidFile, match=r"script\.yaml:1: unknown field 'promt'; did you mean 'prompt'\?"):
+        serve(scenario=written("rules: [{when: {promt: x}, answers: draw}]"))
