@@ -187,7 +187,7 @@ class App:
     def _refuse(self, pending: PendingCall, error: GatewayError) -> None:
         """Answer the call with the error, in the gateway's words and the caller's language."""
         language = pending.gateway.choose_language(pending.request.headers)
-        pending.error = error
+        pending.error = error.with_traceback(None)  # a traceback would tie the call and its frames into a ring
         pending.response = pending.gateway.render(error, language=language, request_id=pending.request_id)
 
     async def _send_call(self, http: web.BaseRequest, pending: PendingCall) -> responses.Delivery:
