@@ -1,7 +1,7 @@
 """What a session may spend: requests and pictures a minute, pictures in all, and dollars.
 
-Counted by the minutes of the session's own clock, so that the wait in a refusal is the one that is really left. Money
-is counted in whole millionths of a dollar.
+The minutes are those of the session's own clock, so the wait in a refusal is the wait that is really left. Money is
+counted in whole millionths of a dollar.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ from emulator.findings import Finding
 from emulator.gateway import pricing
 from emulator.messages import Call, GatewayError
 
-MOST_DOLLARS: Final = 1_000_000  # that a script can grant; it keeps out what is no amount, such as .inf
-
 
 class Counter(Protocol):
-    """What counts for a session; a store keeps the counts."""
+    """Counts for a session; a store keeps the counts."""
 
     async def count(self, session: str, what: str, more: int = 1) -> int:
-        """Count `more` of `what` in `session`; how many there are now. Two who count up never get the same."""
+        """Add `more` to the count of `what` in `session` and return it. Calls at the same time get different counts."""
         ...
 
 
@@ -44,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Charge:
-    """What a call was charged in advance, in millionths of a dollar, and what there is to say about it."""
+    """What a call was charged in advance, in millionths of a dollar, and the findings about it."""
 
     amount: int = 0
     findings: tuple[Finding, ...] = ()
@@ -71,14 +69,14 @@ async def spend(limits: Limits, call: Call, counter: Counter, session: str, now:
 
 
 async def settle(charge: Charge, call: Call, made: int, counter: Counter, session: str) -> None:
-    """Give back what was charged for those of the pictures of `call` that were not made."""
+    """Give back what was charged for the pictures of `call` that were not made."""
     back = charge.amount * (call.count - made) // call.count if call.count else 0
     if back:
         await counter.count(session, _COST, -back)
 
 
 def _charge(call: Call) -> Charge:
-    """What all that `call` asks for costs; a price that nobody knows is a finding."""
+    """Return the price of all that `call` asks for; an unknown price is a finding."""
     dollars = pricing.price_call(call, call.count) if call.count else 0.0
     if dollars is None:
         return Charge(0, (Finding("cost_unknown", f"nobody knows what {call.model or 'this model'!r} costs", "model"),))
@@ -86,7 +84,7 @@ def _charge(call: Call) -> Charge:
 
 
 def _ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterator[tuple[str, int, int, GatewayError]]:
-    """Under which name what is counted, how much of it, up to which limit, and the Problem above it."""
+    """Yield, for each limit: the name of the count, what the call adds to it, the limit, and the error above it."""
     minute, passed = divmod(now, 60)
     wait = 60 - passed
     model = {"model": call.model or ""}
@@ -119,4 +117,4 @@ def _millionths(dollars: float) -> int:
 _REQUESTS: Final = "requests"
 _IMAGES: Final = "images"
 _COST: Final = "cost"
-"""Names under which is counted, those of a minute with the minute behind them."""
+"""Names of counts; those of a minute have the minute behind them."""
