@@ -34,19 +34,6 @@ NO_CACHE: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "no
 """Headers of every answer: no cache keeps it, and no browser takes it for another type than it says."""
 
 
-class AdminError(Exception):
-    """A request that cannot be answered: `status` and a text of one line; `param` is the name that is wrong.
-
-    `allow` lists the methods that the path has, where the method is what is wrong.
-    """
-
-    def __init__(self, status: int, message: str, param: str | None = None, allow: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.param = param
-        self.allow = allow
-
-
 def _read_real_time() -> float:
     return clock.parse_clock("real").now()
 

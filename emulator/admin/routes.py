@@ -15,10 +15,10 @@ from urllib.parse import unquote
 
 from emulator.admin import server_api, sessions_api
 from emulator.admin.auth import AccessDenied
+from emulator.admin.errors import AdminError
 from emulator.admin.request import (
     PREFIX,
     AdminContext,
-    AdminError,
     AdminFunction,
     AdminRequest,
     Stream,

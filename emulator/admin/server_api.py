@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from emulator.admin.errors import AdminError
 from emulator.admin.request import (
     NO_CACHE,
     AdminContext,
-    AdminError,
     AdminRequest,
     Stream,
     build_json_response,

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.admin.errors import AdminError
 from emulator.admin.request import (
     PREFIX,
     AdminContext,
-    AdminError,
     AdminRequest,
     build_json_response,
     build_response,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from emulator.admin.request import AdminError
+from emulator.admin.errors import AdminError
 from emulator.core import strict_json, yaml_file
 from emulator.core.phrases import quote
 from emulator.core.suggestions import describe_known, nearest_word
