@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -14,7 +16,39 @@ from emulator.server.app import App
 from emulator.server.listener import Running, start
 from emulator.session.store import Store
 from emulator.settings import Settings
+from tests.paths import TESTS
 from tests.stable_ids import stable_id
+
+SLOW: Final = (
+    "admin/test_auth", "admin/test_events", "admin/test_routes", "admin/test_spec", "analysis/test_differences",
+    "analysis/test_portability", "client/", "end_to_end/test_edits", "end_to_end/test_geekai",
+    "end_to_end/test_npm_client", "end_to_end/test_observed", "end_to_end/test_openai", "end_to_end/test_situations",
+    "faults/", "gateway/test_calendar", "gateway/test_openapi", "image/test_alter", "response/test_streaming",
+    "sample/",
+    "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
+    "server/test_browser", "server/test_determinism", "server/test_hostile", "server/test_image_host",
+    "server/test_process", "session/test_serialised", "session/test_tasks", "test_pytest_plugin", "test_readme",
+    "test_recipes", "validation/test_report_only",
+)  # fmt: skip
+"""How the paths of slow test modules begin: they start a server for each test, processes, or a browser.
+
+`pytest -m "not slow"` leaves them out. What is left takes less than 30 seconds on two cores.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow modules."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and str(item.path.relative_to(TESTS)).startswith(SLOW):
+            item.add_marker("slow")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_tls_context() -> Iterator[None]:
+    """Let all clients share one TLS context: each would load the certificates again, 20 ms for nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 class Served:

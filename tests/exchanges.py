@@ -170,9 +170,14 @@ def _show(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
+def load_yaml(text: str) -> Any:
+    """Return what YAML says, by the C library where there is one: it is ten times as fast."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def load_exchanges(gateway: str) -> list[Exchange]:
     """All golden exchanges of `gateway`."""
-    entries = yaml.safe_load((FOLDER / f"{gateway}.yaml").read_text("utf-8"))
+    entries = load_yaml((FOLDER / f"{gateway}.yaml").read_text("utf-8"))
     return [exchange for entry in entries for exchange in expand_entry(gateway, entry)]
 
 
