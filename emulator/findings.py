@@ -62,6 +62,10 @@ FINDINGS: Final[dict[str, str]] = {
         "The session has a limit on its cost, and nobody has published a price for this model: the call passed, and "
         "nothing was counted. Limit `images` as well, or use a model with a price."
     ),
+    "override_met_nothing": (
+        "A scenario's `omit` or `set` names a member that this reply does not have: nothing was left out, or a member "
+        "was added that no gateway sends. Check the spelling, and whether this model sends that member."
+    ),
     "nothing_fetched": (
         "The call has a link in the place of a picture. The emulator never fetches anything, so it refuses the link "
         "as one that leads nowhere. Send the picture itself: as an upload, or as a data: URL."

@@ -245,6 +245,7 @@ class Response:
     `altered` is what a script had otherwise about all of `pictures`, in its own words. A `bare` one goes without the
     headers that mark its gateway's answers. Where there are `frames`, they are sent in the place of `body`, each as
     soon as it is made; whoever takes them closes them. `task` is what a journal says of the task that it tells of.
+    `findings` are about what a scenario changes in it.
     """
 
     status: int
@@ -255,10 +256,7 @@ class Response:
     bare: bool = False
     frames: AsyncGenerator[bytes] | None = None
     task: Mapping[str, Any] | None = None
-
-    def shelved(self) -> Response:
-        """The same without what was sent, as a journal keeps it; written out, for every call comes by here."""
-        return Response(self.status, self.headers, (), self.pictures, self.altered, self.bare, None, self.task)
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass

@@ -126,7 +126,7 @@ def render_picture(options: argparse.Namespace) -> int:
     call = _validate_request(gateway, options, chosen)
     if not 0 <= options.index < call.count:
         raise UsageError(f"--index {options.index}: the request makes {call.count} picture(s), counted from 0")
-    recipe = builder.recipe_of(call, gateway.name, chosen.seed, options.index)
+    recipe = builder.build_recipe(call, gateway.name, chosen.seed, options.index)
     try:
         Path(options.output).write_bytes(render.draw_image(recipe))
     except OSError as error:

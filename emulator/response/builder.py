@@ -1,6 +1,6 @@
-"""Composes the reply to a call that keeps the contract: data, usage, revised prompt, links or Base64.
+"""Builds the reply to a valid call: data, usage, revised prompt, links or Base64.
 
-Everything in a reply comes from the call, the clock and the seed, so that a frozen run repeats to the byte.
+A reply depends on the call, the clock and the seed alone, so that a run with a frozen clock repeats to the byte.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Any, Final, assert_never
 
 from emulator.core.chance import make_seed
 from emulator.core.clock import Clock
+from emulator.findings import Finding
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
 from emulator.image.link import PictureLink, format_token
-from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe
+from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import (
     Call,
@@ -30,123 +31,144 @@ from emulator.messages import (
     Plan,
     Refuse,
     Response,
+    ResponseShape,
 )
-from emulator.response import overrides
-from emulator.response.revised_prompt import revised, text
+from emulator.response.overrides import override_body, override_event, override_members
+from emulator.response.revised_prompt import build_revised_prompt, format_parameter
 
 LIFETIME: Final = 3600  # seconds for which a picture's URL is good, as at OpenAI
 
 
 @dataclass(frozen=True)
 class ResponseBuilder:
-    """Composes replies for one server; `secret` signs the pictures' URLs, `seed` decides what is on the pictures."""
+    """Builds replies for one server; `secret` signs the pictures' URLs, `seed` decides what is on the pictures."""
 
     seed: int
     secret: bytes
     clock: Clock
     image_store: ImageStore
 
-    async def compose(self, call: Call, plan: Plan, dialect: Gateway, place: Place) -> Response:
-        """The reply that `plan` makes of `call`."""
+    async def build(self, call: Call, plan: Plan, gateway: Gateway, context: ReplyContext) -> Response:
+        """Build the reply that `plan` makes of `call`; raises GatewayError where the plan refuses it."""
         match plan:
             case Draw():
-                if dialect.channels and call.listing is None:
-                    call, dialect = dialect.apply_channel(plan.channel, call)
-                return await self._drawn(call, plan, dialect, place)
+                if call.listing is not None:
+                    return _build_response(gateway, gateway.json_format.encode(call.listing))
+                if gateway.channels:
+                    call, gateway = gateway.apply_channel(plan.channel, call)
+                return await self._build_drawn(call, plan, gateway, context)
             case Refuse():
-                raise GatewayError(plan.kind, facts=_refusal_facts(call, place, plan.wait), words=plan.words)
+                facts = _build_refusal_facts(call, context, plan.wait)
+                raise GatewayError(kind=plan.kind, facts=facts, words=plan.words)
             case Canned():
                 return Response(plan.status, (("Content-Type", plan.content_type),), (plan.body,))
             case Exhausted():
                 facts = {"value": f"'{plan.rule}'", "limit": str(plan.calls)}
-                raise GatewayError("invalid_request", None, "scenario_exhausted", facts)
+                raise GatewayError(kind="invalid_request", violation="scenario_exhausted", facts=facts)
             case _:
                 assert_never(plan)
 
-    async def _drawn(self, call: Call, draw: Draw, dialect: Gateway, place: Place) -> Response:
-        if call.listing is not None:
-            return Response(200, _type(dialect), (dialect.json_format.encode(call.listing),))
-        count = call.count if draw.images is None else min(draw.images, call.count)
-        asked = [recipe_of(call, dialect.name, self.seed, index) for index in range(call.count)]
-        now = int(self.clock.now(place.session) if place.made is None else place.made)
-        first, rewritten = asked[0], revised(call, draw, asked[0].seed)
-        asked = asked[:count]
+    async def _build_drawn(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> Response:
+        drawing = self._plan_drawing(call, draw, gateway, context)
+        altered = None
         if draw.picture is not None:
-            asked = self._retouched(asked, draw.picture)
-        if (delivery := _delivery(call, draw)) == "b64_json":
-            items = [{"b64_json": "", **rewritten} for _ in asked]
-        else:
-            end = now + (LIFETIME if draw.expires_in is None else draw.expires_in)
-            links = (PictureLink(one, place.session, end, draw.host) for one in asked)
-            items = [{"url": self._url(link, place), **rewritten} for link in links]
-        altered = None if draw.picture is None else _altered(draw.picture, delivery)
-        created = now if draw.created is None else draw.created
+            altered = _list_visible_overrides(draw.picture, drawing.delivery)
         if call.streams:
-            asked_for = _Drawing(call, draw, tuple(asked), tuple(items), created, first)
-            return replace(self._streamed(asked_for, dialect, place), altered=altered)
-        pictures = await asyncio.gather(*map(self.image_store.draw, asked)) if delivery == "b64_json" else []
-        body = _body(call, created, items, first)
-        if place.lay is not None:
-            body = place.lay(body)
-        end_of_body = b"\n" if call.response.newline else b""
-        if draw != _AS_ASKED:
-            overrides.body(draw, body, asked, pictures)
-            return Response(
-                200, _type(dialect), (dialect.json_format.encode(body) + end_of_body,), tuple(asked), altered
-            )
-        spelled = _with_base64(dialect.json_format.encode(body) + end_of_body, dialect.json_format.colon, pictures)
-        return Response(200, _type(dialect), spelled, tuple(asked))
+            return replace(self._build_stream(drawing, gateway, context), altered=altered)
+        pictures: Sequence[Picture] = ()
+        if drawing.delivery == "b64_json":
+            pictures = await asyncio.gather(*map(self.image_store.draw, drawing.recipes))
+        body = _build_body(drawing)
+        if context.wrap_body is not None:
+            body = context.wrap_body(body)
+        end = b"\n" if call.response.newline else b""
+        json_format = gateway.json_format
+        if draw == _UNCHANGED:
+            pieces = _insert_base64(json_format.encode(body) + end, json_format.colon, pictures)
+            return _build_response(gateway, *pieces, pictures=drawing.recipes)
+        body, findings = override_body(draw, body, drawing.recipes, pictures)
+        response = _build_response(gateway, json_format.encode(body) + end, pictures=drawing.recipes)
+        return replace(response, altered=altered, findings=findings)
 
-    def _streamed(self, drawing: _Drawing, dialect: Gateway, place: Place) -> Response:
-        """The pictures of `drawing` as a stream of events, none of which is made yet."""
-        from emulator.response import streaming  # few ask for one
+    def _plan_drawing(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> _Drawing:
+        """Plan the pictures of a call as a scenario wants them, and the members of each picture in the reply."""
+        requested = [build_recipe(call, gateway.name, self.seed, index) for index in range(call.count)]
+        first = requested[0]
+        recipes = tuple(requested[: draw.images])
+        if draw.picture is not None:
+            recipes = self._alter_recipes(recipes, draw.picture)
+        now = int(self.clock.now(context.session) if context.made is None else context.made)
+        revised_prompt = build_revised_prompt(call, draw, first.seed)
+        delivery = _choose_delivery(call, draw)
+        if delivery == "b64_json":
+            items = [{"b64_json": "", **revised_prompt} for _ in recipes]
+        else:
+            lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
+            links = (PictureLink(recipe, context.session, now + lifetime, draw.host) for recipe in recipes)
+            items = [{"url": self._build_url(link, context), **revised_prompt} for link in links]
+        return _Drawing(
+            call=call,
+            draw=draw,
+            delivery=delivery,
+            recipes=recipes,
+            items=tuple(items),
+            created=now if draw.created is None else draw.created,
+            first=first,
+        )
 
-        def words(refusal: Refuse) -> Mapping[str, Any]:
-            facts = _refusal_facts(call, place, refusal.wait)
-            return dialect.error_catalog.format_members(
-                GatewayError(refusal.kind, facts=facts, words={"case": "stream", **refusal.words})
-            )
+    def _build_stream(self, drawing: _Drawing, gateway: Gateway, context: ReplyContext) -> Response:
+        """Build a reply that is a stream of events, none of which is made yet."""
+        from emulator.response import streaming  # few calls ask for a stream
 
         call, draw, shape = drawing.call, drawing.draw, drawing.call.response.stream
         assert shape is not None
-        stages = streaming.stages(call.effective.get("partial_images"), draw.partials) if shape.partials else ()
-        order = streaming.Order(
+        partials: tuple[PartialImage, ...] = ()
+        if shape.partials:
+            partials = streaming.list_partial_images(call.effective.get("partial_images"), draw.partials)
+        error, pictures = None, drawing.recipes
+        if draw.error is not None:
+            error, pictures = _build_stream_error(draw.error, call, gateway, context), ()
+        stream = streaming.EventStream(
             name=shape.names[call.operation],
             shape=shape,
             recipes=drawing.recipes,
             items=drawing.items,
-            common=_common(drawing, len(stages)),
-            stages=stages,
-            error=None if draw.error is None else words(draw.error),
-            failure=words(Refuse("server_error")),
-            seconds=place.seconds,
-            session=place.session,
-            amend=None if draw == _AS_ASKED else partial(overrides.event, draw),
+            common=_build_common_members(drawing, len(partials)),
+            partials=partials,
+            error=error,
+            failure=_build_stream_error(Refuse("server_error"), call, gateway, context),
+            seconds=context.seconds,
+            session=context.session,
+            override_event=None if draw == _UNCHANGED else partial(override_event, draw),
         )
-        pictures = drawing.recipes if draw.error is None else ()
+        findings: tuple[Finding, ...] = ()
+        if pictures:
+            _, findings = override_members(draw, streaming.build_completed_event(stream, 0))
+        frames = streaming.make_events(stream, self.image_store, self.clock)
         return Response(
-            200, streaming.HEADERS, (), pictures, frames=streaming.frames(order, self.image_store, self.clock)
+            status=200, headers=streaming.HEADERS, body=(), pictures=pictures, frames=frames, findings=findings
         )
 
-    def _retouched(self, asked: Sequence[ImageRecipe], retouch: PictureOverride) -> list[ImageRecipe]:
-        """The recipes of pictures whose files are otherwise than asked; the gallery learns what they name."""
-        if retouch.alteration is None:
-            return list(asked)
-        if retouch.alteration.file is not None and retouch.own is not None:
-            self.image_store.keep_picture(retouch.alteration.file, retouch.own)
-        return [replace(one, altered=retouch.alteration) for one in asked]
+    def _alter_recipes(self, recipes: tuple[ImageRecipe, ...], override: PictureOverride) -> tuple[ImageRecipe, ...]:
+        """Alter the recipes as a scenario wants them; the image store keeps a tester's own picture that they name."""
+        alteration = override.alteration
+        if alteration is None:
+            return recipes
+        if alteration.file is not None and override.own is not None:
+            self.image_store.keep_picture(alteration.file, override.own)
+        return tuple(replace(recipe, altered=alteration) for recipe in recipes)
 
-    def _url(self, link: PictureLink, place: Place) -> str:
+    def _build_url(self, link: PictureLink, context: ReplyContext) -> str:
         token = format_token(link, self.secret)
-        return f"{place.origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
+        return f"{context.origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a call came in: the session that it belongs to, and scheme, host and port for links back to the server.
+class ReplyContext:
+    """What a reply depends on beside its call: the session, and scheme, host and port for links back to the server.
 
-    `seconds` is how long a stream has to take. Pictures that were made before the call have been `made` at a moment in
-    Unix seconds; `lay` makes of a reply's body another one.
+    `seconds` is how long a stream takes. Pictures that were made before the call have been `made` at that moment, in
+    Unix seconds; `wrap_body` makes the reply's body of the usual one.
     """
 
     session: str
@@ -154,73 +176,86 @@ class Place:
     request_id: str = ""
     seconds: float = 0.0
     made: float | None = None
-    lay: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    wrap_body: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """What is to be told of a call's pictures: `items` is each one's own part, `first` the first one as asked for."""
+    """The pictures of a reply: `items` are the members of each, `first` is the first picture before any override."""
 
     call: Call
     draw: Draw
+    delivery: Delivery
     recipes: tuple[ImageRecipe, ...]
     items: tuple[Mapping[str, Any], ...]
     created: int
     first: ImageRecipe
 
 
-def recipe_of(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
-    """What a server with `seed` draws for the picture `index` of `call`."""
+def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
+    """Build the recipe of the picture `index` of `call`, as a server with `seed` draws it."""
     params = call.effective
-    prompt, quality = text(params.get("prompt")), text(params.get("quality"))
+    prompt, quality = format_parameter(params.get("prompt")), format_parameter(params.get("quality"))
     width, height = call.pixels
-    shown = "transparent" if params.get("background") == "transparent" else "opaque"
-    kind = {"jpg": "jpeg"}.get(name := text(params.get("output_format")), name)
-    look: tuple[str, ...] = (call.model or "", prompt, f"{width}x{height}", quality, text(params.get("style")), shown)
-    if call.uploads:
-        look = (*look, call.operation, *(one.look.sha256 for one in call.uploads if one.look is not None))
+    requested_background = "transparent" if params.get("background") == "transparent" else "opaque"
+    name = format_parameter(params.get("output_format"))
+    image_format = {"jpg": "jpeg"}.get(name, name)
+    background = requested_background
+    if image_format == "jpeg":
+        background = "opaque"
     compression = params.get("output_compression")
+    if image_format == "png" or not _is_percent(compression):
+        compression = None
+    caption = prompt
+    if len(prompt) > CAPTION_LENGTH:
+        caption = prompt[: CAPTION_LENGTH - 1] + "…"
+    style = format_parameter(params.get("style"))
+    look: tuple[str, ...] = (call.model or "", prompt, f"{width}x{height}", quality, style, requested_background)
+    if call.uploads:
+        digests = [upload.look.sha256 for upload in call.uploads if upload.look is not None]
+        look = (*look, call.operation, *digests)
     return ImageRecipe(
         gateway=gateway,
         model=(call.model or "")[:_NAME_LENGTH],
-        caption=prompt if len(prompt) <= CAPTION_LENGTH else prompt[: CAPTION_LENGTH - 1] + "…",
+        caption=caption,
         prompt_hash=hashlib.sha256(prompt.encode()).hexdigest()[:16],
         width=width,
         height=height,
         quality=quality[:_NAME_LENGTH],
-        background=shown if kind != "jpeg" else "opaque",
-        format=kind if kind in FORMATS else "png",
-        compression=compression if _is_percent(compression) and kind != "png" else None,
+        background=background,
+        format=image_format if image_format in FORMATS else "png",
+        compression=compression,
         index=index,
         seed=make_seed(seed, *look, index) & _EXACT,
-        source=_source(call),
+        source=_build_edit_source(call),
     )
 
 
-def _source(call: Call) -> EditSource | None:
-    """What the pictures of `call` are made of; of several that it brings the first is worked on, as by its model."""
-    image, mask = (
-        next((one.look for one in call.uploads if one.role == role and one.look is not None), None)
-        for role in ("image", "mask")
-    )
+def _build_edit_source(call: Call) -> EditSource | None:
+    """Return what the pictures of `call` are made of: its first image and its first mask, None without an image."""
+    looks = {upload.role: upload.look for upload in reversed(call.uploads) if upload.look is not None}
+    image, mask = looks.get("image"), looks.get("mask")
     if image is None:
         return None
     act = "vary" if call.operation == "vary" else "edit"
-    digest = None if mask is None else mask.sha256[:DIGEST]
-    return EditSource(act, image.sha256[:DIGEST], digest, image.palette, mask is not None or bool(image.alpha_share))
+    if mask is None:
+        return EditSource(act, image.sha256[:DIGEST], None, image.palette, bool(image.alpha_share))
+    return EditSource(act, image.sha256[:DIGEST], mask.sha256[:DIGEST], image.palette, True)
 
 
-def _type(dialect: Gateway) -> tuple[tuple[str, str], ...]:
-    return (("Content-Type", dialect.json_format.content_type),)
+def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe, ...] = ()) -> Response:
+    headers = (("Content-Type", gateway.json_format.content_type),)
+    return Response(status=200, headers=headers, body=body, pictures=pictures)
 
 
-def _altered(retouch: PictureOverride, delivery: Delivery) -> Mapping[str, Any] | None:
-    """What of `retouch` has an effect: how Base64 is spelled shows only where there is Base64."""
-    hidden = () if delivery == "b64_json" or retouch.base64 == "null" else ("base64",)
-    return {word: value for word, value in retouch.said.items() if word not in hidden} or None
+def _list_visible_overrides(override: PictureOverride, delivery: Delivery) -> Mapping[str, Any] | None:
+    """Return the part of `override` that has an effect: how Base64 is spelled shows only where there is Base64."""
+    if delivery == "b64_json" or override.base64 == "null":
+        return override.said or None
+    return {word: value for word, value in override.said.items() if word != "base64"} or None
 
 
-def _delivery(call: Call, draw: Draw) -> Delivery:
+def _choose_delivery(call: Call, draw: Draw) -> Delivery:
     if draw.picture is not None and draw.picture.base64 == "null":
         return "url"
     if call.response.delivery is not None:
@@ -228,45 +263,66 @@ def _delivery(call: Call, draw: Draw) -> Delivery:
     return "b64_json" if call.effective.get("response_format") == "b64_json" else "url"
 
 
-def _body(call: Call, created: int, items: list[dict[str, str]], first: ImageRecipe) -> dict[str, Any]:
-    """The reply's members in their order; `first` is the recipe of the first picture as it was asked for."""
-    shape = call.response
+def _build_body(drawing: _Drawing) -> dict[str, Any]:
+    """Build the reply's members in their order."""
+    call, shape = drawing.call, drawing.call.response
+    items: Sequence[Mapping[str, Any]] = drawing.items
     if shape.data_fields:
-        names = shape.data_fields
-        items = [{name: item.get(name, "") for name in names if shape.blank or name in item} for item in items]
-    members: dict[str, Any] = {"created": created, "data": items}
+        items = [_order_item(item, shape) for item in items]
+    members: dict[str, Any] = {"created": drawing.created, "data": list(items)}
     if shape.usage is not None:
-        members["usage"] = _usage(call, shape.usage)
+        members["usage"] = _build_usage(call, shape.usage)
     if any(name not in members for name in shape.fields):
-        members |= _understood(call, first)
+        members |= _describe_picture(call, drawing.first)
     return {name: members[name] for name in shape.fields if name in members}
 
 
-def _understood(call: Call, first: ImageRecipe) -> dict[str, Any]:
-    """What a reply may say of a call as it was understood, nothing of it `auto`."""
-    named = call.effective.get("safety_identifier") or call.effective.get("user")
-    return {
+def _order_item(item: Mapping[str, Any], shape: ResponseShape) -> Mapping[str, Any]:
+    """Return the members of a picture in the model's order; with `blank` those without a value are empty texts."""
+    if shape.blank:
+        return {name: item.get(name, "") for name in shape.data_fields}
+    return {name: item[name] for name in shape.data_fields if name in item}
+
+
+def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
+    """Return what a reply says of its pictures; nothing of it is `auto`."""
+    members = {
         "background": first.background,
         "output_format": first.format,
         "quality": first.quality,
         "size": f"{first.width}x{first.height}",
-        **({"safety_identifier": named} if named else {}),
     }
+    user = call.effective.get("safety_identifier") or call.effective.get("user")
+    if user:
+        members["safety_identifier"] = user
+    return members
 
 
-def _common(drawing: _Drawing, partials: int) -> dict[str, Any]:
-    """What the events of a stream tell of all pictures; each has the usage of its own picture, and of `partials`."""
-    call, table = drawing.call, drawing.call.response.usage
-    told = {"created_at": drawing.created, **_understood(call, drawing.first)}
-    if table is not None and call.response.stream is not None:
-        whole = not call.response.stream.partials
-        spent = pricing.add_partials(_usage(call if whole else replace(call, count=1), table), partials)
-        told["usage"] = spent if whole else {name: spent[name] for name in _STREAMED_USAGE if name in spent}
-    return told
+def _build_common_members(drawing: _Drawing, partials: int) -> dict[str, Any]:
+    """Build the members of a stream's events that are the same for all pictures.
+
+    Each event has the usage of its own picture and of `partials` partial images, or where a stream is made of a whole
+    reply the usage of all pictures.
+    """
+    call, table, stream = drawing.call, drawing.call.response.usage, drawing.call.response.stream
+    members: dict[str, Any] = {"created_at": drawing.created, **_describe_picture(call, drawing.first)}
+    if table is None or stream is None:
+        return members
+    if not stream.partials:
+        return {**members, "usage": pricing.add_partials(_build_usage(call, table), partials)}
+    usage = pricing.add_partials(_build_usage(replace(call, count=1), table), partials)
+    return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
 
 
-def _with_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
-    """`body` with the pictures put where their text is still empty: Base64 needs no escaping, and may be large.
+def _build_stream_error(refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext) -> Mapping[str, Any]:
+    """Build the members of an error inside a stream, in the gateway's words."""
+    facts = _build_refusal_facts(call, context, refusal.wait)
+    error = GatewayError(kind=refusal.kind, facts=facts, words={"case": "stream", **refusal.words})
+    return gateway.error_catalog.format_members(error)
+
+
+def _insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
+    """Return `body` with the pictures where their text is still empty: Base64 needs no escaping, and may be large.
 
     No other text can be mistaken for such a place: inside a JSON text a quote has a backslash before it.
     """
@@ -280,20 +336,22 @@ def _with_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tupl
     return tuple(pieces)
 
 
-def _usage(call: Call, table: str) -> Mapping[str, Any]:
-    prompt, quality = text(call.effective.get("prompt")), str(call.effective.get("quality"))
+def _build_usage(call: Call, table: str) -> Mapping[str, Any]:
+    """Build the usage of a call by the published table of its model, in the model's order."""
+    prompt, quality = format_parameter(call.effective.get("prompt")), str(call.effective.get("quality"))
     given = pricing.count_input_tokens(call, table) if call.uploads else (0, 0)
-    spent = pricing.count_usage(table, prompt, quality, call.pixels, call.count, given)
-    order = call.response.usage_details
-    return {
-        name: {detail: spent[name][detail] for detail in order} if name.endswith("_details") else spent[name]
-        for name in call.response.usage_fields
-    }
+    tokens = pricing.count_usage(table, prompt, quality, call.pixels, call.count, given)
+    usage: dict[str, Any] = {}
+    for name in call.response.usage_fields:
+        usage[name] = tokens[name]
+        if name.endswith("_details"):
+            usage[name] = {detail: tokens[name][detail] for detail in call.response.usage_details}
+    return usage
 
 
-def _refusal_facts(call: Call, place: Place, wait: str) -> Mapping[str, str]:
-    """What a scripted refusal's words may name."""
-    return {"model": call.model or "", "request_id": place.request_id, "limit": "5", "wait": wait, "key": "***"}
+def _build_refusal_facts(call: Call, context: ReplyContext, wait: str) -> Mapping[str, str]:
+    """Return what the message of a scripted refusal can name."""
+    return {"model": call.model or "", "request_id": context.request_id, "limit": "5", "wait": wait, "key": "***"}
 
 
 def _is_percent(value: Any) -> bool:
@@ -301,6 +359,6 @@ def _is_percent(value: Any) -> bool:
 
 
 _STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")
-_AS_ASKED: Final = Draw()
+_UNCHANGED: Final = Draw()
 _EXACT: Final = 2**53 - 1  # a larger whole number is not exact in JavaScript, and labels are read there too
 _NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short

@@ -1,75 +1,139 @@
-"""Makes a drawn reply what a script wants it to be: Base64 spelled otherwise, members set and left out.
+"""Applies what a scenario changes in a drawn reply: Base64 spelled in another way, members set and left out.
 
-It comes last, over a body that is complete, so that a script can say anything. An event of a stream is a body too.
+It comes last, over a complete body, so that a scenario can change anything. The event of a finished picture in a stream
+is changed like a body. Nothing is changed in place: each function returns the changed body, and findings about changes
+that met nothing in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulator.core.base64_spelling import respell_base64
+from emulator.findings import Finding
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import Draw
 
-
-def body(draw: Draw, body: dict[str, Any], asked: Sequence[ImageRecipe], pictures: Sequence[Picture]) -> None:
-    """Amend the body of a reply as `draw` says; the pictures, if they come as Base64, are in it then."""
-    for item, recipe, picture in zip(body["data"], asked, pictures, strict=False):
-        item["b64_json"] = _spelled(draw, recipe, picture)
-    if _without_base64(draw):
-        body["data"] = [{"url": item["url"], "b64_json": None, **item} for item in body["data"]]
-    members(body, (body, *body["data"]), draw)
+Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
+"""The changed body, and findings about changes that met nothing in it."""
 
 
-def event(draw: Draw, event: dict[str, Any], recipe: ImageRecipe, picture: Picture | None) -> None:
-    """Amend the event of a finished picture as `draw` says; `picture` is None where a link leads to it."""
+def override_body(
+    draw: Draw, body: Mapping[str, Any], recipes: Sequence[ImageRecipe], pictures: Sequence[Picture]
+) -> Overridden:
+    """Change the body of a reply; its pictures, if they come as Base64, are put into it as well."""
+    items = [dict(item) for item in body["data"]]
+    for item, recipe, picture in zip(items, recipes, pictures, strict=False):
+        item["b64_json"] = _spell_base64(draw, recipe, picture)
+    if _is_without_base64(draw):
+        items = [{"url": item["url"], "b64_json": None, **item} for item in items]
+    return override_members(draw, {**body, "data": items})
+
+
+def override_event(
+    draw: Draw, event: Mapping[str, Any], recipe: ImageRecipe, picture: Picture | None
+) -> dict[str, Any]:
+    """Change the event of a finished picture; `picture` is None where a link leads to it."""
+    changed = dict(event)
     if picture is not None:
-        event["b64_json"] = _spelled(draw, recipe, picture)
-    elif _without_base64(draw):
-        event["b64_json"] = None
-    members(event, (event,), draw)
+        changed["b64_json"] = _spell_base64(draw, recipe, picture)
+    elif _is_without_base64(draw):
+        changed["b64_json"] = None
+    return override_members(draw, changed)[0]
 
 
-def _spelled(draw: Draw, recipe: ImageRecipe, picture: Picture) -> str:
+def override_members(draw: Draw, body: Mapping[str, Any]) -> Overridden:
+    """Set and leave out members of `body`; what is left out is in none of the pictures of its `data` either."""
+    changed = dict(body)
+    findings: list[Finding] = []
+    if draw.usage is not None:
+        changed["usage"] = {**changed.get("usage", {}), **draw.usage}
+    if draw.metadata is not None:
+        changed["metadata"] = draw.metadata
+    for name in draw.omit:
+        changed, met = _omit(changed, name)
+        if not met:
+            message = f"`omit` names {name!r}, and the reply has no such member"
+            findings.append(Finding("override_met_nothing", message, name))
+    for pointer, value in draw.changes:
+        steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+        if not _has(changed, steps):
+            message = f"`set` names {pointer!r}, and the reply has no such member before it is set"
+            findings.append(Finding("override_met_nothing", message, pointer))
+        changed = _set(changed, steps, value)
+    return changed, tuple(findings)
+
+
+def _spell_base64(draw: Draw, recipe: ImageRecipe, picture: Picture) -> str:
     plain = picture.base64.decode()
     if draw.picture is None or draw.picture.base64 is None:
         return plain
     return respell_base64(plain, draw.picture.base64, f"image/{recipe.served_as}")
 
 
-def _without_base64(draw: Draw) -> bool:
+def _is_without_base64(draw: Draw) -> bool:
     return draw.picture is not None and draw.picture.base64 == "null"
 
 
-def members(body: dict[str, Any], parts: Sequence[dict[str, Any]], draw: Draw) -> None:
-    """Set and leave out members of `body`; those left out are in none of its `parts` either."""
-    if draw.usage is not None:
-        body["usage"] = {**body.get("usage", {}), **draw.usage}
-    if draw.metadata is not None:
-        body["metadata"] = draw.metadata
-    for part in parts:
-        for name in draw.omit:
-            part.pop(name, None)
-    for pointer, value in draw.changes:
-        _set(body, [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")], value)
+def _omit(body: dict[str, Any], name: str) -> tuple[dict[str, Any], bool]:
+    """Return `body` without the member `name` (`a.b` is b inside a), also of its pictures, and whether it was there."""
+    steps = name.split(".")
+    body, met = _remove(body, steps)
+    items = body.get("data")
+    if not isinstance(items, list):
+        return body, met
+    remaining = []
+    for item in items:
+        if isinstance(item, dict):
+            item, met_item = _remove(item, steps)
+            met = met or met_item
+        remaining.append(item)
+    return {**body, "data": remaining}, met
 
 
-def _set(node: Any, steps: Sequence[str], value: Any) -> None:
-    """Set what the steps of a JSON pointer lead to; mappings on the way are made, a place behind a list is its end."""
+def _remove(node: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any], bool]:
+    """Return `node` without the member that `steps` lead to, and whether it was there."""
+    name, *rest = steps
+    if name not in node:
+        return node, False
+    if not rest:
+        return {key: value for key, value in node.items() if key != name}, True
+    inner = node[name]
+    if not isinstance(inner, dict):
+        return node, False
+    changed, met = _remove(inner, rest)
+    return {**node, name: changed}, met
+
+
+def _has(node: Any, steps: Sequence[str]) -> bool:
+    """Whether the steps of a JSON pointer lead to something in `node`."""
+    for step in steps:
+        if isinstance(node, Mapping) and step in node:
+            node = node[step]
+        elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
+            node = node[int(step)]
+        else:
+            return False
+    return True
+
+
+def _set(node: Any, steps: Sequence[str], value: Any) -> Any:
+    """Return `node` with `value` where the steps of a JSON pointer lead.
+
+    Mappings on the way are made, a place behind a list is its end, and what is neither list nor mapping stays.
+    """
+    if not steps:
+        return value
     step, *rest = steps
     if isinstance(node, list):
-        index = int(step) if step.isdecimal() else len(node)
-        if index >= len(node):
-            node.append({} if rest else value)
-            index = len(node) - 1
-        if rest:
-            _set(node[index], rest, value)
+        changed = list(node)
+        if step.isdecimal() and int(step) < len(node):
+            changed[int(step)] = _set(node[int(step)], rest, value)
         else:
-            node[index] = value
-    elif isinstance(node, dict):
-        if rest:
-            _set(node.setdefault(step, {}), rest, value)
-        else:
-            node[step] = value
+            changed.append(_set({}, rest, value))
+        return changed
+    if isinstance(node, Mapping):
+        return {**node, step: _set(node.get(step, {}), rest, value)}
+    return node

@@ -1,6 +1,6 @@
-"""What becomes of a prompt on its way to the picture: passed on in silence, told again, rewritten, or as a script says.
+"""Builds the `revised_prompt` of a reply: none, the prompt again, a rewritten one, or the text of a scenario.
 
-A rewritten prompt holds the client's own, and is the same for the same call.
+A rewritten prompt contains the client's own, and is the same for the same call.
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from typing import Any, Final
 from emulator.messages import Call, Draw
 
 
-def revised(call: Call, draw: Draw, seed: int) -> Mapping[str, str]:
-    """The `revised_prompt` member, if the model has one, or the script wants one."""
-    prompt = text(call.effective.get("prompt"))
+def build_revised_prompt(call: Call, draw: Draw, seed: int) -> Mapping[str, str]:
+    """Return the member `revised_prompt`, or nothing where neither the model has one nor the scenario sets one."""
+    prompt = format_parameter(call.effective.get("prompt"))
     if draw.revised_prompt is not None:
         size = f"{call.pixels[0]}x{call.pixels[1]}"
-        names = {"{prompt}": prompt, "{model}": call.model or "", "{size}": size}
-        return {"revised_prompt": re.sub(r"\{[a-z]+\}", lambda found: names[found[0]], draw.revised_prompt)}
+        values = {"{prompt}": prompt, "{model}": call.model or "", "{size}": size}
+        return {"revised_prompt": re.sub(r"\{[a-z]+\}", lambda match: values[match[0]], draw.revised_prompt)}
     match call.response.revised_prompt:
         case "rewritten":
             opening = _OPENINGS[seed % len(_OPENINGS)]
-            close = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]
+            ending = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]
             subject = prompt.strip().rstrip(".。") or "an open landscape"
-            return {"revised_prompt": f"{opening} {subject}. {close}"}
+            return {"revised_prompt": f"{opening} {subject}. {ending}"}
         case "echoed":
             return {"revised_prompt": prompt}
         case "none":
             return {}
 
 
-def text(value: Any) -> str:
-    """A parameter as text; gateways that let anything by get its JSON."""
+def format_parameter(value: Any) -> str:
+    """Return a parameter as text; what is no text, which few gateways let pass, becomes its JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 _OPENINGS: Final = (

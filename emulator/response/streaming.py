@@ -1,7 +1,7 @@
-"""Tells a reply as server-sent events: each picture in the making, then finished, and each event when it is made.
+"""Builds a reply as server-sent events: each picture's partial images, then the finished picture.
 
-An event never waits for the drawing of a later one, and whoever stops listening stops the drawing. The latency of an
-answer is spread over its events, on the session's clock.
+Each event is made when it is sent: it never waits for the drawing of a later one, and a client that goes away stops the
+drawing. The latency of an answer is spread over its events, on the session's clock.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from emulator.messages import StreamShape
 
 log = logging.getLogger("emulator")
 
-Amend = Callable[[dict[str, Any], ImageRecipe, Picture | None], None]
-"""Makes the event of a finished picture what a script wants it to be, its Base64 included."""
+OverrideEvent = Callable[[Mapping[str, Any], ImageRecipe, Picture | None], dict[str, Any]]
+"""Returns the event of a finished picture as a scenario changes it, its Base64 included."""
 
 HEADERS: Final = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a stream is to tell.
+class EventStream:
+    """What a stream consists of.
 
-    `name` begins the events' names. `recipes` are the finished pictures, `items` what is told of each alone (an empty
-    `b64_json` is filled with its bytes), `common` what is told of all; `stages` come before each finished one. `error`
-    is told in the place of the first finished picture, and `failure` where something of ours breaks: both are the
-    members of an error. `seconds` pass until the last event, on the clock of `session`.
+    `name` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (an
+    empty `b64_json` is filled with its bytes), `common` the members of all; `partials` come before each finished one.
+    `error` comes in the place of the first finished picture, and `failure` where a bug of ours breaks the stream: both
+    are the members of an error. `seconds` pass until the last event, on the clock of `session`.
     """
 
     name: str
@@ -40,73 +40,87 @@ class Order:
     recipes: tuple[ImageRecipe, ...]
     items: tuple[Mapping[str, Any], ...]
     common: Mapping[str, Any]
-    stages: tuple[PartialImage, ...]
+    partials: tuple[PartialImage, ...]
     error: Mapping[str, Any] | None
     failure: Mapping[str, Any]
     seconds: float
     session: str
-    amend: Amend | None = None
+    override_event: OverrideEvent | None = None
 
     @property
-    def events(self) -> int:
-        """How many events there are, if nobody leaves and nothing breaks."""
+    def event_count(self) -> int:
+        """How many events there are, if the client stays and nothing breaks."""
         pictures = len(self.recipes) if self.error is None else 1
-        return pictures * (len(self.stages) + 1)
+        return pictures * (len(self.partials) + 1)
 
 
-def stages(asked: Any, shown: int | None) -> tuple[PartialImage, ...]:
-    """The stages that a stream shows of each picture: `asked` is `partial_images`, `shown` how many a script wants."""
-    wanted = min(asked, MOST_PARTIAL_IMAGES) if isinstance(asked, int) and not isinstance(asked, bool) else 0
-    return tuple(PartialImage(number + 1, wanted) for number in range(wanted if shown is None else min(shown, wanted)))
+def list_partial_images(requested: Any, shown: int | None) -> tuple[PartialImage, ...]:
+    """List the partial images of each picture: `requested` is `partial_images`, `shown` how many a scenario lets by."""
+    if not isinstance(requested, int) or isinstance(requested, bool):
+        return ()
+    count = total = min(requested, MOST_PARTIAL_IMAGES)
+    if shown is not None:
+        count = min(shown, total)
+    return tuple(PartialImage(number + 1, total) for number in range(count))
 
 
-async def frames(order: Order, image_store: ImageStore, clock: Clock) -> AsyncGenerator[bytes]:
-    """The events of `order`, as bytes of text/event-stream; what `done` asks for comes with the last."""
-    pause, last = order.seconds / max(1, order.events), len(order.recipes) - 1
+async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock) -> AsyncGenerator[bytes]:
+    """Yield the events of `stream` as bytes of text/event-stream; the mark of the end, if any, comes with the last."""
+    pause, last = stream.seconds / max(1, stream.event_count), len(stream.recipes) - 1
     try:
-        for number, recipe in enumerate(order.recipes):
-            for stage in order.stages:
-                await clock.sleep(pause, order.session)
-                yield _partial(order, stage, await image_store.draw(replace(recipe, partial=stage)))
-            await clock.sleep(pause, order.session)
-            if order.error is not None:
-                yield _failed(order.error)
+        for index, recipe in enumerate(stream.recipes):
+            for partial in stream.partials:
+                await clock.sleep(pause, stream.session)
+                picture = await image_store.draw(replace(recipe, partial=partial))
+                yield _format_partial(stream, partial, picture)
+            await clock.sleep(pause, stream.session)
+            if stream.error is not None:
+                yield _format_error(stream.error)
                 return
-            picture = await image_store.draw(recipe) if "b64_json" in order.items[number] else None
-            event = _completed(order, number, picture)
-            yield event + _DONE if order.shape.done and number == last else event
-    except Exception:  # a bug of ours: the head is on its way, so all that can be done is to say so in the stream
-        log.exception("a stream of session %s failed", order.session)
-        yield _failed(order.failure)
+            event = await _format_completed(stream, index, image_store)
+            if stream.shape.done and index == last:
+                event += _DONE
+            yield event
+    except Exception:  # a bug of ours: the head has been sent, so all that can be done is to report it in the stream
+        log.exception("a stream of session %s failed", stream.session)
+        yield _format_error(stream.failure)
         return
-    if order.shape.done and not order.recipes:
+    if stream.shape.done and not stream.recipes:
         yield _DONE
 
 
-def _partial(order: Order, stage: PartialImage, picture: Picture) -> bytes:
-    name = f"{order.name}.partial_image"
-    told = {"type": name, "partial_image_index": stage.number - 1, "b64_json": "", **order.common}
-    return _frame(name, {field: told[field] for field in _PARTIAL if field in told}, picture)
+def build_completed_event(stream: EventStream, index: int) -> dict[str, Any]:
+    """Build the event of the finished picture `index`, with an empty text for its Base64."""
+    item = stream.items[index]
+    members = {"type": f"{stream.name}.completed", **stream.common, **item}
+    order = [*stream.shape.completed, *(name for name in item if name not in stream.shape.completed)]
+    return {name: members[name] for name in order if name in members}
 
 
-def _completed(order: Order, number: int, picture: Picture | None) -> bytes:
-    name, item = f"{order.name}.completed", order.items[number]
-    told = {"type": name, **order.common, **item}
-    fields = [*order.shape.completed, *(field for field in item if field not in order.shape.completed)]
-    event = {field: told[field] for field in fields if field in told}
-    if order.amend is None:
-        return _frame(name, event, picture)
-    order.amend(event, order.recipes[number], picture)
-    return _frame(name, event, None)
+async def _format_completed(stream: EventStream, index: int, image_store: ImageStore) -> bytes:
+    event, recipe = build_completed_event(stream, index), stream.recipes[index]
+    picture = None
+    if "b64_json" in stream.items[index]:
+        picture = await image_store.draw(recipe)
+    name = f"{stream.name}.completed"
+    if stream.override_event is None:
+        return _format_event(name, event, picture)
+    return _format_event(name, stream.override_event(event, recipe, picture), None)
 
 
-def _failed(error: Mapping[str, Any]) -> bytes:
+def _format_partial(stream: EventStream, partial: PartialImage, picture: Picture) -> bytes:
+    name = f"{stream.name}.partial_image"
+    members = {"type": name, "partial_image_index": partial.number - 1, "b64_json": "", **stream.common}
+    return _format_event(name, {name: members[name] for name in _PARTIAL_MEMBERS if name in members}, picture)
+
+
+def _format_error(error: Mapping[str, Any]) -> bytes:
     # Nested, under a name of its own: some clients look at the one, some at the other.
-    return _frame("error", {"type": "error", "error": error}, None)
+    return _format_event("error", {"type": "error", "error": error}, None)
 
 
-def _frame(name: str, event: Mapping[str, Any], picture: Picture | None) -> bytes:
-    """One event; the picture is put where its Base64 is still empty, as its megabytes need no escaping."""
+def _format_event(name: str, event: Mapping[str, Any], picture: Picture | None) -> bytes:
+    """Format one event; the picture is put where its Base64 is still empty, as its megabytes need no escaping."""
     data = strict_json.format_json(event).encode()
     pieces = [b"event: ", name.encode(), b"\ndata: "]
     if picture is None:
@@ -117,8 +131,8 @@ def _frame(name: str, event: Mapping[str, Any], picture: Picture | None) -> byte
     return b"".join([*pieces, b"\n\n"])
 
 
-_PARTIAL: Final = (
+_PARTIAL_MEMBERS: Final = (
     "type", "partial_image_index", "b64_json", "created_at", "size", "quality", "background", "output_format",
 )  # fmt: skip
-"""The fields of the event of a picture in the making, in their order."""
+"""The members of the event of a partial image, in their order."""
 _DONE: Final = b"data: [DONE]\n\n"

@@ -27,7 +27,7 @@ from emulator.gateway.formats import DEFAULT_HEADERS
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
-from emulator.response.builder import Place, ResponseBuilder
+from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.scenario import scenario
 from emulator.scenario.engine import ScenarioEngine
 from emulator.scenario.scenario import Scenario
@@ -145,8 +145,9 @@ class App:
         pending.selection = await self.engine.select(
             call, playing, request=request, gateway=pending.gateway, session=pending.session
         )
-        place = Place(pending.session, request.origin, pending.request_id, pending.selection.latency or 0.0)
-        return await self.task_manager.respond(pending, place)
+        latency = pending.selection.latency or 0.0
+        reply_context = ReplyContext(pending.session, request.origin, pending.request_id, latency)
+        return await self.task_manager.respond(pending, reply_context)
 
     async def _choose_rules(self, pending: PendingCall, route: Route) -> tuple[Route, ValidationContext, Scenario]:
         """Choose by which behavior and in which context a call is validated, and which scenario answers it.

@@ -71,6 +71,8 @@ class PendingCall:
             found = self.error.findings
         if self.selection is not None:
             found += self.selection.findings
+        if self.response is not None:
+            found += self.response.findings
         return found
 
     @property

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from emulator.core.clock import Clock
 from emulator.core.phrases import quote
+from emulator.findings import Finding
 from emulator.gateway.errors import fill_template
 from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refuse, Response
-from emulator.response import overrides
-from emulator.response.builder import Place, ResponseBuilder
+from emulator.response.builder import ReplyContext, ResponseBuilder
+from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
 from emulator.session.pending_call import PendingCall
 from emulator.session.plain_values import from_plain, to_plain
@@ -70,16 +71,16 @@ class TaskManager:
         self._response_builder = response_builder
         self._clock = response_builder.clock
 
-    async def respond(self, pending: PendingCall, place: Place) -> Response:
+    async def respond(self, pending: PendingCall, context: ReplyContext) -> Response:
         """Return the response to an accepted call; raises GatewayError where the scenario refuses it."""
         call, selection, gateway = pending.call, pending.selection, pending.gateway
         assert call is not None
         assert selection is not None
         plan, shape = selection.answer.plan, gateway.tasks
         if shape is None:
-            return await self._response_builder.compose(call, plan, gateway, place)
+            return await self._response_builder.build(call, plan, gateway, context)
         if call.operation == "task" and isinstance(plan, Draw):
-            return await self._show_task(call, gateway, shape, plan, place)
+            return await self._show_task(call, gateway, shape, plan, context)
         if is_postponed(call, plan):
             task = self._create_task(pending, call, selection, shape)
             await self._keep_task(pending.session, task)
@@ -87,25 +88,29 @@ class TaskManager:
             return _build_response(gateway, body, task, state="waiting", status=shape.status)
         if shape.beside is not None and call.count and isinstance(plan, Draw):
             task = self._create_task(pending, call, selection, shape)
-            return await self._respond_at_once(call, gateway, plan, beside=shape.beside, task=task, place=place)
-        return await self._response_builder.compose(call, plan, gateway, place)
+            return await self._respond_at_once(call, gateway, plan, beside=shape.beside, task=task, context=context)
+        return await self._response_builder.build(call, plan, gateway, context)
 
     async def _respond_at_once(
-        self, call: Call, gateway: Gateway, plan: Draw, *, beside: Mapping[str, Any], task: Task, place: Place
+        self, call: Call, gateway: Gateway, plan: Draw, *, beside: Mapping[str, Any], task: Task, context: ReplyContext
     ) -> Response:
         """Return the response to a call that waits for its pictures, with its ended task beside them."""
         task = replace(task, ended=task.began, seconds=0.0)
-        place = replace(
-            place, made=task.began, lay=lambda body: body | fill_template(beside, _describe_task(task, progress=100))
+        context = replace(
+            context,
+            made=task.began,
+            wrap_body=lambda body: body | fill_template(beside, _describe_task(task, progress=100)),
         )
-        response = await self._response_builder.compose(call, plan, gateway, place)
-        await self._keep_task(place.session, task)
+        response = await self._response_builder.build(call, plan, gateway, context)
+        await self._keep_task(context.session, task)
         return replace(response, task=_mention_task(task, "done"))
 
-    async def _show_task(self, call: Call, gateway: Gateway, shape: TaskFormat, plan: Draw, place: Place) -> Response:
+    async def _show_task(
+        self, call: Call, gateway: Gateway, shape: TaskFormat, plan: Draw, context: ReplyContext
+    ) -> Response:
         """Return the task as it is now; raises GatewayError where the session has none of that id."""
         name, wanted = next(iter(call.params.items()))
-        task = await self._find_task(place.session, wanted)
+        task = await self._find_task(context.session, wanted)
         if task is None:
             raise GatewayError(
                 "invalid_request",
@@ -116,10 +121,10 @@ class TaskManager:
                 source=shape.source,
                 value=wanted,
             )
-        task, progress = await self._move_task_on(task, place.session)
-        await self._keep_task(place.session, task)
+        task, progress = await self._move_task_on(task, context.session)
+        await self._keep_task(context.session, task)
         if task.ended is not None:
-            return await self._show_result(gateway, shape, task, plan, place)
+            return await self._show_result(gateway, shape, task, plan, context)
         state: TaskState = "waiting" if progress < _SOON else "running"
         body = fill_template(shape.states[state], _describe_task(task, progress=int(progress * 100)))
         return _build_response(gateway, body, task, state=state, poll=plan)
@@ -138,17 +143,19 @@ class TaskManager:
             end = task.began + task.seconds
         return replace(task, ended=end), progress
 
-    async def _show_result(self, gateway: Gateway, shape: TaskFormat, task: Task, poll: Draw, place: Place) -> Response:
+    async def _show_result(
+        self, gateway: Gateway, shape: TaskFormat, task: Task, poll: Draw, context: ReplyContext
+    ) -> Response:
         """Return the result of an ended task, the same each time: its pictures, or why there are none."""
 
-        def lay(body: dict[str, Any]) -> dict[str, Any]:
+        def wrap_body(body: dict[str, Any]) -> dict[str, Any]:
             shown: dict[str, Any] = fill_template(shape.states["done"], {**body, **_describe_task(task, progress=100)})
             return shown
 
-        place = replace(place, made=task.ended, lay=lay, request_id=task.request_id)
+        context = replace(context, made=task.ended, wrap_body=wrap_body, request_id=task.request_id)
         plan = _combine_plans(from_plain(task.plan), poll)
         try:
-            response = await self._response_builder.compose(from_plain(task.call), plan, gateway, place)
+            response = await self._response_builder.build(from_plain(task.call), plan, gateway, context)
         except GatewayError as error:
             words = gateway.error_catalog.format_members(error, language=task.language)
             body = fill_template(shape.states["failed"], {**_describe_task(task, progress=100), **words})
@@ -209,10 +216,17 @@ def _build_response(
     gateway: Gateway, body: dict[str, Any], task: Task, *, state: TaskState, poll: Draw | None = None, status: int = 200
 ) -> Response:
     """Return a response about a task that has no pictures in it."""
+    findings: tuple[Finding, ...] = ()
     if poll is not None:
-        overrides.members(body, (body,), poll)
+        body, findings = override_members(poll, body)
     headers = (("Content-Type", gateway.json_format.content_type),)
-    return Response(status, headers, (gateway.json_format.encode(body),), task=_mention_task(task, state))
+    return Response(
+        status=status,
+        headers=headers,
+        body=(gateway.json_format.encode(body),),
+        task=_mention_task(task, state),
+        findings=findings,
+    )
 
 
 def _describe_task(task: Task, *, progress: int) -> dict[str, Any]:

@@ -429,11 +429,12 @@ class RecordingStore(ImageStore):
         return Picture(bytes(1 // (recipe.width - 13)) or b"x")
 
 
-def order(**change: Any) -> streaming.Order:
+def order(**change: Any) -> streaming.EventStream:
     """Two pictures with two stages each, in twelve seconds."""
-    usual = streaming.Order(
+    usual = streaming.EventStream(
         name="p", shape=StreamShape({"generate": "p"}), recipes=(RECIPE, replace(RECIPE, index=1)),
-        items=({"b64_json": ""}, {"b64_json": ""}), common={"created_at": 1}, stages=streaming.stages(2, None),
+        items=({"b64_json": ""}, {"b64_json": ""}), common={"created_at": 1},
+        partials=streaming.list_partial_images(2, None),
         error=None,
         failure={"code": "broken"}, seconds=12.0, session="s",
     )  # fmt: skip
@@ -445,7 +446,7 @@ async def test_an_event_is_made_when_it_is_wanted() -> None:
     clock = Slow()
     image_store = RecordingStore(clock.diary)
     expected: list[Any] = []
-    frames = streaming.frames(order(), image_store, clock)
+    frames = streaming.make_events(order(), image_store, clock)
     assert [] == clock.diary
     for index in (0, 1):
         for stage in (PartialImage(1, 2), PartialImage(2, 2), None):
@@ -458,7 +459,8 @@ async def test_an_event_is_made_when_it_is_wanted() -> None:
 async def test_an_error_takes_the_place_of_the_rest() -> None:
     """The time is that of the events that come."""
     clock = Slow()
-    frames = [frame async for frame in streaming.frames(order(error={"code": "x"}), RecordingStore(clock.diary), clock)]
+    image_store = RecordingStore(clock.diary)
+    frames = [frame async for frame in streaming.make_events(order(error={"code": "x"}), image_store, clock)]
     assert (3, b'event: error\ndata: {"type":"error","error":{"code":"x"}}\n\n') == (len(frames), frames[-1])
     assert [(4.0, "s"), (0, PartialImage(1, 2)), (4.0, "s"), (0, PartialImage(2, 2)), (4.0, "s")] == clock.diary
 
@@ -467,7 +469,7 @@ async def test_what_fails_in_the_middle_is_told_and_logged(caplog: pytest.LogCap
     """A bug of ours ends a stream with an error in the gateway's words, and its trace is in the log."""
     clock = Slow()
     broken = order(recipes=(RECIPE, replace(RECIPE, width=13)))
-    frames = [frame async for frame in streaming.frames(broken, RecordingStore(clock.diary), clock)]
+    frames = [frame async for frame in streaming.make_events(broken, RecordingStore(clock.diary), clock)]
     assert (4, b'event: error\ndata: {"type":"error","error":{"code":"broken"}}\n\n') == (len(frames), frames[-1])
     (record,) = caplog.records
     assert record.exc_info is not None
@@ -480,7 +482,7 @@ async def test_what_fails_in_the_middle_is_told_and_logged(caplog: pytest.LogCap
 )
 def test_stages(asked: Any, shown: int | None, expected: int) -> None:
     """As many as are asked for, no more than there can be, and of those as many as a script shows."""
-    assert expected == len(streaming.stages(asked, shown))
+    assert expected == len(streaming.list_partial_images(asked, shown))
 
 
 def test_a_latency_takes_no_time_under_a_frozen_clock(serve: Callable[..., Served]) -> None:

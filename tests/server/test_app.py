@@ -76,7 +76,7 @@ def test_a_bug_wears_the_envelope_and_leaves_its_trace(
     def fails(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(builder, "recipe_of", fails)
+    monkeypatch.setattr(builder, "build_recipe", fails)
     with caplog.at_level(logging.ERROR, "emulator"):
         answer = served.generate("ezmodel", BODY)
     assert (500, "server_error") == (answer.status_code, answer.json()["error"]["type"])

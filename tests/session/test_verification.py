@@ -71,7 +71,7 @@ def drawn(number: int, body: Any) -> JournalEntry:
     made = pending(number, body)
     assert isinstance(made.call, Call)
     assert made.response is not None
-    pictures = tuple(builder.recipe_of(made.call, "ezmodel", 0, index) for index in range(made.call.count))
+    pictures = tuple(builder.build_recipe(made.call, "ezmodel", 0, index) for index in range(made.call.count))
     made.response = replace(made.response, pictures=pictures)
     return finished(made)
 
