@@ -60,7 +60,7 @@ def test_a_change_that_meets_nothing_is_a_finding(draw: Draw, param: str) -> Non
 def test_the_finding_is_on_the_call(serve: Callable[..., Served], stream: bool) -> None:
     """The journal and the header have it, for a whole reply and for a stream; a dotted path is left out."""
     served = serve()
-    scenario = {"rules": [{"answers": {"draw": {"omit": ["usage.output_tokens", "usge"]}}}]}
+    scenario = {"rules": [{"answers": {"draw": {"omit": ["usage.output_tokens", "revised_prompt"]}}}]}
     url = f"{served.url}/_emulator/sessions/typo/scenario"
     assert httpx.put(url, json=scenario).is_success
     body = {"model": "gpt-image-1", "prompt": "A cat", "stream": stream}
@@ -69,4 +69,4 @@ def test_the_finding_is_on_the_call(serve: Callable[..., Served], stream: bool) 
     assert '"output_tokens":' not in response.text
     assert '"total_tokens":' in response.text
     found = [one["param"] for one in served.calls("typo")[-1]["findings"] if one["code"] == "override_met_nothing"]
-    assert ["usge"] == found
+    assert ["revised_prompt"] == found
