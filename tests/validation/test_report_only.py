@@ -139,3 +139,14 @@ def test_the_neutral_key_only_names_its_session(serve: Callable[..., Served], tm
     ]
     assert [200, 503, 401] == asked
     assert [None, {"door": "prompt", "value": "overloaded"}] == [c["reserved"] for c in served.calls("case-7")]
+
+
+def test_an_upstream_does_not_see_what_its_gateway_refuses(serve: Callable[..., Served]) -> None:
+    """A body that breaks the gateway's own rule is not checked against the upstream's schema as well."""
+    served = serve(report_only=True, behavior="observed")
+    found = []
+    for body in ({"size": "9x9", "response_format": "zip"}, {"response_format": "zip"}):
+        served.generate("ezmodel", {"model": "dall-e-2", "prompt": "A cat", **body})
+        findings = served.calls()[-1]["findings"]
+        found.append([one["param"] for one in findings if one["code"] == "would_be_refused"])
+    assert [["size"], ["response_format"]] == found
