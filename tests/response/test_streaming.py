@@ -355,7 +355,8 @@ def test_fewer_unfinished_pictures_than_asked(server: Served) -> None:
 def test_what_else_a_script_says_of_a_stream(server: Served) -> None:
     """It is about the event of the finished picture; those of the unfinished ones stay as they are."""
     changes = {
-        "created": 5, "omit": ["quality"], "set": {"/usage/output_tokens": 1, "/own": [2]}, "usage": {"more": 3},
+        "created": 5, "omit": ["quality"], "set": {"/usage/output_tokens": 1, "/own": [2]},
+        "usage": {"prompt_tokens": 3},
         "picture": {"size": "64x96", "base64": "data_url"}, "metadata": {"queue": "slow"}, "revised_prompt": "A {size}",
     }  # fmt: skip
     headers = play(server, "stream-changed", {"draw": changes})
@@ -364,7 +365,11 @@ def test_what_else_a_script_says_of_a_stream(server: Served) -> None:
     assert (1024, 1024) == opened(partial["b64_json"]).size
     assert (64, 96) == opened(last["b64_json"].removeprefix("data:image/png;base64,")).size
     assert (5, 5, [2], {"queue": "slow"}) == (partial["created_at"], last["created_at"], last["own"], last["metadata"])
-    assert ("A 1024x1024", 1, 3) == (last["revised_prompt"], last["usage"]["output_tokens"], last["usage"]["more"])
+    assert ("A 1024x1024", 1, 3) == (
+        last["revised_prompt"],
+        last["usage"]["output_tokens"],
+        last["usage"]["prompt_tokens"],
+    )
     assert "quality" not in last
     assert changes["picture"] == journalled(server, "stream-changed")["pictures"][0]["altered"]
 
