@@ -60,6 +60,8 @@ def convert_form(draft: Draft) -> Draft:
             converted[base] = FileMark()
         elif steps:
             _put_nested(converted, (base, *steps), text)
+        elif base != name:  # `prompt[]`: an array, which the schema refuses where a text belongs
+            converted[base] = [text]
         else:
             value, wanted_type = _convert_text(text, rules.parameters[name])
             if wanted_type:

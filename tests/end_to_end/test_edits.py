@@ -304,6 +304,30 @@ def test_gateways_refuse(
     assert (400, code, param) == (answer.status_code, error["code"], error["param"])
 
 
+@pytest.mark.parametrize("gateway", ["openai", "ezmodel", "geeknow", "aiai"])
+@pytest.mark.parametrize("name", ["prompt[]", "size[]", "n[]", "prompt[]x"])
+def test_an_array_in_a_form(server: Served, gateway: str, name: str) -> None:
+    """A name with an empty bracket gives an array, and the gateway refuses an array where a text belongs."""
+    model = "gpt-image-2" if gateway == "openai" else "dall-e-2"
+    param = name.partition("[")[0]
+    form = {"model": model, "prompt": "x", name: "x"}
+    answer = post(server, gateway, data=form, files={"image": draw_file("PNG", "RGBA", (40, 40))})
+    error = answer.json()["error"]
+    assert (400, "invalid_type", param) == (answer.status_code, error["code"], error["param"])
+    assert error["message"].endswith("but got an array instead.")
+
+
+@pytest.mark.parametrize("gateway", ["ezmodel", "geeknow", "aiai"])
+def test_an_array_in_a_form_as_observed(server: Served, gateway: str) -> None:
+    """The observed gateways answer an array in a form too; no call ends in the emulator's own error."""
+    for name in ("prompt[]", "model[]", "n[]", "size[]"):
+        form = {"model": "gpt-image-1", "prompt": "x", name: "x"}
+        headers = {"X-Emulator": "behavior=observed"}
+        answer = post(server, gateway, data=form, files={"image": draw_file()}, headers=headers)
+        assert "emulator_error" not in answer.text
+        assert answer.headers["content-type"].startswith("application/json")
+
+
 def test_a_plain_file_with_edits(serve: Callable[..., Served], tmp_path: Path) -> None:
     """A gateway's own file with a path for edits, and no key of ours, is served; one that describes no form is not."""
     plain = {
