@@ -151,6 +151,7 @@ print(seen.flaw, peak() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="it is told by /proc how much memory was needed")
 @pytest.mark.parametrize(
     ("make", "flaw"),
