@@ -22,7 +22,7 @@ from emulator.admin.request import (
 from emulator.admin.server_api import resolve_session
 from emulator.core import clock, yaml_file
 from emulator.core.suggestions import nearest_word
-from emulator.gateway.catalog import Calendar
+from emulator.gateway.model_catalog import Calendar
 from emulator.messages import Response
 from emulator.session.journal import JournalEntry
 from emulator.session.store import SessionSummary

@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import describe_value
-from emulator.gateway.catalog import Calendar
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.model_catalog import Calendar
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import BLANK, LIKE_A_KEY

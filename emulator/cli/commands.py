@@ -22,8 +22,8 @@ from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import format_table
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import FINDINGS, Finding
-from emulator.gateway.catalog import Calendar
 from emulator.gateway.gateway import Gateway, load_gateway
+from emulator.gateway.model_catalog import Calendar
 from emulator.image import render
 from emulator.image.inspect import inspect_image
 from emulator.messages import Call, GatewayError, Request

@@ -24,7 +24,7 @@ from emulator.core.data_folders import find_schemas
 from emulator.core.strict_json import BadJson
 from emulator.core.tables import format_table, replace_unprintable
 from emulator.core.yaml_file import InvalidFile
-from emulator.gateway.catalog import Calendar
+from emulator.gateway.model_catalog import Calendar
 from emulator.messages import BEHAVIORS
 from emulator.settings import Settings, UsageError, load_settings
 from emulator.validation import registry

@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol, Unpack, cast
 from emulator.client.calls import Calls, SessionClock
 from emulator.client.connection import Connection, EmulatorError, ScenarioSource, load_scenario_body, session_path
 from emulator.client.expectations import CallFields, Expectation, ServerHealth, SessionSettings, SettingsChanges
+from emulator.client.journal_table import format_heading, format_journal
 from emulator.client.portability import Portability
 from emulator.client.records import PictureOrigin, RecordedCall
-from emulator.client.tables import format_heading, format_journal
 from emulator.core import names
 from emulator.core.suggestions import describe_known, describe_unknown
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from emulator.faults.events import is_event, is_stream, mark_last_event, split_events
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import quote_value, read_parameters
+from emulator.faults.stream_events import is_event, is_stream, mark_last_event, split_events
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from emulator.faults.events import is_stream, mark_last_event
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import read_parameters
+from emulator.faults.stream_events import is_stream, mark_last_event
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from emulator.core.position import POSITION_FORMS, Position, parse_position
-from emulator.faults import events
+from emulator.faults import stream_events
 from emulator.faults.head import Chunks, CutOff, Head
 
 
@@ -49,7 +49,7 @@ async def send_until(position: Position, head: Head, chunks: Chunks, cut_off: bo
 
     With `cut_off`, raise CutOff at the position, unless the body ends before it.
     """
-    if position.events and not events.is_stream(head):
+    if position.events and not stream_events.is_stream(head):
         left: float = math.inf if position.amount else 0  # the whole body is one event
     elif position.share and head.length is None:  # nobody promised a length, so the whole body has to be read first
         body = b"".join([chunk async for chunk in chunks])
@@ -57,7 +57,7 @@ async def send_until(position: Position, head: Head, chunks: Chunks, cut_off: bo
     else:
         left = position.count_before(head.length or 0)
         if position.events:
-            chunks = events.split_events(chunks)
+            chunks = stream_events.split_events(chunks)
     while left > 0:
         chunk = await anext(chunks, None)
         if chunk is None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from emulator.core.durations import parse_duration
-from emulator.faults.events import is_stream
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import quote_value, read_parameters
+from emulator.faults.stream_events import is_stream
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.gateway import catalog
+from emulator.gateway import model_catalog
 
 if TYPE_CHECKING:
     from emulator.messages import Call
@@ -64,7 +64,7 @@ def price_call(call: Call, count: int) -> float | None:
 
     An approximation, as the tokens of a prompt are, and at prices that nobody promises.
     """
-    model = catalog.find_model(call.model)
+    model = model_catalog.find_model(call.model)
     if model is None:
         return None
     quality = str(call.effective.get("quality"))

@@ -197,9 +197,9 @@ def _make_realistic(call: Call) -> Latency:
     """Return how long the real model of `call` takes; a call that asks for no picture takes no time."""
     if not call.count:
         return Latency("fixed", (0.0,))
-    from emulator.gateway import catalog  # few scenarios ask for it
+    from emulator.gateway import model_catalog  # few scenarios ask for it
 
-    return make_lognormal(*catalog.estimate_seconds(call.model, str(call.effective.get("quality")), call.pixels))
+    return make_lognormal(*model_catalog.estimate_seconds(call.model, str(call.effective.get("quality")), call.pixels))
 
 
 def _count_made_pictures(plan: Plan, call: Call) -> int:

@@ -22,9 +22,9 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import find_schemas
-from emulator.gateway.catalog import Calendar
 from emulator.gateway.formats import DEFAULT_HEADERS
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
+from emulator.gateway.model_catalog import Calendar
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
 from emulator.response.builder import ReplyContext, ResponseBuilder
@@ -156,30 +156,31 @@ class App:
         call.
         """
         if self._reserved_values and scenario.may_have_reserved_value(pending.request, pending.key):
-            from emulator.scenario import triggers  # few calls have a reserved value
+            from emulator.scenario import reserved_values  # few calls have a reserved value
 
-            pending.request, pending.trigger = triggers.take(pending.request, pending.key)
-        trigger, own, session = pending.trigger, await self.sessions.get_settings(pending.session), pending.session
-        behavior = (trigger and trigger.behavior) or own.behavior or self.settings.behavior
+            pending.request, pending.reserved_value = reserved_values.take_reserved_value(pending.request, pending.key)
+        reserved_value, session = pending.reserved_value, pending.session
+        own = await self.sessions.get_settings(session)
+        behavior = (reserved_value and reserved_value.behavior) or own.behavior or self.settings.behavior
         route = self.registry.change_behavior(route, behavior)
         if route.gateway is not pending.gateway:
             self.sessions.change_gateway(pending, route.gateway)
         report_only = own.report_only
-        if trigger is not None and trigger.report_only is not None:
-            report_only = trigger.report_only
+        if reserved_value is not None and reserved_value.report_only is not None:
+            report_only = reserved_value.report_only
         if report_only is None:
             report_only = self.settings.report_only
-        script = await self.sessions.get_scenario(session)
-        playing = (trigger and trigger.scenario) or script
+        own_scenario = await self.sessions.get_scenario(session)
+        playing = (reserved_value and reserved_value.scenario) or own_scenario
         operation = route.operation(pending.request.method)
-        if not (report_only or route.variables or route.gateway.is_dated or script.channels):
+        if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
             return route, ValidationContext(operation, pending.key, channels=self._channels), playing
+        channels = self._channels | own_scenario.channels  # a reserved value replaces the scenario, and no channel
         context = ValidationContext(
             operation=operation,
             key=pending.key,
             report_only=report_only,
-            channels=self._channels
-            | script.channels,  # a reserved value replaces the scenario, and takes no channel away
+            channels=channels,
             variables=route.variables,
             today=Calendar(self.clock.today(session), self.settings.legacy),
         )

@@ -21,7 +21,7 @@ from emulator.session.redaction import BLANK, Redactor
 from emulator.session.response_record import RecordedBody, record_body
 
 if TYPE_CHECKING:
-    from emulator.scenario.triggers import Trigger
+    from emulator.scenario.reserved_values import ReservedValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class PendingCall:
     began: float
     gateway: Gateway
     operation: str | None = None
-    trigger: Trigger | None = None
+    reserved_value: ReservedValue | None = None
     call: Call | None = None
     selection: Selection | None = None
     error: GatewayError | None = None
@@ -130,7 +130,7 @@ class PendingCall:
             uploads=tuple(upload.describe() for upload in request.uploads) if request.uploads else (),
             unreadable=self._describe_unreadable_body(),
             refused=refused,
-            reserved=self._describe_trigger(),
+            reserved=self._describe_reserved_value(),
             turn=None if selection is None else selection.turn,
             rule=None if selection is None else selection.rule,
             step=None if selection is None else selection.step,
@@ -204,10 +204,10 @@ class PendingCall:
         }
         return description, body
 
-    def _describe_trigger(self) -> dict[str, Any] | None:
-        if self.trigger is None:
+    def _describe_reserved_value(self) -> dict[str, Any] | None:
+        if self.reserved_value is None:
             return None
-        return {"door": self.trigger.door, "value": self.trigger.value}
+        return {"door": self.reserved_value.door, "value": self.reserved_value.value}
 
 
 def _describe_findings(findings: Sequence[Finding]) -> Sequence[dict[str, Any]]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.findings import Finding
-from emulator.gateway.catalog import Calendar
 from emulator.gateway.gateway import Gateway, Operation
+from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.openapi import Keyword
 from emulator.gateway.rules import ModelRules, Models
 from emulator.image.upload import Upload

@@ -18,14 +18,14 @@ from openai import OpenAI
 
 import emulator
 from emulator import Emulator, EmulatorError, ImageApi, ScenarioSource
-from emulator.client import calls, connection, tables
+from emulator.client import calls, connection, journal_table
 from emulator.core import names
 from emulator.messages import Request
 from emulator.session import sessions
 from tests.conftest import Served
 from tests.paths import TESTS
 
-MODULES: Final = (connection, names, tables)
+MODULES: Final = (connection, names, journal_table)
 """Internal modules whose functions have examples, beside the public names."""
 FROZEN: Final = "frozen:2026-01-01T00:00:00Z"
 CAT: Final = "A cute cat walking in space"

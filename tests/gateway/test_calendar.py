@@ -9,7 +9,7 @@ import pytest
 
 from emulator import settings
 from emulator.core import clock
-from emulator.gateway.catalog import Calendar
+from emulator.gateway.model_catalog import Calendar
 from emulator.settings import BadSetting
 from tests.conftest import Served
 

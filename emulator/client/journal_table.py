@@ -14,7 +14,7 @@ _HEAD: Final = ("CALL", "GATEWAY", "OPERATION", "MODEL", "STATUS", "ANSWERED BY"
 def format_heading(session: str, server: str, calls: int) -> str:
     """The line above a journal.
 
-    >>> from emulator.client.tables import format_heading
+    >>> from emulator.client.journal_table import format_heading
     >>> format_heading("case-7", "http://127.0.0.1:4010", 1)
     'Session case-7 of http://127.0.0.1:4010: 1 call'
     """
@@ -25,7 +25,7 @@ def format_heading(session: str, server: str, calls: int) -> str:
 def format_journal(calls: Sequence[RecordedCall], files: Mapping[tuple[int, int], str] | None = None) -> Iterator[str]:
     """The lines of a journal; `files` has the paths of pictures, by the call's number and the picture's index.
 
-    >>> from emulator.client.tables import format_journal
+    >>> from emulator.client.journal_table import format_journal
     >>> next(format_journal(image_api.calls)).split()[:2]
     ['CALL', 'GATEWAY']
     """

@@ -11,11 +11,11 @@ import pytest
 
 from emulator.core import yaml_file
 from emulator.core.data_folders import find_schemas
-from emulator.gateway import catalog
-from emulator.gateway.catalog import PicturePrice
+from emulator.gateway import model_catalog
+from emulator.gateway.model_catalog import PicturePrice
 from emulator.gateway.pricing import TABLES
 
-SHIPPED: Final = catalog.load_catalog(find_schemas() / "tables" / "models.yaml")
+SHIPPED: Final = model_catalog.load_catalog(find_schemas() / "tables" / "models.yaml")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ SHIPPED: Final = catalog.load_catalog(find_schemas() / "tables" / "models.yaml")
 )  # fmt: skip
 def test_days(model: str, released: str | None, ends: str | None, source: str | None) -> None:
     """Each model came when it came, and has the end that its maker named."""
-    found = catalog.find_model(model)
+    found = model_catalog.find_model(model)
     assert found is not None
     assert (released, ends, source) == (found.released, found.ends, found.sources.get("ends"))
     assert ("retired" if source == "documented" else "announced" if ends else None) == found.stage
@@ -46,14 +46,14 @@ def test_days(model: str, released: str | None, ends: str | None, source: str | 
 )
 def test_a_model_of_which_nothing_is_known(model: str | None) -> None:
     """It is None, and takes its time all the same."""
-    assert catalog.find_model(model) is None
-    assert (15, 30) == catalog.estimate_seconds(model, "high", (1024, 1024))
+    assert model_catalog.find_model(model) is None
+    assert (15, 30) == model_catalog.estimate_seconds(model, "high", (1024, 1024))
 
 
 def test_a_snapshot_is_its_model() -> None:
     """A dated name leads to the same facts, which other models that are like it do not share by that day."""
-    assert catalog.find_model("gpt-image-2-2026-04-21") is catalog.find_model("gpt-image-2")
-    assert catalog.find_model("gpt-image-2.5-flare-2026-04-21") is None
+    assert model_catalog.find_model("gpt-image-2-2026-04-21") is model_catalog.find_model("gpt-image-2")
+    assert model_catalog.find_model("gpt-image-2.5-flare-2026-04-21") is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_snapshot_is_its_model() -> None:
 )  # fmt: skip
 def test_pace(model: str, quality: str, pixels: tuple[int, int], expected: tuple[float, float]) -> None:
     """By model and quality; four times the pixels take twice as long, fewer take no less."""
-    assert pytest.approx(expected) == catalog.estimate_seconds(model, quality, pixels)
+    assert pytest.approx(expected) == model_catalog.estimate_seconds(model, quality, pixels)
 
 
 def test_the_file_is_whole() -> None:
@@ -100,7 +100,7 @@ def test_what_is_read(tmp_path: Path) -> None:
     """What a model is like is said once; prices go from the smallest size up."""
     path = tmp_path / "models.yaml"
     path.write_text(GOOD, "utf-8")
-    read = catalog.load_catalog(path)
+    read = model_catalog.load_catalog(path)
     assert {"a", "a-2026-01-01", "b"} == set(read.models)
     a, b = read.models["a"], read.models["b"]
     assert PicturePrice({"low": ((16, 0.25), (64, 0.5))}) == a.price
@@ -188,7 +188,7 @@ def test_a_slip_in_the_file_is_told(tmp_path: Path, old: str, new: str, line: in
     path = tmp_path / "models.yaml"
     path.write_text(GOOD.replace(old, new), "utf-8")
     with pytest.raises(yaml_file.InvalidFile) as caught:
-        catalog.load_catalog(path)
+        model_catalog.load_catalog(path)
     told = str(caught.value).removeprefix(f"{path}:")
     assert (str(line), complaint) == (told.split(":")[0], complaint if complaint in told else told)
 
@@ -196,12 +196,12 @@ def test_a_slip_in_the_file_is_told(tmp_path: Path, old: str, new: str, line: in
 def test_a_server_starts_without_it() -> None:
     """The table of models, which few calls need, is not read at the start."""
     script = """
-from emulator.gateway import catalog
+from emulator.gateway import model_catalog
 from emulator.server.app import App
 from emulator.settings import load_settings
 
 App(load_settings({}, {}))
-print(catalog.load_shipped.cache_info().currsize)
+print(model_catalog.load_shipped.cache_info().currsize)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
     assert ("0\n", "") == (done.stdout, done.stderr)

@@ -13,7 +13,7 @@ import pytest
 
 from emulator.core.names import name_for_key
 from emulator.messages import Request
-from emulator.scenario import triggers
+from emulator.scenario import reserved_values
 from tests.conftest import Served
 from tests.paths import ROOT
 
@@ -134,7 +134,7 @@ def test_the_readme_lists_them_all() -> None:
         r"<!-- reserved values -->\n(.*?)<!-- end -->", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
     )
     assert table is not None
-    rows = [f"| `{value}` | {what} |" for value, what in triggers.list_values().items()]
+    rows = [f"| `{value}` | {what} |" for value, what in reserved_values.list_values().items()]
     assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")
 
 
@@ -193,13 +193,14 @@ def test_a_bare_word_in_the_header(serve: Callable[..., Served], header: str, st
 def test_the_contract_sees_the_prompt_without_the_mark(prompt: str, seen: str) -> None:
     """A mark goes with the blank before it, so that no double blank is left; the rest stays letter by letter."""
     request = replace(REQUEST, json={"prompt": prompt, "n": 1})
-    taken, trigger = triggers.take(request, "sk-plain")
-    assert trigger is not None
+    taken, reserved_value = reserved_values.take_reserved_value(request, "sk-plain")
+    assert reserved_value is not None
     assert {"prompt": seen, "n": 1} == taken.json
     assert {"prompt": prompt, "n": 1} == request.json
 
 
 def test_a_prompt_without_a_reserved_value_keeps_its_blanks() -> None:
     """What is no mark is not touched at all."""
-    taken, trigger = triggers.take(replace(REQUEST, json={"prompt": " a [[b]]  cat "}), None)
-    assert (None, {"prompt": " a [[b]]  cat "}) == (trigger, taken.json)
+    request = replace(REQUEST, json={"prompt": " a [[b]]  cat "})
+    taken, reserved_value = reserved_values.take_reserved_value(request, None)
+    assert (None, {"prompt": " a [[b]]  cat "}) == (reserved_value, taken.json)

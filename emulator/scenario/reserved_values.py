@@ -1,8 +1,8 @@
-"""Reserved values: what goes wrong is asked for in the call itself, with no scenario.
+"""Reserved values: words in a call that choose its answer without a scenario, such as `rate-limit`.
 
-There are four ways to write one: the header X-Emulator, a mark [[…]] in the prompt, a suffix of the model's name, and a
-part of the API key. The header beats the prompt, the prompt the model, the model the key. The mark is taken off before
-the call is validated, so a call with a mark is judged as the same call without it.
+There are four places for one: the header X-Emulator, the prompt (`[[rate-limit]]`), the end of the model's name
+(`:rate-limit`), and the API key. The header counts before the prompt, the prompt before the model, the model before the
+key. The value is removed before the call is validated, so such a call is validated as the same call without it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from emulator.scenario.scenario import DRAWN, Answer, Rule, Scenario
 
 
 @dataclass(frozen=True)
-class Trigger:
-    """A reserved value of a call: where it stood, how it was written, and what is played for the call.
+class ReservedValue:
+    """A reserved value of a call: where it was, how the client wrote it, and the scenario that answers the call.
 
-    `door` is header, prompt, model or key. `scenario` is None where the session's own is played. `report_only` and
+    `door` is header, prompt, model or key. `scenario` is None where the session's own answers. `report_only` and
     `behavior` are None where the session's own settings hold.
     """
 
@@ -37,13 +37,13 @@ class Trigger:
     behavior: Behavior | None = None
 
 
-def take(request: Request, key: str | None) -> tuple[Request, Trigger | None]:
-    """Return `request` without its marks, and the reserved value that counts.
+def take_reserved_value(request: Request, key: str | None) -> tuple[Request, ReservedValue | None]:
+    """Return `request` without its reserved values, and the one of them that counts.
 
-    Raises GatewayError for a header or a reserved key that means nothing: a slip must not look like a call without a
-    wish. Brackets in a prompt, and a colon in a model's name, mean something else where they hold no reserved value.
+    Raises GatewayError for a header or a reserved key with an unknown word: a misspelled one must not look like a call
+    without one. Brackets in a prompt and a colon in a model's name stay as they are where no reserved value is there.
     """
-    found: list[Trigger] = []
+    found: list[ReservedValue] = []
     header = request.headers.get(MARKED_HEADER)
     if header is not None:
         found.append(_parse_header(header))
@@ -54,8 +54,8 @@ def take(request: Request, key: str | None) -> tuple[Request, Trigger | None]:
     if key is not None and key.startswith(MARKED_KEY):
         word = key[len(MARKED_KEY) :].partition(".")[0]
         if word != NEUTRAL:
-            found.append(Trigger("key", word, _require_scenario(word)))
-    return request, _choose_trigger(found)
+            found.append(ReservedValue("key", word, _require_scenario(word)))
+    return request, _choose_reserved_value(found)
 
 
 def list_values() -> Mapping[str, str]:
@@ -67,7 +67,7 @@ def list_values() -> Mapping[str, str]:
 
 
 def find_scenario(word: str) -> Scenario | None:
-    """Return what a reserved value plays, None where the word is not reserved. Dash and underscore are the same."""
+    """Return the scenario of a reserved value; None for any other word. Dash and underscore are the same."""
     name = word.strip().lower().replace("_", "-")
     kind = name.replace("-", "_")
     if kind in KINDS and kind != _NOT_RESERVED:
@@ -79,8 +79,8 @@ def find_scenario(word: str) -> Scenario | None:
     return None
 
 
-def _choose_trigger(found: Sequence[Trigger]) -> Trigger | None:
-    """Return the first of `found`; where it only says how to judge the call, it plays what the next one plays."""
+def _choose_reserved_value(found: Sequence[ReservedValue]) -> ReservedValue | None:
+    """Return the first of `found`; where it only changes settings, it gets the scenario of the next one."""
     if not found:
         return None
     if len(found) > 1 and found[0].scenario is None:
@@ -103,21 +103,21 @@ def _play_always(name: str, answer: Answer, when: RequestPattern) -> Scenario:
     return Scenario(name, rules=(Rule(name, when, (answer,)),))
 
 
-def _take_from_prompt(body: dict[str, Any]) -> Iterator[Trigger]:
-    """Yield the marks in the prompt, and take them off it, each with the blank before it."""
+def _take_from_prompt(body: dict[str, Any]) -> Iterator[ReservedValue]:
+    """Yield the reserved values in the prompt of `body`, and remove each with the blank before it."""
     prompt = body.get("prompt")
     if not isinstance(prompt, str):
         return
-    for word in re.findall(_MARK, prompt):
+    for word in re.findall(_IN_PROMPT, prompt):
         scenario = find_scenario(word)
         if scenario is not None:
             prompt = re.sub(rf"\s?\[\[{re.escape(word)}\]\]", "", prompt)
             body["prompt"] = prompt.strip()
-            yield Trigger("prompt", word, scenario)
+            yield ReservedValue("prompt", word, scenario)
 
 
-def _take_from_model(body: dict[str, Any]) -> Iterator[Trigger]:
-    """Yield the mark behind the model's name, and take it off."""
+def _take_from_model(body: dict[str, Any]) -> Iterator[ReservedValue]:
+    """Yield the reserved value at the end of the model's name in `body`, and remove it."""
     model = body.get("model")
     if not isinstance(model, str):
         return
@@ -127,12 +127,12 @@ def _take_from_model(body: dict[str, Any]) -> Iterator[Trigger]:
     scenario = find_scenario(word)
     if scenario is not None:
         body["model"] = name
-        yield Trigger("model", word, scenario)
+        yield ReservedValue("model", word, scenario)
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """What a header asks for, as far as it is read."""
+class _HeaderOptions:
+    """What the header's parts ask for, those before the next part."""
 
     answer: Answer = DRAWN
     scenario: Scenario | None = None
@@ -140,84 +140,84 @@ class _Wish:
     behavior: Behavior | None = None
 
 
-def _parse_header(text: str) -> Trigger:
-    """Read `refuse=rate_limit; latency=2s`, or a reserved value as it stands in the other places: `rate-limit`."""
-    wish = _Wish()
+def _parse_header(text: str) -> ReservedValue:
+    """Parse `refuse=rate_limit; latency=2s`, or a reserved value as in the other places: `rate-limit`."""
+    options = _HeaderOptions()
     for part in filter(None, (part.strip() for part in text.split(";"))):
         key, equals, value = (word.strip() for word in part.partition("="))
-        read = _HEADER_KEYS.get(key.lower().replace("_", "-"))
+        add_option = _HEADER_KEYS.get(key.lower().replace("_", "-"))
         try:
-            if read is not None:
-                wish = read(wish, value)
+            if add_option is not None:
+                options = add_option(options, value)
             elif equals:
                 raise ValueError(key)
             else:
-                wish = _read_value(wish, key)
+                options = _add_value(options, key)
         except ValueError:
             raise _bad_value(part) from None
-    scenario = wish.scenario
-    if scenario is None and wish.answer != DRAWN:
-        scenario = _play_always("header", wish.answer, _EVERY_OPERATION)
-    return Trigger("header", text[:200], scenario, wish.report_only, wish.behavior)
+    scenario = options.scenario
+    if scenario is None and options.answer != DRAWN:
+        scenario = _play_always("header", options.answer, _EVERY_OPERATION)
+    return ReservedValue("header", text[:200], scenario, options.report_only, options.behavior)
 
 
-def _read_value(wish: _Wish, word: str) -> _Wish:
-    """Read a reserved value that stands alone; a refusal and a fault can have a latency beside them."""
+def _add_value(options: _HeaderOptions, word: str) -> _HeaderOptions:
+    """Add a reserved value that is a part by itself; a refusal and a fault can have a latency in another part."""
     name = word.lower().replace("_", "-")
     kind = name.replace("-", "_")
     if kind in KINDS and kind != _NOT_RESERVED:
-        return _read_refuse(wish, kind)
+        return _add_refuse(options, kind)
     if kind in FAULTS:
-        return _read_fault(wish, kind)
-    return _read_scenario(wish, name)
+        return _add_fault(options, kind)
+    return _add_scenario(options, name)
 
 
-def _read_refuse(wish: _Wish, value: str) -> _Wish:
+def _add_refuse(options: _HeaderOptions, value: str) -> _HeaderOptions:
     kind = value.replace("-", "_")
     if kind not in KINDS:
         raise ValueError(value)
-    return replace(wish, answer=replace(wish.answer, plan=Refuse(kind)))
+    return replace(options, answer=replace(options.answer, plan=Refuse(kind)))
 
 
-def _read_fault(wish: _Wish, value: str) -> _Wish:
+def _add_fault(options: _HeaderOptions, value: str) -> _HeaderOptions:
     fault = faults.parse_fault(value.replace("-", "_"))
-    return replace(wish, answer=replace(wish.answer, faults=(*wish.answer.faults, fault)))
+    return replace(options, answer=replace(options.answer, faults=(*options.answer.faults, fault)))
 
 
-def _read_latency(wish: _Wish, value: str) -> _Wish:
-    return replace(wish, answer=replace(wish.answer, latency=parse_latency(value)))
+def _add_latency(options: _HeaderOptions, value: str) -> _HeaderOptions:
+    return replace(options, answer=replace(options.answer, latency=parse_latency(value)))
 
 
-def _read_scenario(wish: _Wish, value: str) -> _Wish:
+def _add_scenario(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if not loader.is_ready_made(value):
         raise ValueError(value)
-    return replace(wish, scenario=loader.load_ready_made(value))
+    return replace(options, scenario=loader.load_ready_made(value))
 
 
-def _read_report_only(wish: _Wish, value: str) -> _Wish:
+def _add_report_only(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if value not in _SWITCH:
         raise ValueError(value)
-    return replace(wish, report_only=_SWITCH[value])
+    return replace(options, report_only=_SWITCH[value])
 
 
-def _read_behavior(wish: _Wish, value: str) -> _Wish:
+def _add_behavior(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if value not in BEHAVIORS:
         raise ValueError(value)
-    return replace(wish, behavior=value)
+    return replace(options, behavior=value)
 
 
-_HEADER_KEYS: Final[Mapping[str, Callable[[_Wish, str], _Wish]]] = {
-    "refuse": _read_refuse,
-    "fault": _read_fault,
-    "latency": _read_latency,
-    "scenario": _read_scenario,
-    "report-only": _read_report_only,
-    "behavior": _read_behavior,
+_HEADER_KEYS: Final[Mapping[str, Callable[[_HeaderOptions, str], _HeaderOptions]]] = {
+    "refuse": _add_refuse,
+    "fault": _add_fault,
+    "latency": _add_latency,
+    "scenario": _add_scenario,
+    "report-only": _add_report_only,
+    "behavior": _add_behavior,
 }
-"""What a part of the header can say, by the word before `=`; how it changes what the header asks for."""
+"""By the word before `=` in a part of the header: the function that adds the value behind it to the options."""
 _EVERY_OPERATION: Final = matching.parse_pattern({"operation": list(OPERATIONS)})
 """A header is about its own call, whatever its operation is."""
 _SWITCH: Final = {"": True, "true": True, "false": False}
-_NOT_RESERVED: Final = "invalid_request"  # it does not say what is invalid: break the contract instead
+_NOT_RESERVED: Final = "invalid_request"  # it does not say what is invalid; an invalid call gets this error anyway
 _LONGEST_WORD: Final = 40  # characters of a reserved value; none is longer
-_MARK: Final = rf"\[\[([A-Za-z0-9_-]{{1,{_LONGEST_WORD}}})\]\]"
+_IN_PROMPT: Final = rf"\[\[([A-Za-z0-9_-]{{1,{_LONGEST_WORD}}})\]\]"
