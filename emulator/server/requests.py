@@ -112,10 +112,10 @@ def read_path(http: web.BaseRequest) -> str:
 def _parse_form(request: Request, content_type: str) -> Request:
     """Return the request with its form parsed; of a body that is no form only the beginning is kept."""
     try:
-        form = multipart.parse(request.body, content_type)
+        form = multipart.parse_form(request.body, content_type)
     except multipart.BadForm as error:
         return replace(request, body=request.body[:_BEGINNING], trouble="bad_form", why=str(error))
-    return replace(request, body=b"", json=dict(form.texts), duplicates=form.twice, uploads=form.uploads)
+    return replace(request, body=b"", json=dict(form.texts), duplicates=form.duplicates, uploads=form.uploads)
 
 
 def _find_origin(http: web.BaseRequest) -> str:

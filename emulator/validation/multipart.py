@@ -1,7 +1,7 @@
-"""A body of multipart/form-data becomes texts and files, or BadForm says why it cannot.
+"""Parses a body of multipart/form-data into texts and files.
 
-Strict and bounded, and never an exception but BadForm. aiohttp's reader is neither: it raises ten kinds, takes parts
-without a name, and takes a boundary that only begins like the right one for the end of all parts.
+The parser is strict and bounded, and raises BadForm alone. aiohttp's reader is not used: it raises ten kinds of
+exceptions, accepts parts without a name, and takes a boundary that only begins like the right one for the last one.
 """
 
 from __future__ import annotations
@@ -14,150 +14,190 @@ from urllib.parse import unquote_to_bytes
 
 from emulator.image.upload import Upload
 
-MOST_FIELDS: Final = 64  # as the SDKs' largest call has about twenty
-MOST_FILES: Final = 17  # sixteen pictures, as OpenAI takes them, and a mask
+MOST_FIELDS: Final = 64  # the largest call of the SDKs has about twenty
+MOST_FILES: Final = 17  # sixteen pictures, OpenAI's maximum, and a mask
 LONGEST_HEAD: Final = 8192  # bytes of a part's headers; browsers write about 200
 LONGEST_TEXT: Final = 2**20  # bytes of all parts that are no files together, as a JSON body may have
 MEDIA_TYPE: Final = "multipart/form-data"
 
 
 class BadForm(ValueError):
-    """A body that is no form: the message says why, in a few words."""
+    """A body that is no form; its text says why, in a few words."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """`texts` are by name, the last of two of the same name; `twice` are the names that were given again."""
+    """The contents of a form.
+
+    `texts` has the texts by their names; of two texts with the same name it has the last one, and `duplicates` has that
+    name.
+    """
 
     texts: Mapping[str, str]
     uploads: tuple[Upload, ...]
-    twice: tuple[str, ...]
+    duplicates: tuple[str, ...]
 
 
-def parse(body: bytes, content_type: str) -> Form:
-    """The form in `body`; raises BadForm."""
+def parse_form(body: bytes, content_type: str) -> Form:
+    """Parse the form in `body`; raises BadForm."""
     texts: dict[str, str] = {}
-    twice: dict[str, None] = {}
+    duplicates: dict[str, None] = {}
     uploads: list[Upload] = []
     fields = length = 0
-    for start, end in _parts(body, _boundary(content_type)):
-        head, data_start = _head(body, start, end)
-        disposition, options = _valued(head.get("content-disposition", ""))
-        if disposition != "form-data" or not options.get("name"):
-            raise BadForm("a part is not form-data with a name")
-        if head.get("content-transfer-encoding", "binary").lower() not in _AS_IT_IS or "content-encoding" in head:
-            raise BadForm("a part is encoded")
-        media_type, about = _valued(head.get("content-type", ""))
-        filename = options.get("filename*", options.get("filename"))
-        if media_type.startswith("multipart/"):
-            raise BadForm("a part has parts of its own")
-        if filename is not None or media_type.startswith(_FILES):
-            uploads.append(Upload(options["name"], filename, media_type, body[data_start:end]))
+    for start, end in _split_parts(body, _read_boundary(content_type)):
+        part = _parse_part(body, start, end)
+        if part.is_file:
+            uploads.append(Upload(part.name, part.filename, part.media_type, part.data))
         else:
-            fields, length = fields + 1, length + end - data_start
-            if options["name"] in texts:
-                twice[options["name"]] = None
-            texts[options["name"]] = _text(body[data_start:end], about.get("charset", "utf-8"))
+            fields += 1
+            length += len(part.data)
+            if part.name in texts:
+                duplicates[part.name] = None
+            texts[part.name] = _decode_text(part.data, part.charset)
         if len(uploads) > MOST_FILES or fields > MOST_FIELDS:
             raise BadForm("there are too many parts")
         if length > LONGEST_TEXT:
             raise BadForm("the texts are too long")
-    return Form(texts, tuple(uploads), tuple(twice))
+    return Form(texts, tuple(uploads), tuple(duplicates))
 
 
 def is_form(content_type: str) -> bool:
-    """Whether a Content-Type means a form, whatever else it says."""
+    """Return whether a Content-Type means a form, whatever its parameters are."""
     return content_type.partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
-def _boundary(content_type: str) -> bytes:
-    _, options = _valued(content_type)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One part of a form: `name` is the field's, `filename` is None where the part gives none."""
+
+    name: str
+    filename: str | None
+    media_type: str
+    charset: str
+    data: bytes
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the part is a file: one with a file name, or of a type that no text has."""
+        return self.filename is not None or self.media_type.startswith(_FILE_TYPES)
+
+
+def _parse_part(body: bytes, start: int, end: int) -> _Part:
+    """Parse the part of `body` from `start`, where its headers begin, to `end`."""
+    headers, data_start = _parse_headers(body, start, end)
+    disposition, options = _parse_value(headers.get("content-disposition", ""))
+    if disposition != "form-data" or not options.get("name"):
+        raise BadForm("a part is not form-data with a name")
+    if headers.get("content-transfer-encoding", "binary").lower() not in _UNENCODED or "content-encoding" in headers:
+        raise BadForm("a part is encoded")
+    media_type, type_options = _parse_value(headers.get("content-type", ""))
+    if media_type.startswith("multipart/"):
+        raise BadForm("a part has parts of its own")
+    return _Part(
+        name=options["name"],
+        filename=options.get("filename*", options.get("filename")),
+        media_type=media_type,
+        charset=type_options.get("charset", "utf-8"),
+        data=body[data_start:end],
+    )
+
+
+def _read_boundary(content_type: str) -> bytes:
+    _, options = _parse_value(content_type)
     boundary = options.get("boundary", "")
+    if not boundary:
+        raise BadForm("the boundary is missing")
     if not re.fullmatch(_BOUNDARY, boundary):
-        raise BadForm("the boundary is missing" if not boundary else "the boundary cannot be one")
+        raise BadForm("the boundary cannot be one")
     return boundary.encode()
 
 
-def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[int, int]]:
-    """Where each part begins, with its headers, and ends."""
-    mark = b"--" + boundary
-    if body.startswith(mark):
-        place = len(mark)
+def _split_parts(body: bytes, boundary: bytes) -> Iterator[tuple[int, int]]:
+    """Yield for each part the index at which its headers begin, and the index at which it ends."""
+    delimiter = b"--" + boundary
+    if body.startswith(delimiter):
+        index = len(delimiter)
     else:  # what stands before the first boundary means nothing
-        found = body.find(b"\r\n" + mark, 0, _LONGEST_PREAMBLE)
+        found = body.find(b"\r\n" + delimiter, 0, _LONGEST_PREAMBLE)
         if found < 0:
             raise BadForm("the first boundary is missing")
-        place = found + 2 + len(mark)
-    while body[place : place + 2] != b"--":  # the last boundary; what stands behind it means nothing
-        start = _line_end(body, place)
-        end = body.find(b"\r\n" + mark, start - 2)  # a part without headers and text begins with its own end
+        index = found + 2 + len(delimiter)
+    while body[index : index + 2] != b"--":  # the last boundary; what stands behind it means nothing
+        start = _find_line_end(body, index)
+        end = body.find(b"\r\n" + delimiter, start - 2)  # a part without headers and text begins with its own end
         if end < 0:
             raise BadForm("the last boundary is missing")
         yield start, max(start, end)
-        place = end + 2 + len(mark)
+        index = end + 2 + len(delimiter)
 
 
-def _line_end(body: bytes, place: int) -> int:
-    """Where the line goes on that begins with a boundary: nothing but blanks may stand behind that."""
-    end = body.find(b"\r\n", place, place + _LONGEST_PADDING)
-    if end < 0 or body[place:end].strip(b" \t"):
+def _find_line_end(body: bytes, index: int) -> int:
+    """Return the index behind a boundary's line; `index` is behind the boundary, where only blanks may stand."""
+    end = body.find(b"\r\n", index, index + _LONGEST_PADDING)
+    if end < 0 or body[index:end].strip(b" \t"):
         raise BadForm("a boundary's line has more on it")
     return end + 2
 
 
-def _head(body: bytes, start: int, end: int) -> tuple[Mapping[str, str], int]:
-    """A part's headers, by their names in small letters, and where its data begins."""
-    blank = body.find(b"\r\n\r\n", start, min(end, start + LONGEST_HEAD))
-    if body[start : start + 2] == b"\r\n" or blank < 0:
+def _parse_headers(body: bytes, start: int, end: int) -> tuple[Mapping[str, str], int]:
+    """Return a part's headers, by their names in lower case, and the index at which its data begins."""
+    blank_line = body.find(b"\r\n\r\n", start, min(end, start + LONGEST_HEAD))
+    if body[start : start + 2] == b"\r\n" or blank_line < 0:
         raise BadForm("a part has no headers, or no end of them")
-    head: dict[str, str] = {}
-    for line in body[start:blank].split(b"\r\n"):
+    headers: dict[str, str] = {}
+    for line in body[start:blank_line].split(b"\r\n"):
         name, colon, value = line.partition(b":")
         if not colon or not re.fullmatch(rb"[!-9;-~]+", name) or re.search(rb"[\x00\r\n]", value):
             raise BadForm("a part has a broken header")
         key = name.decode().lower()
-        if key in head and key.startswith("content-"):
+        if key in headers and key.startswith("content-"):
             raise BadForm("a part has a header twice")
-        head[key] = _utf8(value).strip()
-    return head, blank + 4
+        headers[key] = _decode_utf8(value).strip()
+    return headers, blank_line + 4
 
 
-def _valued(header: str) -> tuple[str, Mapping[str, str]]:
-    """A header's value in small letters, and its parameters, quoted or not; raises BadForm for what is neither."""
+def _parse_value(header: str) -> tuple[str, Mapping[str, str]]:
+    """Return a header's value in lower case, and its parameters, quoted or not; raises BadForm."""
     value, _, rest = header.partition(";")
     options: dict[str, str] = {}
-    place = 0
-    while place < len(rest):
-        if (found := _OPTION.match(rest, place)) is None:
+    index = 0
+    while index < len(rest):
+        match = _OPTION.match(rest, index)
+        if match is None:
             raise BadForm("a header has broken parameters")
-        place = found.end()
-        if name := found["name"]:
-            if name.lower() in options:
+        index = match.end()
+        if match["name"]:
+            name = match["name"].lower()
+            if name in options:
                 raise BadForm("a header has a parameter twice")
-            options[name.lower()] = _unquoted(found) if found["extended"] is None else _extended(found["extended"])
+            options[name] = _read_option(match)
     return value.strip().lower(), options
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    quoted = found["quoted"]
-    return found["bare"].strip() if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted).replace("%22", '"')
+def _read_option(match: re.Match[str]) -> str:
+    """Return the value of a parameter that _OPTION has matched."""
+    if match["extended"] is not None:
+        return _decode_extended(match["extended"])
+    if match["quoted"] is not None:
+        return re.sub(r'\\(["\\])', r"\1", match["quoted"]).replace("%22", '"')
+    return match["bare"].strip()
 
 
-def _extended(value: str) -> str:
-    """The text that `utf-8''a%20b.png` spells, as RFC 8187 has it."""
+def _decode_extended(value: str) -> str:
+    """Return the text that `utf-8''a%20b.png` spells (RFC 8187)."""
     charset, _, rest = value.strip().partition("'")
     if charset.lower() not in _UTF8:
         raise BadForm("a file's name is in an unknown charset")
-    return _utf8(unquote_to_bytes(rest.partition("'")[2]))
+    return _decode_utf8(unquote_to_bytes(rest.partition("'")[2]))
 
 
-def _text(data: bytes, charset: str) -> str:
+def _decode_text(data: bytes, charset: str) -> str:
     if charset.lower() not in _UTF8:
         raise BadForm("a text is in an unknown charset")
-    return _utf8(data)
+    return _decode_utf8(data)
 
 
-def _utf8(data: bytes) -> str:
+def _decode_utf8(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -165,8 +205,8 @@ def _utf8(data: bytes) -> str:
 
 
 _UTF8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
-_AS_IT_IS: Final = ("7bit", "8bit", "binary")
-_FILES: Final = ("image/", "application/octet-stream")  # what no text says of itself
+_UNENCODED: Final = ("7bit", "8bit", "binary")
+_FILE_TYPES: Final = ("image/", "application/octet-stream")  # no text has one of these
 _BOUNDARY: Final = r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
 _LONGEST_PADDING: Final = 128  # bytes of blanks behind a boundary
 _LONGEST_PREAMBLE: Final = 65536  # bytes; mail has a line for people there, forms have nothing

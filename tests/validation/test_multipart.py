@@ -76,14 +76,14 @@ def test_what_clients_send(
     content_type: str, body: bytes, texts: dict[str, str], files: list[tuple[str, str | None, str, bytes]]
 ) -> None:
     """Texts and files come out as they went in, whatever the client's way of writing."""
-    form = multipart.parse(body, content_type)
+    form = multipart.parse_form(body, content_type)
     assert texts == form.texts
     assert files == [(one.name, one.filename, one.media_type, one.data) for one in form.uploads]
 
 
 def test_names_given_twice_are_told() -> None:
     """The last of several texts counts, and the name is noted once."""
-    assert Form({"prompt": "3"}, (), ("prompt",)) == multipart.parse(
+    assert Form({"prompt": "3"}, (), ("prompt",)) == multipart.parse_form(
         part(data=b"1") + part(data=b"2") + part(data=b"3") + END, TYPE
     )
 
@@ -149,7 +149,7 @@ def test_what_is_no_form(name: str) -> None:
     """It says in a few words what is wrong, in one line and without a word of what was sent."""
     content_type, body = BROKEN[name]
     with pytest.raises(BadForm, match=r"\A[a-zA-Z0-9 ,'-]{10,60}\Z"):
-        multipart.parse(body, content_type)
+        multipart.parse_form(body, content_type)
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -173,9 +173,9 @@ def test_what_is_no_form_is_refused(server: Served, key: str, name: str) -> None
 
 def test_the_largest_forms_are_taken() -> None:
     """As many parts, and as long a text, as may come."""
-    form = multipart.parse(part() * MOST_FIELDS + part(IMAGE) * MOST_FILES + END, TYPE)
+    form = multipart.parse_form(part() * MOST_FIELDS + part(IMAGE) * MOST_FILES + END, TYPE)
     assert MOST_FILES == len(form.uploads)
-    assert LONGEST_TEXT == len(multipart.parse(part(data=b"x" * LONGEST_TEXT) + END, TYPE).texts["prompt"])
+    assert LONGEST_TEXT == len(multipart.parse_form(part(data=b"x" * LONGEST_TEXT) + END, TYPE).texts["prompt"])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -194,7 +194,7 @@ def test_mutations_raise_nothing_else(seed: int) -> None:
         for _ in range(chance.randrange(1, 4)):
             chance.choice(ways)(body, chance.randrange(len(body)))
         try:
-            multipart.parse(bytes(body), TYPE)
+            multipart.parse_form(bytes(body), TYPE)
             read += 1
         except BadForm:
             pass
