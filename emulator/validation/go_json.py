@@ -1,6 +1,6 @@
-"""Says of a text that is no JSON what Go's decoder says of it, for gateways that pass those words on.
+"""Describes what is wrong with a text that is no JSON in the words of Go's decoder, which some gateways pass on.
 
-It walks over the text as that decoder does and stops at the first letter that cannot stand where it stands.
+The scanner reads the text as that decoder does, and stops at the first character that JSON does not allow there.
 """
 
 from __future__ import annotations
@@ -10,172 +10,175 @@ from typing import Final
 
 END: Final = "unexpected end of JSON input"
 _DEEPEST: Final = 10_000  # levels, Go's own bound
-_LOOKED_AT: Final = 16_384  # bytes; a flaw behind them is told as a missing end, so that nobody can keep us busy
+_MOST_SCANNED: Final = 16_384  # bytes, so that a body of megabytes costs little; for a flaw behind them END is returned
 
 
 def describe_flaw(body: bytes) -> str:
-    """What is wrong with `body`; of one that Go would take after all, that its end is missing."""
-    return _Walk(body).describe_flaw()
+    """Return what is wrong with `body`, in Go's words; END where Go would accept it after all."""
+    return _Scanner(body).describe_flaw()
 
 
-class _Walk:
-    """One walk over a text; `_at` is where it is."""
+class _Scanner:
+    """Scans one text; `_at` is the index of the next byte."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = body[:_LOOKED_AT]
+        self._body = body[:_MOST_SCANNED]
         self._at = 0
 
     def describe_flaw(self) -> str:
-        """What the walk stops at."""
+        """Return why the scan stops; END where it does not."""
         try:
-            self._values()
+            self._scan_values()
         except _Stop as stop:
             return str(stop)
         return END
 
-    def _values(self) -> None:
-        """Every value of the text, and all that holds them together; `open_` are the brackets that are open."""
+    def _scan_values(self) -> None:
+        """Scan every value of the text, with the brackets and commas around it; `open_` are the open brackets."""
         open_: list[str] = []
         while True:
-            mark = self._next()
-            if mark in "[{":
+            character = self._read_next()
+            if character in "[{":
                 if len(open_) == _DEEPEST:
                     raise _Stop("exceeded max depth")
                 self._at += 1
-                if self._peek() == _CLOSING[mark]:
+                if self._peek_next() == _CLOSING[character]:
                     self._at += 1
                 else:
-                    open_.append(mark)
-                    if mark == "{":
-                        self._key()
+                    open_.append(character)
+                    if character == "{":
+                        self._scan_key()
                     continue
             else:
-                self._scalar(mark)
-            self._behind_a_value(open_)
+                self._scan_scalar(character)
+            self._scan_after_value(open_)
             if not open_:
                 return
 
-    def _behind_a_value(self, open_: list[str]) -> None:
-        """The brackets that close behind a value, and the comma before the next one."""
+    def _scan_after_value(self, open_: list[str]) -> None:
+        """Scan the brackets that close behind a value, and the comma before the next value."""
         while open_:
             inside = open_[-1]
             where = "after object key:value pair" if inside == "{" else "after array element"
-            mark = self._next()
-            if mark not in (",", _CLOSING[inside]):
-                raise self._wrong(where)
+            character = self._read_next()
+            if character not in (",", _CLOSING[inside]):
+                raise self._build_stop(where)
             self._at += 1
-            if mark == ",":
+            if character == ",":
                 if inside == "{":
-                    self._key()
+                    self._scan_key()
                 return
             open_.pop()
-        if self._peek():
-            raise self._wrong("after top-level value")
+        if self._peek_next():
+            raise self._build_stop("after top-level value")
 
-    def _key(self) -> None:
+    def _scan_key(self) -> None:
         where = "looking for beginning of object key string"
-        if self._next() != '"':
-            raise self._wrong(where)
-        self._string()
-        if self._next() != ":":
-            raise self._wrong("after object key")
+        if self._read_next() != '"':
+            raise self._build_stop(where)
+        self._scan_string()
+        if self._read_next() != ":":
+            raise self._build_stop("after object key")
         self._at += 1
 
-    def _scalar(self, mark: str) -> None:
-        if mark == '"':
-            self._string()
-        elif mark in _WORDS:
-            self._word(_WORDS[mark])
-        elif mark in "-0123456789":
-            self._number()
+    def _scan_scalar(self, character: str) -> None:
+        if character == '"':
+            self._scan_string()
+        elif character in _WORDS:
+            self._scan_word(_WORDS[character])
+        elif character in "-0123456789":
+            self._scan_number()
         else:
-            raise self._wrong("looking for beginning of value")
+            raise self._build_stop("looking for beginning of value")
 
-    def _string(self) -> None:
+    def _scan_string(self) -> None:
         self._at += 1
         while True:
-            self._at = self._found(_PLAIN)
-            mark = self._here()
+            self._at = self._skip(_PLAIN)
+            character = self._read_here()
             self._at += 1
-            if mark == '"':
+            if character == '"':
                 return
-            if mark != "\\":
+            if character != "\\":
                 self._at -= 1
-                raise self._wrong("in string literal")
-            if self._here() == "u":
+                raise self._build_stop("in string literal")
+            if self._read_here() == "u":
                 for _ in range(4):
                     self._at += 1
-                    if self._here() not in "0123456789abcdefABCDEF":
-                        raise self._wrong(_HEXADECIMAL)
-            elif self._here() not in '"\\/bfnrt':
-                raise self._wrong("in string escape code")
+                    if self._read_here() not in "0123456789abcdefABCDEF":
+                        raise self._build_stop(_HEXADECIMAL)
+            elif self._read_here() not in '"\\/bfnrt':
+                raise self._build_stop("in string escape code")
             self._at += 1
 
-    def _word(self, word: str) -> None:
-        for letter in word[1:]:
+    def _scan_word(self, word: str) -> None:
+        for character in word[1:]:
             self._at += 1
-            where = f"in literal {word} (expecting {_quoted(letter)})"
-            if self._here() != letter:
-                raise self._wrong(where)
+            where = f"in literal {word} (expecting {_quote_character(character)})"
+            if self._read_here() != character:
+                raise self._build_stop(where)
         self._at += 1
 
-    def _number(self) -> None:
-        if self._here() == "-":
+    def _scan_number(self) -> None:
+        if self._read_here() == "-":
             self._at += 1
-        if self._here() == "0":
+        if self._read_here() == "0":
             self._at += 1
         else:
-            self._digits("in numeric literal")
+            self._scan_digits("in numeric literal")
         if self._body[self._at : self._at + 1] == b".":
             self._at += 1
-            self._digits("after decimal point in numeric literal")
+            self._scan_digits("after decimal point in numeric literal")
         if self._body[self._at : self._at + 1] in (b"e", b"E"):
             self._at += 1
-            if self._here() in "+-":
+            if self._read_here() in "+-":
                 self._at += 1
-            self._digits("in exponent of numeric literal")
+            self._scan_digits("in exponent of numeric literal")
 
-    def _digits(self, where: str) -> None:
-        if self._here() not in "0123456789":
-            raise self._wrong(where)
-        self._at = self._found(_DIGITS)
+    def _scan_digits(self, where: str) -> None:
+        if self._read_here() not in "0123456789":
+            raise self._build_stop(where)
+        self._at = self._skip(_DIGITS)
 
-    def _found(self, pattern: re.Pattern[bytes]) -> int:
-        """Where what `pattern` matches from here ends."""
-        found = pattern.match(self._body, self._at)
-        return found.end() if found else self._at
+    def _skip(self, pattern: re.Pattern[bytes]) -> int:
+        """Return the index behind what `pattern` matches here; every pattern also matches nothing."""
+        match = pattern.match(self._body, self._at)
+        assert match is not None
+        return match.end()
 
-    def _peek(self) -> str:
-        """The next letter that is no space, "" at the end."""
-        self._at = self._found(_SPACE)
+    def _peek_next(self) -> str:
+        """Skip spaces and return the character behind them, "" at the end."""
+        self._at = self._skip(_SPACE)
         return self._body[self._at : self._at + 1].decode("latin-1")
 
-    def _next(self) -> str:
-        """The next letter that is no space; the text must not end."""
-        self._peek()
-        return self._here()
+    def _read_next(self) -> str:
+        """Skip spaces and return the character behind them; raises _Stop at the end."""
+        self._peek_next()
+        return self._read_here()
 
-    def _here(self) -> str:
-        """The letter here; the text must not end."""
+    def _read_here(self) -> str:
+        """Return the character here; raises _Stop at the end."""
         if self._at >= len(self._body):
             raise _Stop(END)
         return self._body[self._at : self._at + 1].decode("latin-1")
 
-    def _wrong(self, where: str) -> _Stop:
-        return _Stop(f"invalid character {_quoted(self._here())} {where}")
+    def _build_stop(self, where: str) -> _Stop:
+        return _Stop(f"invalid character {_quote_character(self._read_here())} {where}")
 
 
 class _Stop(Exception):
-    """The walk cannot go on; its text is Go's."""
+    """The scan cannot go on; the text is in Go's words."""
 
 
-def _quoted(letter: str) -> str:
-    """A byte as Go shows it: as if it were a letter by itself."""
-    if letter in _ESCAPED:
-        return f"'{_ESCAPED[letter]}'"
-    if letter.isprintable():
-        return f"'{letter}'"
-    return f"'\\x{ord(letter):02x}'" if letter < "\x80" else f"'\\u{ord(letter):04x}'"
+def _quote_character(character: str) -> str:
+    """Return a byte as Go quotes it, as if it were a character by itself."""
+    if character in _ESCAPED:
+        return f"'{_ESCAPED[character]}'"
+    if character.isprintable():
+        return f"'{character}'"
+    if character < "\x80":
+        return f"'\\x{ord(character):02x}'"
+    return f"'\\u{ord(character):04x}'"
 
 
 _WORDS: Final = {"t": "true", "f": "false", "n": "null"}

@@ -1,13 +1,12 @@
-"""The pictures that an edit works on: found in a form or in JSON, looked at, and held against what their model takes.
+"""Finds the pictures of a call in its form or its JSON, examines them, and checks them against the rules of the model.
 
-What a call brings as text (data: URLs, Base64) becomes an upload too, so that the rest of the house knows one kind.
+A picture that JSON holds as text (a data: URL or Base64) becomes an Upload as a file does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,12 +43,12 @@ class UploadReader:
         if not takes_pictures and not request.uploads:
             return request
         linked: dict[str, bytes] = {}
-        for link in links(request):
+        for link in find_links(request):
             data = await self._draw_own_link(link)
             if data is not None:
                 linked[link] = data
         async with self._examining:
-            request = await self._image_store.run_in_thread(received, request, linked)
+            request = await self._image_store.run_in_thread(examine_uploads, request, linked)
         for upload in request.uploads:
             self._image_store.keep_upload(upload)
         return request
@@ -69,25 +68,29 @@ class UploadReader:
         return (await self._image_store.draw(recipe)).data
 
 
-def links(request: Request) -> set[str]:
-    """The links to pictures in a JSON body."""
+def find_links(request: Request) -> set[str]:
+    """Return the links to pictures in a JSON body."""
     if request.uploads or not isinstance(request.json, Mapping):
         return set()
-    texts = (text for name in _PARAMETERS for _, text in _texts(request.json.get(name), (name,)))
+    texts = (text for name in _PARAMETERS for _, text in _find_texts(request.json.get(name), (name,)))
     return {text for text in texts if text.startswith(_LINKS)}
 
 
-def received(request: Request, known: Mapping[str, bytes]) -> Request:
-    """`raw` with every picture in it as an upload that was looked at; slow, so it is done beside the loop.
+def examine_uploads(request: Request, linked: Mapping[str, bytes]) -> Request:
+    """Return `request` with every picture in it as an examined upload.
 
-    `known` are the files behind links that need no fetching.
+    `linked` has the files behind the emulator's own links. It decodes pictures, which is slow: call it in a thread.
     """
     from emulator.image.inspect import examine_upload
 
     if not request.uploads and isinstance(request.json, Mapping):
-        request = _unpacked(request, known)
-    seen = (one if one.look is not None else replace(one, look=examine_upload(one.data)) for one in request.uploads)
-    return replace(request, uploads=tuple(seen))
+        request = _unpack_texts(request, linked)
+    examined = []
+    for upload in request.uploads:
+        if upload.look is None:
+            upload = replace(upload, look=examine_upload(upload.data))
+        examined.append(upload)
+    return replace(request, uploads=tuple(examined))
 
 
 def check_uploads(draft: Draft) -> Draft:
@@ -110,10 +113,10 @@ def check_uploads(draft: Draft) -> Draft:
 def find_violations(
     uploads: Sequence[Upload], body: Mapping[str, Any], rules: Mapping[str, PictureRule]
 ) -> Iterator[tuple[SchemaViolation, tuple[Finding, ...]]]:
-    """Yield what is wrong with a call's pictures, texts in `body` that are none and its `uploads`, with notes on it."""
+    """Yield what is wrong with a call's pictures, each with its findings; texts that are no pictures come first."""
     names = {upload.name for upload in uploads}
     for name in rules:
-        for steps, text in _texts(body.get(name), (name,)):
+        for steps, text in _find_texts(body.get(name), (name,)):
             if format_path(steps) not in names and not isinstance(text, FileMark):
                 yield _describe_missing_picture(steps, text)
     first: Look | None = None
@@ -139,7 +142,7 @@ def select_usable(uploads: Sequence[Upload], rules: Mapping[str, PictureRule]) -
 
 @dataclass(frozen=True, slots=True)
 class _CheckedUpload:
-    """An upload, what was seen of it, the rule for it, and its index among the uploads of its role, from 0."""
+    """An upload, the result of its examination, the rule for it, and its index (from 0) in the uploads of its role."""
 
     upload: Upload
     look: Look
@@ -170,7 +173,7 @@ class _CheckedUpload:
 
     @property
     def has_supported_type(self) -> bool:
-        """Whether its declared media type is one that is taken."""
+        """Whether the model accepts its declared media type."""
         supported = self.rule.types or (*self.supported_types, *_UNDECLARED)
         return _OTHER_NAMES.get(self.upload.media_type, self.upload.media_type) in supported
 
@@ -227,7 +230,7 @@ def _check_pixels(checked: _CheckedUpload, first: Look | None) -> SchemaViolatio
 
 
 def _describe_missing_picture(steps: Steps, text: str) -> tuple[SchemaViolation, tuple[Finding, ...]]:
-    """Return the violation of a text that stands for a picture and is none that we have, and notes on it."""
+    """Return the violation of a text that should be a picture and is none, and the findings about it."""
     param = format_path(steps)
     if steps[-1] == _FILE_ID:
         unknown = SchemaViolation(
@@ -260,48 +263,58 @@ def _describe_missing_picture(steps: Steps, text: str) -> tuple[SchemaViolation,
     return undecodable, ()
 
 
-def _unpacked(request: Request, known: Mapping[str, bytes]) -> Request:
-    """`raw` with the pictures that its JSON holds as text taken out; short words stand in their place."""
-    found, body = [], copy.deepcopy(request.json)
+def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
+    """Return `request` with the pictures that its JSON holds as text as uploads; a short text takes their place."""
+    found: list[Upload] = []
+    body = copy.deepcopy(request.json)
     for name in _PARAMETERS:
-        for steps, text in _texts(body.get(name), (name,)):
-            if text in known:
-                found.append(Upload(format_path(steps), None, "", known[text], written=True))
-            elif steps[-1] != _FILE_ID and (upload := _decoded(format_path(steps), text)) is not None:
+        for steps, text in _find_texts(body.get(name), (name,)):
+            upload_name = format_path(steps)
+            if text in linked:
+                found.append(Upload(upload_name, None, "", linked[text], written=True))
+                continue
+            if steps[-1] == _FILE_ID:
+                continue
+            upload = _decode_text(upload_name, text)
+            if upload is not None:
                 found.append(upload)
-                _put(body, steps, f"(a picture of {len(upload.data)} bytes)")
-    return replace(request, json=body, body=b"", uploads=tuple(found)) if found else request
+                _replace_text(body, steps, f"(a picture of {len(upload.data)} bytes)")
+    if not found:
+        return request
+    return replace(request, json=body, body=b"", uploads=tuple(found))
 
 
-def _decoded(name: str, text: str) -> Upload | None:
-    """The file that `text` spells; None where it spells none."""
-    head, comma, data = text.partition(",") if text.startswith("data:") else ("", "", text)
+def _decode_text(name: str, text: str) -> Upload | None:
+    """Return the file that a data: URL or Base64 spells; None for any other text."""
     if len(text) > LONGEST_URL:
         return Upload(name, None, "", b"", Look("", len(text), flaw="long"), written=True)
+    head, comma, data = "", "", text
+    if text.startswith("data:"):
+        head, comma, data = text.partition(",")
     media_type, *options = head.removeprefix("data:").lower().split(";")
     if (comma and "base64" not in options) or not data:
         return None
     try:
         return Upload(name, None, media_type, base64.b64decode(data, validate=True), written=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
 
 
-def _texts(value: Any, steps: Steps) -> Iterator[tuple[Steps, str]]:
-    """The texts in `value` that stand for pictures, and where."""
+def _find_texts(value: Any, steps: Steps) -> Iterator[tuple[Steps, str]]:
+    """Yield the texts in `value` that stand for pictures, each with its place."""
     match value:
         case str():
             yield steps, value
         case list():
             for index, part in enumerate(value):
-                yield from _texts(part, (*steps, index))
+                yield from _find_texts(part, (*steps, index))
         case Mapping():
             for key in (_URL, _FILE_ID):
                 if isinstance(value.get(key), str):
                     yield (*steps, key), value[key]
 
 
-def _put(body: Any, steps: Steps, value: str) -> None:
+def _replace_text(body: Any, steps: Steps, value: str) -> None:
     for step in steps[:-1]:
         body = body[step]
     body[steps[-1]] = value

@@ -18,7 +18,6 @@ from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
 from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, GatewayError, Request
-from emulator.validation import uploads
 from emulator.validation.body import convert_form, merge_violations, read_body
 from emulator.validation.default_comparison import DefaultComparison
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
@@ -37,6 +36,7 @@ from emulator.validation.parameters import (
     select_effective,
 )
 from emulator.validation.schema import InvalidSchema, SchemaValidator, count_live_rules
+from emulator.validation.uploads import check_uploads
 
 Step = Callable[[Draft], Draft]
 
@@ -71,7 +71,7 @@ class RequestValidator:
             drop_absent_values,
             note_parameters,
             self.check_parameters,
-            uploads.check_uploads,
+            check_uploads,
             apply_defaults,
             select_effective,
             choose_pixels,

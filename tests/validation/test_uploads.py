@@ -22,7 +22,7 @@ from emulator.image import upload as enclosure
 from emulator.image.inspect import examine_upload, flatten
 from emulator.image.upload import PictureRule, Upload
 from emulator.messages import Request
-from emulator.validation import uploads as inputs
+from emulator.validation import uploads
 from tests.conftest import Served
 from tests.described import Described
 from tests.uploads import SUITE, data_url, draw_file
@@ -227,7 +227,7 @@ SQUARE: Final = draw_file("PNG", "RGBA", (40, 40))
 )
 def test_what_models_take(rules: Mapping[str, PictureRule], given: list[Upload], violations: list[str]) -> None:
     """Each picture is held against its parameter's rule, and what comes first is told."""
-    found = [f"{broken.violation} {broken.param}" for broken, _ in inputs.find_violations(given, {}, rules)]
+    found = [f"{broken.violation} {broken.param}" for broken, _ in uploads.find_violations(given, {}, rules)]
     assert violations == found
 
 
@@ -251,7 +251,7 @@ def test_pictures_in_json_are_uploads() -> None:
         "mask": {"image_url": data_url(draw_file("JPEG"), "image/jpeg")},
         "image": data_url(draw_file("WEBP")).partition(",")[2],
     }
-    got = inputs.received(call(body), {})
+    got = uploads.examine_uploads(call(body), {})
     assert [("image", "webp"), ("images[0].image_url", "png"), ("mask.image_url", "jpeg")] == [
         (one.name, one.look.format) for one in got.uploads if one.look
     ]
@@ -272,14 +272,14 @@ def test_pictures_in_json_are_uploads() -> None:
         ("data:image/png;base64,AAAA", "picture_data", "images[0].image_url"),
         ("ftp://x.test", "picture_data", "images[0].image_url"),
         ("", "picture_data", "images[0].image_url"),
-        ("A" * (inputs.LONGEST_URL + 1), "too_long", "images[0].image_url"),
+        ("A" * (uploads.LONGEST_URL + 1), "too_long", "images[0].image_url"),
     ],
     ids=lambda text: text[:30],
 )
 def test_texts_that_are_no_pictures(text: str, violation: str, param: str) -> None:
     """A link is never followed, and what does not decode is told as it is."""
-    got = inputs.received(call({"images": [{"image_url": text}]}), {})
-    found = list(inputs.find_violations(got.uploads, got.json, {"images": PictureRule(many=True)}))
+    got = uploads.examine_uploads(call({"images": [{"image_url": text}]}), {})
+    found = list(uploads.find_violations(got.uploads, got.json, {"images": PictureRule(many=True)}))
     assert [(violation, param)] == [(broken.violation, broken.param) for broken, _ in found]
     assert (["nothing_fetched"] if violation == "unreachable_picture" else []) == [one.code for one in found[0][1]]
 
