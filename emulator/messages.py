@@ -1,6 +1,6 @@
-"""What travels between the rooms: a call as it came, as it was understood, and what is answered.
+"""What travels between the packages: Request, Call, Plan, Response, and the GatewayError that refuses a call.
 
-Everything here is frozen and knows nothing of the network; a room that wants a change makes a new one.
+Every class here but GatewayError is frozen: who wants a change makes a copy. None of them knows the network.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CASES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "upstream_error": ("html", "not_json", "error", "no_channel", "no_key", "not_implemented"),
     "overloaded": ("cpu", "memory"),
 }
-"""What a script can have of a kind more finely; a gateway that does not tell a case apart has the kind's own words."""
+"""The cases of a kind that a scenario can name; a gateway without a case answers it as it answers the kind."""
 
 Violation = Literal[
     "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "bad_session",
@@ -62,7 +62,7 @@ SOURCES: Final[tuple[Source, ...]] = get_args(Source)
 
 Behavior = Literal["documented", "observed"]
 BEHAVIORS: Final[tuple[Behavior, ...]] = get_args(Behavior)
-"""What a gateway's page promises, and what the server behind it does."""
+"""Documented: what a gateway's page promises. Observed: what its server does."""
 
 Delivery = Literal["url", "b64_json"]
 
@@ -73,11 +73,11 @@ CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came. Reading never refuses: what is wrong with the body is said in `trouble`.
+    """A request as it came. Reading never refuses: `trouble` names what is wrong with the body.
 
-    `headers` ignores case; `json` is None where there is no readable JSON body, and has the texts of a form; its files
-    are the `uploads`. `duplicates` are keys that the body gives twice, `why` tells more of the trouble with a form;
-    `origin` is scheme, host and port as the client wrote them; `received` is Unix seconds.
+    `headers` ignores the case of names. `json` is the JSON body, or the texts of a form by their names; None where the
+    body is neither. `uploads` are the files of a form. `duplicates` are keys that the body gives twice. `why` describes
+    the trouble with a form. `origin` is scheme, host and port as the client wrote them. `received` is Unix seconds.
     """
 
     method: str
@@ -96,12 +96,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that keeps its gateway's contract.
+    """A request that its gateway accepts.
 
-    `given` is the body as it came, `params` the same with defaults filled in and aliases resolved, `heeded` those of
-    them that have an effect; `count` pictures are asked for, `pixels` is the width and height in which they are drawn;
-    `listing` is the body of a list of models, `uploads` are the pictures that are edited, and the mask. A `deferred`
-    call gets a task, which tells later what became of it.
+    `given` is the body as it came; `params` is the same with defaults filled in and aliases resolved; `effective` are
+    the params that have an effect. `count` is the number of pictures, `pixels` their width and height. `response` is
+    the shape of the reply. `listing` is the body of a list of models. `uploads` are the pictures to edit, and the mask.
+    A `deferred` call gets a task, and its client asks for the task later.
     """
 
     operation: OperationName
@@ -119,17 +119,17 @@ class Call:
 
     @property
     def streams(self) -> bool:
-        """Whether the answer is to come as a stream of events."""
+        """Whether the client gets a stream of events."""
         shape = self.response.stream
         return shape is not None and self.operation in shape.names and self.effective.get("stream") is True
 
 
 @dataclass(frozen=True, slots=True)
 class StreamShape:
-    """What the events of a model's stream are like: `stream` of its reply's shape.
+    """The shape of the events of a model's stream: `stream` of `x-emulator-reply`.
 
-    `names` is how the events' names begin, by operation; `done` tells whether `data: [DONE]` stands at the end. Without
-    `partials` the stream is made of a whole answer: one event for each picture, each with the usage of all of them.
+    `names` has the beginning of the events' names by operation. With `done`, `data: [DONE]` ends the stream. Without
+    `partials` the stream is a whole answer cut up: one event for each picture, each with the usage of all of them.
     `completed` are the fields of a finished picture's event, in their order.
     """
 
@@ -143,13 +143,14 @@ class StreamShape:
 
 @dataclass(frozen=True, slots=True)
 class ResponseShape:
-    """Which fields a model's reply has, in their order: `x-emulator-reply` of its request schema.
+    """The shape of a model's reply: `x-emulator-reply` of its request schema.
 
-    `revised_prompt` says how the model treats a prompt; `delivery` is set where the client has no choice; `usage` names
-    the published table, None where the reply has no usage, `usage_fields` and `usage_details` are the order in it.
-    `data_fields` is the order of each picture's fields, empty for the usual one; with `newline` the body ends with one,
-    with `blank` each picture has all of its `data_fields`, those without a value as an empty text.
-    `stream` is None where the model does not stream.
+    `fields` are the members of the reply in their order. `revised_prompt` says how the model treats a prompt.
+    `delivery` is set where the client has no choice. `usage` names the published table; None where the reply has no
+    usage. `usage_fields` and `usage_details` are the members of the usage in their order. `data_fields` are the members
+    of each picture in their order; empty: the usual order. With `blank` each picture has all of its `data_fields`, an
+    empty text where it has no value. With `newline` the body ends with a line break. `stream` is None where the model
+    does not stream.
     """
 
     fields: tuple[str, ...] = ("created", "data")
@@ -166,10 +167,11 @@ class ResponseShape:
 
 @dataclass(frozen=True)
 class PictureOverride:
-    """What a script wants otherwise about each picture: None leaves it as it would be.
+    """What a scenario changes about each picture; a field that is None changes nothing.
 
-    `alteration` is about the picture's file, `own` are the bytes of the tester's picture that it names, `base64` is how
-    Base64 is spelled (null: not at all, beside a link), and `said` is all of it in the script's own words.
+    `alteration` changes the picture's file. `own` are the bytes of the tester's picture that `alteration` names.
+    `base64` is the spelling of Base64 (null: there is none, and a link beside it). `said` has all of it as the
+    scenario writes it.
     """
 
     alteration: Alteration | None = None
@@ -180,14 +182,14 @@ class PictureOverride:
 
 @dataclass(frozen=True)
 class Draw:
-    """The plan to draw what was asked for, with what a script wants otherwise: None leaves it as it would be.
+    """The plan to draw what the call asks for, and what a scenario changes; a field that is None changes nothing.
 
-    `revised_prompt` may name {prompt}, {model} and {size}; `usage` and `metadata` are members to set; `images` is how
-    many pictures come of those asked for, `picture` what they are like, `expires_in` for how many seconds links to them
-    are good, and `host` what the host that these lead to does not do; `omit` and `changes` take members of the reply
-    away and set them, `changes` by JSON pointer. `partials` is how many unfinished pictures a stream shows of those
-    asked for; `error` is what it breaks off with then, in the place of the finished ones. `channel` is the kind of
-    channel that the reply comes by, where a gateway has several.
+    `revised_prompt` may name {prompt}, {model} and {size}. `usage`, `metadata` and `created` are members to set; `omit`
+    are members to leave out; `changes` are members to set, by JSON pointer. `images` is the most pictures that come,
+    `picture` changes each of them. `expires_in` is how many seconds links to them are good; `host` is how their host
+    behaves. `partials` is the most unfinished pictures that a stream shows; `error` ends the stream after them, in the
+    place of the finished pictures. `channel` is the kind of channel by which the reply comes, where a gateway has
+    several.
     """
 
     revised_prompt: str | None = None
@@ -207,9 +209,9 @@ class Draw:
 
 @dataclass(frozen=True)
 class Refuse:
-    """The plan to refuse in the gateway's own words for `kind`; `words` are parts of the refusal to be otherwise.
+    """The plan to refuse as the gateway refuses `kind`; `words` are the parts of the refusal that a scenario sets.
 
-    `wait` is how long the message may tell the client to wait, as in 12s.
+    `wait` is how long the message tells the client to wait, such as 12s.
     """
 
     kind: Kind
@@ -219,7 +221,7 @@ class Refuse:
 
 @dataclass(frozen=True)
 class Canned:
-    """The plan to answer with just this."""
+    """The plan to answer with this status, Content-Type and body, on every gateway."""
 
     status: int
     content_type: str
@@ -228,14 +230,14 @@ class Canned:
 
 @dataclass(frozen=True)
 class Exhausted:
-    """The plan to say loudly that `rule`, which has answers for `calls` calls, has none left."""
+    """The plan to refuse a call because `rule`, which has answers for `calls` calls, has none left."""
 
     rule: str
     calls: int
 
 
 Plan = Draw | Refuse | Canned | Exhausted
-"""What to do with a call."""
+"""How to answer an accepted call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +263,13 @@ class Response:
 
 @dataclass
 class GatewayError(Exception):
-    """Why a call is refused. The dialect turns it into status and words; nothing else is raised for a bad call.
+    """Why a call is refused; nothing else is raised for a refused call. The error catalog has the answer to it.
 
-    `breach` is the finer word for an `invalid_request`, `facts` are what the message may name, `rule` and `source` say
-    which line of the schema was broken and where that line comes from (for the journal, never for the client), `words`
-    (status, type, code, param, message) are what a script wants to be told otherwise, `model` the one whose
-    rules were broken; `upstream` says that it is not the gateway itself that refuses.
+    `violation` is the finer word for an `invalid_request`. `param` and `value` are the parameter that is wrong, and its
+    value. `facts` are what the message may name. `rule` and `source` are the rule that the call breaks and where the
+    rule comes from: the journal shows both, the client neither. `headers` are sent with the answer. `findings` were
+    noticed before the call was refused. `words` (status, type, code, param, message) are the parts of the answer that a
+    scenario sets. `model` is the one whose rules the call breaks. With `upstream` the gateway's upstream refuses.
     """
 
     kind: Kind

@@ -43,7 +43,7 @@ async def _serve(chosen: Settings) -> int:
     running = await _start(chosen, console)
     stop = _stop_at_signals()
     _announce(running)
-    errors = _stop_at_invalid_schema(running.examined, stop)
+    errors = _stop_at_invalid_schema(running.compiled, stop)
     await stop.wait()
     await running.stop()
     if console is not None:

@@ -76,7 +76,7 @@ class ImageApi:
 
     @property
     def health(self) -> ServerHealth:
-        """What the server said about itself when it was first asked: version, seed, clock, gateways and so on.
+        """The server's description of itself when it was first asked: version, seed, clock, gateways and so on.
 
         >>> image_api.health["seed"]
         0

@@ -57,6 +57,7 @@ class CallFields(TypedDict, total=False):
     findings: Text
     latency: Number
     request_id: Text
+    task_id: Text
 
     model: Text
     prompt: Text

@@ -435,7 +435,7 @@ def _shorten(text: str) -> str:
 _RANK_OF_VALUES: Final = 1
 _RANKS: Final = {"additionalProperties": 0, "unevaluatedProperties": 0, "required": 2, "not": 3}
 """Which error is explained first: the lower number. A misspelled key often is the reason why another is missing."""
-_WRONG_VALUE: Final = (1, 0)  # what a schema expects of all its branches is said where the value fits none
+_WRONG_VALUE: Final = (1, 0)  # where the value fits no branch, what all branches expect is shown
 _OTHER_TYPE: Final = (2, 0)  # a branch for values of another type is not what the author meant
 _KINDS: Final = {
     "string": "a text", "boolean": "true or false", "null": "nothing", "array": "a list", "object": "a mapping",

@@ -11,10 +11,10 @@ import re
 from typing import Final
 
 LONGEST_NAME: Final = 64  # characters of a session's name
-MARKED_HEADER: Final = "X-Emulator"
-MARKED_KEY: Final = "sk-emulator."
+RESERVED_HEADER: Final = "X-Emulator"
+RESERVED_KEY: Final = "sk-emulator."
 NEUTRAL: Final = "session"  # sk-emulator.session.case-7 names its session, and nothing goes wrong
-KEY_PREFIX: Final = f"{MARKED_KEY}{NEUTRAL}."
+KEY_PREFIX: Final = f"{RESERVED_KEY}{NEUTRAL}."
 
 
 def make_key(session: str) -> str:

@@ -108,7 +108,7 @@ def count_output_by_formula(quality: str, pixels: tuple[int, int]) -> int:
 def count_input_by_tiles(size: tuple[int, int], has_high_fidelity: bool) -> int:
     """Tokens of an input picture of `size` by gpt-image-1 and its kin: 512-pixel tiles of its shorter side at 512.
 
-    High fidelity adds as many as a picture of high quality and its shape has, as OpenAI's page said; a measurement
+    High fidelity adds as many as a picture of high quality and its shape has, as OpenAI's page had it; a measurement
     comes near to it.
     """
     short, long = sorted(size)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emulator import faults
-from emulator.core.names import MARKED_HEADER, MARKED_KEY, NEUTRAL
+from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
 from emulator.faults import FAULTS
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, Behavior, GatewayError, Refuse, Request
 from emulator.scenario import loader, matching
@@ -44,15 +44,15 @@ def take_reserved_value(request: Request, key: str | None) -> tuple[Request, Res
     without one. Brackets in a prompt and a colon in a model's name stay as they are where no reserved value is there.
     """
     found: list[ReservedValue] = []
-    header = request.headers.get(MARKED_HEADER)
+    header = request.headers.get(RESERVED_HEADER)
     if header is not None:
         found.append(_parse_header(header))
     if isinstance(request.json, Mapping):
         body = dict(request.json)
         found += [*_take_from_prompt(body), *_take_from_model(body)]
         request = replace(request, json=body)
-    if key is not None and key.startswith(MARKED_KEY):
-        word = key[len(MARKED_KEY) :].partition(".")[0]
+    if key is not None and key.startswith(RESERVED_KEY):
+        word = key[len(RESERVED_KEY) :].partition(".")[0]
         if word != NEUTRAL:
             found.append(ReservedValue("key", word, _require_scenario(word)))
     return request, _choose_reserved_value(found)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from emulator.core.names import KEY_PREFIX, MARKED_HEADER, MARKED_KEY
+from emulator.core.names import KEY_PREFIX, RESERVED_HEADER, RESERVED_KEY
 from emulator.messages import Draw, Plan, Request
 from emulator.scenario.latency import Latency
 from emulator.scenario.limits import Limits
@@ -110,10 +110,10 @@ def may_have_reserved_value(request: Request, key: str | None) -> bool:
         body = request.json
     prompt, model = body.get("prompt"), body.get("model")
     return (
-        MARKED_HEADER in request.headers
+        RESERVED_HEADER in request.headers
         or (isinstance(prompt, str) and "[[" in prompt)
         or (isinstance(model, str) and ":" in model)
-        or (key is not None and key.startswith(MARKED_KEY) and not key.startswith(KEY_PREFIX))
+        or (key is not None and key.startswith(RESERVED_KEY) and not key.startswith(KEY_PREFIX))
     )
 
 

@@ -1,4 +1,4 @@
-"""Opens the socket of a server and closes it again; between the two, everything happens in the hall."""
+"""Opens the socket of a server, and closes it again."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from emulator.server.app import App
 
 @dataclass
 class Running:
-    """A server that answers at `url`; `examined` ends when every schema has been compiled."""
+    """A server that answers at `url`; the task `compiled` ends when every schema has been compiled."""
 
     app: App
     runner: web.ServerRunner
     url: str
     port: int
-    examined: asyncio.Task[None]
+    compiled: asyncio.Task[None]
 
     async def stop(self) -> None:
         """Finish the calls under way (7 s at most), then close everything."""
-        self.examined.cancel()
+        self.compiled.cancel()
         self.app.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
         self.app.image_store.close()
 
 
 async def start(app: App) -> Running:
-    """Listen as the settings say; raises OSError where that is not possible."""
+    """Open the socket that the settings name, and answer on it; raises OSError where that is not possible."""
     # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
     serving = web.Server(
         app.handle,
         access_log=None,
-        logger=_http_log(),
-        auto_decompress=False,  # bodies are read, inflated and bounded in `wire`
+        logger=_get_http_log(),
+        auto_decompress=False,  # bodies are read, decompressed and bounded in `requests`
         lingering_time=1,
         keepalive_timeout=75,
     )
@@ -53,20 +53,20 @@ async def start(app: App) -> Running:
     port = runner.addresses[0][1]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
     shown = f"[{host}]" if ":" in host else host
-    examined = asyncio.create_task(_examine(app))
-    return Running(app, runner, f"http://{shown}:{port}", port, examined)
+    compiled = asyncio.create_task(_compile_schemas(app))
+    return Running(app, runner, f"http://{shown}:{port}", port, compiled)
 
 
-async def _examine(app: App) -> None:
-    """Compile the schemas that ship, behind the socket: a start should be quick, and our own tests compile them too."""
+async def _compile_schemas(app: App) -> None:
+    """Compile the schemas that ship, after the start: a start should be quick, and the tests compile them too."""
     await asyncio.sleep(_SETTLED)
     for validator in app.registry.validators.values():
         for _ in validator.compile_schemas():
             await asyncio.sleep(0)
 
 
-def _http_log() -> logging.Logger:
-    """aiohttp's log without requests that do not parse: they are the client's, and may show its key."""
+def _get_http_log() -> logging.Logger:
+    """Return the log for aiohttp, without the requests that do not parse: they may show a client's key."""
     http = logging.getLogger("emulator.http")
     if not http.filters:
         http.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator.core.clock import Clock
-from emulator.core.names import MARKED_KEY, name_for_key
+from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Behavior, GatewayError, Request
 from emulator.scenario.scenario import Scenario
@@ -163,8 +163,8 @@ def choose_session(
     name = prefix
     if name is None:
         name = request.headers.get(HEADER)
-    if reserved and name is None and key is not None and key.startswith(MARKED_KEY):
-        name = key[len(MARKED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
+    if reserved and name is None and key is not None and key.startswith(RESERVED_KEY):
+        name = key[len(RESERVED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:
         return (DEFAULT_SESSION if key is None else name_for_key(key)), None
     if not can_name(name) or name == key:

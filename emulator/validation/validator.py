@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from emulator.core.data_folders import is_shipped_schema
-from emulator.core.names import MARKED_KEY
+from emulator.core.names import RESERVED_KEY
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
 from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
@@ -128,7 +128,7 @@ class RequestValidator:
         key, source = draft.context.key, self.gateway.credentials[0].source
         if key is None:
             raise GatewayError(kind="missing_key", rule="security: a key is required", source=source)
-        if self._reserved_keys and key.startswith(MARKED_KEY):  # a reserved key is good wherever keys are listed
+        if self._reserved_keys and key.startswith(RESERVED_KEY):  # a reserved key is good wherever keys are listed
             return draft
         if key.startswith("sk-invalid") or (self._keys is not None and not self._is_listed(key, self._keys)):
             rule = "security: no key starts with sk-invalid"

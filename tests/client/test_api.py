@@ -113,7 +113,7 @@ def test_the_package_names_its_classes() -> None:
 
 def test_keys_and_names_are_the_servers() -> None:
     """The client and the server make the same names and keys."""
-    assert f"{names.MARKED_KEY}{names.NEUTRAL}." == names.KEY_PREFIX
+    assert f"{names.RESERVED_KEY}{names.NEUTRAL}." == names.KEY_PREFIX
     request = Request("GET", "/", "", {}, b"", None, None, (), "", 0)
     assert (names.name_for_key("sk-éñ"), None) == sessions.choose_session(request, None, "sk-éñ", reserved=True)
     assert ("case-7", None) == sessions.choose_session(request, None, names.make_key("case-7"), reserved=True)
