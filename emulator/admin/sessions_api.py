@@ -118,13 +118,13 @@ async def get_settings(request: AdminRequest) -> Response:
 async def change_settings(request: AdminRequest) -> Response:
     """Change settings of a session; null restores the server's."""
     name = await _resolve_name(request)
-    await request.context.sessions.change_settings(name, **request.body)
+    await request.context.sessions.change_overrides(name, **request.body)
     return build_json_response({"session": name, **await _merge_settings(request.context, name)})
 
 
 async def _merge_settings(context: AdminContext, name: str) -> Mapping[str, Any]:
     """A session's own settings, and the server's where it has none of its own."""
-    settings = asdict(await context.sessions.get_settings(name))
+    settings = asdict(await context.sessions.get_overrides(name))
     for key, value in settings.items():
         if value is None:
             settings[key] = getattr(context.settings, key)

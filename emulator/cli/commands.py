@@ -184,7 +184,6 @@ def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) 
         return loader.check_words(loader.load_scenario(path), load_gateways().values())
     except InvalidFile as error:
         return [Finding("unusable_file", str(error))]
-    return []
 
 
 def _load_gateways(options: argparse.Namespace) -> Mapping[str, Gateway]:

@@ -1,4 +1,4 @@
-"""The one door to jsonschema for documents of ours: scenario files, gateways' vendor keys, and schemas in scenarios.
+"""Validates documents by JSON Schema: scenario files, gateways' vendor keys, and values by schemas in scenarios.
 
 A document that does not keep its schema is refused in one line: file, line, what was read, what was expected, and the
 nearest known word. A schema may say what it expects in words of its own by the keyword `errorMessage`, which editors
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.core.data_folders import find_schemas
+from emulator.core.phrases import format_path, shorten_text
 from emulator.core.suggestions import describe_known, nearest_word
 from emulator.core.yaml_file import InvalidFile, YamlFile, describe_value
 
@@ -106,8 +107,8 @@ class ValueSchema:
         try:
             _validator_class().check_schema(dict(schema))
         except SchemaError as error:
-            place = _write_path(error.absolute_path) or "the schema"
-            raise ValueError(f"{place}: {_shorten(error.message)}") from None
+            place = format_path(error.absolute_path) or "the schema"
+            raise ValueError(f"{place}: {shorten_text(error.message, _LONGEST)}") from None
         _check_references(schema)
         self._validator = _validator_class()(schema)
         try:
@@ -408,28 +409,12 @@ def _describe_missed_keyword(error: ValidationError) -> str:
     """Return the keyword of the schema that a value does not keep, and where in the value."""
     line = "false"
     if error.validator:
-        line = f"{error.validator}: {_shorten(json.dumps(error.validator_value, ensure_ascii=False, default=str))}"
-    place = _write_path(error.absolute_path)
+        wanted = json.dumps(error.validator_value, ensure_ascii=False, default=str)
+        line = f"{error.validator}: {shorten_text(wanted, _LONGEST)}"
+    place = format_path(error.absolute_path)
     if place:
         line += f" at {place}"
     return line
-
-
-def _write_path(steps: Iterable[str | int]) -> str:
-    """Return a place inside of a value, as people write it: tags[0].name."""
-    text = ""
-    for step in steps:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            text += f".{step}"
-    return text.removeprefix(".")
-
-
-def _shorten(text: str) -> str:
-    if len(text) <= _LONGEST:
-        return text
-    return text[: _LONGEST - 3] + "..."
 
 
 _RANK_OF_VALUES: Final = 1

@@ -25,6 +25,17 @@ def format_path(steps: Sequence[str | int]) -> str:
     return text
 
 
+def shorten_text(text: str, longest: int) -> str:
+    """Return `text`, or its beginning and "..." where it has more than `longest` characters.
+
+    >>> shorten_text("A cute cat", 6)
+    'A c...'
+    """
+    if len(text) <= longest:
+        return text
+    return text[: longest - 3] + "..."
+
+
 def quote(value: Any) -> str:
     """Return a value as OpenAI's messages show it: a string in single quotes, anything else as JSON; long text is cut.
 
@@ -32,8 +43,8 @@ def quote(value: Any) -> str:
     ("'cat'", 'true')
     """
     if isinstance(value, str):
-        return f"'{_cut(value)}'"
-    return _cut(_spell(value))
+        return f"'{shorten_text(value, _LONGEST)}'"
+    return shorten_text(_spell(value), _LONGEST)
 
 
 def join_quoted(values: Sequence[Any], word: str) -> str:
@@ -92,12 +103,6 @@ def _spell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _LONGEST:
-        return text
-    return text[: _LONGEST - 3] + "..."
 
 
 def _join(texts: Sequence[str], word: str) -> str:

@@ -6,12 +6,14 @@ The files are trusted input, but a mistake in one must end in one clear line: th
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from emulator.core.phrases import shorten_text
 
 try:
     from yaml import CSafeLoader as SafeLoader
@@ -36,18 +38,6 @@ class YamlFile:
     def error_at(self, pointer: Pointer, message: str) -> InvalidFile:
         """Return the error `message` about the place that `pointer` leads to."""
         return InvalidFile(f"{self.path}:{_find_line(self.text, pointer)}: {message}")
-
-    def check_keys(self, pointer: Pointer, mapping: Any, known: Collection[str]) -> Mapping[str, Any]:
-        """Return `mapping` if it is a mapping without other keys than `known`. Raises InvalidFile."""
-        where = ".".join(str(step) for step in pointer) or "the file"
-        if not isinstance(mapping, Mapping):
-            expected = f"a mapping of {', '.join(known)}"
-            raise self.error_at(pointer, f"{where} is {describe_value(mapping)}; expected {expected}")
-        for key in mapping:
-            if key not in known:
-                message = f"unknown key {key!r} in {where}; known are {', '.join(known)}"
-                raise self.error_at([*pointer, key], message)
-        return mapping
 
 
 def load_yaml(path: Path, aliases: bool = False) -> YamlFile:
@@ -112,10 +102,7 @@ def describe_value(value: Any) -> str:
         case list():
             return "a list"
         case _:
-            text = repr(value)
-            if len(text) <= _LONGEST:
-                return text
-            return text[: _LONGEST - 3] + "..."
+            return shorten_text(repr(value), _LONGEST)
 
 
 class _Loader(SafeLoader):

@@ -1,7 +1,7 @@
 """Says how a call differs from what a rule, or a test, expects: no difference is a match.
 
 Each matcher is one small class. The same list of differences serves the choice of a rule, near misses and verification.
-The second half of the module judges patterns themselves: misspelled fields, contradictions, and patterns that cover
+The second half of the module checks patterns themselves: misspelled fields, contradictions, and patterns that cover
 each other.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from emulator.core.phrases import shorten_text
 from emulator.core.suggestions import nearest_word
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Difference:
 
 
 class Matcher(Protocol):
-    """Judges one value."""
+    """Checks one value."""
 
     def misses(self, value: Any) -> str | None:
         """Return what was expected where `value` does not match; None where it matches."""
@@ -510,10 +511,7 @@ def _is_number(value: Any) -> bool:
 def _write_value(value: Any) -> str:
     if value is ABSENT:
         return repr(value)
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    if len(text) <= _LONGEST:
-        return text
-    return text[: _LONGEST - 3] + "..."
+    return shorten_text(json.dumps(value, ensure_ascii=False, default=str), _LONGEST)
 
 
 MATCHERS: Final = ("contains", "matches", "at_least", "at_most", "not", "absent", "schema")

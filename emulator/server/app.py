@@ -28,9 +28,8 @@ from emulator.gateway.model_catalog import Calendar
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
 from emulator.response.builder import ReplyContext, ResponseBuilder
-from emulator.scenario import scenario
 from emulator.scenario.engine import ScenarioEngine
-from emulator.scenario.scenario import Scenario
+from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import image_host, requests, responses
 from emulator.server.image_host import ImageHost
 from emulator.server.requests import BodyBudget, RequestReader
@@ -94,7 +93,7 @@ class App:
         self._pictures_id = DEFAULT_HEADERS.ids.make_id(f"{settings.seed}\npictures\n0", 0)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request, whatever it is."""
+        """Answer one request, of any kind."""
         try:
             prefix, path = sessions.split_path(requests.read_path(http))
             if path == PREFIX or path.startswith(PREFIX + "/"):
@@ -107,7 +106,7 @@ class App:
             route = self.registry.find_route(http.host, path)
             async with self._body_budget.reserve(http, route.limit(http.method)):
                 return await self._answer_call(http, prefix, route)
-        except Exception:  # a bug for which not even the gateway's words can be had: the plainest envelope
+        except Exception:  # a bug of ours before the gateway is known: a plain envelope
             log.exception("%s %s failed", http.method, requests.read_path(http))
             headers = {**_CORS, "Content-Type": "application/json"}
             return web.Response(status=500, body=_FAILED, headers=headers)
@@ -124,7 +123,7 @@ class App:
             pending.response = await self._process(pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
-        except Exception:  # a bug of ours: say so in the gateway's words, and leave its traceback in the log
+        except Exception:  # a bug of ours: answered as a server error of the gateway; the log has the traceback
             log.exception("call %s of session %s failed", pending.number, session)
             self._refuse(pending, GatewayError("server_error"))
         delivery = await self._send_call(http, pending)
@@ -135,7 +134,7 @@ class App:
 
     async def _process(self, pending: PendingCall, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
-        route, context, playing = await self._choose_rules(pending, route)
+        route, context, scenario = await self._choose_rules(pending, route)
         operation = context.operation
         pending.operation = operation.name
         if operation.redirect is not None:
@@ -143,24 +142,24 @@ class App:
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
         pending.call = call = route.validator.validate(request, context)
         pending.selection = await self.engine.select(
-            call, playing, request=request, gateway=pending.gateway, session=pending.session
+            call, scenario, request=request, gateway=pending.gateway, session=pending.session
         )
         latency = pending.selection.latency or 0.0
         reply_context = ReplyContext(pending.session, request.origin, pending.request_id, latency)
         return await self.task_manager.respond(pending, reply_context)
 
     async def _choose_rules(self, pending: PendingCall, route: Route) -> tuple[Route, ValidationContext, Scenario]:
-        """Choose by which behavior and in which context a call is validated, and which scenario answers it.
+        """Choose the behavior and the context in which a call is validated, and the scenario that answers it.
 
-        What the call itself says comes first, then its session, then the server. Reserved values are taken off the
-        call.
+        A reserved value of the call counts first, then its session, then the server. The call is validated without its
+        reserved values.
         """
-        if self._reserved_values and scenario.may_have_reserved_value(pending.request, pending.key):
+        if self._reserved_values and may_have_reserved_value(pending.request, pending.key):
             from emulator.scenario import reserved_values  # few calls have a reserved value
 
             pending.request, pending.reserved_value = reserved_values.take_reserved_value(pending.request, pending.key)
         reserved_value, session = pending.reserved_value, pending.session
-        own = await self.sessions.get_settings(session)
+        own = await self.sessions.get_overrides(session)
         behavior = (reserved_value and reserved_value.behavior) or own.behavior or self.settings.behavior
         route = self.registry.change_behavior(route, behavior)
         if route.gateway is not pending.gateway:
@@ -171,10 +170,10 @@ class App:
         if report_only is None:
             report_only = self.settings.report_only
         own_scenario = await self.sessions.get_scenario(session)
-        playing = (reserved_value and reserved_value.scenario) or own_scenario
+        scenario = (reserved_value and reserved_value.scenario) or own_scenario
         operation = route.operation(pending.request.method)
         if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
-            return route, ValidationContext(operation, pending.key, channels=self._channels), playing
+            return route, ValidationContext(operation, pending.key, channels=self._channels), scenario
         channels = self._channels | own_scenario.channels  # a reserved value replaces the scenario, and no channel
         context = ValidationContext(
             operation=operation,
@@ -184,10 +183,10 @@ class App:
             variables=route.variables,
             today=Calendar(self.clock.today(session), self.settings.legacy),
         )
-        return route, context, playing
+        return route, context, scenario
 
     def _refuse(self, pending: PendingCall, error: GatewayError) -> None:
-        """Answer the call with the error, in the gateway's words and the caller's language."""
+        """Answer the call with the gateway's message for `error`, in the language of the caller."""
         language = pending.gateway.choose_language(pending.request.headers)
         pending.error = error.with_traceback(None)  # a traceback would tie the call and its frames into a ring
         pending.response = pending.gateway.render(error, language=language, request_id=pending.request_id)
@@ -196,7 +195,7 @@ class App:
         """Send the response to a call with all headers, and through the faults of its answer."""
         response, selection = pending.response, pending.selection
         assert response is not None
-        answer = scenario.DRAWN if selection is None else selection.answer
+        answer = DRAWN if selection is None else selection.answer
         headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
         close = pending.request.trouble in _UNREAD
         if response.frames is None and not answer.faults:
@@ -238,7 +237,7 @@ class App:
         return delivery.response
 
     async def _send_unrecorded(self, http: web.BaseRequest, response: Response) -> web.StreamResponse:
-        """Send a response to what is no call to a gateway; it is not journalled."""
+        """Send a response to a request that is no call to a gateway; the journal has no entry of it."""
         own = self._make_common_headers()
         if not response.bare:
             own |= _CORS
@@ -285,7 +284,7 @@ class App:
 
 
 def _answer_preflight(http: web.BaseRequest) -> Response:
-    """Return the answer to what a browser asks before it sends a call of another origin."""
+    """Return the answer to the request that a browser sends before a call to another origin."""
     wanted = http.headers.get("Access-Control-Request-Headers", "authorization, content-type")
     headers = [
         ("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS"),
@@ -308,10 +307,10 @@ def _read_store_limits(settings: Settings) -> StoreLimits:
 
 
 def _load_default_scenario(name: str | None, gateways: Sequence[Gateway]) -> Callable[[], Scenario]:
-    """Return what gives the scenario of sessions that were given none; raises InvalidFile."""
+    """Return a function that returns the scenario of sessions without their own; raises InvalidFile."""
     if name is None:
-        return lambda: scenario.HAPPY
-    from emulator.scenario import loader  # a server without a scenario need not load what reads one
+        return lambda: HAPPY
+    from emulator.scenario import loader  # a server without a scenario need not load the loader
 
     return loader.WatchedScenario(name, gateways).current
 

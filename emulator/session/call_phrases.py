@@ -1,4 +1,4 @@
-"""What a verdict says about calls, in lines for people: which calls came, which is nearest, how it differs.
+"""Describes calls in the lines of a verdict: which calls came, which is nearest to the expected one, how it differs.
 
 Every text from a call is redacted as the journal redacts it, so that no line shows a key.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.phrases import shorten_text
 from emulator.core.tables import replace_unprintable
 from emulator.scenario import matching
 from emulator.scenario.matching import ABSENT, Difference, Matcher, RequestPattern
@@ -219,7 +220,4 @@ def _describe_expected(matcher: Matcher) -> str:  # noqa: C901 - a flat list, on
 
 def _write_value(value: Any) -> str:
     """A value as JSON, redacted and then shortened."""
-    text = redact_keys(json.dumps(value, ensure_ascii=False, default=str))
-    if len(text) <= _LONGEST:
-        return text
-    return text[: _LONGEST - 3] + "..."
+    return shorten_text(redact_keys(json.dumps(value, ensure_ascii=False, default=str)), _LONGEST)

@@ -1,6 +1,7 @@
-"""Whose call is this: each session is a fresh, separate world, named by path, header or API key.
+"""Sessions: finds the session of a call, by path, header or API key, and keeps what each session remembers.
 
-A key never names a session by itself: only its digest does, so that a session's name can be shown to anybody.
+A session shares nothing with another one. A key never names a session by itself: only its digest does, so that a
+session's name can be shown to anybody.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from emulator.session.store import SessionSummary, Store
 HEADER: Final = "X-Emulator-Session"
 LATEST: Final = "latest"
 DEFAULT_SESSION: Final = "default"
-"""The session of calls that name none and have no key."""
+"""The session of the calls that name none and have no key."""
 
 
 @dataclass(frozen=True)
-class SessionSettings:
-    """What a session has otherwise than its server; None: as the server."""
+class SessionOverrides:
+    """The settings that a session has in the place of its server's; None: the server's own counts."""
 
     report_only: bool | None = None
     behavior: Behavior | None = None
@@ -39,7 +40,7 @@ class SessionSettings:
 class Sessions:
     """All sessions of one server; what they remember is in `store`.
 
-    `default_scenario` gives the scenario of a session that was given none; it may be another from call to call.
+    `default_scenario` returns the scenario of the sessions that have none of their own; it may change between calls.
     """
 
     def __init__(self, store: Store, clock: Clock, seed: int, default_scenario: Callable[[], Scenario]) -> None:
@@ -67,7 +68,7 @@ class Sessions:
         return entry
 
     def change_gateway(self, pending: PendingCall, gateway: Gateway) -> None:
-        """Let the call be answered by the same gateway in another behavior, which has keys and ids of its own."""
+        """Let the same gateway in another behavior answer the call; it finds keys and makes ids in its own way."""
         pending.gateway = gateway
         pending.key = gateway.find_key(pending.request.headers)
         now = self._clock.now(pending.session)
@@ -94,18 +95,18 @@ class Sessions:
         await self._store.set_value(session, _SCENARIO, stored, self._clock.base())
         await self._store.restart(session)
 
-    async def get_settings(self, session: str) -> SessionSettings:
-        """Return what the session has otherwise than the server."""
+    async def get_overrides(self, session: str) -> SessionOverrides:
+        """Return the settings that the session has in the place of the server's."""
         stored = await self._store.get_value(session, _SETTINGS)
         if stored is None:
-            return SERVER_SETTINGS
-        return SessionSettings(**stored)
+            return NO_OVERRIDES
+        return SessionOverrides(**stored)
 
-    async def change_settings(self, session: str, **changes: Any) -> SessionSettings:
-        """Change settings of the session, fields of SessionSettings; return all that it has then."""
-        settings = replace(await self.get_settings(session), **changes)
-        await self._store.set_value(session, _SETTINGS, asdict(settings), self._clock.base())
-        return settings
+    async def change_overrides(self, session: str, **changes: Any) -> SessionOverrides:
+        """Change fields of SessionOverrides for the session; return all that it has then."""
+        overrides = replace(await self.get_overrides(session), **changes)
+        await self._store.set_value(session, _SETTINGS, asdict(overrides), self._clock.base())
+        return overrides
 
     async def forget(self, session: str) -> None:
         """Remove everything about the session."""
@@ -124,11 +125,11 @@ class Sessions:
         return [entry_from_plain(values) for values in stored]
 
     async def list_sessions(self) -> Sequence[SessionSummary]:
-        """Return all sessions, the one that is unused for longest at first."""
+        """Return all sessions, first the one that was not used for the longest time."""
         return await self._store.list_sessions()
 
     def _parse_scenario(self, source: str, file: str, folder: str | None, version: int) -> Scenario:
-        """Return the scenario of a source text, parsed once as long as it is among the last _MOST_PARSED ones."""
+        """Return the scenario of a source text; the last _MOST_PARSED ones are kept parsed."""
         key = (source, file, folder, version)
         scenario = self._parsed.get(key)
         if scenario is None:
@@ -156,9 +157,9 @@ def split_path(path: str) -> tuple[str | None, str]:
 def choose_session(
     request: Request, prefix: str | None, key: str | None, reserved: bool
 ) -> tuple[str, GatewayError | None]:
-    """Return the session of a call, and why it is refused where its own name for it cannot be used.
+    """Return the session of a call, and the error of a call that names a session by an impossible name.
 
-    Such a call belongs to the default session. With `reserved` a reserved key names its session behind its value.
+    Such a call belongs to the default session. With `reserved`, a reserved key has the session's name behind its value.
     """
     name = prefix
     if name is None:
@@ -174,11 +175,11 @@ def choose_session(
 
 
 def can_name(name: str) -> bool:
-    """Whether a session can have the name: it is short, plain, not `latest`, and does not look like a key."""
+    """Return whether a session can have the name: it is short, plain, not `latest`, and does not look like a key."""
     return bool(_NAME.fullmatch(name)) and name != LATEST and not re.fullmatch(LIKE_A_KEY, name)
 
 
-SERVER_SETTINGS: Final = SessionSettings()
+NO_OVERRIDES: Final = SessionOverrides()
 _SCENARIO: Final = "scenario"
 _SETTINGS: Final = "settings"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -17,7 +17,7 @@ from openapi_spec_validator import validate
 from emulator.admin import spec
 from emulator.admin.routes import ROUTES
 from emulator.core import yaml_file
-from emulator.session.sessions import SessionSettings
+from emulator.session.sessions import SessionOverrides
 from emulator.session.store import SessionSummary
 from tests.conftest import Served
 from tests.paths import TESTS
@@ -99,7 +99,7 @@ def test_examples_are_examples(document: Mapping[str, Any]) -> None:
 def test_the_words_of_other_modules(document: Mapping[str, Any]) -> None:
     """What sessions are and what they may want is described as those modules have it."""
     schemas = document["components"]["schemas"]
-    settings = list(SessionSettings.__dataclass_fields__)
+    settings = list(SessionOverrides.__dataclass_fields__)
     assert settings == list(schemas["SettingsChange"]["properties"])
     assert settings == list(schemas["Session"]["properties"]["settings"]["properties"])
     assert ["session", *settings] == document["components"]["responses"]["Settings"]["content"]["application/json"][

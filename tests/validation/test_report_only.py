@@ -81,7 +81,7 @@ def test_a_call_beats_its_session_and_a_session_its_server(serve: Callable[..., 
     served = serve()
     bad = {"prompt": "A cat", "size": "9x9"}
     before = served.generate("ezmodel", bad, **{"x-emulator-session": "lenient"}).status_code
-    asyncio.run(served.app.sessions.change_settings("lenient", report_only=True))
+    asyncio.run(served.app.sessions.change_overrides("lenient", report_only=True))
     asked = [
         served.generate("ezmodel", bad, **headers).status_code
         for headers in (
