@@ -170,14 +170,14 @@ class PictureOverride:
     """What a scenario changes about each picture; a field that is None changes nothing.
 
     `alteration` changes the picture's file. `own` are the bytes of the tester's picture that `alteration` names.
-    `base64` is the spelling of Base64 (null: there is none, and a link beside it). `said` has all of it as the
+    `base64` is the spelling of Base64 (null: there is none, and a link beside it). `words` has all of it as the
     scenario writes it.
     """
 
     alteration: Alteration | None = None
     own: bytes | None = field(default=None, repr=False)
     base64: Base64Spelling | None = None
-    said: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,12 +242,13 @@ Plan = Draw | Refuse | Canned | Exhausted
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What is sent: status, headers and body; `body` is in pieces so that a large picture is not copied.
+    """What is sent to the client: status, headers and body.
 
-    `altered` is what a script had otherwise about all of `pictures`, in its own words. A `bare` one goes without the
-    headers that mark its gateway's answers. Where there are `frames`, they are sent in the place of `body`, each as
-    soon as it is made; whoever takes them closes them. `task` is what a journal says of the task that it tells of.
-    `findings` are about what a scenario changes in it.
+    `body` is in pieces, so that a large picture is not copied. `pictures` are the recipes of the pictures in it.
+    `altered` is what a scenario changes about all of them, in the scenario's words. A `bare` response goes without the
+    headers of its gateway. `frames`, where there are some, are sent in the place of `body`, each as soon as it is made;
+    the sender closes them. `task` is what the journal shows of the task that the response is about. `findings` are
+    about what a scenario changes in the response.
     """
 
     status: int

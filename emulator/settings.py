@@ -97,7 +97,7 @@ def _setting(
     metavar: str = "",
     repeatable: bool = False,
 ) -> Any:
-    """A field of Settings: `parse` makes its value from a text, or raises ValueError with what was expected."""
+    """Return a field of Settings: `parse` makes its value from a text, or raises ValueError with what was expected."""
     metadata = {"help": help, "parse": parse, "metavar": metavar, "repeatable": repeatable}
     return field(default=default, repr=parse is not _parse_token, metadata=metadata)  # a token is in no message
 
@@ -174,7 +174,7 @@ class Settings:
 def load_settings(
     flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, folder: Path | None = None
 ) -> Settings:
-    """The settings in flags, environment and the file in `folder` (default: the current one); raises BadSetting."""
+    """Return the settings in flags, environment and the file in `folder` (default: current); raises BadSetting."""
     chosen: dict[str, Any] = {}
     path, from_file = _read_file(folder or Path.cwd())
     for name, value in from_file.items():
@@ -210,7 +210,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _parse_value(setting: Field[Any], value: Any, where: str) -> Any:
-    """`value` (a text, or from a file also a number, a switch or a list) as the type of the setting."""
+    """Return `value` (a text, or from a file also a number, a switch or a list) as the type of the setting."""
     if not setting.metadata["repeatable"]:
         return _parse_one(setting, value, where)
     if not isinstance(value, list):
@@ -236,7 +236,7 @@ def _parse_one(setting: Field[Any], value: Any, where: str) -> Any:
 
 
 def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
-    """The path and the settings of emulator.yaml, else of [tool.image-api-emulator] in pyproject.toml."""
+    """Return the path and the settings of emulator.yaml, else of [tool.image-api-emulator] in pyproject.toml."""
     path = folder / "emulator.yaml"
     try:
         if path.is_file():
@@ -260,7 +260,7 @@ def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
 
 
 def _read_pyproject(path: Path) -> Any:
-    """The table of pyproject.toml that is ours; empty where there is none."""
+    """Return the table of pyproject.toml that is ours; empty where there is none."""
     if not path.is_file():
         return {}
     import tomllib

@@ -58,7 +58,7 @@ class AdminAuth:
 
 
 def _find_tokens(headers: Mapping[str, str]) -> list[str]:
-    """The tokens in a request; a client whose Authorization is a gateway's key uses the other header."""
+    """Return the tokens in a request; a client whose Authorization is a gateway's key uses the other header."""
     tokens = []
     scheme, _, rest = headers.get("Authorization", "").strip().partition(" ")
     if scheme.lower() == "bearer":
@@ -68,14 +68,14 @@ def _find_tokens(headers: Mapping[str, str]) -> list[str]:
 
 
 def _is_same(candidate: str, token: str) -> bool:
-    """Whether `candidate` is the token; the time this takes does not depend on how much of it is right."""
+    """Return whether `candidate` is the token; the time this takes does not depend on how much of it is right."""
     import hmac  # few servers have a token
 
     return hmac.compare_digest(candidate.encode("utf-8", "surrogateescape"), token.encode())
 
 
 def _is_loopback(address: str) -> bool:
-    """Whether only this machine can reach a server that listens at `address`."""
+    """Return whether only this machine can reach a server that listens at `address`."""
     return address.lower() in _LOOPBACK or re.fullmatch(r"127(\.[0-9]{1,3}){3}", address) is not None
 
 
@@ -86,7 +86,7 @@ def _generate_token() -> str:
 
 
 def _parse_netloc(origin: str) -> str:
-    """Host and port of an Origin header, "" where it has none (as the opaque origin `null`)."""
+    """Return host and port of an Origin header, "" where it has none (as the opaque origin `null`)."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:

@@ -101,7 +101,7 @@ AdminFunction = Callable[[AdminRequest], Awaitable[Response | Stream]]
 
 
 def build_json_response(body: Any, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """The answer whose body is `body` as JSON."""
+    """Return the answer whose body is `body` as JSON."""
     data = strict_json.format_json(body).encode("utf-8", "backslashreplace")
     return build_response("application/json", data, status, headers)
 
@@ -109,20 +109,20 @@ def build_json_response(body: Any, status: int = 200, headers: tuple[tuple[str, 
 def build_response(
     content_type: str, data: bytes, status: int = 200, headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
-    """The answer whose body is `data`."""
+    """Return the answer whose body is `data`."""
     return Response(status, (("Content-Type", content_type), *NO_CACHE, *headers), (data,))
 
 
 def build_error_response(
     status: int, message: str, headers: tuple[tuple[str, str], ...] = (), param: str | None = None
 ) -> Response:
-    """An error in the emulator's own envelope."""
+    """Return an error in the emulator's own envelope."""
     error = {"message": message, "type": "emulator_error", "param": param, "code": None}
     return build_json_response({"error": error}, status, headers)
 
 
 def read_version() -> str:
-    """The version of this package."""
+    """Return the version of this package."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -82,7 +82,7 @@ class AdminApi:
         self._context = context
 
     async def answer(self, request: Request) -> Response | Stream:
-        """The answer to a request whose path begins with PREFIX."""
+        """Return the answer to a request whose path begins with PREFIX."""
         path = "/" + request.path.removeprefix(PREFIX).strip("/")
         try:
             self._context.auth.check(request.headers, public=path == "/health")
@@ -103,7 +103,7 @@ class AdminApi:
             return build_error_response(500, "the emulator failed; its log says why")
 
     async def _validate(self, request: Request, route: AdminRoute, path_params: Mapping[str, str]) -> AdminRequest:
-        """The request, validated by the description; raises AdminError."""
+        """Return the request, validated by the description; raises AdminError."""
         if request.trouble is not None:
             raise _explain_trouble(request)
         if request.duplicates:
@@ -120,7 +120,7 @@ class AdminApi:
         )  # fmt: skip
 
     def _validate_by_spec(self, request: Request, route: AdminRoute) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """The values of the query and of the body."""
+        """Return the values of the query and of the body."""
         spec, path = self._context.spec, PREFIX + route.path
         query = spec.parse_query(route.method, path, request.query)
         if route.body != "json":
@@ -129,7 +129,7 @@ class AdminApi:
 
 
 def _find_route(request: Request, path: str) -> tuple[AdminRoute, Mapping[str, str]]:
-    """The route of a request, and the variable parts of its path; raises AdminError where there is none."""
+    """Return the route of a request, and the variable parts of its path; raises AdminError where there is none."""
     method = request.method
     if method == "HEAD":  # the answer to GET, of which only the head is sent
         method = "GET"
@@ -150,7 +150,7 @@ def _find_route(request: Request, path: str) -> tuple[AdminRoute, Mapping[str, s
 
 
 def _match_path(pattern: str, path: str) -> Mapping[str, str] | None:
-    """The parts of `path` at the {names} of `pattern`; None where the path is another one."""
+    """Return the parts of `path` at the {names} of `pattern`; None where the path is another one."""
     names, parts = pattern.split("/"), path.split("/")
     if len(names) != len(parts):
         return None
@@ -164,7 +164,7 @@ def _match_path(pattern: str, path: str) -> Mapping[str, str] | None:
 
 
 def _read_json(request: Request) -> Any:
-    """The JSON in a request's body; an empty body is an empty object."""
+    """Return the JSON in a request's body; an empty body is an empty object."""
     if not request.body:
         return {}
     content_type = request.headers.get("Content-Type", "")
@@ -174,7 +174,7 @@ def _read_json(request: Request) -> Any:
 
 
 def _explain_trouble(request: Request) -> AdminError:
-    """The error for a body that could not be read."""
+    """Return the error for a body that could not be read."""
     if request.trouble == "bad_json":
         try:
             strict_json.parse_json(request.body)

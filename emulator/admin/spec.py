@@ -47,7 +47,7 @@ class AdminSpec:
         self._validators: dict[str, SchemaValidator] = {}
 
     def parse_query(self, method: str, path: str, query: str) -> Mapping[str, Any]:
-        """The names and values in `query`; `path` is as in the description. Raises AdminError."""
+        """Return the names and values in `query`; `path` is as in the description. Raises AdminError."""
         ref = f"#/x-queries/{self._paths[path][method.lower()]['operationId']}"
         properties = self._document.look_up(ref)["properties"]
         try:
@@ -66,7 +66,7 @@ class AdminSpec:
         return values
 
     def validate_body(self, method: str, path: str, body: Any) -> Mapping[str, Any]:
-        """`body` itself, if a request for `path` (as in the description) may have it; raises AdminError."""
+        """Return `body` itself, if a request for `path` (as in the description) may have it; raises AdminError."""
         operation = self._paths[path][method.lower()]
         if not isinstance(body, Mapping):
             raise AdminError(400, f"the body is {quote(body)}; expected a JSON object")
@@ -87,7 +87,7 @@ class AdminSpec:
             raise AdminError(400, self._explain(ref, violation, noun), violation.param[:_LONGEST_PARAM] or None)
 
     def _explain(self, ref: str, violation: SchemaViolation, noun: str) -> str:
-        """A violation in one line: what was read, what was expected, the known words and the nearest of them."""
+        """Return a violation in one line: what was read, what was expected, the known words and the nearest of them."""
         param = violation.param or "the body"
         if violation.violation == "unknown_parameter":
             name = param.rpartition(".")[2]
@@ -116,7 +116,7 @@ class AdminSpec:
         return _EXPECTED.get(keyword, keyword + " {limit}").format(**facts)
 
     def _list_known(self, ref: str, param: str) -> Sequence[str]:
-        """The names that the object around `param` (such as `calls[0].x`) may have."""
+        """Return the names that the object around `param` (such as `calls[0].x`) may have."""
         schema = self._document.look_up(ref)
         for step in re.findall(r"[^.\[\]]+", param):
             inner = schema.get("properties", {}).get(step)
@@ -129,7 +129,7 @@ class AdminSpec:
 
 
 def _fill_enums(node: Any, enums: Mapping[str, Sequence[str]]) -> Any:
-    """`node` with each `x-emulator-enum` replaced by the enum that it names."""
+    """Return `node` with each `x-emulator-enum` replaced by the enum that it names."""
     if isinstance(node, list):
         return [_fill_enums(part, enums) for part in node]
     if not isinstance(node, Mapping):
@@ -143,7 +143,7 @@ def _fill_enums(node: Any, enums: Mapping[str, Sequence[str]]) -> Any:
 def _build_query_schema(
     document: Document, path_item: Mapping[str, Any], operation: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The query of an operation as the schema of an object."""
+    """Return the query of an operation as the schema of an object."""
     parameters = [*path_item.get("parameters", ()), *operation.get("parameters", ())]
     resolved = [document.resolve(parameter) for parameter in parameters]
     properties = {parameter["name"]: parameter["schema"] for parameter in resolved if parameter["in"] == "query"}

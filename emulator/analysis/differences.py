@@ -45,7 +45,7 @@ class Situation:
 
 
 def find_differences(documented: RequestValidator, observed: RequestValidator) -> Iterator[BehaviorDifference]:
-    """The situations in which the two behaviors of a gateway do not answer alike."""
+    """Yield the situations in which the two behaviors of a gateway do not answer alike."""
     for situation in SITUATIONS:
         if _is_meaningful(situation, documented.gateway, observed.gateway):
             yield from _compare(situation.about, _answer(documented, situation), _answer(observed, situation))
@@ -63,7 +63,7 @@ def _compare(about: str, documented: str, observed: str) -> Iterator[BehaviorDif
 
 
 def _is_meaningful(situation: Situation, documented: Gateway, observed: Gateway) -> bool:
-    """Whether the gateway has the model that a situation is about, and one of its behaviors a rare path."""
+    """Return whether the gateway has the model that a situation is about, and one of its behaviors a rare path."""
     if situation.rare and not any(_has_path(gateway, situation.path) for gateway in (documented, observed)):
         return False
     models = next(documented.iter_generating()).models
@@ -76,7 +76,7 @@ def _has_path(gateway: Gateway, path: str) -> bool:
 
 
 def _answer(validator: RequestValidator, situation: Situation) -> str:
-    """What becomes of the call, in one line."""
+    """Return what becomes of the call, in one line."""
     gateway = validator.gateway
     path = gateway.base + situation.path
     request = _build_request(situation, path)
@@ -119,7 +119,7 @@ def _describe_refusal(gateway: Gateway, error: GatewayError) -> str:
 
 
 def _describe_response(response: Response) -> str:
-    """A refusal in one line: status, code and message."""
+    """Return a refusal in one line: status, code and message."""
     if not any(response.body):
         places = [value for name, value in response.headers if name == "Location"]
         return ", to ".join([f"{response.status}, empty", *places])
@@ -141,13 +141,13 @@ def _describe_headers(gateway: Gateway) -> str:
 
 
 def _describe_error_bodies(gateway: Gateway) -> str:
-    """The members of a refusal's body, in each of the forms that the gateway has."""
+    """Return the members of a refusal's body, in each of the forms that the gateway has."""
     envelopes = gateway.error_catalog.envelopes.values()
     return " or ".join("nothing" if envelope is None else _list_members(envelope) for envelope in envelopes)
 
 
 def _list_members(value: Any) -> str:
-    """The names of an object's members, those of an inner object in brackets behind its name."""
+    """Return the names of an object's members, those of an inner object in brackets behind its name."""
     if not isinstance(value, Mapping):
         return ""
     members = []
@@ -158,7 +158,7 @@ def _list_members(value: Any) -> str:
 
 
 def _describe_reply(gateway: Gateway) -> str:
-    """The members of the first model's reply, on the channel by which it usually comes."""
+    """Return the members of the first model's reply, on the channel by which it usually comes."""
     models = next(gateway.iter_generating()).models
     assert models is not None
     rules = next(iter(models.listed.values()), models.otherwise)

@@ -99,12 +99,12 @@ class PortabilityReport:
 
 
 def build_targets(gateways: Iterable[Gateway]) -> tuple[PortabilityTarget, ...]:
-    """A target for each gateway. Its schemas compile when they are first used, so targets are worth keeping."""
+    """Return a target for each gateway. Its schemas compile when they are first used, so targets are worth keeping."""
     return tuple(PortabilityTarget(gateway.name, gateway.behavior, RequestValidator(gateway)) for gateway in gateways)
 
 
 def list_gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
-    """The gateways of a server, each in every behavior that it has; raises InvalidFile."""
+    """Yield the gateways of a server, each in every behavior that it has; raises InvalidFile."""
     for name in registry.validators:
         for behavior in BEHAVIORS:
             gateway = registry.find_validator(name, behavior).gateway
@@ -113,7 +113,7 @@ def list_gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
 
 
 def parse_requests(value: Any) -> tuple[SampleRequest, ...]:
-    """The calls in `value`; raises ValueError, in one line, for what is no call.
+    """Return the calls in `value`; raises ValueError, in one line, for what is no call.
 
     `value` is a body, a list of bodies, or {"calls": […]} as a journal has it. In a list a call is a body, a mapping of
     `body` with or without `gateway`, or an entry of a journal; entries of other operations than `generate` are left
@@ -128,13 +128,13 @@ def parse_requests(value: Any) -> tuple[SampleRequest, ...]:
 
 
 def read_journal(entries: Iterable[JournalEntry]) -> tuple[SampleRequest, ...]:
-    """The calls of a session in their order, as the journal shows them, so with every key redacted."""
+    """Return the calls of a session in their order, as the journal shows them, so with every key redacted."""
     in_order = sorted(entries, key=lambda entry: entry.number)
     return parse_requests([entry.to_json() for entry in in_order])
 
 
 def _parse_request(place: int, value: Any) -> SampleRequest | None:
-    """The call number `place` of a list; None for a journal's entry of another operation."""
+    """Return the call number `place` of a list; None for a journal's entry of another operation."""
     if not isinstance(value, Mapping):
         shown = describe_value(value)
         raise ValueError(f"call {place} is {shown}; expected a mapping: a body, or a journal's entry")
@@ -174,7 +174,7 @@ def check_portability(
     channels: frozenset[str] = frozenset(),
     calendar: Calendar | None = None,
 ) -> PortabilityReport:
-    """What each target does with each request.
+    """Return what each target does with each request.
 
     `channels` are the models of the setting of that name. `calendar` says which models have ended; None: none has.
     """
@@ -216,7 +216,7 @@ def _check_request(
 
 
 def _count_outcomes(place: int, target: PortabilityTarget, calls: Sequence[CheckedCall]) -> GatewayTally:
-    """The outcomes of all calls at the target number `place`."""
+    """Return the outcomes of all calls at the target number `place`."""
     outcomes = [call.fits[place].outcome for call in calls]
     return GatewayTally(
         gateway=target.gateway,
@@ -228,14 +228,14 @@ def _count_outcomes(place: int, target: PortabilityTarget, calls: Sequence[Check
 
 
 def _find_model(body: Any) -> str | None:
-    """The model that a body names, blanked where it looks like a key."""
+    """Return the model that a body names, blanked where it looks like a key."""
     if not isinstance(body, Mapping) or not isinstance(body.get("model"), str):
         return None
     return _blank_keys(body["model"])
 
 
 def _blank_keys(text: str | None) -> str | None:
-    """`text` with everything blanked that looks like a key: a body may contain one by mistake."""
+    """Return `text` with everything blanked that looks like a key: a body may contain one by mistake."""
     if text is None:
         return None
     return re.sub(LIKE_A_KEY, BLANK, text)

@@ -25,7 +25,7 @@ class RuleRow(NamedTuple):
 
 
 def list_rules(gateway: Gateway) -> Iterator[RuleRow]:
-    """The rules about keys, then for each operation those of each model."""
+    """Yield the rules about keys, then for each operation those of each model."""
     yield from _list_key_rules(gateway)
     for operation, models in gateway.iter_validated():
         suffix = _describe_operation(operation, models)
@@ -54,7 +54,7 @@ def _list_key_rules(gateway: Gateway) -> Iterator[RuleRow]:
 
 
 def _describe_operation(operation: Operation, models: Models) -> str:
-    """What follows a model's name in the first column; nothing for generations."""
+    """Return what follows a model's name in the first column; nothing for generations."""
     if operation.name == "generate":
         return ""
     if operation.form is not None and models is operation.models:
@@ -63,7 +63,7 @@ def _describe_operation(operation: Operation, models: Models) -> str:
 
 
 def _list_model_choice(models: Models) -> Iterator[RuleRow]:
-    """Which model counts where the request names none, or one that is not listed."""
+    """Yield which model counts where the request names none, or one that is not listed."""
     source = models.source or _UNMARKED
     if models.fallback:
         yield RuleRow("(none)", "model", f"looked up as {models.fallback}", source)
@@ -97,7 +97,7 @@ def _list_parameter_rules(document: Document, model: str, rules: ModelRules) -> 
 
 
 def _group_by_source(parameter: Parameter) -> dict[str, list[str]]:
-    """The rules of a parameter as texts, for each source."""
+    """Return the rules of a parameter as texts, for each source."""
     by_source: dict[str, list[str]] = {}
     for key, keyword in parameter.items():
         if key in _KEYWORDS:
@@ -106,14 +106,14 @@ def _group_by_source(parameter: Parameter) -> dict[str, list[str]]:
 
 
 def _rank_source(source: str) -> int:
-    """The place of a source in its column: as in SOURCES, unknown ones last."""
+    """Return the place of a source in its column: as in SOURCES, unknown ones last."""
     if source in SOURCES:
         return SOURCES.index(source)
     return len(SOURCES)
 
 
 def _list_conditional_rules(model: str, schema: Mapping[str, Any]) -> Iterator[RuleRow]:
-    """The rules of a schema's `if` and `then`."""
+    """Yield the rules of a schema's `if` and `then`."""
     consequence = schema.get("then")
     if "if" not in schema or not isinstance(consequence, Mapping):
         return
@@ -124,7 +124,7 @@ def _list_conditional_rules(model: str, schema: Mapping[str, Any]) -> Iterator[R
 
 
 def _describe_condition(schema: Mapping[str, Any]) -> str:
-    """When a conditional rule holds, as `when …` or `unless …`."""
+    """Return when a conditional rule holds, as `when …` or `unless …`."""
     word = "when"
     if isinstance(schema.get("not"), Mapping):
         word = "unless"
@@ -138,7 +138,7 @@ def _describe_condition(schema: Mapping[str, Any]) -> str:
 
 
 def _show(value: Any) -> str:
-    """A value of a rule; a text without quotes."""
+    """Return a value of a rule; a text without quotes."""
     if isinstance(value, str) and value:
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -139,7 +139,7 @@ def render_picture(options: argparse.Namespace) -> int:
 
 
 def _validate_request(gateway: Gateway, options: argparse.Namespace, chosen: Settings) -> Call:
-    """The call that the flags describe; raises UsageError where the gateway refuses it."""
+    """Return the call that the flags describe; raises UsageError where the gateway refuses it."""
     body: dict[str, Any] = {}
     for name in _REQUEST_PARAMETERS:
         value = getattr(options, name)
@@ -174,7 +174,7 @@ def inspect_pictures(options: argparse.Namespace) -> int:
 
 
 def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
-    """The findings about a scenario, or about the OpenAPI file of a gateway."""
+    """Return the findings about a scenario, or about the OpenAPI file of a gateway."""
     try:
         root = yaml_file.load_yaml(path, aliases=True).root
         if isinstance(root, Mapping) and ("openapi" in root or "swagger" in root):
@@ -187,7 +187,7 @@ def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) 
 
 
 def _load_gateways(options: argparse.Namespace) -> Mapping[str, Gateway]:
-    """The gateways that ship and those of --schema, by name."""
+    """Return the gateways that ship and those of --schema, by name."""
     return {gateway.name: gateway for gateway in registry.load_gateways(load_settings(vars(options)).schema)}
 
 

@@ -74,7 +74,7 @@ def print_line(line: str) -> bool:
 
 
 def format_call(entry: JournalEntry) -> str:
-    """Time, session, gateway, model, status, what decided (rule, refusal or operation), codes of the findings."""
+    """Return time, session, gateway, model, status, what decided (rule, refusal or operation), codes of findings."""
     model = _shorten(entry.redact(entry.model or "")) or "-"
     reasons = [entry.rule]
     if entry.refused is not None:
@@ -87,5 +87,5 @@ def format_call(entry: JournalEntry) -> str:
 
 
 def _shorten(name: str | None) -> str:
-    """A name that a client chose, short and without control characters."""
+    """Return a name that a client chose, short and without control characters."""
     return replace_unprintable((name or "")[:_LONGEST_NAME])

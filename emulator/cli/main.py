@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The flags of a command; exits with code 2 where they are not understood."""
+    """Return the flags of a command; exits with code 2 where they are not understood."""
     parser = Parser(prog=NAME, description=_ABOUT, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -50,7 +50,7 @@ def print_portability(options: argparse.Namespace) -> int:
 
 
 def _format_report(report: PortabilityReport) -> Iterator[str]:
-    """A heading and a table for each call, and at the end for all calls together."""
+    """Yield a heading and a table for each call, and at the end for all calls together."""
     for place, call in enumerate(report.calls, 1):
         number = place if call.number is None else call.number
         heading = f"call {number}: {call.body_model or 'no model'}"
@@ -69,7 +69,7 @@ def _format_report(report: PortabilityReport) -> Iterator[str]:
 
 
 def _explain_fit(fit: GatewayFit) -> str:
-    """Why a gateway refuses a call, or what it ignores."""
+    """Return why a gateway refuses a call, or what it ignores."""
     if fit.refused is not None:
         source = f" ({fit.refused.source})" if fit.refused.source else ""
         return fit.refused.message + source
@@ -81,7 +81,7 @@ def _explain_fit(fit: GatewayFit) -> str:
 def _read_requests(
     file: str | None, url: str | None, session: str | None, token: str | None
 ) -> Sequence[SampleRequest]:
-    """The calls in `file`, or those of a session (None: the latest) of the emulator at `url`."""
+    """Return the calls in `file`, or those of a session (None: the latest) of the emulator at `url`."""
     if file is not None and url is not None:
         raise UsageError("FILE and --url are both given; expected one of them")
     if file is not None:
@@ -117,7 +117,7 @@ def _fetch_calls(url: str, session: str, token: str | None) -> Sequence[SampleRe
 
 
 def _fetch_pages(connection: Connection, session: str) -> Iterator[Any]:
-    """The calls of a session, page after page."""
+    """Yield the calls of a session, page after page."""
     after: int | None = 0
     while after is not None:
         page = connection.ask("GET", f"{session_path(session)}/calls?limit={_PAGE}&after={after}")
@@ -129,7 +129,7 @@ def _fetch_pages(connection: Connection, session: str) -> Iterator[Any]:
 
 
 def _list_targets(chosen: Settings) -> Iterator[PortabilityTarget]:
-    """Each gateway that ships, and each of --schema, in each behavior that it has."""
+    """Yield each gateway that ships, and each of --schema, in each behavior that it has."""
     for gateway in registry.load_gateways(chosen.schema):
         gateways = [gateway]
         for behavior in BEHAVIORS:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def run_server(options: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM; the exit code. Raises UsageError where the server cannot start."""
+    """Serve until SIGINT or SIGTERM; return the exit code. Raises UsageError where the server cannot start."""
     chosen = load_settings(vars(options))
     with without_garbage_collection():
         if not chosen.no_fast_import:
@@ -69,7 +69,7 @@ async def _start(chosen: Settings, console: Console | None) -> Running:
 
 
 def _stop_at_signals() -> asyncio.Event:
-    """The event that SIGINT and SIGTERM set."""
+    """Return the event that SIGINT and SIGTERM set."""
     import asyncio
     import signal
 
@@ -116,7 +116,7 @@ def _announce(running: Running) -> None:
 
 
 def _format_welcome(running: Running) -> str:
-    """The text that `serve` prints once it answers calls."""
+    """Return the text that `serve` prints once it answers calls."""
     app = running.app
     validators = app.registry.validators
     chosen = app.settings

@@ -13,7 +13,7 @@ _LONGEST: Final = 100  # characters of an unknown word that a message shows; it 
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like `word`; None where none is like it. Case, `-` and `_` do not count.
+    """Return the known word that is most like `word`; None where none is like it. Case, `-` and `_` do not count.
 
     >>> nearest_word("prot", ["host", "port"])
     'port'
@@ -30,7 +30,7 @@ def nearest_word(word: str, known: Iterable[str]) -> str | None:
 
 
 def describe_unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """One line that says that `word` is unknown, which words are known, and which of them is nearest.
+    """Return one line that says that `word` is unknown, which words are known, and which of them is nearest.
 
     >>> describe_unknown("setting", "prot", ["host", "port"])
     "unknown setting 'prot'; known are host, port; did you mean 'port'?"
@@ -39,7 +39,7 @@ def describe_unknown(what: str, word: str, known: Iterable[str]) -> str:
 
 
 def describe_known(word: str, known: Iterable[str]) -> str:
-    """The end of such a line, where its beginning is not `unknown … '…'`.
+    """Return the end of such a line, where its beginning is not `unknown … '…'`.
 
     >>> describe_known("prot", ["host", "port"])
     "known are host, port; did you mean 'port'?"

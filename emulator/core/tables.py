@@ -13,7 +13,7 @@ _GAP: Final = "  "  # between two columns; one space would look like a space ins
 
 
 def format_table(rows: Iterable[Sequence[str]]) -> list[str]:
-    """One line for each row, without trailing spaces; every row has as many cells as the first.
+    """Return one line for each row, without trailing spaces; every row has as many cells as the first.
 
     >>> format_table([("NAME", "MODELS"), ("aiai", "dall-e-2")])
     ['NAME  MODELS', 'aiai  dall-e-2']
@@ -24,9 +24,9 @@ def format_table(rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def replace_unprintable(text: str) -> str:
-    """`text` with a question mark for each line break and control character, so that it stays on one line.
+    """Return `text` with a question mark for each line break and control character, so that it stays on one line.
 
-    >>> replace_unprintable("two\\nlines")
+    >>> replace_unprintable("two\nlines")
     'two?lines'
     """
     if text.isprintable():
@@ -35,7 +35,7 @@ def replace_unprintable(text: str) -> str:
 
 
 def display_width(text: str) -> int:
-    """How many columns of a terminal `text` takes: two for each Chinese or Japanese letter, none for an accent.
+    """Return how many columns of a terminal `text` takes: two for each Chinese or Japanese letter, none for an accent.
 
     >>> display_width("cat"), display_width("猫")
     (3, 2)

@@ -14,14 +14,14 @@ STARS: Final = "***"
 
 
 def mask_addresses(text: str) -> str:
-    """`text` with its URLs, host names and IP addresses masked."""
+    """Return `text` with its URLs, host names and IP addresses masked."""
     text = _URL.sub(lambda found: _mask_url(found[0]), text)
     text = _HOST.sub(lambda found: _mask_host(found[0].split(".")), text)
     return _IP.sub(".".join([STARS] * 4), text)
 
 
 def _mask_url(text: str) -> str:
-    """A URL with one mask for its host, one for each step of its path and one for each value of its query."""
+    """Return a URL with one mask for its host, one for each step of its path and one for each value of its query."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -41,13 +41,13 @@ def _mask_url(text: str) -> str:
 
 
 def _mask_host(labels: list[str]) -> str:
-    """A host's name with every label masked but those at its end."""
+    """Return a host's name with every label masked but those at its end."""
     kept = _keep_end(labels)
     return ".".join([STARS] * max(len(labels) - len(kept), 1) + kept)
 
 
 def _keep_end(labels: list[str]) -> list[str]:
-    """The labels at the end of a host's name that stay: two where they look like a country's, as in co.uk."""
+    """Return the labels at the end of a host's name that stay: two where they look like a country's, as in co.uk."""
     if len(labels[-1]) == 2 and len(labels[-2]) <= 3:
         return labels[-2:]
     return labels[-1:]

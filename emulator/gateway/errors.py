@@ -69,7 +69,7 @@ class ErrorCatalog:
         return any("{unreadable}" in message for message in self.violations["bad_json"].messages.values())
 
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
-        """The answer to `error`: status, headers and body.
+        """Return the answer to `error`: status, headers and body.
 
         `language` is the caller's; where the catalog does not have it, its first language counts. `request_id` is what
         a message shows as {request_id}. `error` stays as it is.
@@ -86,7 +86,7 @@ class ErrorCatalog:
         return Response(template.status, (("Content-Type", self.json_format.content_type), *headers), (body,))
 
     def choose_template(self, error: GatewayError) -> ErrorTemplate:
-        """The template for `error`: its breach's, else its kind's; a variant for its model, parameter or case wins."""
+        """Return the template for `error`: its violation's, else its kind's; a variant for its model or case wins."""
         template = self.kinds[error.kind]
         if error.violation:
             template = self.violations[error.violation]
@@ -99,20 +99,20 @@ class ErrorCatalog:
         return template
 
     def format_message(self, error: GatewayError, language: str = "", request_id: str = "") -> str:
-        """The message that a client gets for `error`."""
+        """Return the message that a client gets for `error`."""
         return self._fill_message(error, self.choose_template(error), language, request_id)
 
     def find_code(self, error: GatewayError) -> str | None:
-        """The error code that a client gets for `error`; None where the gateway has none."""
+        """Return the error code that a client gets for `error`; None where the gateway has none."""
         return self.choose_template(error).code
 
     def format_members(self, error: GatewayError, language: str = "", request_id: str = "") -> Mapping[str, Any]:
-        """The type, code, message and param of `error`, for places that have no envelope, such as a stream's event."""
+        """Return type, code, message and param of `error`, for a place without envelope, such as a stream's event."""
         members = self._fill_members(error, self.choose_template(error), language, request_id)
         return {name: members[name] for name in ("type", "code", "message", "param")}
 
     def _relay(self, error: GatewayError, template: ErrorTemplate) -> ErrorTemplate:
-        """The upstream's template for `error`, or for the kind that `template` names; else `template`."""
+        """Return the upstream's template for `error`, or for the kind that `template` names; else `template`."""
         if self.upstream is None:
             return template
         if template.upstream is None:
@@ -126,7 +126,7 @@ class ErrorCatalog:
         return replace(relayed, envelope=self.relay, param=param or "", headers=(), variants=(), relayed=True)
 
     def _override(self, template: ErrorTemplate, words: Mapping[str, Any]) -> ErrorTemplate:
-        """`template` with the parts that a scenario's answer sets."""
+        """Return `template` with the parts that a scenario's answer sets."""
         changes = {key: value for key, value in words.items() if key not in ("case", "message")}
         if changes.get("envelope") not in self.envelopes:  # a scenario is for all gateways: not each has that shape
             changes.pop("envelope", None)
@@ -158,7 +158,7 @@ class ErrorCatalog:
 
 
 def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTemplate:
-    """The last variant of `template` whose pattern matches the error's model, parameter or case; else `template`."""
+    """Return the last variant of `template` whose pattern matches the model, parameter or case; else `template`."""
     subjects = {
         "models": error.facts.get("model") or error.model or "",
         "params": error.param,
@@ -173,7 +173,7 @@ def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTempla
 
 
 def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
-    """`template` with its {names} filled in: a text that is one {name} becomes the value itself, of any type."""
+    """Return `template` with its {names} filled in: a text that is one {name} becomes the value itself, of any type."""
     if isinstance(template, Mapping):
         return {key: fill_template(part, values) for key, part in template.items()}
     if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
@@ -188,14 +188,14 @@ class ErrorCatalogLoader:
         self._loaded: dict[Path, ErrorCatalog] = {}
 
     def load(self, path: Path) -> ErrorCatalog:
-        """The catalog in the file at `path`; raises InvalidFile."""
+        """Return the catalog in the file at `path`; raises InvalidFile."""
         if path not in self._loaded:
             self._loaded[path] = _load_catalog(path, self)
         return self._loaded[path]
 
 
 def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
-    """The catalog in the file at `path`; raises InvalidFile where it breaks its schema or has a gap."""
+    """Return the catalog in the file at `path`; raises InvalidFile where it breaks its schema or has a gap."""
     file = load_yaml(path)
     if not is_shipped_schema(path):  # the files that ship are checked by the tests
         json_schema.load_schema(SCHEMA).validate(file)
@@ -239,14 +239,14 @@ def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
 
 
 def _list_templates(templates: Iterable[ErrorTemplate]) -> Iterator[ErrorTemplate]:
-    """`templates` and all of their variants."""
+    """Yield `templates` and all of their variants."""
     for template in templates:
         yield template
         yield from _list_templates(variant for _, _, variant in template.variants)
 
 
 def _set_codes(templates: Mapping[Any, ErrorTemplate], codes: Mapping[int, str]) -> Mapping[Any, ErrorTemplate]:
-    """`templates` with the code of their status, for a gateway that has codes by status alone.
+    """Return `templates` with the code of their status, for a gateway that has codes by status alone.
 
     The emulator's own errors, which no gateway has, keep their codes.
     """
@@ -266,7 +266,7 @@ def _set_code(template: ErrorTemplate, codes: Mapping[int, str]) -> ErrorTemplat
 
 
 def _find_neighbour(file: YamlFile, pointer: Pointer, name: str) -> Path:
-    """The path of the file `name` in the folder of `file`; raises InvalidFile where there is none."""
+    """Return the path of the file `name` in the folder of `file`; raises InvalidFile where there is none."""
     if "/" in name or not (file.path.parent / name).is_file():
         raise file.error_at(pointer, f"{name!r} is no file beside {file.path.name}")
     return file.path.parent / name
@@ -282,7 +282,7 @@ class _TemplateReader:
     def read_section(
         self, name: str, known: Sequence[Any], usual: Mapping[str, Any], base: Mapping[Any, ErrorTemplate]
     ) -> Mapping[Any, ErrorTemplate]:
-        """The templates of the section `name`; those that it leaves out are the base's."""
+        """Return the templates of the section `name`; those that it leaves out are the base's."""
         section = self.file.root.get(name, {})
         if not base:
             for missing in set(known) - set(section):
@@ -294,7 +294,7 @@ class _TemplateReader:
         return templates
 
     def _read_line(self, pointer: Sequence[str], line: Any, usual: Mapping[str, Any]) -> ErrorTemplate:
-        """One template with its variants; what the line leaves out is as in `usual`."""
+        """Return one template with its variants; what the line leaves out is as in `usual`."""
         merged = {key: value for key, value in {**usual, **line}.items() if key not in _VARIANT_SECTIONS}
         variants = []
         for section in _VARIANT_SECTIONS:

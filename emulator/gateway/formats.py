@@ -38,7 +38,7 @@ class JsonFormat:
         return b": " if self.indent else b":"
 
     def encode(self, value: Any) -> bytes:
-        """`value` as this gateway writes it, in UTF-8."""
+        """Return `value` as this gateway writes it, in UTF-8."""
         encode = self._encoder.encode if self.indent else strict_json.format_json
         text = encode(value)
         if self.escape:
@@ -58,7 +58,7 @@ class IdPattern:
     pattern: str = "req_{hex}"
 
     def make_id(self, subject: str, now: float) -> str:
-        """An id for `subject` at `now` (Unix seconds). It depends on these alone, so that a run repeats."""
+        """Return an id for `subject` at `now` (Unix seconds). It depends on these alone, so that a run repeats."""
         digest = hashlib.blake2b(subject.encode(), digest_size=16).hexdigest()
         if self.pattern == "req_{hex}":
             return f"req_{digest}"
@@ -87,7 +87,7 @@ class ResponseHeaders:
     duration: str | None = None
 
     def make_headers(self, request_id: str, seconds: float = 0, has_good_key: bool = True) -> dict[str, str]:
-        """The headers of an answer that took `seconds`, by name."""
+        """Return the headers of an answer that took `seconds`, by name."""
         headers = {self.request_id: request_id, **dict(self.others)}
         if has_good_key and self.account:
             headers.update(self.account)
@@ -107,7 +107,7 @@ class Channel:
     json_format: JsonFormat
 
     def convert_shape(self, shape: ResponseShape) -> ResponseShape:
-        """The shape of a reply of `shape` after conversion: revised prompts and streams stay as the model has them."""
+        """Return the shape of a converted reply of `shape`: revised prompts and streams stay as the model has them."""
         if self.shape is None:
             return shape
         return replace(self.shape, revised_prompt=shape.revised_prompt, stream=shape.stream)
@@ -135,12 +135,12 @@ class TaskFormat:
 
 
 def read_json_format(keys: Mapping[str, Any]) -> JsonFormat:
-    """The format under a `spelling` key of a gateway's file or of an error catalog."""
+    """Return the format under a `spelling` key of a gateway's file or of an error catalog."""
     return JsonFormat(**keys)
 
 
 def read_response_headers(keys: Mapping[str, Any]) -> ResponseHeaders:
-    """The headers under `request_id` of `x-emulator-gateway`."""
+    """Return the headers under `request_id` of `x-emulator-gateway`."""
     return ResponseHeaders(
         request_id=keys.get("header", DEFAULT_HEADERS.request_id),
         ids=IdPattern(keys.get("pattern", DEFAULT_HEADERS.ids.pattern)),
@@ -151,7 +151,7 @@ def read_response_headers(keys: Mapping[str, Any]) -> ResponseHeaders:
 
 
 def read_channels(file: YamlFile, keys: Mapping[str, Any]) -> Mapping[str, Channel]:
-    """The channels under `x-emulator-channels` by kind, the usual one also as ""; empty where the file has none.
+    """Return the channels under `x-emulator-channels` by kind, the usual one also as ""; empty where the file has none.
 
     Raises InvalidFile where `usual` names a kind that the file does not describe.
     """
@@ -176,12 +176,12 @@ def _read_channel(keys: Mapping[str, Any]) -> Channel:
 
 
 def freeze_lists(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """`keys` with tuples in the place of lists."""
+    """Return `keys` with tuples in the place of lists."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
 
 
 def read_task_format(keys: Mapping[str, Any] | None) -> TaskFormat | None:
-    """The format of tasks under `x-emulator-tasks`; None where the file has none."""
+    """Return the format of tasks under `x-emulator-tasks`; None where the file has none."""
     if keys is None:
         return None
     return TaskFormat(

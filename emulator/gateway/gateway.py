@@ -41,7 +41,7 @@ class Credential:
     spellings: tuple[str, ...] = ()
 
     def find_key(self, headers: Mapping[str, str]) -> str:
-        """The API key in `headers`, "" where there is none."""
+        """Return the API key in `headers`, "" where there is none."""
         value = headers.get(self.header, "").strip()
         scheme, _, rest = value.partition(" ")
         if self.scheme is None:
@@ -78,13 +78,13 @@ class Operation:
     task: str | None = None
 
     def makes_task(self, effective: Mapping[str, Any]) -> bool:
-        """Whether a call with these effective parameters gets a task in the place of its pictures."""
+        """Return whether a call with these effective parameters gets a task in the place of its pictures."""
         if self.task is None:
             return False
         return self.task == ALWAYS or effective.get(self.task) is True
 
     def make_redirect(self, request: Request) -> Response:
-        """The answer of an operation that redirects: the address of `request` without its last slash."""
+        """Return the answer of an operation that redirects: the address of `request` without its last slash."""
         assert self.redirect is not None
         target = request.path.removesuffix("/")
         if request.query:
@@ -136,7 +136,7 @@ class Gateway:
     findings: tuple[Finding, ...]
 
     def find_key(self, headers: Mapping[str, str]) -> str | None:
-        """The API key in the headers of a call; None where this gateway finds none."""
+        """Return the API key in the headers of a call; None where this gateway finds none."""
         for credential in self.credentials:
             key = credential.find_key(headers)
             if key:
@@ -144,7 +144,7 @@ class Gateway:
         return None
 
     def find_operations(self, path: str) -> tuple[Mapping[str, Operation], Mapping[str, str]]:
-        """The operations at `path` by method, and the values of the variables in the path; both may be empty."""
+        """Return the operations at `path` by method, and the values of the variables in the path; both may be empty."""
         operations = self.operations.get(path)
         if operations is not None:
             return operations, {}
@@ -180,11 +180,11 @@ class Gateway:
         return {"object": "list", "data": []}
 
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
-        """The answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
+        """Return the answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
         return self.error_catalog.render(error, language=language, request_id=request_id)
 
     def choose_language(self, headers: Mapping[str, str]) -> str:
-        """The language of error messages for a caller: its first one that the gateway has, else the gateway's first."""
+        """Return the language of error messages: the caller's first one that the gateway has, else the gateway's."""
         if not self.languages:
             return ""
         if len(self.languages) > 1:
@@ -195,7 +195,7 @@ class Gateway:
         return self.languages[0]
 
     def apply_channel(self, name: str | None, call: Call) -> tuple[Call, Gateway]:
-        """`call` and this gateway for a reply that comes by the channel `name`; None means the usual one."""
+        """Return `call` and this gateway for a reply that comes by the channel `name`; None means the usual one."""
         channel = self.channels.get(name or "", self.channels[""])
         gateway = self._by_format.get(channel.json_format)
         if gateway is None:
@@ -208,13 +208,13 @@ class Gateway:
         return {}
 
     def iter_generating(self) -> Iterator[Operation]:
-        """The operations that make pictures from a prompt alone, one path of each."""
+        """Yield the operations that make pictures from a prompt alone, one path of each."""
         for operation, _ in self.iter_validated():
             if operation.name == "generate":
                 yield operation
 
     def iter_validated(self) -> Iterator[tuple[Operation, Models]]:
-        """The operations whose bodies are validated, one path of each, with the rules of each kind of body."""
+        """Yield the operations whose bodies are validated, one path of each, with the rules of each kind of body."""
         seen: set[int] = set()
         for by_method in self.operations.values():
             for operation in by_method.values():
@@ -227,7 +227,7 @@ class Gateway:
 def load_gateway(
     path: Path, catalog_loader: ErrorCatalogLoader | None = None, behavior: Behavior = "documented"
 ) -> Gateway:
-    """The gateway that the file at `path` describes; raises InvalidFile.
+    """Return the gateway that the file at `path` describes; raises InvalidFile.
 
     `catalog_loader` keeps the error catalogs that several gateways share. The vendor keys of a user's file are checked
     here; those of the files that ship are checked by the tests and after the start, because it takes long.
@@ -277,7 +277,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
 
 
 def _find_base(document: Document, generating: FoundOperation) -> str:
-    """The path before /images/generations, else the path of the server."""
+    """Return the path before /images/generations, else the path of the server."""
     ending = re.search(r"/images/generations/?$", generating.path)
     if ending is None:
         return document.base
@@ -285,14 +285,14 @@ def _find_base(document: Document, generating: FoundOperation) -> str:
 
 
 def _list_hosts(document: Document, keys: Mapping[str, Any]) -> frozenset[str]:
-    """The host names of the servers, and those that `x-emulator-gateway` adds."""
+    """Return the host names of the servers, and those that `x-emulator-gateway` adds."""
     hosts = {urlsplit(url).hostname for url in document.servers}
     hosts.update(keys.get("hosts", ()))
     return frozenset(host for host in hosts if host)
 
 
 def _read_operations(document: Document) -> Mapping[str, Mapping[str, Operation]]:
-    """The operations of a file by path and method."""
+    """Return the operations of a file by path and method."""
     operations: dict[str, dict[str, Operation]] = {}
     shared: dict[int, Models] = {}
     for found in document.operations:
@@ -301,7 +301,10 @@ def _read_operations(document: Document) -> Mapping[str, Mapping[str, Operation]
 
 
 def _read_operation(document: Document, found: FoundOperation, shared: dict[int, Models]) -> Operation:
-    """One operation. `shared` has the models by request schema, so that two paths with one schema compile it once."""
+    """Return one operation.
+
+    `shared` has the models by request schema, so that two paths with one schema compile it once.
+    """
     operation = Operation(found.name, found.method, found.path, models=None, example=None)
     redirect = found.node.get("x-emulator-redirect")
     if redirect is not None:
@@ -327,7 +330,7 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
 def _share_models(
     document: Document, found: FoundOperation, media_type: str, shared: dict[int, Models]
 ) -> Models | None:
-    """The models of an operation for bodies of `media_type`; None where it takes no such bodies."""
+    """Return the models of an operation for bodies of `media_type`; None where it takes no such bodies."""
     schema = document.find_request_schema(found.node, media_type)
     if schema is None:
         return None
@@ -338,7 +341,7 @@ def _share_models(
 
 
 def _read_task(document: Document, found: FoundOperation) -> str | None:
-    """The parameter that asks for a task, or `always`; None where nothing does."""
+    """Return the parameter that asks for a task, or `always`; None where nothing does."""
     task: str | None = found.node.get("x-emulator-task")
     if task is not None and "x-emulator-tasks" not in document.root:
         pointer = [*found.pointer, "x-emulator-task"]
@@ -347,7 +350,7 @@ def _read_task(document: Document, found: FoundOperation) -> str | None:
 
 
 def _find_path_pattern(document: Document, found: FoundOperation) -> str | None:
-    """The pattern of the first variable in an operation's path that has one."""
+    """Return the pattern of the first variable in an operation's path that has one."""
     for parameter in map(document.resolve, found.node.get("parameters") or ()):
         schema = document.resolve(parameter.get("schema") or {})
         if parameter.get("in") == "path" and "pattern" in schema:
@@ -357,13 +360,13 @@ def _find_path_pattern(document: Document, found: FoundOperation) -> str | None:
 
 
 def _find_example(document: Document, found: FoundOperation) -> Any:
-    """The example of the body of an operation's 200 answer, None where it has none."""
+    """Return the example of the body of an operation's 200 answer, None where it has none."""
     answer = document.resolve((found.node.get("responses") or {}).get("200") or {})
     return ((answer.get("content") or {}).get(JSON) or {}).get("example")
 
 
 def _read_credentials(document: Document, operation: FoundOperation) -> Iterator[Credential]:
-    """How a key is sent, by the file's security schemes; as `Bearer` where it names none that is known."""
+    """Yield how a key is sent, by the file's security schemes; as `Bearer` where it names none that is known."""
     schemes = (document.root.get("components") or {}).get("securitySchemes") or {}
     required = operation.node.get("security", document.root.get("security"))
     if required == [] or (required and {} in required):
@@ -385,7 +388,7 @@ def _read_credentials(document: Document, operation: FoundOperation) -> Iterator
 def _load_error_catalog(
     document: Document, keys: Mapping[str, Any], catalog_loader: ErrorCatalogLoader
 ) -> ErrorCatalog:
-    """The error catalog that the gateway's file refers to, else OpenAI's; its usual envelope is the file's choice."""
+    """Return the error catalog that the gateway's file names, else OpenAI's; the file chooses the usual envelope."""
     folder = document.file.path.parent
     path = find_schemas() / "wordings" / "openai.yaml"
     if "wording" in keys:

@@ -64,13 +64,13 @@ class Model:
         return None
 
     def find_seconds(self, quality: str) -> tuple[float, float]:
-        """Seconds that a picture takes: the median and the 95th percentile."""
+        """Return the seconds that a picture takes: the median and the 95th percentile."""
         return self.latency.get(quality) or self.latency[self.quality]
 
     def price_pictures(
         self, quality: str, pixels: tuple[int, int], count: int, usage: Mapping[str, Any]
     ) -> float | None:
-        """Dollars for `count` pictures of width and height `pixels`; None where nobody has published a price.
+        """Return the dollars for `count` pictures of width and height `pixels`; None where no price is published.
 
         `usage` is that of the whole call; it does not matter where a picture has its price.
         """
@@ -97,14 +97,14 @@ class ModelCatalog:
 
 
 def find_model(name: str | None) -> Model | None:
-    """The facts about the model `name`; None where the catalog does not have it."""
+    """Return the facts about the model `name`; None where the catalog does not have it."""
     if name is None:
         return None
     return load_shipped().models.get(name)
 
 
 def estimate_seconds(name: str | None, quality: str, pixels: tuple[int, int]) -> tuple[float, float]:
-    """Seconds that a call takes: the median and the 95th percentile.
+    """Return the seconds that a call takes: the median and the 95th percentile.
 
     Assumed, since nobody publishes it: the time grows with the square root of the pixels above 1024 x 1024, as the
     tokens of gpt-image-2 do; a smaller picture takes no less, and the pictures of one call are made side by side.
@@ -128,11 +128,11 @@ class Calendar:
     legacy: bool = False
 
     def is_past(self, end: str) -> bool:
-        """Whether what ends on the day `end` has ended."""
+        """Return whether what ends on the day `end` has ended."""
         return self.day >= end and not self.legacy
 
     def find_absence(self, name: str) -> GatewayError | None:
-        """The error of a call for the model `name` before its release or after its end; None where it exists."""
+        """Return the error of a call for the model `name` before its release or after its end; None where it exists."""
         model = find_model(name)
         if model is None:
             return None
@@ -145,7 +145,7 @@ class Calendar:
         return None
 
     def find_ending(self, name: str, listed: bool = True) -> Finding | None:
-        """A finding about the end of the model `name`, which exists; None where no end is known.
+        """Return a finding about the end of the model `name`, which exists; None where no end is known.
 
         `listed` is False for a model that the gateway's page does not list, at a gateway that takes any name.
         """
@@ -161,7 +161,7 @@ class Calendar:
         return Finding("model_ending", message, "model")
 
     def date_listing(self, listing: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A gateway's list of models without those that do not exist today, and with the day on which each ends."""
+        """Return a gateway's list of the models that exist today, with the day on which each ends."""
         models = [model for model in listing["data"] if self.find_absence(model["id"]) is None]
         return {**listing, "data": [{**model, "shutdown_date": _find_end(model["id"])} for model in models]}
 
@@ -181,12 +181,12 @@ def _find_end(name: str) -> str | None:
 
 @cache
 def load_shipped() -> ModelCatalog:
-    """The catalog that ships; it stays as it is while the package runs, so what is kept here is a constant."""
+    """Return the catalog that ships; it stays as it is while the package runs, so what is kept here is a constant."""
     return load_catalog(find_schemas() / "tables" / "models.yaml")
 
 
 def load_catalog(path: Path) -> ModelCatalog:
-    """The catalog in the file at `path`; raises InvalidFile."""
+    """Return the catalog in the file at `path`; raises InvalidFile."""
     file = load_yaml(path)
     if not is_shipped_schema(path):  # the file that ships is checked by the tests
         json_schema.load_schema(SCHEMA).validate(file)
@@ -205,7 +205,7 @@ def load_catalog(path: Path) -> ModelCatalog:
 
 
 def _list_names(name: str, line: Mapping[str, Any]) -> Iterator[str]:
-    """The name of a model, and the names of its snapshots."""
+    """Yield the name of a model, and the names of its snapshots."""
     yield name
     for day in line.get("snapshots", []):
         yield f"{name}-{day}"
@@ -214,7 +214,7 @@ def _list_names(name: str, line: Mapping[str, Any]) -> Iterator[str]:
 def _inherit_parts(
     file: YamlFile, pointer: Pointer, line: Mapping[str, Any], above: Mapping[str, Mapping[str, Any]]
 ) -> Mapping[str, Any]:
-    """A model's line, with the parts of the model above that it is like; snapshots are never shared."""
+    """Return a model's line, with the parts of the model above that it is like; snapshots are never shared."""
     like = line.get("like")
     if like is None:
         return line
@@ -246,7 +246,7 @@ def _read_model(file: YamlFile, pointer: Pointer, line: Mapping[str, Any]) -> Mo
 
 
 def _read_price(file: YamlFile, pointer: Pointer, price: Any, quality: str) -> PicturePrice | TokenPrice | None:
-    """A price; None for the word `unknown`. Raises InvalidFile where the model's own quality has none."""
+    """Return a price; None for the word `unknown`. Raises InvalidFile where the model's own quality has none."""
     if price == "unknown":
         return None
     if ("pictures" in price) == ("tokens" in price) or ("table" in price) != ("tokens" in price):

@@ -63,7 +63,7 @@ class Document:
         return self.file.path.stem
 
     def resolve(self, node: Any, pointer: Pointer = ()) -> Any:
-        """`node`, or what its `$ref` leads to; only references inside the file are followed. Raises InvalidFile."""
+        """Return `node`, or what its `$ref` leads to, which must be inside the file. Raises InvalidFile."""
         followed: set[str] = set()
         while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
             ref = node["$ref"]
@@ -74,7 +74,7 @@ class Document:
         return node
 
     def look_up(self, ref: str, pointer: Pointer = ()) -> Any:
-        """The node to which the reference `ref` (`#/…`) leads; `pointer` is where it stands. Raises InvalidFile."""
+        """Return the node to which `ref` (`#/…`) leads; `pointer` is where the `$ref` stands. Raises InvalidFile."""
         if ref in self._nodes:
             return self._nodes[ref]
         if not ref.startswith("#/"):
@@ -96,7 +96,7 @@ class Document:
         return Registry[Any]().resolver_with_root(resource)
 
     def find_request_schema(self, node: Mapping[str, Any], media_type: str) -> Any:
-        """The schema of the bodies of `media_type` that the operation `node` takes; None where it takes none."""
+        """Return the schema of the bodies of `media_type` that the operation `node` takes; None where it takes none."""
         body = self.resolve(node.get("requestBody") or {})
         if not isinstance(body, Mapping):
             return None
@@ -106,7 +106,7 @@ class Document:
         return media.get("schema")
 
     def find_annotation(self, schema: Any, key: str) -> Any:
-        """The value of the vendor key `key` in `schema`, else in the nearest schema that it refers to; else None."""
+        """Return the vendor key `key` of `schema`, else of the nearest schema that it refers to; None without one."""
         while isinstance(schema, Mapping):
             if key in schema:
                 return schema[key]
@@ -116,12 +116,12 @@ class Document:
         return None
 
     def list_required(self, schema: Any) -> frozenset[str]:
-        """The names of the parameters that `schema` requires."""
+        """Return the names of the parameters that `schema` requires."""
         names = [name for part in self.iter_parts(schema) for name in part.get("required", ())]
         return frozenset(name for name in names if isinstance(name, str))
 
     def read_parameters(self, schema: Any) -> Mapping[str, Parameter]:
-        """The parameters that `schema` knows, in the order of the file."""
+        """Return the parameters that `schema` knows, in the order of the file."""
         found: dict[str, dict[str, Keyword]] = {}
         for part in self.iter_parts(schema):
             for name, body in part.get("properties", {}).items():
@@ -129,7 +129,7 @@ class Document:
         return found
 
     def iter_parts(self, schema: Any) -> Iterator[Mapping[str, Any]]:
-        """`schema` and the schemas that it includes by `$ref` and `allOf`, the included first."""
+        """Yield `schema` and the schemas that it includes by `$ref` and `allOf`, the included first."""
         if isinstance(schema, Mapping):
             if "$ref" in schema:
                 yield from self.iter_parts(self.look_up(schema["$ref"]))
@@ -184,12 +184,12 @@ class Document:
         return tuple(_list_findings(self))
 
     def list_left_out(self) -> list[str]:
-        """The operations that are not about images, as METHOD /path."""
+        """Return the operations that are not about images, as METHOD /path."""
         taken = {id(one.node) for one in self.operations}
         return [f"{method.upper()} {path}" for method, path, node in self._iter_operations() if id(node) not in taken]
 
     def _iter_operations(self) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-        """Every operation of the file: its method, its path and its node."""
+        """Yield every operation of the file: its method, its path and its node."""
         for path, item in (self.root.get("paths") or {}).items():
             path_item = self.resolve(item, ["paths", path])
             if isinstance(path_item, Mapping):
@@ -198,7 +198,7 @@ class Document:
                         yield method, path, path_item[method]
 
     def _name_operation(self, node: Mapping[str, Any], method: str, path: str) -> OperationName | None:
-        """What an operation does: by `x-emulator-operation`, else by the end of its path; None: nothing with images."""
+        """Return what an operation does, by `x-emulator-operation` or by its path; None: nothing with images."""
         name: OperationName | None = node.get("x-emulator-operation")
         if name is not None:
             return name
@@ -213,7 +213,7 @@ class Document:
 
 
 def load_document(path: Path) -> Document:
-    """The OpenAPI document at `path`; raises InvalidFile where the file is none.
+    """Return the OpenAPI document at `path`; raises InvalidFile where the file is none.
 
     Vendor keys are checked by `check_vendor_keys`.
     """
@@ -254,7 +254,7 @@ def _is_vendor_key(key: Any) -> bool:
 
 
 def _name_definition(pointer: tuple[str | int, ...]) -> str:
-    """The definition in `gateway.schema.json` of the vendor keys that may stand at `pointer`."""
+    """Return the definition in `gateway.schema.json` of the vendor keys that may stand at `pointer`."""
     match pointer:
         case ():
             return "document_keys"
@@ -269,7 +269,7 @@ def _name_definition(pointer: tuple[str | int, ...]) -> str:
 
 
 def _list_findings(document: Document) -> Iterator[Finding]:
-    """What is odd in the parts of a file that are read but need not be right."""
+    """Yield what is odd in the parts of a file that are read but need not be right."""
     if document.odd_keywords:
         note = f"`examples` in OpenAPI 3.0: {_shorten_list(document.odd_keywords, 3)}"
         yield Finding("keyword_of_another_version", note)
@@ -305,7 +305,7 @@ def _shorten_list(names: Sequence[str], longest: int) -> str:
 
 
 def translate_document(root: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
-    """`root`, a document of OpenAPI 3.0, with its schemas in the words of JSON Schema 2020-12.
+    """Return `root`, a document of OpenAPI 3.0, with its schemas in the words of JSON Schema 2020-12.
 
     Only schemas change: those under `components` and those of request bodies. Also returns the places of `examples`,
     a keyword of schemas that 3.0 does not have.
@@ -345,7 +345,7 @@ def _translate_body(body: Any, where: str, odd: list[str]) -> Any:
 
 
 def _translate_schema(schema: Any, where: str, odd: list[str]) -> Any:
-    """A schema of 3.0, and all below it, in the words of 2020-12; adds to `odd` the places of `examples`."""
+    """Return a schema of 3.0, and all below it, in the words of 2020-12; adds to `odd` the places of `examples`."""
     if not isinstance(schema, Mapping):
         return schema
     if "$ref" in schema:

@@ -23,7 +23,7 @@ _CJK: Final = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaf
 def count_usage(
     table: str, prompt: str, quality: str, pixels: tuple[int, int], count: int, inputs: tuple[int, int] = (0, 0)
 ) -> Mapping[str, Any]:
-    """The `usage` of `count` pictures: input_tokens, output_tokens, the details of both, total_tokens.
+    """Return the `usage` of `count` pictures: input_tokens, output_tokens, the details of both, total_tokens.
 
     `table` names one of TABLES; a quality or shape that it lacks counts as its dearest quality or its square. `inputs`
     are the image tokens of the pictures that the call brings, and the text tokens that these add.
@@ -43,7 +43,7 @@ def count_usage(
 
 
 def count_input_tokens(call: Call, table: str) -> tuple[int, int]:
-    """The image tokens of the pictures that `call` brings, and the text tokens that they add; a mask has none."""
+    """Return the image tokens of the pictures in `call`, and the text tokens that they add; a mask has none."""
     looks = [upload.look for upload in call.uploads if upload.role == "image"]
     sizes = [(look.width or 1, look.height or 1) for look in looks if look is not None]
     if not sizes:
@@ -54,13 +54,13 @@ def count_input_tokens(call: Call, table: str) -> tuple[int, int]:
 
 
 def add_partials(usage: Mapping[str, Any], partials: int) -> dict[str, Any]:
-    """`usage` with the tokens of `partials` unfinished pictures."""
+    """Return `usage` with the tokens of `partials` unfinished pictures."""
     more = PARTIAL_TOKENS * partials
     return {name: part + more if name in ("output_tokens", "total_tokens") else part for name, part in usage.items()}
 
 
 def price_call(call: Call, count: int) -> float | None:
-    """Dollars for `count` pictures of those that `call` asks for; None where its model has no published price.
+    """Return the dollars for `count` pictures that `call` asks for; None where its model has no published price.
 
     An approximation, as the tokens of a prompt are, and at prices that nobody promises.
     """
@@ -80,21 +80,21 @@ def price_call(call: Call, count: int) -> float | None:
 
 
 def count_text_tokens(prompt: str, tokens_beside_prompt: int = 6) -> int:
-    """About how many tokens a generation's prompt makes; "a siamese cat" makes 10, with the 6 of gpt-image-1."""
+    """Return about how many tokens a generation's prompt makes; "a siamese cat" makes 10, with the 6 of gpt-image-1."""
     cjk = len(re.findall(_CJK, prompt))
     rest = len(re.sub(_CJK, "", prompt).encode("utf-8", "replace"))
     return cjk + math.ceil(rest / 4) + tokens_beside_prompt
 
 
 def count_output_by_table(quality: str, pixels: tuple[int, int]) -> int:
-    """Tokens of a picture by gpt-image-1 and its kin: the table that OpenAI's guide printed."""
+    """Return the tokens of a picture by gpt-image-1 and its kin: the table that OpenAI's guide printed."""
     width, height = pixels
     by_shape = _PRINTED.get(quality) or _PRINTED["high"]
     return by_shape[(width > height) - (width < height)]
 
 
 def count_output_by_formula(quality: str, pixels: tuple[int, int]) -> int:
-    """Tokens of a picture by gpt-image-2 and later: the formula behind the calculator of OpenAI's guide.
+    """Return the tokens of a picture by gpt-image-2 and later: the formula behind the calculator of OpenAI's guide.
 
     The part between its integer divisions was found by users, and agrees with the calculator. The newer models have
     more qualities, with factors that nobody is sure of: they count as gpt-image-2's, and at most as `high`.
@@ -106,7 +106,7 @@ def count_output_by_formula(quality: str, pixels: tuple[int, int]) -> int:
 
 
 def count_input_by_tiles(size: tuple[int, int], has_high_fidelity: bool) -> int:
-    """Tokens of an input picture of `size` by gpt-image-1 and its kin: 512-pixel tiles of its shorter side at 512.
+    """Return the tokens of an input picture of `size` by gpt-image-1 and its kin: tiles of its shorter side at 512.
 
     High fidelity adds as many as a picture of high quality and its shape has, as OpenAI's page had it; a measurement
     comes near to it.
@@ -119,7 +119,7 @@ def count_input_by_tiles(size: tuple[int, int], has_high_fidelity: bool) -> int:
 
 
 def count_input_by_patches(size: tuple[int, int], has_high_fidelity: bool = False) -> int:
-    """Tokens of an input picture of `size` by gpt-image-2 and later: patches of 32 pixels, at most 1536 of them.
+    """Return the tokens of an input picture of `size` by gpt-image-2 and later: patches of 32 pixels, at most 1536.
 
     A small one is enlarged, to twice its size at the most, until its longer side has 1024. This was found by users; a
     recorded call agrees. Fidelity changes nothing.

@@ -82,7 +82,7 @@ class ModelRules:
         return frozenset(name for name, value in self._collect("x-emulator-ignored").items() if value is True)
 
     def _collect(self, keyword: str) -> dict[str, Any]:
-        """The value of `keyword` in each parameter that has it."""
+        """Return the value of `keyword` in each parameter that has it."""
         return {name: line[keyword].value for name, line in self.parameters.items() if keyword in line}
 
 
@@ -105,7 +105,7 @@ class Models:
     channels: frozenset[str] | None = None
 
     def find_rules(self, name: str, channels: Collection[str]) -> ModelRules | None:
-        """The rules of the model `name`, None where it is unknown; `channels` are more names that are known."""
+        """Return the rules of the model `name`, None where it is unknown; `channels` are more names that are known."""
         if self.channels is None or name in self.channels or name in channels:
             return self.listed.get(name, self.otherwise)
         return None
@@ -119,7 +119,7 @@ class Models:
 
 
 def read_models(document: Document, operation: FoundOperation, media_type: str = JSON) -> Models:
-    """The rules of an operation for bodies of `media_type`, by the discriminator of its schema; raises InvalidFile."""
+    """Return the rules of an operation for bodies of `media_type`, by its discriminator; raises InvalidFile."""
     pointer = _point_to_schema(operation, media_type)
     schema = document.find_request_schema(operation.node, media_type)
     if not isinstance(schema, Mapping):
@@ -160,14 +160,14 @@ def read_models(document: Document, operation: FoundOperation, media_type: str =
 
 
 def _read_other_rules(document: Document, otherwise: str, pointer: Pointer) -> ModelRules | None:
-    """The rules of unlisted models: `otherwise` is a reference to their schema, or `unknown`."""
+    """Return the rules of unlisted models: `otherwise` is a reference to their schema, or `unknown`."""
     if otherwise == "unknown":
         return None
     return read_model_rules(document, otherwise, pointer)
 
 
 def _point_to_schema(operation: FoundOperation, media_type: str) -> Pointer:
-    """The place in the file of the request schema of an operation."""
+    """Return the place in the file of the request schema of an operation."""
     pointer = [*operation.pointer, "requestBody", "content", media_type, "schema"]
     target = (operation.node.get("requestBody") or {}).get("$ref")
     if isinstance(target, str):
@@ -176,7 +176,7 @@ def _point_to_schema(operation: FoundOperation, media_type: str) -> Pointer:
 
 
 def _map_models(schema: Mapping[str, Any], discriminator: Mapping[str, Any]) -> Mapping[str, str]:
-    """The reference to the schema of each model: the discriminator's mapping, else the names of the alternatives."""
+    """Return the reference to each model's schema: the discriminator's mapping, else the alternatives' names."""
     mapping: Mapping[str, str] | None = discriminator.get("mapping")
     if mapping:
         return mapping
@@ -185,7 +185,7 @@ def _map_models(schema: Mapping[str, Any], discriminator: Mapping[str, Any]) -> 
 
 
 def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> ModelRules:
-    """The rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile."""
+    """Return the rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile."""
     schema = document.look_up(ref, pointer)
     validation = document.find_annotation(schema, "x-emulator-judging") or {}
     source = document.find_annotation(schema, "x-emulator-source")
@@ -206,7 +206,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
 
 
 def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
-    """The shape of a reply under `x-emulator-reply`."""
+    """Return the shape of a reply under `x-emulator-reply`."""
     parts = freeze_lists(keys)
     if "stream" in parts:
         parts["stream"] = read_stream_shape(parts["stream"])
@@ -214,14 +214,14 @@ def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
 
 
 def read_stream_shape(keys: Mapping[str, Any]) -> StreamShape:
-    """The shape of a stream's events under `stream` of `x-emulator-reply`."""
+    """Return the shape of a stream's events under `stream` of `x-emulator-reply`."""
     names = {name: keys[name] for name in _STREAMING if name in keys}
     parts = {key: value for key, value in freeze_lists(keys).items() if key not in _STREAMING}
     return StreamShape(names, **parts)
 
 
 def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter]) -> Mapping[str, PictureRule]:
-    """The rules of the parameters that are pictures, by `x-emulator-picture` or because their schema means a file."""
+    """Return the rules of the parameters that are pictures, by `x-emulator-picture` or by a schema of a file."""
     found = {}
     for name, line in parameters.items():
         node = {key: keyword.value for key, keyword in line.items()}
@@ -235,7 +235,7 @@ def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter])
 
 
 def _is_file(document: Document, node: Any) -> bool:
-    """Whether a schema means a file or a list of files, in the words of OpenAPI 3.0 or of 3.1."""
+    """Return whether a schema means a file or a list of files, in the words of OpenAPI 3.0 or of 3.1."""
     node = document.resolve(node)
     if not isinstance(node, Mapping):
         return False
@@ -248,7 +248,7 @@ def _is_file(document: Document, node: Any) -> bool:
 
 
 def _is_list(document: Document, node: Any) -> bool | None:
-    """Whether a schema means a list; None where it means a list or a single value."""
+    """Return whether a schema means a list; None where it means a list or a single value."""
     node = document.resolve(node)
     answers = {_is_list(document, part) for part in (*node.get("anyOf", ()), *node.get("oneOf", ()))}
     if len(answers) > 1:

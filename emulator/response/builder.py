@@ -251,8 +251,8 @@ def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe,
 def _list_visible_overrides(override: PictureOverride, delivery: Delivery) -> Mapping[str, Any] | None:
     """Return the part of `override` that has an effect: how Base64 is spelled shows only where there is Base64."""
     if delivery == "b64_json" or override.base64 == "null":
-        return override.said or None
-    return {word: value for word, value in override.said.items() if word != "base64"} or None
+        return override.words or None
+    return {word: value for word, value in override.words.items() if word != "base64"} or None
 
 
 def _choose_delivery(call: Call, draw: Draw) -> Delivery:

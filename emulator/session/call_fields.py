@@ -37,7 +37,7 @@ class KnownWords:
 
 
 def collect_fields(entry: JournalEntry) -> Mapping[str, Any]:
-    """The fields of a call with their real values; a field without a value is left out.
+    """Return the fields of a call with their real values; a field without a value is left out.
 
     The parameters are those with defaults, or the body as it came if the call was refused. `refused` is a tuple of the
     kind and, if there is one, the breach; the names of `headers` are in lower case.
@@ -50,7 +50,7 @@ def collect_fields(entry: JournalEntry) -> Mapping[str, Any]:
 
 
 def collect_redacted_fields(entry: JournalEntry) -> Mapping[str, Any]:
-    """The same fields as people may see them; `refused` is a text."""
+    """Return the same fields as people may see them; `refused` is a text."""
     shown = entry.to_json()
     body = shown["params"] if entry.accepted else shown["given"]
     return _join_fields(
@@ -59,7 +59,7 @@ def collect_redacted_fields(entry: JournalEntry) -> Mapping[str, Any]:
 
 
 def describe_refusal(entry: JournalEntry) -> str | None:
-    """Kind and breach of a refusal, such as `invalid_request (above_maximum)`; None for a call that was answered."""
+    """Return kind and breach of a refusal, such as `invalid_request (above_maximum)`; None for an answered call."""
     if entry.refused is None:
         return None
     kind = entry.refused["kind"]
@@ -70,12 +70,12 @@ def describe_refusal(entry: JournalEntry) -> str | None:
 
 
 def find_unknown_fields(pattern: RequestPattern, known: KnownWords) -> tuple[str, ...]:
-    """The fields that no known gateway has. Raises ValueError, in one line, for one that is nearly a known one."""
+    """Return the fields that no known gateway has; raises ValueError, in one line, for a misspelled known field."""
     return matching.check_fields(pattern, known.parameters, OUTCOME_FIELDS)
 
 
 def adapt_pattern(pattern: RequestPattern, gateways: Collection[str] | None = None) -> RequestPattern:
-    """`pattern` made for these fields. Raises ValueError, in one line, for a word that a field can never be.
+    """Return `pattern` made for these fields. Raises ValueError, in one line, for a word that a field can never be.
 
     A word for `refused` matches the kind or the breach, and true matches any refusal; a word for `findings` matches
     any of the codes. `gateways` are the names of the known gateways (None: any name is good).
@@ -132,7 +132,7 @@ def _adapt_matcher(path: str, matcher: Matcher, words: Collection[str]) -> Match
 def _join_fields(
     entry: JournalEntry, *, body: Any, headers: Mapping[str, str], model: str | None, refused: Any
 ) -> dict[str, Any]:
-    """The fields of a call; of those that name its outcome, the ones that have a value."""
+    """Return the fields of a call; of those that name its outcome, the ones that have a value."""
     fields: dict[str, Any] = {}
     if isinstance(body, Mapping):
         fields.update(body)

@@ -23,7 +23,7 @@ _LONGEST: Final = 100  # characters of a value in a line
 
 
 def describe_call(entry: JournalEntry) -> str:
-    """One call in one line: number, operation, gateway, model, status, rule, refusal."""
+    """Return one call in one line: number, operation, gateway, model, status, rule, refusal."""
     operation = entry.operation or f"{entry.method} {entry.path}"
     words = filter(None, (operation, entry.gateway, entry.model, str(entry.status)))
     shown = [replace_unprintable(entry.redact(word)[:_LONGEST]) for word in words]
@@ -36,7 +36,7 @@ def describe_call(entry: JournalEntry) -> str:
 
 
 def list_calls(entries: Sequence[JournalEntry], remarks: Mapping[int, str] | None = None) -> Iterator[str]:
-    """A line for each call, with the remark for its number."""
+    """Yield a line for each call, with the remark for its number."""
     for entry in entries[:_MOST_CALLS]:
         line = describe_call(entry)
         if remarks is not None:
@@ -47,7 +47,7 @@ def list_calls(entries: Sequence[JournalEntry], remarks: Mapping[int, str] | Non
 
 
 def list_findings(entries: Sequence[JournalEntry]) -> Iterator[str]:
-    """A line for each finding of the calls, and the commands that explain the findings."""
+    """Yield a line for each finding of the calls, and the commands that explain the findings."""
     lines = [
         f"{describe_call(entry)}: {finding['code']}: {entry.redact(finding['message'])}"
         for entry in entries
@@ -60,7 +60,7 @@ def list_findings(entries: Sequence[JournalEntry]) -> Iterator[str]:
 
 
 def explain_nearest(pattern: RequestPattern, entries: Sequence[JournalEntry], *, others_matched: bool) -> Iterator[str]:
-    """Which of `entries`, none of which matches, is nearest to `pattern`, how it differs, and what explains it."""
+    """Yield which of `entries`, none of which matches, is nearest to `pattern`, and how it differs."""
     if not entries:
         yield "no other call came" if others_matched else "the session has no finished call"
         return
@@ -82,7 +82,7 @@ def explain_nearest(pattern: RequestPattern, entries: Sequence[JournalEntry], *,
 
 
 def explain_nearest_to_rule(rule: str, entries: Sequence[JournalEntry]) -> Iterator[str]:
-    """Which call is nearest to a rule of the scenario that did not answer it, and how it differs."""
+    """Yield which call is nearest to a rule of the scenario that did not answer it, and how it differs."""
     misses = [
         _Miss(entry, [Difference(path, expected, came) for path, expected, came in miss["why"]])
         for entry in entries
@@ -94,7 +94,7 @@ def explain_nearest_to_rule(rule: str, entries: Sequence[JournalEntry]) -> Itera
 
 
 def join_numbers(entries: Sequence[JournalEntry]) -> str:
-    """`call 3`, `calls 1, 2 and 5`."""
+    """Return the numbers of calls: `call 3`, `calls 1, 2 and 5`."""
     *first, last = [str(entry.number) for entry in entries]
     if not first:
         return f"call {last}"
@@ -104,14 +104,14 @@ def join_numbers(entries: Sequence[JournalEntry]) -> str:
 
 
 def count_matched(entries: Sequence[JournalEntry]) -> str:
-    """`none`, `1 (call 3)`, `3 (calls 1, 2 and 5)`."""
+    """Return how many calls matched, and which: `none`, `1 (call 3)`, `3 (calls 1, 2 and 5)`."""
     if not entries:
         return "none"
     return f"{len(entries)} ({join_numbers(entries)})"
 
 
 def describe_pattern(pattern: RequestPattern, entries: Sequence[JournalEntry]) -> str:
-    """`model "dall-e-3" and prompt containing "cat"`; an empty text for a pattern that every call matches."""
+    """Return the conditions: `model "dall-e-3" and prompt containing "cat"`; "" where every call matches."""
     credential_headers = set(CREDENTIAL_HEADERS)
     for entry in entries:
         credential_headers.update(entry.credential_headers)
@@ -125,7 +125,7 @@ def describe_pattern(pattern: RequestPattern, entries: Sequence[JournalEntry]) -
 
 
 def redact_text(text: str, entries: Sequence[JournalEntry]) -> str:
-    """`text` without the keys of `entries`, and without all else that looks like a key."""
+    """Return `text` without the keys of `entries`, and without all else that looks like a key."""
     by_key = {entry.key: entry for entry in entries}
     for entry in by_key.values():
         text = entry.redact(text)
@@ -141,7 +141,7 @@ class _Miss:
 
 
 def _sort_key(miss: _Miss) -> tuple[int, int]:
-    """The fewer differences the nearer; of equally near calls the latest."""
+    """Return the key to sort by: fewer differences are nearer; of equally near calls the latest comes first."""
     return len(miss.differences), -miss.entry.number
 
 
@@ -157,7 +157,7 @@ class _NeverMatches:
 
 
 def _describe_differences(head: str, miss: _Miss) -> Iterator[str]:
-    """How a call differs: on one line, or on one line for each field.
+    """Yield how a call differs: on one line, or on one line for each field.
 
     The value that came is read again from the redacted fields and shortened after that: the beginning of a key, cut off
     before it is redacted, would look like any other text.
@@ -188,7 +188,7 @@ def _list_explain_commands(entries: Sequence[JournalEntry]) -> Iterator[str]:
 
 
 def _describe_expected(matcher: Matcher) -> str:  # noqa: C901 - a flat list, one case for each matcher
-    """What a matcher matches, as it reads behind the name of a field."""
+    """Return what a matcher matches, as it reads behind the name of a field."""
     match matcher:
         case matching.AnyOf(parts):
             return " or ".join(map(_describe_expected, parts))
@@ -219,5 +219,5 @@ def _describe_expected(matcher: Matcher) -> str:  # noqa: C901 - a flat list, on
 
 
 def _write_value(value: Any) -> str:
-    """A value as JSON, redacted and then shortened."""
+    """Return a value as JSON, redacted and then shortened."""
     return shorten_text(redact_keys(json.dumps(value, ensure_ascii=False, default=str)), _LONGEST)

@@ -19,7 +19,7 @@ class ExpectedCount:
     most: int | None
 
     def accepts(self, count: int) -> bool:
-        """Whether `count` calls are as many as expected."""
+        """Return whether `count` calls are as many as expected."""
         return self.least <= count and (self.most is None or count <= self.most)
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ AT_LEAST_ONE: Final = ExpectedCount(1, None)
 
 
 def parse_count(words: Mapping[str, Any]) -> ExpectedCount | None:
-    """The count among the words of a verification, None if there is none.
+    """Return the count among the words of a verification, None if there is none.
 
     Raises ValueError, in one line, for two counts and for a value that a word cannot have.
     """
@@ -52,7 +52,7 @@ def parse_count(words: Mapping[str, Any]) -> ExpectedCount | None:
 
 
 def count_calls(number: int) -> str:
-    """`1 call`, `2 calls`."""
+    """Return the number with its noun: `1 call`, `2 calls`."""
     return "1 call" if number == 1 else f"{number} calls"
 
 

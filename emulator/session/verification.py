@@ -89,7 +89,7 @@ class Verification:
         price_call: PriceCall | None = None,
         forgotten: int = 0,
     ) -> Verdict:
-        """The verdict on `entries`, the finished calls of a session in any order.
+        """Return the verdict on `entries`, the finished calls of a session in any order.
 
         `unused` comes from `find_unused_answers`, `price_call` is by default that of published prices. `forgotten` is
         how many calls the journal has dropped: with any, a part that one more call could break does not hold.
@@ -139,7 +139,7 @@ class Verification:
             lines.notes["unknown_field"] = f"no call has a field {names}, and no known gateway has such a parameter"
 
     def _check_count(self, entries: Sequence[JournalEntry], lines: _VerdictLines) -> Sequence[JournalEntry]:
-        """The calls that match `when`; checks whether they are as many as expected."""
+        """Return the calls that match `when`; check whether they are as many as expected."""
         matched: list[JournalEntry] = []
         others: list[JournalEntry] = []
         for entry in entries:
@@ -162,7 +162,7 @@ class Verification:
         return matched
 
     def _check_order(self, entries: Sequence[JournalEntry], lines: _VerdictLines) -> Sequence[JournalEntry]:
-        """The calls that match the steps of `in_order`, each the first match behind the one before."""
+        """Return the calls that match the steps of `in_order`, each the first match behind the one before."""
         fields = [collect_fields(entry) for entry in entries]
         found: list[int] = []
         for step in self.in_order:
@@ -191,20 +191,20 @@ class _VerdictLines:
         self.notes: dict[str, str] = {}
 
     def join(self) -> str:
-        """The message: what failed, or else what held, and the notes."""
+        """Return the message: what failed, or else what held, and the notes."""
         notes = [f"{code}: {text}" for code, text in self.notes.items()]
         return "\n".join([*(self.failed or self.held), *notes])
 
 
 def _next_index(found: Sequence[int]) -> int:
-    """The index behind the last one found."""
+    """Return the index behind the last one found."""
     if not found:
         return 0
     return found[-1] + 1
 
 
 def _find_index(pattern: RequestPattern, calls: Sequence[Mapping[str, Any]], *, start: int) -> int | None:
-    """The index, from `start` on, of the first call with fields that match."""
+    """Return the index, from `start` on, of the first call with fields that match."""
     for index in range(start, len(calls)):
         if pattern.matches(calls[index]):
             return index
@@ -282,19 +282,19 @@ def _check_cost(most: float, matched: Sequence[JournalEntry], price_call: PriceC
 
 
 def _price_by_table(entry: JournalEntry) -> float | None:
-    """Dollars for the pictures that a call got, by published prices."""
+    """Return the dollars for the pictures that a call got, by published prices."""
     return pricing.price_call(entry.rebuild_call(), len(entry.pictures))
 
 
 def _format_dollars(amount: float) -> str:
-    """An amount with two decimals, or with four if it has a part of a cent."""
+    """Return an amount with two decimals, or with four if it has a part of a cent."""
     if round(amount, 2) == round(amount, 4):
         return f"${amount:.2f}"
     return f"${amount:.4f}"
 
 
 async def find_unused_answers(scenario: Scenario, counter: Counter, session: str) -> tuple[UnusedAnswers, ...]:
-    """The answers of `scenario` that no call of `session` has taken, by rule; a rule without any is left out.
+    """Return the answers of `scenario` that no call of `session` has taken, by rule; a rule without any is left out.
 
     A last answer that repeats is used once it was taken once.
     """
@@ -308,14 +308,14 @@ async def find_unused_answers(scenario: Scenario, counter: Counter, session: str
 
 
 def _count_needed_calls(rule: Rule) -> int:
-    """How many calls take every answer of `rule`."""
+    """Return how many calls take every answer of `rule`."""
     if rule.then == "repeat":
         return rule.length - (rule.answers[-1].times - 1)
     return rule.length
 
 
 def parse_verification(words: Any, known: KnownWords | None = None) -> Verification:
-    """What `words`, a mapping with keys of WORDS, expects; raises ValueError, in one line, for what cannot be meant.
+    """Return what `words`, a mapping with keys of WORDS, expects; raises ValueError, in one line, for a mistake.
 
     No words at all, or `when` without a count, expect at least one call. With `known`, a field that no gateway knows is
     refused if it is nearly a known one.
@@ -349,7 +349,7 @@ def parse_verification(words: Any, known: KnownWords | None = None) -> Verificat
 
 
 def _parse_when(value: Any, known: KnownWords | None) -> tuple[RequestPattern, tuple[str, ...]]:
-    """The pattern of a mapping of fields, and the fields that no known gateway has."""
+    """Return the pattern of a mapping of fields, and the fields that no known gateway has."""
     try:
         pattern = matching.parse_pattern(value)
         if known is None:
@@ -360,7 +360,7 @@ def _parse_when(value: Any, known: KnownWords | None) -> tuple[RequestPattern, t
 
 
 def _parse_steps(value: Any, known: KnownWords | None) -> tuple[tuple[RequestPattern, ...], tuple[str, ...]]:
-    """The pattern of each step of `in_order`, and the fields that no known gateway has."""
+    """Return the pattern of each step of `in_order`, and the fields that no known gateway has."""
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"in_order is {describe_value(value)}; expected a list of mappings of fields")
     steps = []

@@ -686,13 +686,13 @@ def test_a_refusal_says_the_wait_that_its_headers_say(headers: str, wait: str) -
 def test_what_is_read_of_pictures() -> None:
     """A picture's words become an alteration of its file; Base64 alone alters none; the words are kept as they are."""
     (one,) = _only(_answer("draw: {picture: {size: 5x7, format: webp, truncated: 33.3%}}")).answers
-    said = {"size": "5x7", "format": "webp", "truncated": "33.3%"}
-    assert Draw(picture=PictureOverride(Alteration(5, 7, "webp", kept=33.3, share=True), said=said)) == one.plan
+    words = {"size": "5x7", "format": "webp", "truncated": "33.3%"}
+    assert Draw(picture=PictureOverride(Alteration(5, 7, "webp", kept=33.3, share=True), words=words)) == one.plan
     (one,) = _only(_answer("draw: {picture: {truncated: 33, mode: cmyk}}")).answers
-    said = {"truncated": 33, "mode": "cmyk"}  # type: ignore[dict-item]
-    assert Draw(picture=PictureOverride(Alteration(mode="cmyk", kept=33), said=said)) == one.plan
+    words = {"truncated": 33, "mode": "cmyk"}  # type: ignore[dict-item]
+    assert Draw(picture=PictureOverride(Alteration(mode="cmyk", kept=33), words=words)) == one.plan
     (one,) = _only(_answer("draw: {picture: {base64: null}}")).answers
-    assert Draw(picture=PictureOverride(base64="null", said={"base64": "null"})) == one.plan
+    assert Draw(picture=PictureOverride(base64="null", words={"base64": "null"})) == one.plan
 
 
 def test_a_file_or_a_ready_made_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
