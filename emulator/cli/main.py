@@ -154,7 +154,8 @@ def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--n", type=int, metavar="N", help="n of the request: how many pictures it asks for")
     about = "which of the n pictures to draw, from 0 (default: %(default)s)"
     parser.add_argument("--index", type=int, default=0, metavar="N", help=about)
-    parser.add_argument("--gateway", metavar="NAME", help="gateway that would receive the request (default: openai)")
+    about = f"gateway that would receive the request (default: {settings.Settings().gateway})"
+    parser.add_argument("--gateway", metavar="NAME", help=about)
     parser.add_argument("--seed", metavar="N", help="seed of the server (default: 0)")
     about = "file to write (default: %(default)s)"
     parser.add_argument("--output", "-o", default="picture.png", metavar="FILE", help=about)
