@@ -1,6 +1,6 @@
-"""What the functions of the emulator's own paths share: their request, their errors, and how their answers are made.
+"""What the functions of the emulator's own paths share: AdminRequest, AdminContext, and the builders of answers.
 
-A function takes one AdminRequest and returns one Response (or Stream). What it cannot do is an AdminError.
+A function takes one AdminRequest and returns one Response (or Stream); it raises AdminError where it cannot answer.
 """
 
 from __future__ import annotations

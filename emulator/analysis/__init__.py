@@ -1,1 +1,1 @@
-"""What compares calls and gateways: portability, differences between behaviors, the table of rules."""
+"""Compares calls and gateways: portability, differences between behaviors, the table of rules."""

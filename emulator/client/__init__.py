@@ -1,1 +1,1 @@
-"""The Python side: a server in this process, a session on a server elsewhere, and what they hand out."""
+"""The Python API: a server in this process, a session on any server, and the objects that they return."""

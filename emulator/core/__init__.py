@@ -1,1 +1,1 @@
-"""What every other package uses: time, chance, files, strict JSON, names, messages. It imports no other package."""
+"""What every other package uses: time, chance, files, strict JSON, JSON Schema, phrases. Imports no other package."""

@@ -1,4 +1,4 @@
-"""The names of sessions, and the words by which a call reserves a behaviour or names its session.
+"""The names of sessions, and the words by which a call asks for an answer or names its session.
 
 A session is called by a name that the caller chooses, or by a digest of the API key; never by the key itself. This
 module loads nothing else of ours, so that a client can name its session without loading the server.

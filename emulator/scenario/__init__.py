@@ -1,1 +1,1 @@
-"""Scripts: files, rules, matching, limits, and the engine that selects an answer for a call."""
+"""Scenarios: files, rules, matching, limits, and the engine that selects an answer for a call."""

@@ -1,8 +1,8 @@
 """Plays a scenario for one call: selects its answer, waits for its latency, and tries again where a gateway does.
 
-Only a call that keeps its contract comes here, so a scenario never hides a breach of it. Progress is counted in the
-store, one step a call, so that calls at the same time never take the same answer. A gateway that offers `retries` tries
-again by itself when its upstream fails; each try takes an answer from the scenario.
+Only a call that its gateway accepts comes here, so a scenario never hides a call that breaks a rule. Progress is
+counted in the store, one step a call, so that calls at the same time never take the same answer. A gateway that offers
+`retries` tries again by itself when its upstream fails; each try takes an answer from the scenario.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Selection:
 
 
 UNSCRIPTED: Final = Selection(DRAWN, 0)
-"""What a call gets where no rule is tried."""
+"""The answer to a call where no rule is tried."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a scenario is: rules, each with its sequence of answers, and what a session may spend.
+"""The parts of a scenario: rules, each with its sequence of answers, and limits on what a session may spend.
 
 The loader makes scenarios of YAML, and the engine plays them.
 """
@@ -26,7 +26,7 @@ THENS: Final[tuple[Then, ...]] = get_args(Then)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call gets: a plan, and beside it how long it takes, what goes wrong, which headers, and how often.
+    """The answer to a call: a plan, its latency, its faults, its headers, and how often it is given.
 
     `headers` take the place of the response's own ones; `times` is how often the answer is given in a row.
     """
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Rule:
-    """Which calls it is about, and their answers; `chance` is the share of those calls (0 to 1) that it answers."""
+    """The calls that a rule is about, and their answers; `chance` is the share (0 to 1) of them that it answers."""
 
     name: str
     when: RequestPattern
@@ -75,7 +75,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A script: rules in their order, and what a session may spend.
+    """Rules in their order, and what a session may spend.
 
     `channels` are models that gateways in observed behavior have a channel for, beside their own. `version` counts how
     often its file was loaded again after a change: each version is played from its beginning. `source` is the text
@@ -119,4 +119,4 @@ def may_have_reserved_value(request: Request, key: str | None) -> bool:
 
 DRAWN: Final = Answer()
 HAPPY: Final = Scenario("happy", "Every call is answered.")
-"""What a server plays that is given no scenario."""
+"""The scenario of a server that starts without one."""

@@ -77,7 +77,7 @@ async def _send_chunks(
     finally:
         writing.cancel()
         leaving.cancel()
-        await asyncio.wait((writing, leaving))  # so that nobody is left who takes frames
+        await asyncio.wait((writing, leaving))  # so that no task goes on to take frames
 
 
 async def _write(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:
@@ -94,7 +94,7 @@ async def _write(http: web.BaseRequest, response: web.StreamResponse, chunks: Ch
 
 
 async def _pass_on(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> None:
-    """Send the chunks as they come; the head waits for the first, so that a hang-up before it eats the head too."""
+    """Send the chunks as they come; the head waits for the first, so that a hang-up before it stops the head too."""
     promised, sent = response.content_length, 0
     chunk = await anext(chunks, None)
     await response.prepare(http)
@@ -133,7 +133,7 @@ async def _hang_up(http: web.BaseRequest) -> bool:
         await asyncio.sleep(_DRAIN_INTERVAL)
     if transport.is_closing():
         return False
-    # Without this the client would see an end, not a reset: as after a body that is cut.
+    # Without this the client would see the end of the connection, as after a body that is cut, and no reset.
     line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     transport.abort()
     return True
@@ -142,7 +142,7 @@ async def _hang_up(http: web.BaseRequest) -> bool:
 def _count_queued_bytes(line: socket.socket) -> int:
     """Return the bytes that have not reached the client yet, of which a reset would take an uncertain part.
 
-    Only Linux is asked; elsewhere a body of more than some 100 kB may be cut earlier than it was told to be.
+    Only Linux is asked; elsewhere a body of more than some 100 kB may be cut too early.
     """
     if sys.platform != "linux":
         return 0
@@ -155,7 +155,8 @@ def _count_queued_bytes(line: socket.socket) -> int:
 async def _wait_until_client_left(http: web.BaseRequest) -> None:
     """Wait until the client has left.
 
-    aiohttp tells a handler so only by cancelling it, and then all that are ever left: so this looks from time to time.
+    aiohttp can only cancel a handler whose client has left, and then does so for every client: so this looks from time
+    to time.
     """
     while http.transport is not None:  # noqa: ASYNC110 - nobody sets an event
         await asyncio.sleep(_LOOK_INTERVAL)

@@ -14,7 +14,7 @@ from emulator.image.recipe import FORMATS, ImageRecipe
 from emulator.image.upload import Look, Upload
 from emulator.messages import Call, ResponseShape, StreamShape
 from emulator.session import response_record
-from emulator.session.plain_values import recipe_from_plain
+from emulator.session.json_values import recipe_from_plain
 from emulator.session.redaction import Redactor
 
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from emulator.session.journal import JournalEntry
-from emulator.session.plain_values import RECIPE_FORMAT
+from emulator.session.json_values import RECIPE_FORMAT
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]

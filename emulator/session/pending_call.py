@@ -16,7 +16,7 @@ from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, GatewayError, Request, Response
 from emulator.scenario.engine import Selection
 from emulator.session.journal import JournalEntry
-from emulator.session.plain_values import recipe_to_plain
+from emulator.session.json_values import recipe_to_plain
 from emulator.session.redaction import BLANK, Redactor
 from emulator.session.response_record import RecordedBody, record_body
 

@@ -20,8 +20,8 @@ from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refu
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
+from emulator.session.json_values import from_plain, to_plain
 from emulator.session.pending_call import PendingCall
-from emulator.session.plain_values import from_plain, to_plain
 from emulator.session.store import Store
 
 

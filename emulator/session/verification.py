@@ -1,4 +1,4 @@
-"""Compares a session's calls with what a test expects, and says what came instead.
+"""Compares a session's calls with what a test expects, and describes what came instead.
 
 `parse_verification` understands the words, `Verification.check` gives the verdict; both are pure functions of their
 arguments. What can never be true is refused when the words are parsed.
@@ -105,7 +105,7 @@ class Verification:
         if self.max_cost is not None:
             _check_cost(self.max_cost, matched, price_call or _price_by_table, lines)
         if forgotten and self._needs_all_calls:
-            lines.failed.append(f"cannot be told, because {count_calls(forgotten)} came before those in the journal")
+            lines.failed.append(f"cannot be decided, because {count_calls(forgotten)} came before those in the journal")
         first_number = forgotten + 1
         if ordered:
             first_number = ordered[0].number

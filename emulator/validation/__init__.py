@@ -1,1 +1,1 @@
-"""Holds a request against its gateway: reads the body, judges each parameter, or raises a GatewayError."""
+"""Validates requests: reads the body, checks each parameter, and returns a Call or raises a GatewayError."""

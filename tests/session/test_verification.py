@@ -577,7 +577,7 @@ def test_calls_that_the_journal_dropped(words: Any, ok: bool) -> None:
     verdict = check(words, [entry(4, DALL_E_3)], forgotten=3)
     assert (ok, ("calls_unseen",)) == (verdict.ok, verdict.notes)
     assert "calls_unseen: calls before call 4 are not in the journal" == verdict.message.split("\n")[-1]
-    cannot = "cannot be told, because 3 calls came before those in the journal"
+    cannot = "cannot be decided, because 3 calls came before those in the journal"
     assert (not ok) == (cannot in verdict.message)
 
 

@@ -1,6 +1,6 @@
-"""Turns frozen objects into plain values and back, so that a store on another machine can hold them.
+"""Turns frozen objects into values of JSON and back, so that a store on another machine can hold them.
 
-Plain values are what JSON can hold: dicts with text keys, lists, texts, numbers, true, false and None.
+The code calls these plain values: dicts with text keys, lists, texts, numbers, true, false and None.
 """
 
 from __future__ import annotations
