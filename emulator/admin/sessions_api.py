@@ -23,6 +23,8 @@ from emulator.admin.server_api import resolve_session
 from emulator.core import clock, yaml_file
 from emulator.core.suggestions import nearest_word
 from emulator.gateway.model_catalog import Calendar
+from emulator.image.files import MissingFile
+from emulator.image.recipe import DIGEST
 from emulator.messages import Response
 from emulator.session.journal import JournalEntry
 from emulator.session.store import SessionSummary
@@ -243,14 +245,17 @@ async def get_call(request: AdminRequest) -> Response:
 async def get_picture(request: AdminRequest) -> Response:
     """The file of a picture of a call, drawn again from its recipe."""
     entry, index = await _find_call(request), request.path_params["index"]
-    image_store = request.context.image_store
     recipes = {str(place): recipe for place, recipe in enumerate(entry.recipes)}
     recipe = recipes.get(index)
-    if recipe is None or not image_store.can_draw(recipe):
+    if recipe is None:
         message = f"call {entry.number} of session {entry.session!r} has no picture {index[:20]}"
         raise AdminError(404, message, "index")
+    try:
+        picture = await request.context.image_store.draw(recipe)
+    except MissingFile:
+        raise AdminError(404, "the scenario's own picture is not kept any more", "index") from None
     headers = (("Content-Type", f"image/{recipe.served_as}"), ("Cache-Control", "no-store"))
-    return Response(200, headers, ((await image_store.draw(recipe)).data,))
+    return Response(200, headers, (picture.data,))
 
 
 async def get_upload(request: AdminRequest) -> Response:
@@ -261,7 +266,7 @@ async def get_upload(request: AdminRequest) -> Response:
     upload = next((upload for upload in uploads if upload["sha256"] == digest), None)
     if upload is None:
         raise AdminError(404, f"session {name!r} has no upload {digest[:64]!r}", "digest")
-    data = request.context.image_store.find_upload(digest)
+    data = await request.context.store.find_file("upload", digest[:DIGEST])
     if data is None:
         raise AdminError(404, "the upload is not kept any more", "digest")
     content_type = "application/octet-stream"

@@ -21,6 +21,7 @@ from emulator.client.connection import NOT_RUNNING, Connection, EmulatorError, S
 from emulator.client.records import RecordedCall
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
+from emulator.image.files import MissingFile
 from emulator.server import listener
 from emulator.server.app import App
 from emulator.server.listener import Running
@@ -108,7 +109,10 @@ class EmbeddedSession(ImageApi):
     async def _draw_picture(self, app: App, number: int, index: int) -> bytes:
         for entry in await app.sessions.list_calls(self.session_name) or ():
             if entry.number == number and 0 <= index < len(entry.pictures):
-                return (await app.image_store.draw(entry.recipes[index])).data
+                try:
+                    return (await app.image_store.draw(entry.recipes[index])).data
+                except MissingFile:
+                    raise EmulatorError("the scenario's own picture is not kept any more") from None
         raise EmulatorError(f"call {number} of session {self.session_name} has no picture {index}")
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from PIL import ExifTags, Image, PngImagePlugin
 
 from emulator.core.position import Position
-from emulator.image.edit import EditInputs
+from emulator.image.files import EditInputs
 from emulator.image.recipe import MODES, Alteration, ImageRecipe
 from emulator.image.render import draw_image
 

@@ -8,22 +8,14 @@ gone, the thumbnail in the recipe takes its place, blurred.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from emulator.image.canvas import Palette
+from emulator.image.files import EditInputs
 from emulator.image.inspect import READABLE, THUMBNAIL, flatten
 from emulator.image.recipe import EditSource, ImageRecipe
-
-
-@dataclass(frozen=True)
-class EditInputs:
-    """The files that an edit works on: a picture, and a mask whose transparent parts are repainted."""
-
-    image: bytes
-    mask: bytes | None = None
 
 
 def draw_edit(scene: Image.Image, recipe: ImageRecipe, floor: int, inputs: EditInputs | None) -> Image.Image:

@@ -16,7 +16,7 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa:
 
 from emulator.image import bitmap_font, edit
 from emulator.image.canvas import Palette
-from emulator.image.edit import EditInputs
+from emulator.image.files import EditInputs
 from emulator.image.inspect import IMAGE_DESCRIPTION, LABEL_NAME
 from emulator.image.landscape import paint_landscape
 from emulator.image.recipe import ImageRecipe, PartialImage

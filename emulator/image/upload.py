@@ -35,7 +35,7 @@ class Look:
     flaw: Flaw | None = None
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file of a call.
 

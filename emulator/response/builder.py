@@ -17,6 +17,7 @@ from emulator.core.clock import Clock
 from emulator.findings import Finding
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
+from emulator.image.files import NO_FILES, Files, FileStore, MissingFile
 from emulator.image.link import PictureLink, format_token
 from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
@@ -41,12 +42,16 @@ LIFETIME: Final = 3600  # seconds for which a picture's URL is good, as at OpenA
 
 @dataclass(frozen=True)
 class ResponseBuilder:
-    """Builds replies for one server; `secret` signs the pictures' URLs, `seed` decides what is on the pictures."""
+    """Builds replies for one server; `secret` signs the pictures' URLs, `seed` decides what is on the pictures.
+
+    `files` keeps the testers' own pictures, so that links and tasks can name them by digest.
+    """
 
     seed: int
     secret: bytes
     clock: Clock
     image_store: ImageStore
+    files: FileStore
 
     async def build(self, call: Call, plan: Plan, gateway: Gateway, context: ReplyContext) -> Response:
         """Build the reply that `plan` makes of `call`; raises GatewayError where the plan refuses it."""
@@ -73,11 +78,12 @@ class ResponseBuilder:
         altered = None
         if draw.picture is not None:
             altered = _list_visible_overrides(draw.picture, drawing.delivery)
+            await self.keep_own_picture(draw.picture)
         if call.streams:
             return replace(self._build_stream(drawing, gateway, context), altered=altered)
         pictures: Sequence[Picture] = ()
         if drawing.delivery == "b64_json":
-            pictures = await asyncio.gather(*map(self.image_store.draw, drawing.recipes))
+            pictures = await self._draw_pictures(drawing)
         body = _build_body(drawing)
         if context.wrap_body is not None:
             body = context.wrap_body(body)
@@ -90,13 +96,26 @@ class ResponseBuilder:
         response = _build_response(gateway, json_format.encode(body) + end, pictures=drawing.recipes)
         return replace(response, altered=altered, findings=findings)
 
+    async def keep_own_picture(self, override: PictureOverride) -> None:
+        """Keep the tester's own picture that an override shows, if it shows one and has its bytes."""
+        for digest, data in _list_own_picture(override).items():
+            await self.files.keep_file("picture", digest, data)
+
+    async def _draw_pictures(self, drawing: _Drawing) -> Sequence[Picture]:
+        """Draw the pictures of a reply; raises GatewayError where a task's own picture is not kept any more."""
+        held = _collect_files(drawing.call, drawing.draw)
+        try:
+            return await asyncio.gather(*(self.image_store.draw(recipe, held) for recipe in drawing.recipes))
+        except MissingFile as error:
+            raise GatewayError(kind="upstream_error") from error
+
     def _plan_drawing(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> _Drawing:
         """Plan the pictures of a call as a scenario wants them, and the members of each picture in the reply."""
         requested = [build_recipe(call, gateway.name, self.seed, index) for index in range(call.count)]
         first = requested[0]
         recipes = tuple(requested[: draw.images])
         if draw.picture is not None:
-            recipes = self._alter_recipes(recipes, draw.picture)
+            recipes = _alter_recipes(recipes, draw.picture)
         now = int(self.clock.now(context.session) if context.made is None else context.made)
         revised_prompt = build_revised_prompt(call, draw, first.seed)
         delivery = _choose_delivery(call, draw)
@@ -139,6 +158,7 @@ class ResponseBuilder:
             failure=_build_stream_error(Refuse("server_error"), call, gateway, context),
             seconds=context.seconds,
             session=context.session,
+            files=_collect_files(call, draw),
             override_event=None if draw == _UNCHANGED else partial(override_event, draw),
         )
         findings: tuple[Finding, ...] = ()
@@ -148,15 +168,6 @@ class ResponseBuilder:
         return Response(
             status=200, headers=streaming.HEADERS, body=(), pictures=pictures, frames=frames, findings=findings
         )
-
-    def _alter_recipes(self, recipes: tuple[ImageRecipe, ...], override: PictureOverride) -> tuple[ImageRecipe, ...]:
-        """Alter the recipes as a scenario wants them; the image store keeps a tester's own picture that they name."""
-        alteration = override.alteration
-        if alteration is None:
-            return recipes
-        if alteration.file is not None and override.own is not None:
-            self.image_store.keep_picture(alteration.file, override.own)
-        return tuple(replace(recipe, altered=alteration) for recipe in recipes)
 
     def _build_url(self, link: PictureLink, context: ReplyContext) -> str:
         token = format_token(link, self.secret)
@@ -190,6 +201,34 @@ class _Drawing:
     items: tuple[Mapping[str, Any], ...]
     created: int
     first: ImageRecipe
+
+
+def _alter_recipes(recipes: tuple[ImageRecipe, ...], override: PictureOverride) -> tuple[ImageRecipe, ...]:
+    """Alter the recipes as a scenario wants them."""
+    if override.alteration is None:
+        return recipes
+    return tuple(replace(recipe, altered=override.alteration) for recipe in recipes)
+
+
+def _collect_files(call: Call, draw: Draw) -> Files:
+    """Return the files that the call holds while it is answered: its uploads, and a tester's own picture."""
+    if not call.uploads and draw.picture is None:
+        return NO_FILES
+    held = {}
+    for upload in call.uploads:
+        if upload.look is not None and upload.data:
+            held[upload.look.sha256[:DIGEST]] = upload.data
+    if draw.picture is not None:
+        held.update(_list_own_picture(draw.picture))
+    return held
+
+
+def _list_own_picture(override: PictureOverride) -> Files:
+    """Return the tester's own picture by its digest; nothing where there is none, or its bytes are not here."""
+    alteration = override.alteration
+    if alteration is None or alteration.file is None or override.own is None:
+        return NO_FILES
+    return {alteration.file: override.own}
 
 
 def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:

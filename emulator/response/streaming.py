@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from emulator.core import strict_json
 from emulator.core.clock import Clock
+from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import StreamShape
@@ -32,7 +33,8 @@ class EventStream:
     `name` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (an
     empty `b64_json` is filled with its bytes), `common` the members of all; `partials` come before each finished one.
     `error` comes in the place of the first finished picture, and `failure` where a bug of ours breaks the stream: both
-    are the members of an error. `seconds` pass until the last event, on the clock of `session`.
+    are the members of an error. `seconds` pass until the last event, on the clock of `session`. `files` are those that
+    the call holds.
     """
 
     name: str
@@ -45,6 +47,7 @@ class EventStream:
     failure: Mapping[str, Any]
     seconds: float
     session: str
+    files: Files
     override_event: OverrideEvent | None = None
 
     @property
@@ -71,7 +74,7 @@ async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock
         for index, recipe in enumerate(stream.recipes):
             for partial in stream.partials:
                 await clock.sleep(pause, stream.session)
-                picture = await image_store.draw(replace(recipe, partial=partial))
+                picture = await image_store.draw(replace(recipe, partial=partial), stream.files)
                 yield _format_partial(stream, partial, picture)
             await clock.sleep(pause, stream.session)
             if stream.error is not None:
@@ -101,7 +104,7 @@ async def _format_completed(stream: EventStream, index: int, image_store: ImageS
     event, recipe = build_completed_event(stream, index), stream.recipes[index]
     picture = None
     if "b64_json" in stream.items[index]:
-        picture = await image_store.draw(recipe)
+        picture = await image_store.draw(recipe, stream.files)
     name = f"{stream.name}.completed"
     if stream.override_event is None:
         return _format_event(name, event, picture)

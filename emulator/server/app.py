@@ -72,14 +72,16 @@ class App:
         self._channels = frozenset(settings.channels)
         self.registry = self._build_registry()
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
-        self.image_store = ImageStore(settings.picture_cache, settings.upload_bytes)
-        self.upload_reader = UploadReader(self.image_store, secret)
+        self.image_store = ImageStore(settings.picture_cache, self.store)
+        self.upload_reader = UploadReader(self.image_store, self.store, secret)
         self.storage = ImageHost(self.image_store, self.clock, secret)
         gateways = [validator.gateway for validator in self.registry.validators.values()]
         default_scenario = _load_default_scenario(settings.scenario, gateways)
         self.sessions = Sessions(self.store, self.clock, settings.seed, default_scenario)
         self.engine = ScenarioEngine(self.store, self.clock, settings.seed)
-        builder = ResponseBuilder(settings.seed, secret, self.clock, self.image_store)
+        builder = ResponseBuilder(
+            seed=settings.seed, secret=secret, clock=self.clock, image_store=self.image_store, files=self.store
+        )
         self.task_manager = TaskManager(self.store, builder)
         self.metrics, self.events = Metrics(), Events()
         self.observers: list[Observer] = [self.metrics.count_call, self.events.publish]
@@ -303,6 +305,7 @@ def _read_store_limits(settings: Settings) -> StoreLimits:
         bytes=settings.journal_bytes,
         sessions=settings.sessions,
         age=settings.session_age,
+        upload_bytes=settings.upload_bytes,
     )
 
 

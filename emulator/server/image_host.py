@@ -13,6 +13,7 @@ from typing import Final
 
 from emulator.core import clock
 from emulator.core.clock import Clock
+from emulator.image.files import MissingFile
 from emulator.image.link import BadToken, HostBehavior, PictureLink, parse_token
 from emulator.image.recipe import FORMATS
 from emulator.image.store import ImageStore
@@ -37,6 +38,8 @@ class ImageHost:
         The response is bare, so that it goes out without CORS headers, where pages of other origins may not read it.
         """
         link = self._parse_link(path)
+        if link is not None and not await self._image_store.can_draw(link.recipe):
+            link = None
         if link is not None:
             await self._clock.refresh(link.session)
         response = await self._answer(link, method, headers, request_id)
@@ -49,13 +52,13 @@ class ImageHost:
         return path.startswith(PREFIX) and _refuses(self._parse_link(path), HostBehavior.NO_CORS)
 
     def _parse_link(self, path: str) -> PictureLink | None:
-        """Return the link in `path`; None where its token or its ending is wrong, or its picture cannot be drawn."""
+        """Return the link in `path`; None where its token or its ending is wrong."""
         token, _, ending = path[len(PREFIX) :].rpartition(".")
         try:
             link = parse_token(token, self.secret)
         except BadToken:
             return None
-        if ending != FORMATS[link.recipe.served_as] or not self._image_store.can_draw(link.recipe):
+        if ending != FORMATS[link.recipe.served_as]:
             return None
         return link
 
@@ -66,7 +69,7 @@ class ImageHost:
             message = "The resource doesn't support the specified HTTP verb."
             return self._refuse(405, "UnsupportedHttpVerb", message, request_id)
         if link is None:
-            return self._refuse(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
+            return self._refuse_missing(request_id)
         if _refuses(link, HostBehavior.BROWSERS_ONLY) and not headers.get("User-Agent", "").startswith(_BROWSERS):
             return Response(403, (("Content-Type", "text/html"),), (_FORBIDDEN,))
         now = self._clock.now(link.session)
@@ -82,10 +85,16 @@ class ImageHost:
         )
         if _matches_tag(headers.get("If-None-Match", ""), tag):
             return Response(304, picture_headers[1:], (b"",))
-        data = (await self._image_store.draw(link.recipe)).data
+        try:
+            data = (await self._image_store.draw(link.recipe)).data
+        except MissingFile:  # it was dropped just now
+            return self._refuse_missing(request_id)
         if method == "HEAD":  # a range is for GET alone
             return Response(200, picture_headers, (data,))
         return _answer_range(data, picture_headers, headers, tag)
+
+    def _refuse_missing(self, request_id: str) -> Response:
+        return self._refuse(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
 
     def _refuse_expired(self, expires: int, now: float, request_id: str) -> Response:
         detail = (

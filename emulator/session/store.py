@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from emulator.core.bounded_cache import BoundedCache
+from emulator.image.files import FileKind, FileStore
 from emulator.scenario.limits import Counter
 
 PlainValue = Any
@@ -22,12 +24,15 @@ class StoreLimits:
     """How much a store keeps.
 
     `calls` of one session, `bytes` of all calls, `sessions`, and `age` in seconds for which an unused session stays.
+    `upload_bytes` and `picture_bytes` are the bytes of all uploads and of all testers' own pictures.
     """
 
     calls: int
     bytes: int
     sessions: int
     age: float
+    upload_bytes: int = 32 * 2**20  # as the setting of the same name has it
+    picture_bytes: int = 64 * 2**20  # three of the largest files that a scenario may name, or hundreds of usual ones
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,8 @@ class StoreSize:
     bytes: int
 
 
-class Store(Counter, Protocol):
-    """What every kind of store does."""
+class Store(Counter, FileStore, Protocol):
+    """What every kind of store does; files belong to no session, and outlive theirs."""
 
     async def begin_call(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
@@ -144,6 +149,10 @@ class InMemoryStore(Store):
         self._bytes = 0
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._clocks: dict[str, float] = {}
+        self._files: dict[FileKind, BoundedCache[str, bytes]] = {
+            "upload": BoundedCache(limits.upload_bytes),
+            "picture": BoundedCache(limits.picture_bytes),
+        }
 
     async def begin_call(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
@@ -223,6 +232,14 @@ class InMemoryStore(Store):
     async def get_clock(self, session: str) -> float:
         """Return by how many seconds the clock of `session` has been moved."""
         return self._clocks.get(session, 0.0)
+
+    async def keep_file(self, kind: FileKind, digest: str, data: bytes) -> None:
+        """Keep a file, or count a kept one as used; the longest unused ones of its kind make room."""
+        self._files[kind].put(digest, data, len(data))
+
+    async def find_file(self, kind: FileKind, digest: str) -> bytes | None:
+        """Return the file and count it as used; None where it is not kept, or not any more."""
+        return self._files[kind].get(digest)
 
     async def restart(self, session: str) -> None:
         """Remove the counts of `session`."""

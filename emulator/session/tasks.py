@@ -83,6 +83,8 @@ class TaskManager:
             return await self._show_task(call, gateway, shape, plan, context)
         if is_postponed(call, plan):
             task = self._create_task(pending, call, selection, shape)
+            if isinstance(plan, Draw) and plan.picture is not None:
+                await self._response_builder.keep_own_picture(plan.picture)
             await self._keep_task(pending.session, task)
             body = fill_template(shape.submitted, _describe_task(task, progress=0))
             return _build_response(gateway, body, task, state="waiting", status=shape.status)
@@ -174,21 +176,12 @@ class TaskManager:
             language=pending.gateway.choose_language(pending.request.headers),
             model=call.model,
             call=to_plain(replace(call, given={}, params={}, findings=(), listing=None, uploads=uploads)),
-            plan=to_plain(self._without_own_picture(selection.answer.plan)),
+            plan=to_plain(_drop_own_picture(selection.answer.plan)),
             seconds=sum(latencies) if latencies else None,
             began=now,
             base=self._clock.base(),
             weight=len(pending.request.body),
         )
-
-    def _without_own_picture(self, plan: Plan) -> Plan:
-        """Return the plan without the bytes of a tester's own picture, which the image store keeps by its digest."""
-        if not isinstance(plan, Draw) or plan.picture is None or plan.picture.own is None:
-            return plan
-        alteration = plan.picture.alteration
-        if alteration is not None and alteration.file is not None:
-            self._response_builder.image_store.keep_picture(alteration.file, plan.picture.own)
-        return replace(plan, picture=replace(plan.picture, own=None))
 
     async def _find_task(self, session: str, task: str) -> Task | None:
         stored = await self._store.get_task(session, task)
@@ -199,6 +192,13 @@ class TaskManager:
     async def _keep_task(self, session: str, task: Task) -> None:
         values = {name: getattr(task, name) for name in _TASK_FIELDS}
         await self._store.set_task(session, task.id, values, weight=task.weight, now=self._clock.base())
+
+
+def _drop_own_picture(plan: Plan) -> Plan:
+    """Return the plan without the bytes of a tester's own picture, which the store keeps by its digest."""
+    if not isinstance(plan, Draw) or plan.picture is None or plan.picture.own is None:
+        return plan
+    return replace(plan, picture=replace(plan.picture, own=None))
 
 
 def _combine_plans(plan: Plan, poll: Draw) -> Plan:

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
+from emulator.image.files import FileStore, MissingFile
 from emulator.image.link import BadToken, parse_token
+from emulator.image.recipe import DIGEST
 from emulator.image.store import ImageStore
 from emulator.image.upload import FileMark, Look, PictureRule, Upload
 from emulator.messages import GatewayError, Request, Violation
@@ -28,13 +30,14 @@ Steps = tuple[str | int, ...]
 
 
 class UploadReader:
-    """Finds the pictures of calls, examines them and keeps them in the image store.
+    """Finds the pictures of calls, examines them and keeps them in `files`.
 
     `secret` is what the links to the emulator's own pictures are signed with: such a link is followed, no other is.
     """
 
-    def __init__(self, image_store: ImageStore, secret: bytes) -> None:
+    def __init__(self, image_store: ImageStore, files: FileStore, secret: bytes) -> None:
         self._image_store = image_store
+        self._files = files
         self._secret = secret
         self._examining = asyncio.Semaphore(_EXAMINED_AT_ONCE)
 
@@ -50,7 +53,8 @@ class UploadReader:
         async with self._examining:
             request = await self._image_store.run_in_thread(examine_uploads, request, linked)
         for upload in request.uploads:
-            self._image_store.keep_upload(upload)
+            if upload.look is not None and upload.data:
+                await self._files.keep_file("upload", upload.look.sha256[:DIGEST], upload.data)
         return request
 
     async def _draw_own_link(self, link: str) -> bytes | None:
@@ -63,9 +67,10 @@ class UploadReader:
             recipe = parse_token(token, self._secret).recipe
         except BadToken:
             return None
-        if not self._image_store.can_draw(recipe):
+        try:
+            return (await self._image_store.draw(recipe)).data
+        except MissingFile:
             return None
-        return (await self._image_store.draw(recipe)).data
 
 
 def find_links(request: Request) -> set[str]:

@@ -25,7 +25,7 @@ from emulator.core.data_folders import find_schemas
 from emulator.gateway import pricing
 from emulator.gateway.gateway import load_gateway
 from emulator.image import render
-from emulator.image.edit import EditInputs
+from emulator.image.files import EditInputs
 from emulator.image.inspect import inspect_image
 from emulator.image.recipe import EditSource, ImageRecipe
 from emulator.image.upload import Look, Upload

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from dataclasses import replace
 
 import pytest
 
 from emulator.image import render, store
-from emulator.image.recipe import Alteration, ImageRecipe
+from emulator.image.files import MissingFile
+from emulator.image.recipe import Alteration, EditSource, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore
-from emulator.image.upload import Look, Upload
+from emulator.session.store import InMemoryStore, StoreLimits
 
 RECIPE = ImageRecipe("ezmodel", "dall-e-2", "x", "0" * 16, 64, 64, "standard", "opaque", "png", None, 0, 1)
+
+
+def make_store(capacity: int, picture_bytes: int = 0) -> ImageStore:
+    """An image store beside a store that keeps no files, or few."""
+    limits = StoreLimits(calls=1, bytes=1, sessions=1, age=1, upload_bytes=0, picture_bytes=picture_bytes)
+    return ImageStore(capacity, InMemoryStore(limits))
 
 
 @pytest.fixture
@@ -35,7 +41,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[ImageRecipe]:
 
 async def test_many_askers_one_drawing(drawn: list[ImageRecipe]) -> None:
     """A hundred callers at once, and one later, get the same picture, drawn once."""
-    image_store = ImageStore(10_000)
+    image_store = make_store(10_000)
     pictures = await asyncio.gather(*(image_store.draw(RECIPE) for _ in range(100)))
     assert pictures[0] is await image_store.draw(RECIPE)
     assert 1 == len({id(one) for one in pictures}) == len(drawn)
@@ -44,7 +50,7 @@ async def test_many_askers_one_drawing(drawn: list[ImageRecipe]) -> None:
 
 async def test_the_longest_unused_makes_room(drawn: list[ImageRecipe]) -> None:
     """What is kept is bounded in bytes, Base64 included; a used picture stays."""
-    image_store = ImageStore(1500)  # two pictures of 700
+    image_store = make_store(1500)  # two pictures of 700
     first, second, third = (replace(RECIPE, seed=seed) for seed in (1, 2, 3))
     for recipe in (first, second, first, third, first, second):
         await image_store.draw(recipe)
@@ -55,7 +61,7 @@ async def test_the_longest_unused_makes_room(drawn: list[ImageRecipe]) -> None:
 
 async def test_one_who_leaves_takes_nothing_along(drawn: list[ImageRecipe]) -> None:
     """A caller that is cancelled does not cancel the drawing for the others."""
-    image_store = ImageStore(10_000)
+    image_store = make_store(10_000)
     leaving, staying = (asyncio.ensure_future(image_store.draw(RECIPE)) for _ in range(2))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -66,7 +72,7 @@ async def test_one_who_leaves_takes_nothing_along(drawn: list[ImageRecipe]) -> N
 
 async def test_a_failed_drawing_is_not_kept(drawn: list[ImageRecipe]) -> None:
     """A bug while drawing reaches every asker, and the next one tries again."""
-    image_store = ImageStore(10_000)
+    image_store = make_store(10_000)
     fails = replace(RECIPE, caption="fails")
     for _ in range(2):
         with pytest.raises(RuntimeError, match="no paint"):
@@ -76,52 +82,50 @@ async def test_a_failed_drawing_is_not_kept(drawn: list[ImageRecipe]) -> None:
     assert store._WORKERS >= 1
 
 
-def test_uploads_are_bounded() -> None:
-    """Above its bytes a store lets go of the longest unused, and of nothing that somebody still holds."""
-    image_store = ImageStore(0, upload_capacity=250)
-    kept = [Upload("image", None, "", bytes([place]) * 100, Look(f"{place}" * 64, 100)) for place in range(4)]
-    for one in kept[:2]:
-        image_store.keep_upload(one)
-    digests = [one.look.sha256 for one in kept if one.look]
-    assert kept[0].data == image_store.find_upload(digests[0])  # used again, so the second is the oldest
-    image_store.keep_upload(kept[2])
-    large = Upload("image", None, "", b"x" * 300, Look("f" * 64, 300))
-    image_store.keep_upload(large)
-    assert large.data == image_store.find_upload("f" * 64)
-    assert kept[1].data == image_store.find_upload(digests[1])  # it is held here
-    del large, one
-    kept[1] = kept[3]
-    gc.collect()
-    assert [True, False, True, False] == [image_store.find_upload(digest) is not None for digest in digests]
-    assert image_store.find_upload("f" * 64) is None
-    assert kept[2].data == image_store.find_upload(digests[2][:32])
-    assert image_store.find_upload(None) is None
-
-
-def test_own_pictures_are_bounded() -> None:
-    """Above its bytes a store drops the tester's own picture that was not used for the longest time."""
-    image_store = ImageStore(0, own_capacity=250)
-    digests = ["a" * 16, "b" * 16, "c" * 16]
-    recipes = {digest: replace(RECIPE, altered=Alteration(format="png", file=digest)) for digest in digests}
-    for digest in recipes:
-        image_store.keep_picture(digest, bytes(100))
-    assert [False, True, True] == [image_store.can_draw(recipe) for recipe in recipes.values()]
-    image_store.keep_picture("b" * 16, bytes(100))  # used again, so the third is the oldest
-    image_store.keep_picture("a" * 16, bytes(100))
-    assert [True, True, False] == [image_store.can_draw(recipe) for recipe in recipes.values()]
-    image_store.keep_picture("c" * 16, bytes(1000))  # the newest stays, whatever its size
-    assert [False, False, True] == [image_store.can_draw(recipe) for recipe in recipes.values()]
+async def test_a_caller_that_holds_its_own_picture_gets_it() -> None:
+    """A call is answered with the bytes that it holds, whatever the store dropped; without them nothing is drawn."""
+    image_store = make_store(10_000, picture_bytes=10)
+    recipe = replace(RECIPE, altered=Alteration(format="png", file="a" * 16))
+    with pytest.raises(MissingFile):
+        await image_store.draw(recipe)
+    assert not await image_store.can_draw(recipe)
+    assert b"held" == (await image_store.draw(recipe, {"a" * 16: b"held"})).data
+    with pytest.raises(MissingFile):  # drawn once is not kept: the file may come again, its picture does not stay alone
+        await image_store.draw(recipe)
+    image_store.close()
 
 
 async def test_an_own_picture_that_is_served_counts_as_used() -> None:
     """A picture that is still asked for stays; one that was dropped cannot be drawn."""
-    image_store = ImageStore(0, own_capacity=250)
+    files = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=1, age=1, picture_bytes=250))
+    image_store = ImageStore(0, files)
     first, second = (replace(RECIPE, altered=Alteration(format="png", file=letter * 16)) for letter in "ab")
     for letter in "ab":
-        image_store.keep_picture(letter * 16, letter.encode() * 100)
+        await files.keep_file("picture", letter * 16, letter.encode() * 100)
     assert b"a" * 100 == (await image_store.draw(first)).data
-    image_store.keep_picture("c" * 16, bytes(100))
-    assert (True, False) == (image_store.can_draw(first), image_store.can_draw(second))
-    with pytest.raises(KeyError):
+    await files.keep_file("picture", "c" * 16, bytes(100))
+    assert (True, False) == (await image_store.can_draw(first), await image_store.can_draw(second))
+    with pytest.raises(MissingFile):
         await image_store.draw(second)
+    image_store.close()
+
+
+async def test_a_partial_image_needs_no_own_picture(drawn: list[ImageRecipe]) -> None:
+    """It is drawn without the alteration, so that a stream goes on where the tester's picture is gone."""
+    image_store = make_store(10_000)
+    partial = replace(RECIPE, altered=Alteration(format="png", file="a" * 16), partial=PartialImage(1, 1))
+    await image_store.draw(partial)
+    assert [partial] == drawn
+    image_store.close()
+
+
+async def test_an_edit_uses_the_upload_that_its_caller_holds(drawn: list[ImageRecipe]) -> None:
+    """Who holds the upload never gets the picture of a thumbnail, though another caller waits for that one."""
+    image_store = make_store(10_000)
+    source = EditSource("edit", "0f" * 16, None, "00" * 36, False)
+    recipe = replace(RECIPE, source=source)
+    await asyncio.gather(image_store.draw(recipe), image_store.draw(recipe, {"0f" * 16: b"held"}))
+    assert [recipe, recipe] == drawn
+    await image_store.draw(recipe)  # the one that was drawn of the upload is kept
+    assert 2 == len(drawn)
     image_store.close()

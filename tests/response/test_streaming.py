@@ -24,12 +24,14 @@ from emulator.core.clock import Clock
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.gateway import load_gateway
 from emulator.image import render
+from emulator.image.files import NO_FILES, Files
 from emulator.image.inspect import inspect_image
 from emulator.image.recipe import ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import StreamShape
 from emulator.response import streaming
 from emulator.session.journal import JournalEntry
+from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
 
 BODY: Final[dict[str, Any]] = {"model": "gpt-image-1", "prompt": "a siamese cat", "stream": True, "quality": "low"}
@@ -425,10 +427,10 @@ class RecordingStore(ImageStore):
     """An image store that records which pictures were asked for."""
 
     def __init__(self, diary: list[Any]) -> None:
-        super().__init__(0)
+        super().__init__(0, InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=1, age=1)))
         self._diary = diary
 
-    async def draw(self, recipe: ImageRecipe) -> Picture:
+    async def draw(self, recipe: ImageRecipe, files: Files = NO_FILES) -> Picture:
         """Nothing is drawn; ZeroDivisionError for a picture of the width 13."""
         self._diary.append((recipe.index, recipe.partial))
         return Picture(bytes(1 // (recipe.width - 13)) or b"x")
@@ -441,7 +443,7 @@ def order(**change: Any) -> streaming.EventStream:
         items=({"b64_json": ""}, {"b64_json": ""}), common={"created_at": 1},
         partials=streaming.list_partial_images(2, None),
         error=None,
-        failure={"code": "broken"}, seconds=12.0, session="s",
+        failure={"code": "broken"}, seconds=12.0, session="s", files=NO_FILES,
     )  # fmt: skip
     return replace(usual, **change)
 
@@ -515,11 +517,11 @@ class Held:
         self._usual = served.app.image_store.draw
         served.app.image_store.draw = self._picture  # type: ignore[method-assign]
 
-    async def _picture(self, recipe: ImageRecipe) -> Picture:
+    async def _picture(self, recipe: ImageRecipe, files: Files = NO_FILES) -> Picture:
         if recipe.partial is None:
             await self.free.wait()
         self.drawn.put(recipe.partial)
-        return await self._usual(recipe)
+        return await self._usual(recipe, files)
 
     def let_go(self) -> None:
         """Let the finished pictures be drawn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from emulator.image import recipe
 from emulator.image.link import format_token, parse_token, seal_fields
 from emulator.image.render import draw_image
-from emulator.image.store import OWN_PICTURE_BYTES
+from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
 
 
@@ -154,13 +155,14 @@ def test_a_signed_file_that_is_not_here(server: Served) -> None:
 
 def test_an_own_picture_that_was_dropped_is_not_here(serve: Callable[..., Served]) -> None:
     """Testers' own pictures are bounded in bytes: a link to one that was dropped is that of a missing file."""
-    served = serve()
+    store = InMemoryStore(StoreLimits(calls=1, bytes=1, sessions=1, age=1, picture_bytes=10_000_000))
+    served = serve(store=store)
     token = _signed(served).rpartition("/")[2].removesuffix(".png")
     data = draw_image(parse_token(token, served.app.storage.secret).recipe)
     url = _signed(served, altered={"format": "png", "file": "0123456789abcdef", "share": False})
-    served.app.image_store.keep_picture("0123456789abcdef", data)
+    asyncio.run(store.keep_file("picture", "0123456789abcdef", data))
     assert (200, data) == ((response := httpx.get(url)).status_code, response.content)
-    served.app.image_store.keep_picture("fedcba9876543210", bytes(OWN_PICTURE_BYTES))
+    asyncio.run(store.keep_file("picture", "fedcba9876543210", bytes(10_000_000)))
     refused = httpx.get(url)
     assert (404, "ResourceNotFound") == (refused.status_code, refused.headers["x-ms-error-code"])
 

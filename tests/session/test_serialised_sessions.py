@@ -3,28 +3,45 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 import emulator
-from emulator.session.store import StoreLimits
+from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
 from tests.session.serialising_store import SerialisingStore
+from tests.uploads import draw_file
 
 FROZEN = "frozen:2026-01-01T00:00:00Z"
+COGVIEW = {"model": "cogview-4", "prompt": "A cat"}
+EDITED = {"model": "dall-e-2", "prompt": "A cat", "size": "256x256"}
 CAT = {"prompt": "A cat", "size": "256x256"}
+
+
+LIMITS = StoreLimits(calls=100, bytes=10**8, sessions=100, age=10**6)
+OWN_PICTURE = "rules:\n- answers:\n  - draw: {picture: {file: own.png}}\n"
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A server whose clock stands still."""
-    store = SerialisingStore(StoreLimits(calls=100, bytes=10**8, sessions=100, age=10**6))
-    running = Served(store=store, clock=FROZEN)
+    running = Served(store=SerialisingStore(LIMITS), clock=FROZEN)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def own_picture(tmp_path: Path) -> bytes:
+    """A picture that the scenario beside it shows in the place of drawn ones."""
+    data = draw_file(size=(64, 64))
+    (tmp_path / "own.png").write_bytes(data)
+    (tmp_path / "own.yaml").write_text(OWN_PICTURE, "utf-8")
+    return data
 
 
 class Account:
@@ -117,3 +134,69 @@ def test_the_clock_is_moved(served: Served) -> None:
         assert 200 == httpx.post(f"{served.url}/_emulator/clock", json=body).status_code
     served.app.clock._advanced_by_session.clear()  # as in another process
     assert first + 3660 == account.generate("ezmodel", CAT).json()["created"]
+
+
+def test_an_edit_is_drawn_of_its_upload(served: Served) -> None:
+    """The upload is in the store: the admin API has its bytes, and the link shows what the call itself showed."""
+    account = Account(served, "edit")
+    upload = draw_file(mode="RGBA", size=(256, 256))
+    answers = [_edit(account, upload, delivery) for delivery in ("b64_json", "url")]
+    drawn = base64.b64decode(answers[0]["b64_json"])
+    assert drawn == httpx.get(answers[1]["url"]).content
+    (described,) = account.admin("GET", "/calls/1")["uploads"]
+    path = f"{served.url}/_emulator/sessions/edit/uploads/{described['sha256']}"
+    assert upload == httpx.get(path).content
+
+
+@pytest.mark.parametrize("way", ["b64_json", "url"])
+def test_a_testers_own_picture_is_shown(
+    serve: Callable[..., Served], tmp_path: Path, own_picture: bytes, way: str
+) -> None:
+    """It is in the response or behind its link, and the admin API shows it again."""
+    served = serve(store=SerialisingStore(LIMITS), scenario=str(tmp_path / "own.yaml"))
+    answer = served.generate("ezmodel", {**EDITED, "response_format": way}).json()["data"][0]
+    assert own_picture == _fetch(answer)
+    assert own_picture == httpx.get(f"{served.url}/_emulator/sessions/latest/calls/latest/pictures/0").content
+
+
+@pytest.mark.parametrize("store", [InMemoryStore, SerialisingStore])
+def test_a_dropped_picture_is_missing_and_breaks_nothing(
+    serve: Callable[..., Served], tmp_path: Path, own_picture: bytes, store: type[InMemoryStore]
+) -> None:
+    """A call shows the bytes that it holds; afterwards its link, its task and its journal have no picture, never a 500.
+
+    The store has no room for a single picture.
+    """
+    limits = replace(LIMITS, picture_bytes=10)
+    served = serve(store=store(limits), scenario=str(tmp_path / "own.yaml"), behavior="observed")
+    inline, linked = (
+        served.generate("geekai", {**COGVIEW, "response_format": way}).json()["data"][0] for way in ("b64_json", "url")
+    )
+    assert own_picture == _fetch(inline)
+    refused = httpx.get(linked["url"])
+    assert (404, "ResourceNotFound") == (refused.status_code, refused.headers["x-ms-error-code"])
+    assert 404 == httpx.get(f"{served.url}/_emulator/sessions/latest/calls/1/pictures/0").status_code
+    for way, expected in (("b64_json", "failed"), ("url", "succeed")):
+        task = served.generate("geekai", {**COGVIEW, "async": True, "response_format": way}).json()["task_id"]
+        url, headers = f"{served.base('geekai')}/images/{task}", {"authorization": "Bearer sk-test"}
+        polls = [httpx.get(url, headers=headers) for _ in range(2)]
+        assert [200, 200] == [poll.status_code for poll in polls]
+        assert expected == polls[1].json()["task_status"]
+    assert 404 == httpx.get(polls[1].json()["data"][0]["url"]).status_code
+
+
+def _edit(account: Account, upload: bytes, delivery: str) -> Any:
+    response = httpx.post(
+        f"{account.served.base('ezmodel')}/images/edits",
+        data={**EDITED, "response_format": delivery},
+        files={"image": upload},
+        headers={"authorization": "Bearer sk-test", "x-emulator-session": account.session},
+    )
+    assert 200 == response.status_code, response.text
+    return response.json()["data"][0]
+
+
+def _fetch(answer: Mapping[str, str]) -> bytes:
+    if "url" in answer:
+        return httpx.get(answer["url"]).content
+    return base64.b64decode(answer["b64_json"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from emulator.image.files import FileKind
 from emulator.session import store as stores
 from emulator.session.store import InMemoryStore, Store, StoreLimits, StoreSize
 from tests.session.serialising_store import SerialisingStore
@@ -17,8 +18,18 @@ Make = Callable[..., Store]
 def make(request: pytest.FixtureRequest) -> Make:
     """Makes a store of each kind there is."""
 
-    def with_limits(calls: int = 10, in_bytes: int = 1000, sessions: int = 10, age: float = 60) -> Store:
-        store: Store = request.param(StoreLimits(calls=calls, bytes=in_bytes, sessions=sessions, age=age))
+    def with_limits(
+        calls: int = 10, in_bytes: int = 1000, sessions: int = 10, age: float = 60, file_bytes: int = 1000
+    ) -> Store:
+        limits = StoreLimits(
+            calls=calls,
+            bytes=in_bytes,
+            sessions=sessions,
+            age=age,
+            upload_bytes=file_bytes,
+            picture_bytes=file_bytes,
+        )
+        store: Store = request.param(limits)
         return store
 
     return with_limits
@@ -189,3 +200,31 @@ async def test_a_dropped_session_is_not_begun_by_a_late_call(make: Make) -> None
     await store.begin_call("b", 0)
     await _add(store, "a", "late")
     assert await store.list_calls("a") is None
+
+
+async def test_files_are_kept_by_digest(make: Make) -> None:
+    """A file belongs to no session, so that a link can be drawn again by anybody; the two kinds are apart."""
+    store = make()
+    await store.keep_file("upload", "a", b"upload")
+    await store.begin_call("s", 0)
+    await store.forget("s")
+    assert (b"upload", None) == (await store.find_file("upload", "a"), await store.find_file("picture", "a"))
+
+
+@pytest.mark.parametrize("kind", ["upload", "picture"])
+async def test_files_are_bounded_in_bytes(make: Make, kind: FileKind) -> None:
+    """The longest unused file makes room; one that is too large is not kept and drops no other."""
+    store = make(file_bytes=250)
+    for digest in ("a", "b"):
+        await store.keep_file(kind, digest, digest.encode() * 100)
+    assert b"a" * 100 == await store.find_file(kind, "a")  # used again, so b is the longest unused
+    await store.keep_file(kind, "c", bytes(100))
+    await store.keep_file(kind, "large", bytes(300))
+    assert await _kept(store, kind, "a", "b", "c", "large") == [True, False, True, False]
+    await store.keep_file(kind, "a", b"a" * 100)  # kept again: it counts as used, and its bytes count once
+    await store.keep_file(kind, "d", bytes(100))
+    assert await _kept(store, kind, "a", "c", "d") == [True, False, True]
+
+
+async def _kept(store: Store, kind: FileKind, *digests: str) -> list[bool]:
+    return [await store.find_file(kind, digest) is not None for digest in digests]
