@@ -23,6 +23,8 @@ from emulator.core.suggestions import describe_known, nearest_word
 from emulator.core.yaml_file import InvalidFile, YamlFile, describe_value
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
@@ -109,6 +111,8 @@ class ValueSchema:
         except SchemaError as error:
             place = format_path(error.absolute_path) or "the schema"
             raise ValueError(f"{place}: {shorten_text(error.message, _LONGEST)}") from None
+        except RecursionError:  # of a pattern, which a schema's own rules compile
+            raise ValueError("the schema has too many parts inside of parts") from None
         _check_references(schema)
         self._validator = _validator_class()(schema)
         try:
@@ -364,8 +368,34 @@ def _validator_class() -> type[Validator]:
     from jsonschema import Draft202012Validator, validators
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer).redefine("number", _is_number)
-    extended: type[Validator] = validators.extend(Draft202012Validator, type_checker=checker)  # type: ignore[no-untyped-call]
+    extended: type[Validator] = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator, validators={"multipleOf": check_multiple}, type_checker=checker
+    )
     return extended
+
+
+def check_multiple(_: Any, divisor: float, value: Any, __: Any) -> Iterator[ValidationError]:
+    """Check the keyword `multipleOf` for jsonschema, exactly: 0.3 is a multiple of 0.1.
+
+    jsonschema divides floats, and raises OverflowError for an integer that no float can hold.
+    """
+    from fractions import Fraction
+
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if _to_fraction(value) % _to_fraction(divisor) != Fraction():
+        yield ValidationError(f"{value!r} is not a multiple of {divisor}")
+
+
+def _to_fraction(number: float) -> Fraction:
+    """Return the number that a person wrote, which a float holds only nearly."""
+    from fractions import Fraction
+
+    if isinstance(number, int):
+        return Fraction(number)
+    return Fraction(repr(number))
 
 
 def _is_integer(_: Any, value: Any) -> bool:
@@ -374,9 +404,9 @@ def _is_integer(_: Any, value: Any) -> bool:
 
 
 def _is_number(_: Any, value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_references(schema: Mapping[str, Any]) -> None:

@@ -465,7 +465,7 @@ def _make_matcher(word: str, operand: Any, path: str) -> Matcher:
             case "contains":
                 return Contains(operand)
             case "matches":
-                return Matches(re.compile(operand))
+                return Matches(_compile_pattern(operand))
             case "at_least" | "at_most" if not _is_number(operand):
                 raise ValueError(f"{operand!r} is no number")
             case "at_least":
@@ -482,6 +482,13 @@ def _make_matcher(word: str, operand: Any, path: str) -> Matcher:
                 return _make_schema_matcher(operand)
     except (ValueError, TypeError, OverflowError, re.error) as error:
         raise ValueError(f"when {path}: {word}: {error}") from None
+
+
+def _compile_pattern(pattern: Any) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except RecursionError:  # thousands of brackets
+        raise ValueError("the pattern has too many parts inside of parts") from None
 
 
 def _make_schema_matcher(schema: Any) -> Matcher:

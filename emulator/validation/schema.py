@@ -20,6 +20,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from emulator.core.json_schema import check_multiple
 from emulator.core.phrases import format_path, join_bare, join_quoted, name_go_kind, name_kind, quote
 from emulator.gateway.openapi import Document
 from emulator.messages import GatewayError, Violation
@@ -433,7 +434,7 @@ _CONSTRAINTS: Final = frozenset({
 _URI: Final = "urn:emulator:schema"
 _Validator: Final[type[Validator]] = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    validators={"x-emulator-size": _check_size},
+    validators={"x-emulator-size": _check_size, "multipleOf": check_multiple},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
 )
 _SCALARS: Final = (int, float, bool, type(None))

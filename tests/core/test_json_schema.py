@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from emulator.core import json_schema, yaml_file
-from emulator.core.json_schema import DocumentSchema
+from emulator.core.json_schema import DocumentSchema, ValueSchema
 
 SCHEMA: Final = {
     "type": "object",
@@ -162,3 +162,20 @@ def test_what_json_has_not_is_refused(text: str, message: str) -> None:
 def test_what_json_has_passes() -> None:
     """Every kind of JSON value passes."""
     json_schema.check_json_values(yaml_file.parse_yaml("{a: [1, 1.5, x, true, null, {}]}", Path("own.yaml")))
+
+
+def test_an_integer_that_no_float_can_hold(tmp_path: Path) -> None:
+    """JSON has integers of any length; each is a number, and some are multiples of others."""
+    huge = 10**400
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps({"type": "number"}), "utf-8")
+    DocumentSchema(path).validate(yaml_file.parse_yaml(str(huge), Path("own.yaml")))
+    assert ValueSchema({"multipleOf": 0.5}).find_difference(huge) is None
+    assert ValueSchema({"multipleOf": 0.3}).find_difference(huge) == "a value that keeps multipleOf: 0.3"
+
+
+def test_multiples_are_exact() -> None:
+    """0.3 is a multiple of 0.1, as a person reads it."""
+    schema = ValueSchema({"multipleOf": 0.1})
+    assert [schema.find_difference(value) for value in (0.3, 7, -0.2, "x", True)] == [None] * 5
+    assert schema.find_difference(0.35) == "a value that keeps multipleOf: 0.1"

@@ -491,6 +491,18 @@ SENSELESS: Final = {
     "a schema without an end": (
         _rule("when: {n: {schema: {$ref: '#'}}}, answers: draw"), 1, "the schema refers to itself and comes to no end",
     ),
+    "a pattern of thousands of brackets": (
+        _rule(f"when: {{prompt: {{matches: '{'(' * 5000}'}}}}, answers: draw"), 1,
+        "when prompt: matches: the pattern has too many parts inside of parts",
+    ),
+    "a schema's pattern of thousands of brackets": (
+        _rule(f"when: {{prompt: {{schema: {{pattern: '{'(' * 5000}'}}}}}}, answers: draw"), 1,
+        "when prompt: schema: the schema has too many parts inside of parts",
+    ),
+    "faults without an end": (
+        _answer(f"draw: {{}}, faults: [{', '.join(['truncate'] * 5000)}]"), 1,
+        "faults is a list; expected a list of at most 20 faults",
+    ),
     "a cost without an end": ("limits: {cost: .inf}", 1, "cost is inf; expected dollars from 0 to 1000000"),
     "a cost that is no number": ("limits: {cost: .nan}", 1, "cost is nan; expected dollars from 0 to 1000000"),
     "the same schema twice": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,3 +159,31 @@ def test_findings_come_in_the_bodys_order(validators: dict[str, RequestValidator
         values = {name: False if name == "watermark" else "x" for name in names}
         call = _accept(validators["geeknow"], {"model": "dall-e-2", "prompt": "x", **values})
         assert names == [finding.param for finding in call.findings]
+
+
+def test_a_multiple_of_any_size(tmp_path: Path) -> None:
+    """`multipleOf` in somebody's file is exact, and an integer that no float can hold is judged like any other."""
+    path = tmp_path / "own.yaml"
+    path.write_text(_MULTIPLES, "utf-8")
+    validator = RequestValidator(load_gateway(path))
+    for good in (0.3, 10**400):
+        assert good == _accept(validator, {"prompt": "x", "cfg": good}).params["cfg"]
+    error = _refused(validator, {"prompt": "x", "cfg": 0.35})
+    assert ("cfg", "multipleOf: 0.1") == (error.param, error.rule)
+
+
+_MULTIPLES = """
+openapi: 3.1.0
+info: {title: own, version: "1"}
+paths:
+  /v1/images/generations:
+    post:
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [prompt]
+              properties: {prompt: {type: string}, cfg: {type: number, multipleOf: 0.1}}
+      responses: {"200": {description: good}}
+"""
