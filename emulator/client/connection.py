@@ -82,7 +82,7 @@ class Connection:
             content = body.encode()
             headers["Content-Type"] = "application/yaml"
         elif body is not None:
-            content = json.dumps(body, default=_convert_for_json).encode()
+            content = _encode_json(body)
             headers["Content-Type"] = "application/json"
         status, answer = self._exchange(method, PREFIX + path, content, headers)
         return _parse_answer(status, answer, f"{method} {self.address}{PREFIX}{path}")
@@ -155,6 +155,8 @@ def load_scenario_body(scenario: ScenarioSource) -> tuple[Any, Path | None]:
     """
     if isinstance(scenario, Mapping):
         return dict(scenario), None
+    if not isinstance(scenario, str | os.PathLike):
+        raise EmulatorError(f"{scenario!r} is no scenario: expected a name, a path, YAML, or a mapping")
     if is_inline(scenario):
         return scenario, None
     path = Path(scenario)
@@ -193,8 +195,19 @@ def _parse_answer(status: int, answer: bytes, question: str) -> Any:
     return content
 
 
+def _encode_json(body: Any) -> bytes:
+    """`body` as JSON; raises EmulatorError, in one line, for what JSON cannot say."""
+    try:
+        return json.dumps(body, default=_convert_for_json).encode()
+    except RecursionError:
+        line = "too many parts inside of parts"
+    except (TypeError, ValueError) as error:  # a key, a circle, an integer of thousands of digits
+        line = str(error)
+    raise EmulatorError(f"the value cannot be sent: {line}")
+
+
 def _convert_for_json(value: Any) -> Any:
     """A set as a list; JSON has nothing else for it."""
     if isinstance(value, set | frozenset):
-        return sorted(value)
+        return sorted(value, key=repr)
     raise EmulatorError(f"{value!r} cannot be sent: expected what JSON can say")

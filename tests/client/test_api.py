@@ -309,6 +309,24 @@ def test_fields_with_other_names_go_into_when(asked: ImageApi) -> None:
         asked.verify(prompt=object())  # type: ignore[arg-type]
 
 
+def test_what_no_json_can_say(asked: ImageApi) -> None:
+    """A value that cannot be sent is an EmulatorError in one line, and so is a scenario of another type."""
+    circle: dict[str, Any] = {}
+    circle["rules"] = circle
+    deep: Any = "x"
+    for _ in range(5000):
+        deep = {"not": deep}
+    values: list[Any] = [circle, {"rules": [{"when": {"prompt": deep}}]}, {"limits": {"images": 10**5000}}, {(1, 2): 3}]
+    for value in values:
+        with pytest.raises(EmulatorError, match=r"^the value cannot be sent: [^\n]+$"):
+            asked.play(value)
+    others: list[Any] = [5, None, b"rules: []", []]
+    for scenario in others:
+        with pytest.raises(EmulatorError, match="is no scenario: expected a name, a path, YAML, or a mapping"):
+            asked.play(scenario)
+    assert asked.verify(model={"dall-e-3", 5}, times=1)  # type: ignore[arg-type]
+
+
 SCRIPT: Final = """\
 rules:
   - when: {prompt: {contains: weapon}}
