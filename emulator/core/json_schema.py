@@ -149,7 +149,7 @@ class _Explanation:
         value: Any = error.instance
         if _is_about_key(error):
             line = f"{value!r} in {_name_place(pointer)}; expected {self._describe_expected(schema)}"
-            return self._source.error_at([*pointer, value], line)
+            return self._source.error_at([*pointer, value], line + self._suggest_word(value, schema))
         match error.validator:
             case "additionalProperties" | "unevaluatedProperties":
                 known = list(schema.get("properties", {}))

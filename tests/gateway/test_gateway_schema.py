@@ -77,6 +77,7 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: _parameter(root).update({"x-emulator-source": {"type": "documentd"}}), "did you mean 'documented'?"),
     (lambda root: _parameter(root).update({"x-emulator-source": {"x-emulator-mean": "observed"}}), "x-emulator-means"),
     (lambda root: _parameter(root).update({"x-emulator-breach": {"type": "tipe"}}), "did you mean 'type'?"),
+    (lambda root: _parameter(root).update({"x-emulator-breach": {"enumz": "enum"}}), "did you mean 'enum'?"),
     (lambda root: _parameter(root).update({"x-emulator-picture": {"format": []}}), "did you mean 'formats'?"),
     (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"done": True}}}), "a name for generate or edit"),
     (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"edit": "A b"}}}), "expected small letters"),
