@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -148,6 +149,18 @@ def test_a_cut_body_and_surplus_pictures_have_references() -> None:
     more = record_body(b'[{"b64_json": "%b"},{"b64_json": "%b"},{"b64_json": ""}]' % (data, data), [PICTURE])
     unknown = {"digest": None, "format": None, "size": None, "length": 400}
     assert [{"b64_json": reference}, {"b64_json": unknown}, {"b64_json": ""}] == read_body(more, "application/json")
+
+
+def test_each_picture_of_a_stream_has_its_own_reference() -> None:
+    """The unfinished forms of a picture refer to the finished one, and the next picture's events to the next."""
+    second = replace(PICTURE, index=1)
+    recorder = EventRecorder([PICTURE, second], lambda: 0.0)
+    data = base64.b64encode(b"x" * 300)
+    for kind in (b"partial_image", b"completed", b"partial_image", b"completed"):
+        recorder.add(b'event: x.%b\ndata: {"type":"x.%b","b64_json":"%b"}\n\n' % (kind, kind, data))
+    digests = [event["data"]["b64_json"]["digest"] for event in read_events(recorder.events)]
+    assert [PICTURE.digest, PICTURE.digest, second.digest, second.digest] == digests
+    assert PICTURE.digest != second.digest
 
 
 def test_events_are_recorded_from_any_chunks() -> None:
