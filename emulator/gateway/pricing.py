@@ -44,8 +44,8 @@ def count_usage(
 
 def count_input_tokens(call: Call, table: str) -> tuple[int, int]:
     """Return the image tokens of the pictures in `call`, and the text tokens that they add; a mask has none."""
-    looks = [upload.look for upload in call.uploads if upload.role == "image"]
-    sizes = [(look.width or 1, look.height or 1) for look in looks if look is not None]
+    examinations = [upload.examination for upload in call.uploads if upload.role == "image"]
+    sizes = [(one.width or 1, one.height or 1) for one in examinations if one is not None]
     if not sizes:
         return 0, 0
     count_input, text_tokens = _INPUT_TABLES[table]

@@ -18,7 +18,7 @@ from typing import Any, Final
 from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
 from emulator.image.recipe import LARGEST_SIDE
-from emulator.image.upload import Look
+from emulator.image.upload import Examination
 
 LABEL_NAME: Final = "image-api-emulator"  # of a PNG's text chunk, and of the XML namespace in a WebP
 IMAGE_DESCRIPTION: Final = 0x010E  # the EXIF tag that holds the label of a JPEG
@@ -79,29 +79,31 @@ def inspect_image(data: bytes) -> Inspection:
         )
 
 
-def examine_upload(data: bytes) -> Look:
+def examine_upload(data: bytes) -> Examination:
     """Return what is in an uploaded file; where it cannot be used, the result has a flaw. Never raises."""
     digest, size = hashlib.sha256(data).hexdigest(), len(data)
     try:
         image = Image.open(io.BytesIO(data), formats=READABLE)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return Look(digest, size, flaw="huge")
+        return Examination(digest, size, flaw="huge")
     except Exception:  # noqa: BLE001  Pillow raises SyntaxError, struct.error and others on hostile headers
         kind = guess_format(data)
-        return Look(digest, size, format=kind, flaw="strange" if kind is None else "damaged")
+        return Examination(digest, size, format=kind, flaw="strange" if kind is None else "damaged")
     with image:
         kind, (width, height) = _FORMATS[str(image.format)], image.size
-        look = Look(digest, size, format=kind, width=width, height=height, mode=image.mode)
+        examination = Examination(digest, size, format=kind, width=width, height=height, mode=image.mode)
         if _is_huge(image):
-            return replace(look, flaw="huge")
+            return replace(examination, flaw="huge")
         try:
             if kind == "png":
                 _check_chunks(data)
             image.load()
             share = _measure_alpha(image)
-            return replace(look, alpha_share=None if share is None else round(share, 4), palette=_make_palette(image))
+            return replace(
+                examination, alpha_share=None if share is None else round(share, 4), palette=_make_palette(image)
+            )
         except Exception:  # noqa: BLE001  as above: the head was readable, the rest is not
-            return replace(look, flaw="damaged")
+            return replace(examination, flaw="damaged")
 
 
 def guess_format(data: bytes) -> str | None:

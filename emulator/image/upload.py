@@ -15,7 +15,7 @@ Flaw = Literal["strange", "damaged", "huge", "long"]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Examination:
     """The result of an examination of a file.
 
     `sha256` has 64 hex digits; `bytes` is the file's length; `format` is png, jpeg or webp; `width` and `height` are
@@ -40,16 +40,16 @@ class Upload:
     """A file of a call.
 
     `name` is the field that holds it, as the sender wrote it (`image`, `image[]`, `images[0].image_url`). `filename`
-    is None where the sender gives none; `media_type` is what the sender calls it, or empty. `written` is true where the
-    file came as a text in JSON. `look` is None until the file is examined.
+    is None where the sender gives none; `media_type` is what the sender calls it, or empty. `in_json` is true where the
+    file came as a text in JSON. `examination` is None until the file is examined.
     """
 
     name: str
     filename: str | None
     media_type: str
     data: bytes = field(repr=False)
-    look: Look | None = None
-    written: bool = False
+    examination: Examination | None = None
+    in_json: bool = False
 
     @property
     def param(self) -> str:
@@ -65,15 +65,21 @@ class Upload:
 
     def describe(self) -> dict[str, Any]:
         """Return it without its bytes, as the journal shows it."""
-        look = self.look or Look("", len(self.data))
+        examination = self.examination or Examination("", len(self.data))
         return {
-            "name": self.name, "filename": self.filename, "sha256": look.sha256, "format": look.format,
-            "width": look.width, "height": look.height, "alpha_share": look.alpha_share, "bytes": look.bytes,
-        }  # fmt: skip
+            "name": self.name,
+            "filename": self.filename,
+            "sha256": examination.sha256,
+            "format": examination.format,
+            "width": examination.width,
+            "height": examination.height,
+            "alpha_share": examination.alpha_share,
+            "bytes": examination.bytes,
+        }
 
     def without_bytes(self) -> Upload:
         """Return the same upload, small enough to be stored."""
-        return replace(self, data=b"", look=self.look or Look("", len(self.data)))
+        return replace(self, data=b"", examination=self.examination or Examination("", len(self.data)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class PictureRule:
     source: str | None = None
 
 
-class FileMark(str):
+class FilePlaceholder(str):
     """Stands for a file among the parameters of a form. OpenAPI calls a file a string, and no other string is one."""
 
     __slots__ = ()

@@ -216,8 +216,8 @@ def _collect_files(call: Call, draw: Draw) -> Files:
         return NO_FILES
     held = {}
     for upload in call.uploads:
-        if upload.look is not None and upload.data:
-            held[upload.look.sha256[:DIGEST]] = upload.data
+        if upload.examination is not None and upload.data:
+            held[upload.examination.sha256[:DIGEST]] = upload.data
     if draw.picture is not None:
         held.update(_list_own_picture(draw.picture))
     return held
@@ -249,10 +249,10 @@ def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe
     if len(prompt) > CAPTION_LENGTH:
         caption = prompt[: CAPTION_LENGTH - 1] + "…"
     style = format_parameter(params.get("style"))
-    look: tuple[str, ...] = (call.model or "", prompt, f"{width}x{height}", quality, style, requested_background)
+    seed_parts: tuple[str, ...] = (call.model or "", prompt, f"{width}x{height}", quality, style, requested_background)
     if call.uploads:
-        digests = [upload.look.sha256 for upload in call.uploads if upload.look is not None]
-        look = (*look, call.operation, *digests)
+        digests = [upload.examination.sha256 for upload in call.uploads if upload.examination is not None]
+        seed_parts = (*seed_parts, call.operation, *digests)
     return ImageRecipe(
         gateway=gateway,
         model=(call.model or "")[:_NAME_LENGTH],
@@ -265,15 +265,17 @@ def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe
         format=image_format if image_format in FORMATS else "png",
         compression=compression,
         index=index,
-        seed=make_seed(seed, *look, index) & _EXACT,
+        seed=make_seed(seed, *seed_parts, index) & _EXACT,
         source=_build_edit_source(call),
     )
 
 
 def _build_edit_source(call: Call) -> EditSource | None:
     """Return what the pictures of `call` are made of: its first image and its first mask, None without an image."""
-    looks = {upload.role: upload.look for upload in reversed(call.uploads) if upload.look is not None}
-    image, mask = looks.get("image"), looks.get("mask")
+    examinations = {
+        upload.role: upload.examination for upload in reversed(call.uploads) if upload.examination is not None
+    }
+    image, mask = examinations.get("image"), examinations.get("mask")
     if image is None:
         return None
     act = "vary" if call.operation == "vary" else "edit"
@@ -379,7 +381,7 @@ def _build_usage(call: Call, table: str) -> Mapping[str, Any]:
     """Build the usage of a call by the published table of its model, in the model's order."""
     prompt, quality = format_parameter(call.effective.get("prompt")), str(call.effective.get("quality"))
     given = pricing.count_input_tokens(call, table) if call.uploads else (0, 0)
-    tokens = pricing.count_usage(table, prompt, quality, call.pixels, call.count, given)
+    tokens = pricing.count_usage(table, prompt, quality, pixels=call.pixels, count=call.count, inputs=given)
     usage: dict[str, Any] = {}
     for name in call.response.usage_fields:
         usage[name] = tokens[name]

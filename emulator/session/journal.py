@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from emulator.core import clock
 from emulator.image.recipe import FORMATS, ImageRecipe
-from emulator.image.upload import Look, Upload
+from emulator.image.upload import Examination, Upload
 from emulator.messages import Call, ResponseShape, StreamShape
 from emulator.session import response_record
 from emulator.session.json_values import recipe_from_plain
@@ -188,7 +188,7 @@ def entry_from_plain(values: Mapping[str, Any]) -> JournalEntry:
 
 
 def _rebuild_upload(stored: Mapping[str, Any]) -> Upload:
-    look = Look(
+    examination = Examination(
         sha256=stored["sha256"],
         bytes=stored["bytes"],
         format=stored["format"],
@@ -196,7 +196,7 @@ def _rebuild_upload(stored: Mapping[str, Any]) -> Upload:
         height=stored["height"],
         alpha_share=stored["alpha_share"],
     )
-    return Upload(name=stored["name"], filename=stored["filename"], media_type="", data=b"", look=look)
+    return Upload(name=stored["name"], filename=stored["filename"], media_type="", data=b"", examination=examination)
 
 
 def _render_miss(redactor: Redactor, miss: Mapping[str, Any]) -> dict[str, Any]:

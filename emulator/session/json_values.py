@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from emulator.image.link import HostBehavior
 from emulator.image.recipe import Alteration, EditSource, ImageRecipe
-from emulator.image.upload import Look, Upload
+from emulator.image.upload import Examination, Upload
 from emulator.messages import Call, Canned, Draw, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape
 
 
@@ -95,6 +95,7 @@ TYPE: Final = "$type"
 _CLASSES: Final[Mapping[str, type]] = {
     one.__name__: one
     for one in (
-        Alteration, Call, Canned, Draw, Exhausted, Look, PictureOverride, Refuse, ResponseShape, StreamShape, Upload,
+        Alteration, Call, Canned, Draw, Examination, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape,
+        Upload,
     )
 }  # fmt: skip

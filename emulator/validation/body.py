@@ -15,7 +15,7 @@ from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.openapi import FORM, JSON, Parameter
 from emulator.gateway.rules import ModelRules, Models
-from emulator.image.upload import FileMark, Upload
+from emulator.image.upload import FilePlaceholder, Upload
 from emulator.messages import GatewayError, Request
 from emulator.validation import go_json, multipart
 from emulator.validation.draft import Draft, copy_draft
@@ -40,7 +40,7 @@ def read_body(draft: Draft) -> Draft:
 
 
 def convert_form(draft: Draft) -> Draft:
-    """Convert a form's texts to the types of their parameters, and put marks where its files are.
+    """Convert a form's texts to the types of their parameters, and put placeholders where its files are.
 
     A text that cannot become what it should be is a violation, because a schema would not see the text.
     """
@@ -57,7 +57,7 @@ def convert_form(draft: Draft) -> Draft:
             converted[name] = text
         elif base in rules.pictures:
             violations.append(_not_a_file(base, text))
-            converted[base] = FileMark()
+            converted[base] = FilePlaceholder()
         elif steps:
             _put_nested(converted, (base, *steps), text)
         elif base != name:  # `prompt[]`: an array, which the schema refuses where a text belongs
@@ -68,15 +68,15 @@ def convert_form(draft: Draft) -> Draft:
                 violations.append(_unconvertible(name, text, wanted_type, rules))
             else:
                 converted[name] = value
-    marks, misplaced = _mark_files(draft.request.uploads, rules)
-    return copy_draft(draft, body={**converted, **marks}, form_violations=(*violations, *misplaced))
+    placeholders, misplaced = _place_files(draft.request.uploads, rules)
+    return copy_draft(draft, body={**converted, **placeholders}, form_violations=(*violations, *misplaced))
 
 
-def drop_file_marks(body: Mapping[str, Any]) -> Mapping[str, Any]:
+def drop_placeholders(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters in `body` that are no files."""
-    if not any(_is_mark(value) for value in body.values()):
+    if not any(_is_placeholder(value) for value in body.values()):
         return body
-    return {name: value for name, value in body.items() if not _is_mark(value)}
+    return {name: value for name, value in body.items() if not _is_placeholder(value)}
 
 
 def merge_violations(
@@ -177,21 +177,21 @@ def _unconvertible(name: str, text: str, wanted_type: str, rules: ModelRules) ->
     )
 
 
-def _mark_files(uploads: Iterable[Upload], rules: ModelRules) -> tuple[Mapping[str, Any], list[SchemaViolation]]:
-    """Return a mark for each parameter that is a file, and the violations of files where a text should be."""
-    files: dict[str, list[FileMark]] = {}
+def _place_files(uploads: Iterable[Upload], rules: ModelRules) -> tuple[Mapping[str, Any], list[SchemaViolation]]:
+    """Return a placeholder for each parameter that is a file, and the violations of files where a text should be."""
+    files: dict[str, list[FilePlaceholder]] = {}
     for upload in uploads:
-        files.setdefault(upload.param, []).append(FileMark())
+        files.setdefault(upload.param, []).append(FilePlaceholder())
     found: dict[str, Any] = {}
     misplaced: list[SchemaViolation] = []
-    for name, marks in files.items():
+    for name, placeholders in files.items():
         rule = rules.pictures.get(name)
         if rule is None and "type" in rules.parameters.get(name, ()):
             misplaced.append(_misplaced_file(name, rules))
-        elif len(marks) > 1 or (rule is not None and rule.many):
-            found[name] = marks
+        elif len(placeholders) > 1 or (rule is not None and rule.many):
+            found[name] = placeholders
         else:
-            found[name] = marks[0]
+            found[name] = placeholders[0]
     return found, misplaced
 
 
@@ -250,10 +250,10 @@ def _put_nested(target: dict[str, Any], steps: tuple[str, ...], text: str) -> No
     target[steps[-1]] = text
 
 
-def _is_mark(value: Any) -> bool:
+def _is_placeholder(value: Any) -> bool:
     if isinstance(value, list):
-        return any(isinstance(one, FileMark) for one in value)
-    return isinstance(value, FileMark)
+        return any(isinstance(one, FilePlaceholder) for one in value)
+    return isinstance(value, FilePlaceholder)
 
 
 _NO_STEPS: Final[tuple[str, ...]] = ()

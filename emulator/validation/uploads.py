@@ -18,9 +18,9 @@ from emulator.image.files import FileStore, MissingFile
 from emulator.image.link import BadToken, parse_token
 from emulator.image.recipe import DIGEST
 from emulator.image.store import ImageStore
-from emulator.image.upload import FileMark, Look, PictureRule, Upload
+from emulator.image.upload import Examination, FilePlaceholder, PictureRule, Upload
 from emulator.messages import GatewayError, Request, Violation
-from emulator.validation.body import drop_file_marks
+from emulator.validation.body import drop_placeholders
 from emulator.validation.draft import Draft, copy_draft
 from emulator.validation.schema import SchemaViolation
 
@@ -53,8 +53,8 @@ class UploadReader:
         async with self._examining:
             request = await self._image_store.run_in_thread(examine_uploads, request, linked)
         for upload in request.uploads:
-            if upload.look is not None and upload.data:
-                await self._files.keep_file("upload", upload.look.sha256[:DIGEST], upload.data)
+            if upload.examination is not None and upload.data:
+                await self._files.keep_file("upload", upload.examination.sha256[:DIGEST], upload.data)
         return request
 
     async def _draw_own_link(self, link: str) -> bytes | None:
@@ -92,14 +92,14 @@ def examine_uploads(request: Request, linked: Mapping[str, bytes]) -> Request:
         request = _unpack_texts(request, linked)
     examined = []
     for upload in request.uploads:
-        if upload.look is None:
-            upload = replace(upload, look=examine_upload(upload.data))
+        if upload.examination is None:
+            upload = replace(upload, examination=examine_upload(upload.data))
         examined.append(upload)
     return replace(request, uploads=tuple(examined))
 
 
 def check_uploads(draft: Draft) -> Draft:
-    """Check the pictures of a call against what their model takes; afterwards the body has no marks of files."""
+    """Check the pictures of a call against what their model takes; afterwards the body has no placeholders of files."""
     rules, uploads = draft.rules, draft.request.uploads
     if not rules.pictures:
         return draft
@@ -109,7 +109,7 @@ def check_uploads(draft: Draft) -> Draft:
         errors.append(replace(violation.build_error(draft.model, by_upstream), findings=notes))
     return copy_draft(
         draft,
-        body=drop_file_marks(draft.body),
+        body=drop_placeholders(draft.body),
         uploads=select_usable(uploads, rules.pictures),
         errors=tuple(errors),
     )
@@ -122,19 +122,19 @@ def find_violations(
     names = {upload.name for upload in uploads}
     for name in rules:
         for steps, text in _find_texts(body.get(name), (name,)):
-            if format_path(steps) not in names and not isinstance(text, FileMark):
+            if format_path(steps) not in names and not isinstance(text, FilePlaceholder):
                 yield _describe_missing_picture(steps, text)
-    first: Look | None = None
+    first: Examination | None = None
     counts: dict[str, int] = {}
     for upload in uploads:
         index = counts.get(upload.role, 0)
         counts[upload.role] = index + 1
         rule = rules.get(upload.param)
-        if rule is None or upload.look is None:
+        if rule is None or upload.examination is None:
             continue
         if first is None and upload.role == "image":
-            first = upload.look
-        checked = _CheckedUpload(upload=upload, look=upload.look, rule=rule, index=index)
+            first = upload.examination
+        checked = _CheckedUpload(upload=upload, examination=upload.examination, rule=rule, index=index)
         violation = _check_type(checked) or _check_pixels(checked, first)
         if violation is not None:
             yield violation, ()
@@ -142,7 +142,9 @@ def find_violations(
 
 def select_usable(uploads: Sequence[Upload], rules: Mapping[str, PictureRule]) -> tuple[Upload, ...]:
     """Select the uploads that can be worked on."""
-    return tuple(one for one in uploads if one.param in rules and one.look is not None and one.look.flaw is None)
+    return tuple(
+        one for one in uploads if one.param in rules and one.examination is not None and one.examination.flaw is None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +152,13 @@ class _CheckedUpload:
     """An upload, the result of its examination, the rule for it, and its index (from 0) in the uploads of its role."""
 
     upload: Upload
-    look: Look
+    examination: Examination
     rule: PictureRule
     index: int
 
     def build_violation(self, violation: Violation, rule: str, **facts: str) -> SchemaViolation:
         """Build the violation of `rule` by this upload."""
-        if self.upload.written:
+        if self.upload.in_json:
             param = self.upload.name
         elif self.upload.role == "image":
             param = f"{self.upload.param}[{self.index}]"
@@ -185,51 +187,53 @@ class _CheckedUpload:
     @property
     def is_undeclared(self) -> bool:
         """Whether its sender does not say what it is."""
-        return self.upload.media_type in _UNDECLARED and not self.upload.written
+        return self.upload.media_type in _UNDECLARED and not self.upload.in_json
 
 
 def _check_type(checked: _CheckedUpload) -> SchemaViolation | None:
     """Return what is wrong with an upload's length, format and declared type; only the first thing."""
-    look, rule = checked.look, checked.rule
-    is_too_large = rule.bytes is not None and look.bytes > rule.bytes
+    examination, rule = checked.examination, checked.rule
+    is_too_large = rule.bytes is not None and examination.bytes > rule.bytes
     formats = f"formats: {', '.join(rule.formats)}"
-    if look.flaw == "long":
+    if examination.flaw == "long":
         return checked.build_violation(
-            "too_long", f"maxLength: {LONGEST_URL}", limit=str(LONGEST_URL), length=str(look.bytes)
+            "too_long", f"maxLength: {LONGEST_URL}", limit=str(LONGEST_URL), length=str(examination.bytes)
         )
-    if len(rule.formats) == 1 and (look.format not in rule.formats or not checked.has_supported_type or is_too_large):
+    if len(rule.formats) == 1 and (
+        examination.format not in rule.formats or not checked.has_supported_type or is_too_large
+    ):
         megabytes = (rule.bytes or 0) // 2**20
         return checked.build_violation("picture_kind", formats, supported=rule.formats[0].upper(), limit=str(megabytes))
-    if not checked.has_supported_type or (look.flaw == "strange" and checked.is_undeclared):
+    if not checked.has_supported_type or (examination.flaw == "strange" and checked.is_undeclared):
         declared = quote(checked.upload.media_type or _UNDECLARED[0])
         supported = join_quoted(checked.supported_types, "and")
         return checked.build_violation("picture_type", formats, value=declared, supported=supported)
     if is_too_large:
         return checked.build_violation(
-            "picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(look.bytes)
+            "picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(examination.bytes)
         )
     return None
 
 
-def _check_pixels(checked: _CheckedUpload, first: Look | None) -> SchemaViolation | None:
+def _check_pixels(checked: _CheckedUpload, first: Examination | None) -> SchemaViolation | None:
     """Return what is wrong with an upload's pixels; only the first thing. `first` is the first image of the call."""
-    look, rule = checked.look, checked.rule
-    if look.flaw is not None:
+    examination, rule = checked.examination, checked.rule
+    if examination.flaw is not None:
         violation: Violation = "damaged_picture"
-        if checked.upload.written:
+        if checked.upload.in_json:
             violation = "picture_data"
         number = str(checked.index + 1)
         return checked.build_violation(violation, "it decodes, and has at most 4096 x 4096 pixels", value=number)
-    size = f"{look.width}x{look.height}"
-    if rule.square and look.width != look.height:
+    size = f"{examination.width}x{examination.height}"
+    if rule.square and examination.width != examination.height:
         return checked.build_violation("picture_not_square", "square: true", value=size)
-    if rule.modes and look.mode not in rule.modes:
+    if rule.modes and examination.mode not in rule.modes:
         supported = ", ".join(f"'{mode}'" for mode in rule.modes)
         modes = f"modes: {', '.join(rule.modes)}"
-        return checked.build_violation("picture_mode", modes, value=str(look.mode), supported=supported)
-    if rule.alpha and look.alpha_share is None:
+        return checked.build_violation("picture_mode", modes, value=str(examination.mode), supported=supported)
+    if rule.alpha and examination.alpha_share is None:
         return checked.build_violation("mask_without_alpha", "alpha: true")
-    if rule.fits and first is not None and (first.width, first.height) != (look.width, look.height):
+    if rule.fits and first is not None and (first.width, first.height) != (examination.width, examination.height):
         return checked.build_violation("mask_size", "fits: true", value=size)
     return None
 
@@ -276,7 +280,7 @@ def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
         for steps, text in _find_texts(body.get(name), (name,)):
             upload_name = format_path(steps)
             if text in linked:
-                found.append(Upload(upload_name, None, "", linked[text], written=True))
+                found.append(Upload(upload_name, None, "", linked[text], in_json=True))
                 continue
             if steps[-1] == _FILE_ID:
                 continue
@@ -292,7 +296,7 @@ def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
 def _decode_text(name: str, text: str) -> Upload | None:
     """Return the file that a data: URL or Base64 spells; None for any other text."""
     if len(text) > LONGEST_URL:
-        return Upload(name, None, "", b"", Look("", len(text), flaw="long"), written=True)
+        return Upload(name, None, "", b"", Examination("", len(text), flaw="long"), in_json=True)
     head, comma, data = "", "", text
     if text.startswith("data:"):
         head, comma, data = text.partition(",")
@@ -300,7 +304,7 @@ def _decode_text(name: str, text: str) -> Upload | None:
     if (comma and "base64" not in options) or not data:
         return None
     try:
-        return Upload(name, None, media_type, base64.b64decode(data, validate=True), written=True)
+        return Upload(name, None, media_type, base64.b64decode(data, validate=True), in_json=True)
     except ValueError:
         return None
 

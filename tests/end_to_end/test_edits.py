@@ -28,7 +28,7 @@ from emulator.image import render
 from emulator.image.files import EditInputs
 from emulator.image.inspect import inspect_image
 from emulator.image.recipe import EditSource, ImageRecipe
-from emulator.image.upload import Look, Upload
+from emulator.image.upload import Examination, Upload
 from emulator.messages import Call, ResponseShape
 from emulator.server.requests import BodyBudget
 from emulator.validation.validator import RequestValidator
@@ -497,7 +497,7 @@ def test_sound_pngs_are_edited(path: Path) -> None:
     assert (96, 96, True) == (drawn.width, drawn.height, drawn.whole)
 
 
-def emulator_look(data: bytes) -> Look:
+def emulator_look(data: bytes) -> Examination:
     """What the emulator sees of a file."""
     from emulator.image.inspect import examine_upload
 
@@ -710,7 +710,7 @@ def test_the_old_model_wants_a_square_png(legacy: Served, given: bytes, message:
 
 def given_of(*sizes: tuple[int, int]) -> tuple[Upload, ...]:
     """Uploads of these sizes."""
-    return tuple(Upload("image", None, "", b"", Look("", 0, "png", *size)) for size in sizes)
+    return tuple(Upload("image", None, "", b"", Examination("", 0, "png", *size)) for size in sizes)
 
 
 @pytest.mark.parametrize(
@@ -740,7 +740,7 @@ def test_tokens_of_what_is_given(
     table: str, sizes: list[tuple[int, int]], fidelity: str | None, tokens: tuple[int, int]
 ) -> None:
     """Image tokens by each model's rule, and the text tokens that a picture adds; a mask costs nothing."""
-    mask = (Upload("mask", None, "", b"", Look("", 0, "png", 9, 9)),)
+    mask = (Upload("mask", None, "", b"", Examination("", 0, "png", 9, 9)),)
     effective = {"input_fidelity": fidelity} if fidelity else {}
     call = Call("edit", "m", {}, {}, effective, 1, (1, 1), ResponseShape(), (), uploads=(*given_of(*sizes), *mask))
     assert tokens == pricing.count_input_tokens(call, table)

@@ -253,7 +253,7 @@ def test_pictures_in_json_are_uploads() -> None:
     }
     got = uploads.examine_uploads(call(body), {})
     assert [("image", "webp"), ("images[0].image_url", "png"), ("mask.image_url", "jpeg")] == [
-        (one.name, one.look.format) for one in got.uploads if one.look
+        (one.name, one.examination.format) for one in got.uploads if one.examination
     ]
     assert ["image", "image", "mask"] == [one.role for one in got.uploads]
     assert 400 > len(str(got.json))
