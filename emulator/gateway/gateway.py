@@ -165,6 +165,11 @@ class Gateway:
         return patterns
 
     @cached_property
+    def credential_headers(self) -> tuple[str, ...]:
+        """The headers in which a key is expected."""
+        return tuple(credential.header for credential in self.credentials)
+
+    @cached_property
     def is_dated(self) -> bool:
         """Whether the day matters: by the calendar, or because models may be named that the page does not list."""
         models = [operation.models for operation in self.iter_generating()]

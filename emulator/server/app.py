@@ -106,7 +106,10 @@ class App:
                 response = await self.storage.answer(http.method, path, http.headers, self._pictures_id)
                 return await self._send_unrecorded(http, response)
             route = self.registry.find_route(http.host, path)
-            async with self._body_budget.reserve(http, route.limit(http.method)):
+            limit = route.limit(http.method)
+            if not self._body_budget.is_needed(http, limit):  # most calls: they save an asynchronous context manager
+                return await self._answer_call(http, prefix, route)
+            async with self._body_budget.reserve(http, limit):
                 return await self._answer_call(http, prefix, route)
         except Exception:  # a bug of ours before the gateway is known: a plain envelope
             log.exception("%s %s failed", http.method, requests.read_path(http))

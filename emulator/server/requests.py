@@ -31,16 +31,22 @@ class BodyBudget:
         self._capacity = self._free = capacity
         self._changed = asyncio.Condition()
 
+    def is_needed(self, http: web.BaseRequest, limit: int) -> bool:
+        """Whether the request may have a large body that is read; other requests have nothing to reserve."""
+        declared = http.content_length
+        if declared is None:
+            return limit > _SMALL and http.body_exists
+        return _SMALL < declared <= limit and http.body_exists
+
     @asynccontextmanager
     async def reserve(self, http: web.BaseRequest, limit: int) -> AsyncIterator[None]:
         """Reserve the bytes of the request's body, of which at most `limit` are read."""
+        if not self.is_needed(http, limit):
+            yield
+            return
         declared = http.content_length
         wanted = limit if declared is None else declared
         wanted = min(wanted, self._capacity)
-        refused_unread = declared is not None and declared > limit
-        if wanted <= _SMALL or not http.body_exists or refused_unread:
-            yield
-            return
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= wanted)
             self._free -= wanted

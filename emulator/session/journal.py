@@ -6,7 +6,7 @@ the server, so that a store on another machine can hold the entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from emulator.core import clock
@@ -122,9 +122,9 @@ class JournalEntry(NamedTuple):
         redacted: str = self.make_redactor().redact_value(text)
         return redacted
 
-    def to_plain(self) -> dict[str, Any]:
-        """Return the fields by their names, as a store holds them."""
-        return dict(zip(self._fields, self, strict=True))
+    def to_plain(self) -> tuple[Any, ...]:
+        """Return the fields in their order, as a store holds them; their names would double what a store needs."""
+        return tuple(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as the admin API shows it, every credential redacted."""
@@ -182,9 +182,9 @@ class JournalEntry(NamedTuple):
         }
 
 
-def entry_from_plain(values: Mapping[str, Any]) -> JournalEntry:
+def entry_from_plain(values: Iterable[Any]) -> JournalEntry:
     """Return the entry that `to_plain` made these values of."""
-    return JournalEntry(**values)
+    return JournalEntry._make(values)
 
 
 def _rebuild_upload(stored: Mapping[str, Any]) -> Upload:

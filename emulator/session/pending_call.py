@@ -121,7 +121,7 @@ class PendingCall:
             query=request.query,
             headers=headers,
             key=self.key,
-            credential_headers=self._credential_headers,
+            credential_headers=self.gateway.credential_headers,
             given=request.json,
             params=None if call is None else call.params,
             effective=None if call is None else call.effective,
@@ -147,11 +147,6 @@ class PendingCall:
             weight=_weigh(request, headers, sent),
         )
 
-    @property
-    def _credential_headers(self) -> Sequence[str]:
-        """The headers in which the gateway expects a key."""
-        return tuple(credential.header for credential in self.gateway.credentials)
-
     def _describe_unreadable_body(self) -> dict[str, Any] | None:
         """Return why a body is no JSON, its length in bytes, and its beginning; None for one that is, or for none."""
         request = self.request
@@ -175,7 +170,7 @@ class PendingCall:
         cuts short could not be found in it.
         """
         gateway, request_id = self.gateway, self.request_id
-        redact = Redactor(self.key, self.request.headers, self._credential_headers).redact_value
+        redact = Redactor(self.key, self.request.headers, self.gateway.credential_headers).redact_value
         value, param, path = redact(error.value), redact(error.param), redact(self.request.path)
         facts = dict(error.facts)
         if error.value is not None:

@@ -7,7 +7,8 @@ the server goes through a `Redactor`, or through `redact_keys` where the call is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 BLANK: Final = "***"
@@ -23,17 +24,16 @@ class Redactor:
 
     def __init__(self, key: str | None, headers: Mapping[str, str], credential_headers: Iterable[str]) -> None:
         self._credential_headers = CREDENTIAL_HEADERS.union(credential_headers)
-        words = {key or ""}
-        for name, value in headers.items():
-            if name.lower() in self._credential_headers:
-                words.update(re.split(r"[\s=;,]+", value))
-        self._keys = sorted(filter(is_secret, words), key=len, reverse=True)
+        values = [value for name, value in headers.items() if name.lower() in self._credential_headers]
+        self._keys = _find_keys(key or "", *values)
 
     def redact_value(self, value: Any) -> Any:
         """Return the JSON value with every text in it redacted, and every member whose name says that it is a key."""
         match value:
             case str():
                 return self._redact_string(value)
+            case None | bool() | int() | float():
+                return value
             case Mapping():
                 return {self._redact_string(name): self._redact_member(name, part) for name, part in value.items()}
             case list() | tuple():
@@ -73,6 +73,15 @@ def redact_keys(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+@lru_cache(maxsize=256)  # clients send the same keys again and again
+def _find_keys(key: str, *values: str) -> Sequence[str]:
+    """Return the keys in the values of headers, and `key`; the longest first, as it may contain another."""
+    words = {key}
+    for value in values:
+        words.update(re.split(r"[\s=;,]+", value))
+    return sorted(filter(is_secret, words), key=len, reverse=True)
 
 
 def is_secret(word: str) -> bool:

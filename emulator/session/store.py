@@ -66,11 +66,11 @@ class Store(Counter, FileStore, Protocol):
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
         ...
 
-    async def add_call(self, session: str, call: Mapping[str, PlainValue], weight: int) -> None:
+    async def add_call(self, session: str, call: PlainValue, weight: int) -> None:
         """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
         ...
 
-    async def list_calls(self, session: str) -> Sequence[Mapping[str, PlainValue]] | None:
+    async def list_calls(self, session: str) -> Sequence[PlainValue] | None:
         """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
         ...
 
@@ -130,7 +130,7 @@ class _Session:
     used: float
     numbered: int = 0
     dropped: int = 0
-    calls: deque[tuple[Mapping[str, PlainValue], int]] = field(default_factory=deque)
+    calls: deque[tuple[PlainValue, int]] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=dict)
     values: dict[str, PlainValue] = field(default_factory=dict)
     tasks: dict[str, tuple[PlainValue, int]] = field(default_factory=dict)
@@ -162,7 +162,7 @@ class InMemoryStore(Store):
         found.numbered += 1
         return found.numbered
 
-    async def add_call(self, session: str, call: Mapping[str, PlainValue], weight: int) -> None:
+    async def add_call(self, session: str, call: PlainValue, weight: int) -> None:
         """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
         found = self._sessions.get(session)
         if found is None:
@@ -175,7 +175,7 @@ class InMemoryStore(Store):
             # The oldest call of the longest unused session goes first.
             self._drop_oldest_call(next(one for one in self._sessions.values() if one.calls))
 
-    async def list_calls(self, session: str) -> Sequence[Mapping[str, PlainValue]] | None:
+    async def list_calls(self, session: str) -> Sequence[PlainValue] | None:
         """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
         found = self._sessions.get(session)
         if found is None:

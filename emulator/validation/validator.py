@@ -165,8 +165,9 @@ class RequestValidator:
             by_upstream = True
         if not violations:
             return draft
-        errors = tuple(violation.build_error(draft.model, by_upstream) for violation in violations)
-        return copy_draft(draft, errors=errors, broken=tuple(violation.param for violation in violations))
+        errors = [violation.build_error(draft.model, by_upstream) for violation in violations]
+        broken = [violation.param for violation in violations]
+        return copy_draft(draft, errors=tuple(errors), broken=tuple(broken))
 
     def compare_defaults(self, draft: Draft) -> Draft:
         """Note the absent parameters that mean one thing at this gateway and another elsewhere."""
@@ -209,7 +210,9 @@ def report_errors(draft: Draft) -> Draft:
     """Raise the first error of `draft`; with report-only turn all of them into findings instead."""
     if not draft.context.report_only:
         error = draft.errors[0]
-        raise replace(error, findings=(*draft.findings, *error.findings))
+        if draft.findings:
+            error = replace(error, findings=(*draft.findings, *error.findings))
+        raise error
     gateway = draft.gateway
     findings = list(draft.findings)
     for error in draft.errors:
