@@ -174,10 +174,12 @@ def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTempla
 
 def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
     """Return `template` with its {names} filled in: a text that is one {name} becomes the value itself, of any type."""
+    if isinstance(template, str):
+        if template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
+            return values[template[1:-1]]
+        return template
     if isinstance(template, Mapping):
         return {key: fill_template(part, values) for key, part in template.items()}
-    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
-        return values[template[1:-1]]
     return template
 
 

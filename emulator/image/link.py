@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import STRICT, IntFlag
+from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, get_args, get_type_hints
 
@@ -59,8 +60,7 @@ def format_token(link: PictureLink, secret: bytes) -> str:
     if link.host is not None:
         fields["host"] = int(link.host)
     recipe = link.recipe
-    for name in _RECIPE_FIELDS:
-        fields[name] = getattr(recipe, name)
+    fields.update(zip(_RECIPE_FIELDS, _get_recipe_fields(recipe), strict=True))
     if recipe.altered is not None:
         fields["altered"] = {name: getattr(recipe.altered, name) for name in _ALTERATION_FIELDS}
     if recipe.source is not None:
@@ -163,6 +163,7 @@ _PART_FIELDS: Final = {"altered": (dict, NoneType), "source": (dict, NoneType)}
 _RECIPE_FIELDS: Final = {
     name: types for name, types in _list_fields(ImageRecipe).items() if name not in ("altered", "source", "partial")
 }
+_get_recipe_fields: Final = attrgetter(*_RECIPE_FIELDS)
 _LINK_FIELDS: Final = {
     "session": (str,), "expires": (int,), "host": (int, NoneType), **_RECIPE_FIELDS, **_PART_FIELDS,
 }  # fmt: skip

@@ -105,6 +105,8 @@ class ResponseBuilder:
         """Draw the pictures of a reply; raises GatewayError where a task's own picture is not kept any more."""
         held = _collect_files(drawing.call, drawing.draw)
         try:
+            if len(drawing.recipes) == 1:  # the usual case, which needs no task of its own
+                return [await self.image_store.draw(drawing.recipes[0], held)]
             return await asyncio.gather(*(self.image_store.draw(recipe, held) for recipe in drawing.recipes))
         except MissingFile as error:
             raise GatewayError(kind="upstream_error") from error

@@ -106,7 +106,7 @@ class Scenario:
 def may_have_reserved_value(request: Request, key: str | None) -> bool:
     """Return whether a call may have a reserved value. It is quick, as most calls have none."""
     body: Mapping[str, Any] = {}
-    if isinstance(request.json, Mapping):
+    if isinstance(request.json, dict):
         body = request.json
     prompt, model = body.get("prompt"), body.get("model")
     return (

@@ -225,9 +225,9 @@ class App:
             elapsed = self.clock.now(pending.session) - pending.began
             headers |= _CORS
             headers |= pending.gateway.response_headers.make_headers(pending.request_id, elapsed, known)
-        codes = dict.fromkeys(finding.code for finding in pending.findings)
-        if codes:
-            headers["X-Emulator-Finding"] = ", ".join(codes)
+        findings = pending.findings
+        if findings:
+            headers["X-Emulator-Finding"] = ", ".join(dict.fromkeys(finding.code for finding in findings))
         return headers
 
     async def _answer_admin(self, http: web.BaseRequest, path: str) -> web.StreamResponse:

@@ -127,12 +127,16 @@ def _parse_form(request: Request, content_type: str) -> Request:
 def _find_origin(http: web.BaseRequest) -> str:
     """Return scheme, host and port as the client wrote them; what proxies say of them comes first."""
     headers = http.headers
-    host = _first_of_chain(headers.get("X-Forwarded-Host")) or headers.get("Host") or ""
+    host = headers.get("Host", "")
+    if "X-Forwarded-Host" in headers:
+        host = _first_of_chain(headers["X-Forwarded-Host"]) or host
     if not _HOST.fullmatch(host):
         host = _find_own_host(http)
-    scheme = _first_of_chain(headers.get("X-Forwarded-Proto"))
-    if scheme not in ("http", "https"):
-        scheme = http.scheme
+    scheme = http.scheme
+    if "X-Forwarded-Proto" in headers:
+        forwarded = _first_of_chain(headers["X-Forwarded-Proto"])
+        if forwarded in ("http", "https"):
+            scheme = forwarded
     return f"{scheme}://{host}"
 
 
@@ -146,9 +150,9 @@ def _find_own_host(http: web.BaseRequest) -> str:
     return "localhost"
 
 
-def _first_of_chain(chain: str | None) -> str:
+def _first_of_chain(chain: str) -> str:
     """Return what the first of several proxies wrote."""
-    return (chain or "").partition(",")[0].strip()
+    return chain.partition(",")[0].strip()
 
 
 async def _read_body(http: web.BaseRequest, limit: int, seconds: float) -> tuple[bytes, Trouble | None]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiohttp import web
 
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 30.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A response that was sent: aiohttp's object, which its server wants back, and what the journal keeps."""
 
     response: web.StreamResponse

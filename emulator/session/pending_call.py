@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.core.phrases import quote
 from emulator.findings import Finding
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from emulator.scenario.reserved_values import ReservedValue
 
 
-@dataclass(frozen=True, slots=True)
-class SentResponse:
+class SentResponse(NamedTuple):
     """What was sent to the client: `complete` tells whether it took all of it.
 
     `body` and `events` ([offset in seconds, text], None where the answer was no stream) are as *response_record* stores
@@ -83,7 +82,7 @@ class PendingCall:
         if self.error is not None and self.error.model:
             return self.error.model
         body = self.request.json
-        if isinstance(body, Mapping) and isinstance(body.get("model"), str):
+        if isinstance(body, dict) and isinstance(body.get("model"), str):
             return str(body["model"])
         return None
 
@@ -172,18 +171,19 @@ class PendingCall:
         gateway, request_id = self.gateway, self.request_id
         redact = Redactor(self.key, self.request.headers, self.gateway.credential_headers).redact_value
         value, param, path = redact(error.value), redact(error.param), redact(self.request.path)
-        facts = dict(error.facts)
-        if error.value is not None:
-            redacted = {"value": quote(value), "model": str(value)[:200], "path": path}
-            facts.update({name: text for name, text in redacted.items() if name in facts})
-        if "key" in facts:
-            facts["key"] = BLANK
         redacted_error = error
-        if param != error.param or facts != error.facts:
+        came = (error.value, error.param, self.request.path)
+        shows_credential = (value, param, path) != came or "key" in error.facts
+        if shows_credential:
+            facts = dict(error.facts)
+            if error.value is not None:
+                redacted = {"value": quote(value), "model": str(value)[:200], "path": path}
+                facts.update({name: text for name, text in redacted.items() if name in facts})
+            if "key" in facts:
+                facts["key"] = BLANK
             redacted_error = replace(error, param=param, facts=facts)
         language = gateway.choose_language(self.request.headers)
         message = gateway.error_catalog.format_message(redacted_error, language=language, request_id=request_id)
-        shows_credential = (value, param, path) != (error.value, error.param, self.request.path) or "key" in facts
         if shows_credential and isinstance(body, str):
             rendered = gateway.render(redacted_error, language=language, request_id=request_id)
             body = record_body(b"".join(rendered.body), ())

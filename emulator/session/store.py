@@ -7,7 +7,7 @@ It is bounded in every direction: calls of a session, bytes of all calls, sessio
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
