@@ -13,15 +13,14 @@ import hashlib
 import hmac
 import json
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import STRICT, IntFlag
-from operator import attrgetter
 from types import NoneType
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
 from emulator.core.strict_json import format_json
-from emulator.image.recipe import Alteration, EditSource, ImageRecipe
+from emulator.image.recipe import ImageRecipe
+from emulator.image.recipe_json import FieldTypes, check_fields, recipe_from_json, recipe_to_json
 
 LONGEST_TOKEN: Final = 2048  # characters; a caption of 160 emoji with long names needs about 1,300
 _LONGEST_JSON: Final = 8192  # bytes; far above any recipe, far below a decompression bomb
@@ -59,12 +58,7 @@ def format_token(link: PictureLink, secret: bytes) -> str:
     fields: dict[str, Any] = {"session": link.session, "expires": link.expires}
     if link.host is not None:
         fields["host"] = int(link.host)
-    recipe = link.recipe
-    fields.update(zip(_RECIPE_FIELDS, _get_recipe_fields(recipe), strict=True))
-    if recipe.altered is not None:
-        fields["altered"] = {name: getattr(recipe.altered, name) for name in _ALTERATION_FIELDS}
-    if recipe.source is not None:
-        fields["source"] = recipe.source._asdict()
+    fields.update(recipe_to_json(link.recipe))
     return seal_fields(fields, secret)
 
 
@@ -109,44 +103,20 @@ def _open_token(token: str, secret: bytes) -> Any:
 
 def _make_link(fields: Any) -> PictureLink:
     """Return the link that the token's fields describe. Raises ValueError."""
-    values = _check_fields(fields, _LINK_FIELDS)
-    session, expires, host = values.pop("session"), values.pop("expires"), values.pop("host")
+    if not isinstance(fields, dict):
+        raise BadToken("it holds no fields")
+    recipe_fields = dict(fields)
+    own = {name: recipe_fields.pop(name) for name in _LINK_FIELDS if name in fields}
+    values = check_fields(own, _LINK_FIELDS)
+    expires, host = values["expires"], values["host"]
     if not 0 <= expires <= _LATEST:
         raise BadToken(f"{expires} is no time at which a link could end")
-    if values["altered"] is not None:
-        values["altered"] = Alteration(**_check_fields(values["altered"], _ALTERATION_FIELDS))
-    if values["source"] is not None:
-        values["source"] = EditSource(**_check_fields(values["source"], _SOURCE_FIELDS))
     behavior = None
     if host is not None:
         if host < 0:  # a negative flag would be read as all the others
             raise BadToken(f"host is {host}")
         behavior = HostBehavior(host)
-    return PictureLink(ImageRecipe(**values), session, expires, behavior)
-
-
-def _check_fields(fields: Any, known: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """Return the values of all `known` fields, None where one is absent. Raises BadToken for other fields or types."""
-    if not isinstance(fields, dict) or not fields.keys() <= known.keys():
-        raise BadToken("it has other fields than a link")
-    values = {}
-    for name, types in known.items():
-        value = fields.get(name)
-        if type(value) not in types:  # the exact type: true is no number
-            raise BadToken(f"{name} is {value!r}")
-        values[name] = value
-    return values
-
-
-def _list_fields(described: type) -> dict[str, tuple[type, ...]]:
-    """Return the types that JSON may have for each field of a class whose fields are plain values."""
-    fields = {}
-    for name, hint in get_type_hints(described).items():
-        types = get_args(hint) or (hint,)
-        if float in types:
-            types = (*types, int)
-        fields[name] = types
-    return fields
+    return PictureLink(recipe_from_json(recipe_fields), values["session"], expires, behavior)
 
 
 def _encode_base64(sealed: bytes) -> str:
@@ -157,16 +127,7 @@ def _sign(packed: bytes, secret: bytes) -> bytes:
     return hashlib.blake2b(_VERSION + packed, digest_size=_MAC_LENGTH, key=secret).digest()
 
 
-_ALTERATION_FIELDS: Final = _list_fields(Alteration)
-_SOURCE_FIELDS: Final = _list_fields(EditSource)
-_PART_FIELDS: Final = {"altered": (dict, NoneType), "source": (dict, NoneType)}
-_RECIPE_FIELDS: Final = {
-    name: types for name, types in _list_fields(ImageRecipe).items() if name not in ("altered", "source", "partial")
-}
-_get_recipe_fields: Final = attrgetter(*_RECIPE_FIELDS)
-_LINK_FIELDS: Final = {
-    "session": (str,), "expires": (int,), "host": (int, NoneType), **_RECIPE_FIELDS, **_PART_FIELDS,
-}  # fmt: skip
+_LINK_FIELDS: Final[FieldTypes] = {"session": (str,), "expires": (int,), "host": (int, NoneType)}
 
 # What most tokens contain, so that a token stays short: the last words are the cheapest to refer to.
 _USUAL_JSON: Final = (

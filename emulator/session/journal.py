@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from emulator.core import clock
 from emulator.image.recipe import FORMATS, ImageRecipe
+from emulator.image.recipe_json import recipe_from_json
 from emulator.image.upload import Examination, Upload
 from emulator.messages import Call, ResponseShape, StreamShape
 from emulator.session import response_record
-from emulator.session.json_values import recipe_from_plain
 from emulator.session.redaction import Redactor
 
 
@@ -28,7 +28,7 @@ class JournalEntry(NamedTuple):
     clock. `key` is the API key, `credential_headers` the names of the headers in which the gateway expects one.
     `params`, `effective`, `size` ([width, height] in pixels) and `streams` describe the accepted call, and are None
     (`streams`: False) for a refused one. `events` is how many events of a stream were made, None where the answer was
-    no stream. `pictures` are recipes as lists of their fields, `altered` what a script changed about all of them.
+    no stream. `pictures` are the fields of recipes, `altered` what a script changed about all of them.
     `response` has `status`, `headers`, `body` and `events` as *response_record* stores them. `weight` is about the
     bytes that the entry needs in memory.
     """
@@ -68,7 +68,7 @@ class JournalEntry(NamedTuple):
     sent: bool
     events: int | None
     task: Mapping[str, Any] | None
-    pictures: Sequence[Sequence[Any]]
+    pictures: Sequence[Mapping[str, Any]]
     altered: Mapping[str, Any] | None
     weight: int
 
@@ -86,7 +86,7 @@ class JournalEntry(NamedTuple):
     @property
     def recipes(self) -> list[ImageRecipe]:
         """The recipes of the pictures in the response, in their order."""
-        return [recipe_from_plain(values) for values in self.pictures]
+        return [recipe_from_json(values) for values in self.pictures]
 
     def rebuild_uploads(self) -> tuple[Upload, ...]:
         """Return the files of the call without their bytes."""

@@ -6,12 +6,12 @@ The code calls these plain values: dicts with text keys, lists, texts, numbers, 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from emulator.image.link import HostBehavior
-from emulator.image.recipe import Alteration, EditSource, ImageRecipe
+from emulator.image.recipe import Alteration
 from emulator.image.upload import Examination, Upload
 from emulator.messages import Call, Canned, Draw, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape
 
@@ -28,8 +28,6 @@ def to_plain(value: Any) -> Any:
         return {TYPE: "bytes", "base64": base64.b64encode(value).decode()}
     if isinstance(value, HostBehavior):
         return {TYPE: "HostBehavior", "value": int(value)}
-    if isinstance(value, EditSource):
-        return {TYPE: "EditSource", "items": list(value)}
     name = str(kind.__name__)
     if is_dataclass(kind) and name in _CLASSES:
         return {TYPE: name, **{one.name: to_plain(getattr(value, one.name)) for one in fields(kind)}}
@@ -60,36 +58,10 @@ def from_plain(value: Any) -> Any:
             return tuple(members["items"])
         case "HostBehavior":
             return HostBehavior(members["value"])
-        case "EditSource":
-            return EditSource(*members["items"])
         case name:
             return _CLASSES[name](**members)
 
 
-def recipe_to_plain(recipe: ImageRecipe) -> Sequence[Any]:
-    """Return a recipe as a sequence of its fields, in their order; written out, because every picture comes by here."""
-    altered, source = recipe.altered, recipe.source
-    return (
-        recipe.gateway, recipe.model, recipe.caption, recipe.prompt_hash, recipe.width, recipe.height, recipe.quality,
-        recipe.background, recipe.format, recipe.compression, recipe.index, recipe.seed,
-        None if altered is None else [getattr(altered, one.name) for one in fields(altered)],
-        None if source is None else list(source),
-    )  # fmt: skip
-
-
-def recipe_from_plain(values: Sequence[Any]) -> ImageRecipe:
-    """Return the recipe that `recipe_to_plain` made these values of."""
-    *own, altered, source = values
-    if altered is not None:
-        altered = Alteration(*altered)
-    if source is not None:
-        source = EditSource(*source)
-    return ImageRecipe(**dict(zip(_RECIPE_FIELDS, own, strict=True)), altered=altered, source=source)
-
-
-RECIPE_FORMAT: Final = 8
-"""The place of `format` in what `recipe_to_plain` returns."""
-_RECIPE_FIELDS: Final = tuple(one.name for one in fields(ImageRecipe))[:12]
 TYPE: Final = "$type"
 """The member that names the class of a stored object; no gateway has a parameter of this name."""
 _CLASSES: Final[Mapping[str, type]] = {

@@ -12,7 +12,6 @@ from itertools import accumulate
 from typing import Final
 
 from emulator.session.journal import JournalEntry
-from emulator.session.json_values import RECIPE_FORMAT
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]
@@ -40,7 +39,7 @@ class Metrics:
             code = (finding["code"],)
             self._findings[code] = self._findings.get(code, 0) + 1
         for picture in entry.pictures:
-            drawn = (gateway, picture[RECIPE_FORMAT])
+            drawn = (gateway, picture["format"])
             self._pictures[drawn] = self._pictures.get(drawn, 0) + 1
         histogram = self._seconds.get(gateway)
         if histogram is None:

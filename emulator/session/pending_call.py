@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
+from emulator.image.recipe_json import recipe_to_json
 from emulator.messages import Call, GatewayError, Request, Response
 from emulator.scenario.engine import Selection
 from emulator.session.journal import JournalEntry
-from emulator.session.json_values import recipe_to_plain
 from emulator.session.redaction import BLANK, Redactor
 from emulator.session.response_record import RecordedBody, record_body
 
@@ -141,7 +141,7 @@ class PendingCall:
             sent=sent.complete,
             events=self.events,
             task=response.task,
-            pictures=tuple(map(recipe_to_plain, response.pictures)),
+            pictures=tuple(map(recipe_to_json, response.pictures)),
             altered=response.altered,
             weight=_weigh(request, headers, sent),
         )
