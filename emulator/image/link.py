@@ -9,6 +9,7 @@ character can go unnoticed, because the unused bits of Base64 are not checked.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -53,6 +54,7 @@ class BadToken(ValueError):
     """A token that is damaged, forged or oversized; a storage service answers all three in the same way."""
 
 
+@functools.lru_cache(maxsize=1024)  # equal calls of one second have one link; a token has some 200 characters
 def format_token(link: PictureLink, secret: bytes) -> str:
     """Return the token of `link`, signed with `secret`. A partial image has no link."""
     fields: dict[str, Any] = {"session": link.session, "expires": link.expires}
