@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator.core import clock, yaml_file
-from emulator.core.suggestions import describe_unknown
+from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.core.yaml_file import describe_value
 from emulator.messages import BEHAVIORS, Behavior
 
@@ -59,7 +59,11 @@ def _parse_behavior(text: str) -> Behavior:
     for word in BEHAVIORS:
         if text == word:
             return word
-    raise ValueError(f"expected {' or '.join(BEHAVIORS)}")
+    expected = f"expected {' or '.join(BEHAVIORS)}"
+    nearest = nearest_word(text, BEHAVIORS)
+    if nearest is not None:
+        expected += f"; did you mean {nearest!r}?"
+    raise ValueError(expected)
 
 
 def _parse_url(text: str) -> str:

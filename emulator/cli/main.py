@@ -61,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the flags of a command; exits with code 2 where they are not understood."""
     parser = Parser(prog=NAME, description=_ABOUT, allow_abbrev=False)
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         about = command.about[0].upper() + command.about[1:] + "."
@@ -94,6 +95,16 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:  # the commands are the only choices here
             self.error(describe_unknown("command", value, action.choices))
+
+
+class _PrintVersion(argparse.Action):
+    """Prints the name and the version; looks the version up only then, because importing its source takes long."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"{NAME} {version(NAME)}")
+        parser.exit(0)
 
 
 class _HelpFormatter(argparse.HelpFormatter):

@@ -61,8 +61,8 @@ def find_scenario(name: str) -> Scenario:
     if is_ready_made(name):
         return load_ready_made(name)
     if not Path(name).exists() and not name.endswith((".yaml", ".yml")):
-        known = ", ".join(list_ready_made())
-        raise InvalidFile(f"{name!r} is neither a file nor a ready-made scenario; those are {known}")
+        known = describe_known(name, list_ready_made()).replace("known are", "those are", 1)
+        raise InvalidFile(f"{name!r} is neither a file nor a ready-made scenario; {known}")
     return load_scenario(Path(name))
 
 

@@ -8,12 +8,13 @@ key. The value is removed before the call is validated, so such a call is valida
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emulator import faults
 from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
+from emulator.core.suggestions import nearest_word
 from emulator.faults import FAULTS
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, Behavior, GatewayError, Refuse, Request
 from emulator.scenario import loader, matching
@@ -91,12 +92,33 @@ def _choose_reserved_value(found: Sequence[ReservedValue]) -> ReservedValue | No
 def _require_scenario(word: str) -> Scenario:
     scenario = find_scenario(word)
     if scenario is None:
-        raise _bad_value(word)
+        raise _bad_value(_describe_word("reserved value", word, list_values()))
     return scenario
 
 
-def _bad_value(text: str) -> GatewayError:
-    return GatewayError("invalid_request", violation="bad_reserved_value", facts={"value": repr(text[:80])})
+def _bad_value(reason: str) -> GatewayError:
+    """Return the error whose message begins with `reason`, which ends without a mark or with a question mark."""
+    if not reason.endswith("?"):
+        reason += "."
+    return GatewayError("invalid_request", violation="bad_reserved_value", facts={"expected": reason})
+
+
+def _describe_word(what: str, word: str, known: Iterable[str]) -> str:
+    """Return what is wrong with an unknown word: the nearest known one is named, and not the list, which is long."""
+    return f"unknown {what} {word[:_LONGEST_SHOWN]!r}{_describe_nearest(word, known)}"
+
+
+def _describe_nearest(word: str, known: Iterable[str]) -> str:
+    nearest = nearest_word(word, known)
+    if nearest is None:
+        return ""
+    return f"; did you mean {nearest!r}?"
+
+
+def _describe_choice(key: str, value: str, choices: Iterable[str]) -> str:
+    choices = list(choices)
+    expected = " or ".join(choices)
+    return f"`{key}` is {value[:_LONGEST_SHOWN]!r}; expected {expected}{_describe_nearest(value, choices)}"
 
 
 def _play_always(name: str, answer: Answer, when: RequestPattern) -> Scenario:
@@ -150,11 +172,11 @@ def _parse_header(text: str) -> ReservedValue:
             if add_option is not None:
                 options = add_option(options, value)
             elif equals:
-                raise ValueError(key)
+                raise ValueError(_describe_word("key", key, _HEADER_KEYS))
             else:
                 options = _add_value(options, key)
-        except ValueError:
-            raise _bad_value(part) from None
+        except ValueError as error:
+            raise _bad_value(str(error)) from None
     scenario = options.scenario
     if scenario is None and options.answer != DRAWN:
         scenario = _play_always("header", options.answer, _EVERY_OPERATION)
@@ -169,18 +191,23 @@ def _add_value(options: _HeaderOptions, word: str) -> _HeaderOptions:
         return _add_refuse(options, kind)
     if kind in FAULTS:
         return _add_fault(options, kind)
+    if not loader.is_ready_made(name):
+        raise ValueError(_describe_word("reserved value", word, [*list_values(), "report-only"]))
     return _add_scenario(options, name)
 
 
 def _add_refuse(options: _HeaderOptions, value: str) -> _HeaderOptions:
     kind = value.replace("-", "_")
     if kind not in KINDS:
-        raise ValueError(value)
+        raise ValueError(_describe_word("kind of refusal", value, KINDS))
     return replace(options, answer=replace(options.answer, plan=Refuse(kind)))
 
 
 def _add_fault(options: _HeaderOptions, value: str) -> _HeaderOptions:
-    fault = faults.parse_fault(value.replace("-", "_"))
+    word = value.replace("-", "_")
+    if word not in FAULTS:
+        raise ValueError(_describe_word("fault", value, FAULTS))
+    fault = faults.parse_fault(word)
     return replace(options, answer=replace(options.answer, faults=(*options.answer.faults, fault)))
 
 
@@ -190,19 +217,19 @@ def _add_latency(options: _HeaderOptions, value: str) -> _HeaderOptions:
 
 def _add_scenario(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if not loader.is_ready_made(value):
-        raise ValueError(value)
+        raise ValueError(_describe_word("scenario", value, loader.list_ready_made()))
     return replace(options, scenario=loader.load_ready_made(value))
 
 
 def _add_report_only(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if value not in _SWITCH:
-        raise ValueError(value)
+        raise ValueError(_describe_choice("report-only", value, ["true", "false"]))
     return replace(options, report_only=_SWITCH[value])
 
 
 def _add_behavior(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if value not in BEHAVIORS:
-        raise ValueError(value)
+        raise ValueError(_describe_choice("behavior", value, BEHAVIORS))
     return replace(options, behavior=value)
 
 
@@ -219,5 +246,6 @@ _EVERY_OPERATION: Final = matching.parse_pattern({"operation": list(OPERATIONS)}
 """A header is about its own call, whatever its operation is."""
 _SWITCH: Final = {"": True, "true": True, "false": False}
 _NOT_RESERVED: Final = "invalid_request"  # it does not say what is invalid; an invalid call gets this error anyway
+_LONGEST_SHOWN: Final = 80  # characters of an unknown word that a message shows; it comes from the network
 _LONGEST_WORD: Final = 40  # characters of a reserved value; none is longer
 _IN_PROMPT: Final = rf"\[\[([A-Za-z0-9_-]{{1,{_LONGEST_WORD}}})\]\]"

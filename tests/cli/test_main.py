@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pkgutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,3 +155,10 @@ def test_errors_of_use_are_one_line(
     assert (2, "", 1) == (code, out, err.count("\n"))
     assert err.startswith("image-api-emulator: ")
     assert complaint in err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints name and version, and exits with 0."""
+    code, out, err = _main(capsys, "--version")
+    assert (0, "") == (code, err)
+    assert re.fullmatch(r"image-api-emulator \d+\.\d+\S*\n", out)

@@ -98,6 +98,24 @@ def test_a_header_that_means_nothing(server: Served, header: str) -> None:
     assert (400, "bad_reserved_value") == (response.status_code, response.json()["error"]["code"])
 
 
+@pytest.mark.parametrize(
+    ("header", "beginning"),
+    [
+        ("ratelimit", "unknown reserved value 'ratelimit'; did you mean 'rate-limit'? The header X-Emulator takes "),
+        ("report-onyl", "unknown reserved value 'report-onyl'; did you mean 'report-only'? "),
+        ("refuse=rate_limt", "unknown kind of refusal 'rate_limt'; did you mean 'rate_limit'? "),
+        ("scenario=hapy", "unknown scenario 'hapy'; did you mean 'happy'? "),
+        ("behavior=observd", "`behavior` is 'observd'; expected documented or observed; did you mean 'observed'? "),
+        ("latency=5", "latency is '5'; expected a duration with its unit, such as 500ms, "),
+        ("fault=boredom", "unknown fault 'boredom'. The header "),
+    ],
+)
+def test_a_header_with_a_slip(server: Served, header: str, beginning: str) -> None:
+    """The message says which word is wrong, and names the nearest known one."""
+    response = server.generate("ezmodel", BODY, **{"x-emulator": header})
+    assert response.json()["error"]["message"].startswith(beginning)
+
+
 @pytest.mark.parametrize("prompt", ["[[nothing-of-ours]]", "a [[b", "[[]]", "x" * 50 + "[[" + "y" * 50 + "]]"])
 def test_what_is_no_mark_stays(server: Served, prompt: str) -> None:
     """Brackets that say nothing to us belong to the prompt, as a colon does to a model's name."""
