@@ -105,7 +105,7 @@ def check_files(options: argparse.Namespace) -> int:
             print(json.dumps({"file": name, "findings": listed}, ensure_ascii=False))
         elif findings:
             for finding in findings:
-                print(f"{name}: {finding.code}: {finding.message}")
+                print(_format_finding(name, finding))
         else:
             print(f"{name}: good")
     return exit_code
@@ -176,14 +176,25 @@ def inspect_pictures(options: argparse.Namespace) -> int:
 def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
     """Return the findings about a scenario, or about the OpenAPI file of a gateway."""
     try:
-        root = yaml_file.load_yaml(path, aliases=True).root
+        source = yaml_file.load_yaml(path, aliases=True)  # read once: /dev/stdin is empty the second time
+        root = source.root
         if isinstance(root, Mapping) and ("openapi" in root or "swagger" in root):
             gateway = load_gateway(path)
             sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
             return gateway.findings
-        return loader.check_words(loader.load_scenario(path), load_gateways().values())
+        scenario = loader.parse_scenario(source.text, str(path), path.parent)
+        return loader.check_words(scenario, load_gateways().values())
     except InvalidFile as error:
         return [Finding("unusable_file", str(error))]
+
+
+def _format_finding(name: str, finding: Finding) -> str:
+    """Return `FILE: code: message`, or `FILE:LINE: code: message` where the message begins with file and line."""
+    place, message = name, finding.message
+    start, colon, rest = message.partition(": ")
+    if colon and (start == name or start.startswith(f"{name}:")):
+        place, message = start, rest
+    return f"{place}: {finding.code}: {message}"
 
 
 def _load_gateways(options: argparse.Namespace) -> Mapping[str, Gateway]:

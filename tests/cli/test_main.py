@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pkgutil
 import re
 from collections.abc import Callable
@@ -112,7 +113,7 @@ def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_pa
     assert (0, f"{good}: good\n") == _main(capsys, "check", str(good))[:2]
     code, out, _ = _main(capsys, "check", str(good), str(bad), str(odd))
     assert 1 == code
-    assert f"{bad}: unusable_file: {bad}:3: refuse is 'boredom'; expected one of missing_key" in out
+    assert f"{bad}:3: unusable_file: refuse is 'boredom'; expected one of missing_key" in out
     assert "unknown_security_type" in out
     code, out, _ = _main(capsys, "check", "--json", str(bad))
     assert (1, ["unusable_file"]) == (code, [one["code"] for one in json.loads(out)["findings"]])
@@ -162,3 +163,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = _main(capsys, "--version")
     assert (0, "") == (code, err)
     assert re.fullmatch(r"image-api-emulator \d+\.\d+\S*\n", out)
+
+
+def test_check_reads_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that can be read only once, such as /dev/stdin, is checked like any other."""
+    reader, writer = os.pipe()
+    os.write(writer, b"rules: [{answers: {refuse: quota}}]")
+    os.close(writer)
+    try:
+        path = f"/dev/fd/{reader}"
+        assert (0, f"{path}: good\n", "") == _main(capsys, "check", path)
+    finally:
+        os.close(reader)
