@@ -211,8 +211,9 @@ def test_setting(image_api): assert 502 == draw(image_api)
 
 BAD_MARKERS: Final = [
     ("scenaro='happy'", "'scenaro' is none of its keywords; known are scenario=…, gateway=…, behavior=…, strict=…"),
-    ("'happy'", "'happy' is none of its keywords"),
-    ("'scenario'", "'scenario' is none of its keywords"),
+    ("scenaro='happy'", "; did you mean 'scenario'?"),
+    ("'happy'", "'happy' has no keyword; it takes keywords only, such as scenario='rate-limited-then-ok'"),
+    ("'scenario'", "'scenario' has no keyword; it takes keywords only"),
     ("scenario='no-such'", "image_api: no ready-made scenario 'no-such'; those are "),
     ("scenario='no-such.yaml'", "image_api: no-such.yaml: No such file"),
     ("strict='refusal'", "strict says 'refusal'; expected true, false, or some of refusals, unused_answers, findings"),

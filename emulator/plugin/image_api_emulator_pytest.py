@@ -283,10 +283,18 @@ def _read_markers(item: pytest.Item) -> Mapping[str, Any]:
     """The words of a test's markers; a nearer marker's word replaces that of a farther one."""
     chosen: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("image_api"))):
-        for word in (*mark.args, *mark.kwargs):
-            if word not in _MARKER_WORDS or word in mark.args:
-                known = f"known are {', '.join(f'{name}=…' for name in _MARKER_WORDS)}"
-                pytest.fail(f"pytest.mark.image_api: {word!r} is none of its keywords; {known}", pytrace=False)
+        if mark.args:
+            line = f"{mark.args[0]!r} has no keyword; it takes keywords only, such as scenario='rate-limited-then-ok'"
+            pytest.fail(f"pytest.mark.image_api: {line}", pytrace=False)
+        for word in mark.kwargs:
+            if word not in _MARKER_WORDS:
+                from emulator.core.suggestions import nearest_word
+
+                line = f"{word!r} is none of its keywords; known are {', '.join(f'{name}=…' for name in _MARKER_WORDS)}"
+                nearest = nearest_word(word, _MARKER_WORDS)
+                if nearest is not None:
+                    line += f"; did you mean {nearest!r}?"
+                pytest.fail(f"pytest.mark.image_api: {line}", pytrace=False)
         chosen.update(mark.kwargs)
     if isinstance(chosen.get("scenario"), str):
         chosen["scenario"] = _find_scenario(chosen["scenario"], item.path.parent, item.config.rootpath)
