@@ -657,7 +657,7 @@ def test_x(image_api):
     assert issubclass(Emulator, ImageApi)
 
 
-OFF: Final = "image_api: the fixture is off, because the package emulator is another one here: "
+OFF: Final = "image_api: the fixture is off, because `emulator` here is another package, "
 OTHER_PROJECT: Final = """
 import emulator
 
@@ -680,7 +680,7 @@ def test_beside_another_projects_emulator(other_project: pytest.Pytester, comman
     result = _run_beside_another(other_project, command)
     assert 0 == result.ret
     result.assert_outcomes(passed=1)
-    assert [f"{OFF}{other_project.path / 'emulator' / '__init__.py'}"] == [
+    assert [f"{OFF}{other_project.path / 'emulator' / '__init__.py'}, and not the one of image-api-emulator"] == [
         line for line in result.outlines if "image_api" in line
     ]
 

@@ -220,7 +220,8 @@ def _explain_being_off() -> str | None:
     if any(Path(folder, "client", "embedded.py").is_file() for folder in folders):
         return None
     found = spec.origin or ", ".join(folders)
-    return f"image_api: the fixture is off, because the package emulator is another one here: {found}"
+    why = f"`emulator` here is another package, {found}, and not the one of image-api-emulator"
+    return f"image_api: the fixture is off, because {why}"
 
 
 def _read_settings(config: pytest.Config) -> dict[str, Any]:
