@@ -101,9 +101,9 @@ class _PrintVersion(argparse.Action):
     """Prints the name and the version; looks the version up only then, because importing its source takes long."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from importlib.metadata import version
+        from emulator.admin.request import read_version
 
-        print(f"{NAME} {version(NAME)}")
+        print(f"{NAME} {read_version()}")
         parser.exit(0)
 
 

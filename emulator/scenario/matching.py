@@ -466,22 +466,30 @@ def _make_matcher(word: str, operand: Any, path: str) -> Matcher:
                 return Contains(operand)
             case "matches":
                 return Matches(_compile_pattern(operand))
-            case "at_least" | "at_most" if not _is_number(operand):
-                raise ValueError(f"{operand!r} is no number")
             case "at_least":
-                return AtLeast(operand)
+                return AtLeast(_check_number(operand))
             case "at_most":
-                return AtMost(operand)
+                return AtMost(_check_number(operand))
             case "not":
                 return Not(_parse_matcher(operand, path))
-            case "absent" if not isinstance(operand, bool):
-                raise ValueError(f"{operand!r} is neither true nor false")
             case "absent":
-                return IsAbsent(operand)
+                return IsAbsent(_check_boolean(operand))
             case _:
                 return _make_schema_matcher(operand)
     except (ValueError, TypeError, OverflowError, re.error) as error:
         raise ValueError(f"when {path}: {word}: {error}") from None
+
+
+def _check_number(operand: Any) -> Any:
+    if not _is_number(operand):
+        raise ValueError(f"{operand!r} is no number")
+    return operand
+
+
+def _check_boolean(operand: Any) -> bool:
+    if not isinstance(operand, bool):
+        raise ValueError(f"{operand!r} is neither true nor false")
+    return operand
 
 
 def _compile_pattern(pattern: Any) -> re.Pattern[str]:
