@@ -24,6 +24,7 @@ from emulator.scenario import latency, loader, matching
 from emulator.scenario.limits import Limits
 from emulator.scenario.scenario import THENS, Rule
 from emulator.validation import registry
+from tests.paths import TESTS
 from tests.scenario.examples import BLOCKS, BUMPY_MORNING, EVENTFUL, SEQUENCES
 
 SCHEMA: Final[Mapping[str, Any]] = json.loads((find_schemas() / "scenario.schema.json").read_text("utf-8"))
@@ -778,7 +779,7 @@ paths:
               properties: {prompt: {type: string}, promptly: {type: integer}, sharpness: {type: integer}}
       responses: {"200": {description: The pictures.}}
 """
-GATEWAYS: Final = registry.load_gateways([str(find_schemas().parent / "tests/data/odd-gateway.yaml")])
+GATEWAYS: Final = registry.load_gateways([str(TESTS / "data" / "odd-gateway.yaml")])
 MISSPELLED: Final = {
     "a field": ("when:\n    n: 1\n    promt: cat", 4, "unknown field 'promt'; did you mean 'prompt'?"),
     "a parameter": ("when: {qualitty: hd}", 2, "unknown field 'qualitty'; did you mean 'quality'?"),
