@@ -316,10 +316,13 @@ def test_what_no_json_can_say(asked: ImageApi) -> None:
     deep: Any = "x"
     for _ in range(5000):
         deep = {"not": deep}
-    values: list[Any] = [circle, {"rules": [{"when": {"prompt": deep}}]}, {"limits": {"images": 10**5000}}, {(1, 2): 3}]
+    values: list[Any] = [circle, {"limits": {"images": 10**5000}}, {(1, 2): 3}]
     for value in values:
         with pytest.raises(EmulatorError, match=r"^the value cannot be sent: [^\n]+$"):
             asked.play(value)
+    # How deep JSON can be written depends on Python's version; what is written, the server refuses.
+    with pytest.raises(EmulatorError, match=r"^(the value cannot be sent|the body is no JSON): [^\n]+$"):
+        asked.play({"rules": [{"when": {"prompt": deep}}]})
     others: list[Any] = [5, None, b"rules: []", []]
     for scenario in others:
         with pytest.raises(EmulatorError, match="is no scenario: expected a name, a path, YAML, or a mapping"):
