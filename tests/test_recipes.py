@@ -56,12 +56,14 @@ def checkout(tmp_path: Path) -> Path:
         pytest.skip("the recipes are diffs against a checkout, and there is none")
     for folder in ("emulator", "schemas", "scenarios"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    for file in ("README.md", "pyproject.toml"):
+        shutil.copy(ROOT / file, tmp_path / file)
     return tmp_path
 
 
 @pytest.mark.parametrize("title", TITLES)
 def test_a_recipe_works(checkout: Path, title: str) -> None:
-    """The diff applies to the code as it is, and the check passes with it and fails without it."""
+    """The diff applies to the code as it is, the result is clean for ruff, and the check passes only with the diff."""
     diff, check = read_recipes()[title]
     assert 0 != run_check(checkout, check).returncode, "the check passes without the change"
     done = subprocess.run(
@@ -71,6 +73,15 @@ def test_a_recipe_works(checkout: Path, title: str) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     checked = run_check(checkout, check)
     assert 0 == checked.returncode, checked.stderr[-3000:]
+    for command in (["check"], ["format", "--check"]):
+        linted = run_ruff(checkout, command)
+        assert 0 == linted.returncode, linted.stdout[-3000:] + linted.stderr[-3000:]
+
+
+def run_ruff(checkout: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run one command of ruff over the code in `checkout`."""
+    ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "emulator"]
+    return subprocess.run(ruff, cwd=checkout, capture_output=True, text=True, check=False, timeout=60)
 
 
 def run_check(checkout: Path, check: str) -> subprocess.CompletedProcess[str]:

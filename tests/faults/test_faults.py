@@ -605,10 +605,7 @@ async def test_garbage_does_not_depend_on_pieces() -> None:
 
 
 TAKES_AFTER: Final = "expected bytes, such as 100, a share, such as 50%, or events, such as 1 event"
-KNOWN: Final = (
-    "hang_up, truncate, slow_body, stall, malformed_json, garbage, wrong_type, empty_body, duplicate_header, "
-    "duplicate_event, missing_final_event"
-)
+KNOWN: Final = ", ".join(FAULTS)
 
 
 @pytest.mark.parametrize(
