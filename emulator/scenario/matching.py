@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from emulator.core.phrases import shorten_text
-from emulator.core.suggestions import nearest_word
+from emulator.core.suggestions import describe_unknown, nearest_word
 
 if TYPE_CHECKING:
     from emulator.core.json_schema import ValueSchema
@@ -451,7 +451,7 @@ def _parse_matcher(value: Any, path: str) -> Matcher:
         raise ValueError(f"when {path} is {{}}; expected a mapping of matchers: {', '.join(MATCHERS)}")
     for word in value:
         if word not in MATCHERS:
-            raise ValueError(f"when {path}: unknown matcher {word!r}; known are {', '.join(MATCHERS)}")
+            raise ValueError(f"when {path}: {describe_unknown('matcher', str(word), MATCHERS)}")
     matchers = tuple(_make_matcher(word, operand, path) for word, operand in value.items())
     if len(matchers) == 1:
         return matchers[0]
