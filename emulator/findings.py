@@ -39,8 +39,9 @@ FINDINGS: Final[dict[str, str]] = {
         "another parameter to use."
     ),
     "default_differs": (
-        "A parameter is not given, and its default differs between gateways. Send the parameter if the client may "
-        "use another gateway later."
+        "A parameter is not given, and its default differs between the gateways that accept the call. Send the "
+        "parameter if the client may use another gateway later. Only `portability` tells this: it is no finding of a "
+        "call."
     ),
     "would_be_refused": (
         "The call breaks the gateway's rules, and was answered only because of report-only. The real gateway refuses "

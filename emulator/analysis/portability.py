@@ -12,9 +12,10 @@ from typing import Any, Final, Literal
 
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import describe_value
+from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.model_catalog import Calendar
-from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, GatewayError, Request
+from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, Call, GatewayError, Request
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import BLANK, LIKE_A_KEY
 from emulator.validation.draft import ValidationContext
@@ -71,12 +72,17 @@ class GatewayFit:
 
 @dataclass(frozen=True)
 class CheckedCall:
-    """One call, and what each gateway does with it."""
+    """One call, and what each gateway does with it.
+
+    `findings` are about the gateways together: the parameters that the call leaves out, and whose defaults differ
+    between the gateways that accept it.
+    """
 
     number: int | None
     gateway: str | None
     body_model: str | None
     fits: tuple[GatewayFit, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,15 +186,25 @@ def check_portability(
     """
     calls = []
     for request in requests:
-        fits = tuple(_check_request(request, target, channels, calendar) for target in targets)
-        calls.append(CheckedCall(request.number, request.gateway, _find_model(request.body), fits))
+        checked = [_check_request(request, target, channels, calendar) for target in targets]
+        accepted = {_name_target(target): call for target, (_, call) in zip(targets, checked, strict=True) if call}
+        calls.append(
+            CheckedCall(
+                number=request.number,
+                gateway=request.gateway,
+                body_model=_find_model(request.body),
+                fits=tuple(fit for fit, _ in checked),
+                findings=tuple(_compare_defaults(accepted)),
+            )
+        )
     tallies = [_count_outcomes(place, target, calls) for place, target in enumerate(targets)]
     return PortabilityReport(tuple(calls), tuple(tallies))
 
 
 def _check_request(
     sample: SampleRequest, target: PortabilityTarget, channels: frozenset[str], calendar: Calendar | None
-) -> GatewayFit:
+) -> tuple[GatewayFit, Call | None]:
+    """Return what `target` does with a call, and the call as it understands it; None where it refuses."""
     gateway = target.validator.gateway
     operation = next(gateway.iter_generating())
     request = Request(
@@ -208,11 +224,43 @@ def _check_request(
             rule=_blank_keys(error.rule),
             source=error.source,
         )
-        return GatewayFit(target.gateway, target.behavior, "refused", refused=refusal)
+        return GatewayFit(target.gateway, target.behavior, "refused", refused=refusal), None
     params = [_blank_keys(finding.param) for finding in call.findings if finding.code in _WITHOUT_EFFECT]
     ignored = tuple(dict.fromkeys(filter(None, params)))
     outcome: Outcome = "ignores" if ignored else "accepted"
-    return GatewayFit(target.gateway, target.behavior, outcome, ignored)
+    return GatewayFit(target.gateway, target.behavior, outcome, ignored), call
+
+
+def _name_target(target: PortabilityTarget) -> str:
+    if target.behavior == "documented":
+        return target.gateway
+    return f"{target.gateway} ({target.behavior})"
+
+
+def _compare_defaults(accepted: Mapping[str, Call]) -> Iterator[Finding]:
+    """Yield a finding for each parameter that a call leaves out, and whose default differs where it is accepted.
+
+    Who relies on such a default gets another picture, or another kind of reply, when it moves.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    for name, call in accepted.items():
+        for param, value in _list_defaults(call).items():
+            values.setdefault(param, {})[name] = value
+    for param, by_target in values.items():
+        if len(set(map(str, by_target.values()))) > 1:
+            places: dict[str, list[str]] = {}
+            for name, value in by_target.items():
+                places.setdefault(str(value), []).append(name)
+            shown = ", ".join(f"{value} at {' and '.join(names)}" for value, names in places.items())
+            yield Finding("default_differs", f"{param!r} is not given: {shown}", param)
+
+
+def _list_defaults(call: Call) -> Mapping[str, Any]:
+    """Return the parameters that are not given and count; how pictures are delivered is always one of them."""
+    params = {"response_format": call.response.delivery or "url", **call.params}
+    if call.response.delivery is not None:
+        params["response_format"] = call.response.delivery
+    return {name: value for name, value in params.items() if name not in call.given}
 
 
 def _count_outcomes(place: int, target: PortabilityTarget, calls: Sequence[CheckedCall]) -> GatewayTally:

@@ -58,7 +58,8 @@ def _format_report(report: PortabilityReport) -> Iterator[str]:
             heading += f", sent to {call.gateway}"
         rows = [("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY")]
         rows += [(fit.gateway, fit.behavior, fit.outcome, _explain_fit(fit)) for fit in call.fits]
-        yield "\n".join([replace_unprintable(heading), *format_table(rows)])
+        notes = [replace_unprintable(f"{one.code}: {one.message}") for one in call.findings]
+        yield "\n".join([replace_unprintable(heading), *format_table(rows), *notes])
     count = len(report.calls)
     heading = "1 call in all" if count == 1 else f"{count} calls in all"
     totals = [("GATEWAY", "BEHAVIOR", "ACCEPTED", "IGNORES", "REFUSED")]

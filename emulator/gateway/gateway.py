@@ -60,7 +60,7 @@ class Operation:
     `models` are the rules of JSON bodies, `form` those of forms; None where such a body is not taken. `example` is a
     canned body of the answer, or None. `limit` is in bytes of body. `redirect` is the status of an operation that only
     sends clients to the same address without its last slash. `pattern` is what the variable in the path has to match.
-    From the day `ended` the path is unknown, as `source` tells. `task` is the parameter that asks for a task when it is
+    From the day `ended` the path is unknown. `source` tells where the operation comes from. `task` is the parameter that asks for a task when it is
     true, or `always`.
     """
 
@@ -329,7 +329,12 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
             models = read_models(document, found)  # raises InvalidFile: there is no schema
         limit = EDIT_LIMIT if found.name in _EDITING else GENERATE_LIMIT
         return replace(operation, models=models, limit=limit, task=_read_task(document, found))
-    return replace(operation, example=_find_example(document, found), pattern=_find_path_pattern(document, found))
+    return replace(
+        operation,
+        example=_find_example(document, found),
+        pattern=_find_path_pattern(document, found),
+        source=found.node.get("x-emulator-source"),
+    )
 
 
 def _share_models(

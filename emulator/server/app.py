@@ -42,7 +42,6 @@ from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
 from emulator.settings import Settings
 from emulator.validation import registry
-from emulator.validation.default_comparison import DefaultComparison
 from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import GatewayRegistry, Route
 from emulator.validation.uploads import UploadReader
@@ -260,8 +259,7 @@ class App:
     def _build_registry(self) -> GatewayRegistry:
         keys = _load_good_keys(self.settings.keys)
         gateways = registry.load_gateways(self.settings.schema)
-        comparison = DefaultComparison(gateways)
-        validators = [RequestValidator(one, keys, self._reserved_values, comparison) for one in gateways]
+        validators = [RequestValidator(one, keys, self._reserved_values) for one in gateways]
         for validator in validators:
             if validator.gateway.document.file.path.parent != find_schemas():
                 sum(validator.compile_schemas())  # a file of the user's own is checked before anything is answered
@@ -270,7 +268,7 @@ class App:
             gateway = registry.load_behavior(name, behavior)
             if gateway is None:
                 return None
-            return RequestValidator(gateway, keys, self._reserved_values, comparison)
+            return RequestValidator(gateway, keys, self._reserved_values)
 
         return GatewayRegistry(validators, self.settings.gateway, make_validator)
 

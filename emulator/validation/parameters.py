@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.findings import Finding
+from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
 from emulator.image.recipe import LARGEST_SIDE
 from emulator.messages import GatewayError, Violation
@@ -21,11 +22,15 @@ from emulator.validation.draft import Draft, copy_draft
 
 def choose_model(draft: Draft) -> Draft:
     """Find the model that the body means, and its rules; an unknown model is an error, and others stand in for it."""
-    models = draft.models
+    models, context = draft.models, draft.context
+    today = context.today if draft.gateway.calendar else None
     try:
-        model, rules = find_model(models, draft.given, draft.context.channels)
+        if "model" in draft.given or models.fallback is not None or models.channels is not None:
+            model, rules = find_model(models, draft.given, context.channels)
+        else:
+            model, rules = find_unnamed_model(models, draft.given, today, models is context.operation.form)
     except GatewayError as error:
-        model, rules = find_substitute(models, draft.given)
+        model, rules = find_substitute(models, draft.given, today)
         return copy_draft(draft, model=model, rules=rules, errors=(error,))
     return copy_draft(draft, model=model, rules=rules)
 
@@ -125,7 +130,7 @@ def count_images(draft: Draft) -> Draft:
 
 
 def find_model(models: Models, body: Mapping[str, Any], channels: Collection[str]) -> tuple[str | None, ModelRules]:
-    """Return the name of the model that `body` means, and its rules; raises GatewayError where there is none.
+    """Return the name of the model that `body` names, and its rules; raises GatewayError where there is none.
 
     `channels` are names that are known besides the gateway's own.
     """
@@ -135,17 +140,41 @@ def find_model(models: Models, body: Mapping[str, Any], channels: Collection[str
         if models.find_rules(models.fallback, channels) is None:
             raise _unknown_model(models, models.fallback)
         raise build_error("missing", {}, "model", models.source)
-    if models.fallback is None and models.channels is not None and is_unnamed:
+    if models.channels is not None and is_unnamed:
         raise build_error("unnamed_model", {}, "model", models.source)
-    if "model" in body:
-        return find_named_model(models, name, channels)
-    # A parameter that is false asks for nothing, so it does not hint at a model either.
-    hints = (model for param, model in models.when_present.items() if body.get(param, False) is not False)
-    model = next(hints, models.default)
-    rules = models.otherwise if model is None else models.find_rules(model, channels)
-    if rules is None or (model is None and "model" in rules.required):
+    return find_named_model(models, name, channels)
+
+
+def find_unnamed_model(
+    models: Models, body: Mapping[str, Any], today: Calendar | None, in_form: bool
+) -> tuple[str | None, ModelRules]:
+    """Return the model that counts for a `body` that names none, and its rules; raises GatewayError without one.
+
+    Where the calendar counts, `today` is it: a model counts only while it exists. `in_form`: the values are texts.
+    """
+    candidates = [
+        model
+        for param, model in models.when_present.items()
+        if param in body and _asks_for_something(models.listed[model], param, body[param], in_form)
+    ]
+    for model in (*candidates, models.default):
+        if model is not None and _exists(model, today):
+            rules = models.find_rules(model, ())
+            if rules is not None:
+                return model, rules
+    rules = models.otherwise
+    if rules is None or "model" in rules.required:
         raise build_error("missing", {}, "model", models.source)
-    return model, rules
+    return None, rules
+
+
+def _asks_for_something(rules: ModelRules, param: str, value: Any, in_form: bool) -> bool:
+    """Whether the parameter `param` asks for something, and so hints at a model: not where it is false or absent."""
+    if isinstance(value, str):
+        if in_form and value == "false":
+            return False
+        value = rules.aliases.get(param, {}).get(value, value)
+    return value is not False and not _contains(rules.absent_values.get(param, ()), value)
 
 
 def find_named_model(models: Models, name: Any, channels: Collection[str]) -> tuple[str, ModelRules]:
@@ -160,11 +189,18 @@ def find_named_model(models: Models, name: Any, channels: Collection[str]) -> tu
     return name, rules
 
 
-def find_substitute(models: Models, body: Mapping[str, Any]) -> tuple[str | None, ModelRules]:
-    """Return the model and the rules that stand in where the body's model is unknown."""
-    rules = models.otherwise or models.listed.get(models.default or "") or next(iter(models.listed.values()))
+def find_substitute(models: Models, body: Mapping[str, Any], today: Calendar | None) -> tuple[str | None, ModelRules]:
+    """Return the model and the rules that stand in where the body's model is unknown, or no model counts `today`."""
+    default = models.default
+    if default is not None and not _exists(default, today):
+        default = next((name for name in models.listed if _exists(name, today)), None)
+    rules = models.otherwise or models.listed.get(default or "") or next(iter(models.listed.values()))
     name = body.get("model")
-    return name if isinstance(name, str) else models.default, rules
+    return name if isinstance(name, str) else default, rules
+
+
+def _exists(model: str, today: Calendar | None) -> bool:
+    return today is None or today.find_absence(model) is None
 
 
 def fill_defaults(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, GatewayError, Request
 from emulator.validation.body import convert_form, merge_violations, read_body
-from emulator.validation.default_comparison import DefaultComparison
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
 from emulator.validation.parameters import (
     apply_defaults,
@@ -45,8 +44,7 @@ class RequestValidator:
     """The contract of one gateway.
 
     `keys` are the good API keys; None lets any key pass. With `reserved_keys` a reserved key is good beside them.
-    `comparison` knows the defaults of the other gateways. A schema compiles when it is first needed;
-    `compile_schemas` compiles all.
+    A schema compiles when it is first needed; `compile_schemas` compiles all.
     """
 
     def __init__(
@@ -54,12 +52,10 @@ class RequestValidator:
         gateway: Gateway,
         keys: frozenset[str] | None = None,
         reserved_keys: bool = True,
-        comparison: DefaultComparison | None = None,
     ) -> None:
         self.gateway = gateway
         self._keys = keys
         self._reserved_keys = reserved_keys
-        self._comparison = comparison or DefaultComparison()
         self._schema_validators: dict[str, SchemaValidator] = {}
         self._steps: tuple[Step, ...] = (
             refuse_ended_operation,
@@ -76,7 +72,6 @@ class RequestValidator:
             select_effective,
             choose_pixels,
             count_images,
-            self.compare_defaults,
         )
         self._steps_without_body: tuple[Step, ...] = (self.authenticate, list_models)
         self._steps_not_implemented: tuple[Step, ...] = (
@@ -168,19 +163,6 @@ class RequestValidator:
         errors = [violation.build_error(draft.model, by_upstream) for violation in violations]
         broken = [violation.param for violation in violations]
         return copy_draft(draft, errors=tuple(errors), broken=tuple(broken))
-
-    def compare_defaults(self, draft: Draft) -> Draft:
-        """Note the absent parameters that mean one thing at this gateway and another elsewhere."""
-        rules = draft.rules
-        differing = self._comparison.find_differing(self.gateway.name, draft.model, rules, draft.context.operation.name)
-        if not differing:
-            return draft
-        notes = tuple(
-            Finding("default_differs", f"{name!r} is not given: {others}", name)
-            for name, others in differing.items()
-            if name in rules.parameters and name not in draft.body
-        )
-        return copy_draft(draft, findings=draft.findings + notes)
 
     def _select_steps(self, operation: Operation) -> tuple[Step, ...]:
         """Select the steps of an operation: with a body, without one, or refused because nobody carries it out."""
@@ -301,9 +283,8 @@ def _describe_model(operation: Operation, model: str | None, listing: Mapping[st
             if one["id"] == model:
                 described: Mapping[str, Any] = one
                 return described
-    raise build_error(
-        "no_such_model", {"model": str(model)[:200]}, "model", "observed", rule="one of those that GET models lists"
-    )
+    rule, source = "one of those that GET models lists", operation.source or "observed"
+    raise build_error("no_such_model", {"model": str(model)[:200]}, "model", source, rule=rule)
 
 
 def _list_rules(models: Models) -> list[ModelRules]:

@@ -46,7 +46,7 @@ def fits(body: Any) -> Mapping[str, GatewayFit]:
         ({"prompt": "A cat", "model": "dall-e-3", "n": 2},
          {"aiai": "refused", "ezmodel": "refused", "geekai": "accepted", "geeknow": "accepted", "openai": "refused"}),
         ({"prompt": "A cat"},
-         {"aiai": "accepted", "ezmodel": "accepted", "geekai": "refused", "geeknow": "refused", "openai": "refused"}),
+         {"aiai": "accepted", "ezmodel": "accepted", "geekai": "refused", "geeknow": "refused", "openai": "accepted"}),
         ({"prompt": "A cat", "model": "dall-e-2", "style": "vivid"},
          {"aiai": "ignores", "ezmodel": "ignores", "geekai": "refused", "geeknow": "ignores", "openai": "ignores"}),
         ({"prompt": "A cat", "model": "dall-e-3", "mood": "calm"},
@@ -78,6 +78,21 @@ def test_what_would_have_no_effect(body: Any, ignored: list[str]) -> None:
     """The parameters that a gateway lets by without heeding them, each once."""
     found = fits(body)["ezmodel"]
     assert (ignored, None) == (list(found.ignored), found.refused)
+
+
+@pytest.mark.parametrize(
+    ("body", "notes"),
+    [
+        ({"prompt": "A cat", "model": "gpt-image-1"},
+         ["'response_format' is not given: b64_json at aiai and openai, url at geeknow"]),
+        ({"prompt": "A cat", "model": "dall-e-3"}, []),
+        ({}, []),
+    ],
+)  # fmt: skip
+def test_defaults_that_differ_are_told(body: Any, notes: list[str]) -> None:
+    """Who leaves out response_format gets links at one gateway and Base64 at another, of those that accept the call."""
+    found = [(one.code, one.message) for one in held(body).calls[0].findings if one.param == "response_format"]
+    assert [("default_differs", note) for note in notes] == found
 
 
 def test_a_gateway_tells_it_in_its_own_language() -> None:

@@ -525,17 +525,6 @@ def test_a_form_at_generations_is_refused(served: Served) -> None:
 # --- the rest of the house ---
 
 
-def test_defaults_are_compared_with_those_of_edits(legacy: Served) -> None:
-    """What a gateway takes for a size that was left out may differ in edits, and not in generations."""
-    session = {"x-emulator-session": "defaults"}
-    for path, sent in (("edits", {"files": {"image": draw_file()}}), ("generations", {})):
-        form: dict[str, Any] = {"data" if sent else "json": {"model": "gpt-image-1", "prompt": "x"}, **sent}
-        assert 200 == post(legacy, path=path, headers=session, **form).status_code
-    edited, generated = legacy.calls("defaults")
-    assert "'size' is not given: auto here, 1024x1024 at aiai" in [one["message"] for one in edited["findings"]]
-    assert "size" not in [one["param"] for one in generated["findings"]]
-
-
 def test_marks_work_in_forms(served: Served) -> None:
     """A reserved value in a form's prompt or model does what it does in JSON."""
     given = {"image": draw_file()}

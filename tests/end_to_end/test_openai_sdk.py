@@ -118,8 +118,8 @@ def test_a_wrong_key_is_an_authentication_error(server: Served, gateway: str) ->
 def test_an_unknown_path_is_not_found(client: Any) -> None:
     """What the gateway does not have is a 404 in its envelope."""
     with pytest.raises(openai.NotFoundError) as caught:
-        client("ezmodel").models.retrieve("dall-e-2")
-    assert "Invalid URL (GET /v1/models/dall-e-2)" in str(caught.value)
+        client("ezmodel").files.list()
+    assert "Invalid URL (GET /v1/files)" in str(caught.value)
 
 
 @pytest.mark.parametrize("gateway", ["geekai", "ezmodel", "geeknow", "aiai"])
@@ -136,3 +136,17 @@ def test_raw_responses_and_keys_with_spaces(server: Served) -> None:
         request = client.images.with_raw_response.generate(prompt="x")
         assert request.headers["x-request-id"] == request.request_id
         assert request.parse().created > 0
+
+
+@pytest.mark.parametrize("behavior", ["documented", "observed"])
+@pytest.mark.parametrize("gateway", ["geekai", "ezmodel", "geeknow", "aiai"])
+def test_each_listed_model_can_be_retrieved(client: Any, gateway: str, behavior: str) -> None:
+    """`models.retrieve` brings the member of the list, and an unknown id the gateway's own refusal."""
+    models = client(gateway, default_headers={"x-emulator": f"behavior={behavior}"}).models
+    listed = list(models.list())
+    assert listed
+    assert listed == [models.retrieve(one.id) for one in listed]
+    if behavior == "documented":
+        with pytest.raises(openai.NotFoundError) as caught:
+            models.retrieve("no-such-model")
+        assert (caught.value.code, caught.value.param) == ("model_not_found", "model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from emulator.core import clock
 from emulator.gateway.model_catalog import Calendar
 from emulator.settings import BadSetting
 from tests.conftest import Served
+from tests.uploads import draw_file
 
 GONE = "The model 'gpt-image-1.5' does not exist."
 
@@ -113,6 +115,49 @@ def test_legacy_keeps_what_has_ended(serve: Callable[..., Served]) -> None:
     listed = _listed(served)
     assert "2026-05-12" == listed["dall-e-2"]
     assert "gpt-image-2.5-flare" not in listed
+
+
+@pytest.mark.parametrize(
+    ("day", "legacy", "body", "model"),
+    [
+        ("2026-05-01", False, {}, "dall-e-2"),
+        ("2026-05-11", False, {"size": "256x256", "response_format": "b64_json"}, "dall-e-2"),
+        ("2026-05-01", False, {"background": "transparent"}, "gpt-image-1"),
+        ("2026-05-01", False, {"stream": True}, "gpt-image-1"),
+        ("2026-05-01", False, {"stream": False, "n": 2}, None),
+        ("2026-05-01", False, {"output_format": None, "moderation": "low"}, "gpt-image-1"),
+        ("2026-11-20", True, {}, "dall-e-2"),
+        ("2026-11-20", True, {"partial_images": 1, "stream": True}, "gpt-image-1"),
+        ("2026-05-12", False, {}, None),
+        ("2026-05-12", False, {"quality": "low"}, None),
+        ("2026-11-20", False, {}, None),
+        ("2026-11-20", False, {"background": "opaque"}, None),
+        ("2025-01-01", False, {"background": "opaque"}, None),
+    ],
+)
+def test_a_model_that_is_left_out(
+    serve: Callable[..., Served], day: str, legacy: bool, body: dict[str, Any], model: str | None
+) -> None:
+    """It was dall-e-2, or its successor for a parameter of that, as long as they were there; then it is required."""
+    served = serve(as_of=day, legacy=legacy)
+    response = served.generate("openai", {"prompt": "A cat", **body})
+    assert (200 if model else 400) == response.status_code
+    assert model == (served.calls()[-1]["model"] if model else None)
+
+
+def test_a_form_without_a_model(serve: Callable[..., Served]) -> None:
+    """It is dall-e-2 in a form too, whose texts hint at the same model; JSON always had to name one."""
+    served = serve(legacy=True)
+    files, url = (
+        {"image": ("image.png", draw_file("PNG", "RGBA", (64, 64)), "image/png")},
+        served.base("openai") + "/images/edits",
+    )
+    headers = {"authorization": "Bearer sk-test"}
+    for data in ({}, {"stream": "true"}, {"input_fidelity": "high"}):
+        assert 200 == httpx.post(url, data={"prompt": "x", **data}, files=files, headers=headers).status_code
+    assert ["dall-e-2", "gpt-image-1", "gpt-image-1"] == [call["model"] for call in served.calls()]
+    body = {"prompt": "x", "images": [{"image_url": "data:image/png;base64,"}]}
+    assert "model" == httpx.post(url, json=body, headers=headers).json()["error"]["param"]
 
 
 def test_other_gateways_have_no_calendar(serve: Callable[..., Served]) -> None:

@@ -187,3 +187,17 @@ paths:
               properties: {prompt: {type: string}, cfg: {type: number, multipleOf: 0.1}}
       responses: {"200": {description: good}}
 """
+
+
+@pytest.mark.parametrize("said", [False, "false", "False", "FALSE", "0"])
+def test_a_switch_that_is_off_is_the_same_in_each_spelling(validators: dict[str, RequestValidator], said: Any) -> None:
+    """aiai's page prints `stream` as a string; what says no asks for no other model, and means false."""
+    call = _accept(validators["aiai"], {"prompt": "x", "stream": said})
+    assert ("dall-e-2", False) == (call.model, call.params["stream"])
+
+
+@pytest.mark.parametrize("said", [True, "true", "True", "TRUE", "1"])
+def test_a_switch_that_is_on_is_the_same_in_each_spelling(validators: dict[str, RequestValidator], said: Any) -> None:
+    """What says yes asks for the model that streams."""
+    call = _accept(validators["aiai"], {"prompt": "x", "stream": said})
+    assert ("gpt-image-1", True) == (call.model, call.streams)
