@@ -60,8 +60,8 @@ class Operation:
     `models` are the rules of JSON bodies, `form` those of forms; None where such a body is not taken. `example` is a
     canned body of the answer, or None. `limit` is in bytes of body. `redirect` is the status of an operation that only
     sends clients to the same address without its last slash. `pattern` is what the variable in the path has to match.
-    From the day `ended` the path is unknown. `source` tells where the operation comes from. `task` is the parameter that asks for a task when it is
-    true, or `always`.
+    From the day `ended` the path is unknown. `source` tells where the operation comes from. `task` is the parameter
+    that asks for a task when it is true, or `always`.
     """
 
     name: OperationName

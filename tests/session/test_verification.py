@@ -227,8 +227,8 @@ def test_no_call_is_expected_where_none_is_asked_for(words: Any) -> None:
         ({"when": {"n": {"at_least": 1, "like": 2}}}, "when n: unknown matcher 'like'; known are contains, "),
         (
             {"when": {"prompt": {"containz": "x"}}},
-            "when prompt: unknown matcher 'containz'; known are contains, matches, at_least, at_most, not, absent, schema; "
-            "did you mean 'contains'?",
+            "when prompt: unknown matcher 'containz'; known are contains, matches, at_least, at_most, not, absent, "
+            "schema; did you mean 'contains'?",
         ),
         ({"when": {"prompt": {"matches": "a{9999999999}"}}}, "when prompt: matches: the repetition number is too "),
         ({"when": {"operation": "generat"}}, "when operation: unknown 'generat'; known are generate, "),
