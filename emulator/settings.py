@@ -164,6 +164,12 @@ class Settings:
     )
     quiet: bool = _setting(False, "do not print a line for each call", _parse_switch)
     body_timeout: int = _setting(30, "seconds within which a client sends its body", _parse_positive, "SECONDS")
+    send_timeout: int = _setting(
+        30, "seconds after which a client that takes nothing of its answer is cut off", _parse_positive, "SECONDS"
+    )
+    send_bytes: int = _setting(
+        128 * 2**20, "most bytes of answers that wait to be taken by their clients, about", _parse_positive, "BYTES"
+    )
     journal_entries: int = _setting(1000, "most calls in a session's journal", _parse_positive, "N")
     journal_bytes: int = _setting(16 * 2**20, "most bytes in all journals together, about", _parse_positive, "BYTES")
     sessions: int = _setting(1000, "most sessions; the one unused for longest is dropped first", _parse_positive, "N")

@@ -62,6 +62,8 @@ class EmulatorSettings(TypedDict, total=False):
     ready_json: bool
     quiet: bool
     body_timeout: int
+    send_timeout: int
+    send_bytes: int
     journal_entries: int
     journal_bytes: int
     sessions: int

@@ -233,6 +233,20 @@ def _list_own_picture(override: PictureOverride) -> Files:
     return {alteration.file: override.own}
 
 
+def estimate_body(call: Call, plan: Plan) -> int:
+    """Return about the most bytes that the reply to a call can have, before anything is drawn.
+
+    A picture in Base64 counts with its uncompressed pixels. Links, and whatever is short, count nothing.
+    """
+    if not isinstance(plan, Draw) or call.listing is not None or _choose_delivery(call, plan) == "url":
+        return 0
+    width, height = call.pixels
+    size = width * height * 3
+    if plan.picture is not None and plan.picture.own is not None:
+        size = max(size, len(plan.picture.own))
+    return call.count * size * 4 // 3
+
+
 def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     """Build the recipe of the picture `index` of `call`, as a server with `seed` draws it."""
     params = call.effective

@@ -7,6 +7,7 @@ logged with its traceback.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
@@ -27,12 +28,15 @@ from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
+from emulator.response import builder
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import image_host, requests, responses
+from emulator.server.connection import get_connection
 from emulator.server.image_host import ImageHost
 from emulator.server.requests import BodyBudget, RequestReader
+from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
 from emulator.session.events import Events
 from emulator.session.journal import JournalEntry
@@ -78,10 +82,10 @@ class App:
         default_scenario = _load_default_scenario(settings.scenario, gateways)
         self.sessions = Sessions(self.store, self.clock, settings.seed, default_scenario)
         self.engine = ScenarioEngine(self.store, self.clock, settings.seed)
-        builder = ResponseBuilder(
+        response_builder = ResponseBuilder(
             seed=settings.seed, secret=secret, clock=self.clock, image_store=self.image_store, files=self.store
         )
-        self.task_manager = TaskManager(self.store, builder)
+        self.task_manager = TaskManager(self.store, response_builder)
         self.metrics, self.events = Metrics(), Events()
         self.observers: list[Observer] = [self.metrics.count_call, self.events.publish]
         if observer is not None:
@@ -90,11 +94,15 @@ class App:
         self.admin = AdminApi(self._build_admin_context())
         self._reader = RequestReader(timeout=settings.body_timeout, public_url=settings.public_url)
         self._body_budget = BodyBudget()
+        self.send_limits = SendLimits(settings.send_bytes, settings.send_timeout)
         self._date = (0, "")
         self._pictures_id = DEFAULT_HEADERS.ids.make_id(f"{settings.seed}\npictures\n0", 0)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, of any kind."""
+        connection = get_connection(http)
+        if connection.is_pipelined:  # from Python 3.12 on aiohttp would answer all of them before anybody else
+            await asyncio.sleep(0)
         try:
             prefix, path = sessions.split_path(requests.read_path(http))
             if path == PREFIX or path.startswith(PREFIX + "/"):
@@ -114,6 +122,8 @@ class App:
             log.exception("%s %s failed", http.method, requests.read_path(http))
             headers = {**_CORS, "Content-Type": "application/json"}
             return web.Response(status=500, body=_FAILED, headers=headers)
+        finally:
+            self.send_limits.release(connection)
 
     async def _answer_call(self, http: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
         """Answer a call to a gateway: read, begin, validate, select, respond, send, finish."""
@@ -124,7 +134,7 @@ class App:
         try:
             if bad_session is not None:
                 raise bad_session
-            pending.response = await self._process(pending, route)
+            pending.response = await self._process(http, pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
         except Exception:  # a bug of ours: answered as a server error of the gateway; the log has the traceback
@@ -136,7 +146,7 @@ class App:
             observer(entry)
         return delivery.response
 
-    async def _process(self, pending: PendingCall, route: Route) -> Response:
+    async def _process(self, http: web.BaseRequest, pending: PendingCall, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
         route, context, scenario = await self._choose_rules(pending, route)
         operation = context.operation
@@ -148,9 +158,23 @@ class App:
         pending.selection = await self.engine.select(
             call, scenario, request=request, gateway=pending.gateway, session=pending.session
         )
+        expected = builder.estimate_body(call, pending.selection.answer.plan)
+        if expected > PIECE:
+            await self._reserve_room(http, expected)
         latency = pending.selection.latency or 0.0
         reply_context = ReplyContext(pending.session, request.origin, pending.request_id, latency)
         return await self.task_manager.respond(pending, reply_context)
+
+    async def _reserve_room(self, http: web.BaseRequest, expected: int) -> None:
+        """Make room for an answer of about `expected` bytes; raises GatewayError where none becomes free in time."""
+        try:
+            await self.send_limits.reserve(get_connection(http), expected)
+        except NoRoom:
+            log.warning(
+                "a call was refused as overloaded: answers that their clients do not take hold all of send_bytes (%d)",
+                self.settings.send_bytes,
+            )
+            raise GatewayError("overloaded") from None
 
     async def _choose_rules(self, pending: PendingCall, route: Route) -> tuple[Route, ValidationContext, Scenario]:
         """Choose the behavior and the context in which a call is validated, and the scenario that answers it.

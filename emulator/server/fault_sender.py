@@ -18,6 +18,7 @@ from aiohttp import web
 
 from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_faults
 from emulator.messages import Response
+from emulator.server.connection import run_until_left, write_pieces
 
 Keep = Callable[[bytes], Any]
 """Called with each chunk that was sent."""
@@ -69,15 +70,8 @@ async def _send_chunks(
     response = web.StreamResponse(status=head.status, headers=head.headers)
     if close:
         response.force_close()
-    writing = asyncio.ensure_future(_write(http, response, chunks, keep))
-    leaving = asyncio.ensure_future(_wait_until_client_left(http))
-    try:
-        await asyncio.wait((writing, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return response, writing.done() and writing.result()
-    finally:
-        writing.cancel()
-        leaving.cancel()
-        await asyncio.wait((writing, leaving))  # so that no task goes on to take frames
+    taken = await run_until_left(http, _write(http, response, chunks, keep))
+    return response, bool(taken)
 
 
 async def _write(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:
@@ -100,7 +94,7 @@ async def _pass_on(http: web.BaseRequest, response: web.StreamResponse, chunks: 
     await response.prepare(http)
     if http.method != "HEAD":
         while chunk is not None:
-            await response.write(chunk)
+            await write_pieces(response, chunk)
             keep(chunk)
             sent += len(chunk)
             chunk = await anext(chunks, None)
@@ -152,16 +146,5 @@ def _count_queued_bytes(line: socket.socket) -> int:
     return int.from_bytes(fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
-async def _wait_until_client_left(http: web.BaseRequest) -> None:
-    """Wait until the client has left.
-
-    aiohttp can only cancel a handler whose client has left, and then does so for every client: so this looks from time
-    to time.
-    """
-    while http.transport is not None:  # noqa: ASYNC110 - nobody sets an event
-        await asyncio.sleep(_LOOK_INTERVAL)
-
-
-_LOOK_INTERVAL: Final = 0.1  # seconds between two looks whether a client is still there
 _DRAIN_INTERVAL: Final = 0.001  # seconds between two looks whether all has reached it
 _NO_LINGER: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # close at once, with a reset

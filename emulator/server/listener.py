@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.server.app import App
+from emulator.server.connection import HttpServer
 
 
 @dataclass
@@ -34,8 +35,9 @@ class Running:
 async def start(app: App) -> Running:
     """Open the socket that the settings name, and answer on it; raises OSError where that is not possible."""
     # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
-    serving = web.Server(
+    serving = HttpServer(
         app.handle,
+        app.send_limits,
         access_log=None,
         logger=_get_http_log(),
         auto_decompress=False,  # bodies are read, decompressed and bounded in `requests`

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiohttp import web
 
 from emulator.messages import Response
+from emulator.server.connection import get_connection, run_until_left, write_pieces
+from emulator.server.send_limits import PIECE
 from emulator.session.pending_call import SentResponse
-from emulator.session.response_record import EventRecorder, record_body
+from emulator.session.response_record import EventRecorder, RecordedBody, record_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from emulator.faults import Fault, Sleep
+    from emulator.image.recipe import ImageRecipe
 
-PATIENCE: Final = 30.0  # seconds
+_SLOW_TO_RECORD: Final = 2**20  # bytes; to hash or search as many takes a millisecond
 
 
 class Delivery(NamedTuple):
@@ -50,6 +53,31 @@ async def send_response(
     http: web.BaseRequest, response: Response, headers: Mapping[str, str], *, close: bool
 ) -> Delivery:
     """Send a response whose body is complete; with `close` the connection ends behind it."""
+    connection = get_connection(http)
+    size = sum(map(len, response.body))
+    if size > PIECE:
+        connection.limits.hold(connection, size)
+        outgoing, complete = await _send_large_body(http, response, {**headers, "Content-Length": str(size)}, close)
+    else:
+        connection.limits.release(connection)
+        outgoing, complete = await _send_body(http, response, headers, close)
+    body = None
+    if http.method != "HEAD":
+        body = await _record_body(response.body, response.pictures)
+    sent = SentResponse(
+        status=response.status,
+        headers=dict(outgoing.headers.items()),
+        body=body,
+        events=None,
+        complete=complete,
+    )
+    return Delivery(outgoing, sent)
+
+
+async def _send_body(
+    http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
+) -> tuple[web.StreamResponse, bool]:
+    """Send a response in one piece; return it, and whether the client took it."""
     body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
     outgoing = web.Response(status=response.status, headers=headers, body=body)
     if close:
@@ -57,19 +85,34 @@ async def send_response(
     try:
         await outgoing.prepare(http)
         await outgoing.write_eof()
-        complete = True
     except ConnectionError:
-        complete = False
-    if http.method == "HEAD":
-        body = b""
-    sent = SentResponse(
-        status=response.status,
-        headers=dict(outgoing.headers.items()),
-        body=record_body(body, response.pictures),
-        events=None,
-        complete=complete,
-    )
-    return Delivery(outgoing, sent)
+        return outgoing, False
+    return outgoing, http.transport is not None
+
+
+async def _send_large_body(
+    http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
+) -> tuple[web.StreamResponse, bool]:
+    """The same, in many pieces: only one at a time is copied into the buffer of the connection."""
+    outgoing = web.StreamResponse(status=response.status, headers=headers)
+    if close:
+        outgoing.force_close()
+    try:
+        await outgoing.prepare(http)
+        if http.method != "HEAD":
+            for part in response.body:
+                await write_pieces(outgoing, part)
+        await outgoing.write_eof()
+    except ConnectionError:
+        return outgoing, False
+    return outgoing, http.transport is not None
+
+
+async def _record_body(pieces: Sequence[bytes], pictures: Sequence[ImageRecipe]) -> RecordedBody:
+    """Return what the journal keeps of a body; a large one is looked through in a thread, so that no call waits."""
+    if sum(map(len, pieces)) > _SLOW_TO_RECORD:
+        return await asyncio.to_thread(lambda: record_body(b"".join(pieces), pictures))
+    return record_body(pieces[0] if len(pieces) == 1 else b"".join(pieces), pictures)
 
 
 async def send_with_faults(
@@ -88,6 +131,8 @@ async def send_with_faults(
     chunks: list[bytes] = []
     recorder = None
     if response.frames is None:
+        connection = get_connection(http)
+        connection.limits.hold(connection, sum(map(len, response.body)))
         keep = chunks.append
     else:
         recorder = EventRecorder(response.pictures, elapsed)
@@ -98,7 +143,7 @@ async def send_with_faults(
     sent = SentResponse(
         status=outgoing.status,
         headers=join_headers(outgoing.headers.items()),
-        body=record_body(b"".join(chunks), response.pictures),
+        body=await _record_body(chunks, response.pictures),
         events=None if recorder is None else recorder.events,
         complete=complete,
     )
@@ -108,27 +153,29 @@ async def send_with_faults(
 async def send_stream(
     http: web.BaseRequest, headers: Mapping[str, str], pieces: AsyncGenerator[bytes]
 ) -> web.StreamResponse:
-    """Send `pieces` as they come, until they end or the client leaves.
-
-    An empty piece only looks whether the client is still there. A client that takes nothing for PATIENCE seconds counts
-    as one that has left.
-    """
+    """Send `pieces` as they come, until they end or the client leaves."""
     response = web.StreamResponse(headers=headers)
     async with aclosing(pieces):
         try:
-            piece: bytes | None = await anext(pieces, None)
-            await response.prepare(http)
-            while piece is not None and http.transport is not None:
-                if piece:
-                    async with asyncio.timeout(PATIENCE):
-                        await response.write(piece)
-                piece = await anext(pieces, None)
-            await response.write_eof()
-        except (ConnectionError, TimeoutError):
-            response.force_close()
-            if http.transport is not None:
-                http.transport.abort()
+            ended = await run_until_left(http, _send_pieces(http, response, pieces))
+        except ConnectionError:
+            ended = None
+    if ended is None:
+        response.force_close()
+        if http.transport is not None:
+            http.transport.abort()
     return response
+
+
+async def _send_pieces(http: web.BaseRequest, response: web.StreamResponse, pieces: AsyncGenerator[bytes]) -> bool:
+    """Send `pieces` as they come; True when they have ended."""
+    piece: bytes | None = await anext(pieces, None)
+    await response.prepare(http)
+    while piece is not None:
+        await write_pieces(response, piece)
+        piece = await anext(pieces, None)
+    await response.write_eof()
+    return True
 
 
 def join_headers(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:

@@ -27,10 +27,9 @@ class TooManyListeners(Exception):
 class Events:
     """All listeners of one server."""
 
-    def __init__(self, look_interval: float = 1.0, keepalive: float = 15.0) -> None:
-        """Each `look_interval` seconds it is noticed who left; after `keepalive` silent seconds a comment is sent."""
+    def __init__(self, keepalive: float = 15.0) -> None:
+        """After `keepalive` silent seconds a comment is sent."""
         self._listeners: set[_Listener] = set()
-        self._look_interval = look_interval
         self._keepalive = keepalive
         self._closed = False
 
@@ -42,8 +41,7 @@ class Events:
     def listen(self, session: str | None) -> AsyncGenerator[bytes]:
         """Return what a new listener is sent, of all calls or of one session's; raises TooManyListeners.
 
-        Listening begins with the first piece. An empty piece is nothing to send, only an occasion to see whether the
-        listener is still there.
+        Listening begins with the first piece, and ends when the generator is closed.
         """
         if len(self._listeners) >= MOST_LISTENERS:
             raise TooManyListeners
@@ -60,7 +58,6 @@ class Events:
     async def _send_pieces(self, listener: _Listener) -> AsyncGenerator[bytes]:
         self._listeners.add(listener)
         listener.sender = asyncio.current_task()
-        silent = 0.0
         try:
             yield b": each call as it ends\n\n"
             while True:
@@ -69,17 +66,10 @@ class Events:
                         dropped, listener.dropped = listener.dropped, 0
                         yield b'event: dropped\ndata: {"dropped":%d}\n\n' % dropped
                     yield await _format_event(listener.take())
-                    silent = 0.0
                 if self._closed:
                     return
-                if await listener.wait(self._look_interval):
-                    continue
-                silent += self._look_interval
-                if silent >= self._keepalive:
-                    silent = 0.0
+                if not await listener.wait(self._keepalive):
                     yield b": keepalive\n\n"
-                else:
-                    yield b""
         finally:
             self._listeners.discard(listener)
 

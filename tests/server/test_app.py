@@ -112,3 +112,13 @@ def test_allowed_hosts_and_the_emulators_own_paths(serve: Callable[..., Served])
     }
     assert {"emulator:4010": 200, "localhost": 200, "evil.test": 403} == status
     assert 404 == httpx.get(f"{served.url}/_emulatorhealth").status_code
+
+
+def test_pipelined_requests_take_turns(server: Served) -> None:
+    """A client that sends a thousand requests at once does not keep another from its answer."""
+    request = b"GET /openai/v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-many\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 10) as greedy:
+        greedy.sendall(request * 1000)
+        assert greedy.recv(1)
+        assert 200 == httpx.get(f"{server.url}/_emulator/health").status_code
+        assert len(server.calls(name_for_key("sk-many"))) < 1000

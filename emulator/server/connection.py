@@ -1,0 +1,119 @@
+"""The connections of a server: aiohttp's own, which also know who has left and who takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aiohttp import web
+
+from emulator.server.send_limits import PIECE
+
+if TYPE_CHECKING:
+    from emulator.server.send_limits import SendLimits
+
+T = TypeVar("T")
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class HttpConnection(web.RequestHandler):
+    """One connection; `limits` bounds what waits on it to be taken by the client."""
+
+    __slots__ = ("_left", "limits")
+
+    def __init__(self, manager: HttpServer, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.limits = manager.limits
+        self._left: asyncio.Event | None = None
+
+    @property
+    def is_pipelined(self) -> bool:
+        """Whether the client has sent further requests behind the one that is answered."""
+        return bool(self._messages)
+
+    async def wait_until_left(self) -> None:
+        """Wait until the connection is closed, by whichever side."""
+        if self.transport is None:
+            return
+        if self._left is None:
+            self._left = asyncio.Event()
+        await self._left.wait()
+
+    async def start(self) -> None:
+        """Answer the requests of the connection until it ends; aiohttp calls this."""
+        await super().start()
+        self._watch_last_bytes(self.transport)
+
+    def force_close(self) -> None:
+        """Close the connection; aiohttp calls this for one that is idle, or that its client has closed."""
+        transport = self.transport
+        super().force_close()
+        self._watch_last_bytes(transport)
+
+    def _watch_last_bytes(self, transport: asyncio.Transport | None) -> None:
+        """Cut the connection off if its client does not take the last bytes: asyncio would wait for that for ever."""
+        if transport is not None and transport.get_write_buffer_size():
+            self.limits.block(self, transport)
+
+    def pause_writing(self) -> None:
+        """The client takes nothing at present; asyncio calls this."""
+        super().pause_writing()
+        if self.transport is not None:
+            self.limits.block(self, self.transport)
+
+    def resume_writing(self) -> None:
+        """The client has taken what was written; asyncio calls this."""
+        super().resume_writing()
+        self.limits.unblock(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The connection is closed; asyncio calls this."""
+        super().connection_lost(exc)
+        self.limits.unblock(self)
+        if self._left is not None:
+            self._left.set()
+
+
+class HttpServer(web.Server):
+    """Makes a HttpConnection for each client; `limits` is for all of them together."""
+
+    def __init__(self, handler: Handler, limits: SendLimits, **options: Any) -> None:
+        super().__init__(handler, **options)
+        self.limits = limits
+
+    def __call__(self) -> HttpConnection:
+        """Return what handles a new connection."""
+        return HttpConnection(self, loop=self._loop, **self._kwargs)
+
+
+def get_connection(http: web.BaseRequest) -> HttpConnection:
+    """Return the connection on which a request came."""
+    connection = http.protocol
+    assert isinstance(connection, HttpConnection)
+    return connection
+
+
+async def run_until_left(http: web.BaseRequest, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return what `work` returns; it is cancelled, and the result is None, when the client leaves before its end."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(get_connection(http).wait_until_left())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done() and not working.cancelled():
+            return working.result()
+        return None
+    finally:
+        working.cancel()
+        leaving.cancel()
+        await asyncio.wait((working, leaving))  # so that nothing goes on after the client has left
+
+
+async def write_pieces(response: web.StreamResponse, data: bytes) -> None:
+    """Write `data` to the client, so that only a piece of it is copied and waits at a time."""
+    if len(data) <= PIECE:
+        await response.write(data)
+        return
+    view = memoryview(data)
+    for begin in range(0, len(data), PIECE):
+        await response.write(view[begin : begin + PIECE])
