@@ -7,7 +7,6 @@ end leaves the label in the file. The module is loaded when the first such pictu
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any, Final
 from PIL import ExifTags, Image, PngImagePlugin
 
 from emulator.core.position import Position
+from emulator.image import png
 from emulator.image.files import EditInputs
 from emulator.image.recipe import MODES, Alteration, ImageRecipe
 from emulator.image.render import draw_image
@@ -72,16 +72,10 @@ def _convert_to_16_bit(data: bytes) -> bytes:
     """Make a PNG of two bytes for each channel of a pixel, which Pillow can read but not write in colour."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
-        mode, colour_type = "RGB", 2
+        mode, colour_type = "RGB", png.RGB
         if image.has_transparency_data:
-            mode, colour_type = "RGBA", 6
-        header = struct.pack(">IIBBBBB", *image.size, 16, colour_type, 0, 0, 0)
-        chunks = [_format_chunk(b"IHDR", header)]
-        for key, text in _list_texts(image).items():
-            chunks.append(_format_chunk(b"tEXt", f"{key}\0{text}".encode("latin-1")))
-        chunks.append(_format_chunk(b"IDAT", _pack_pixels(image, mode)))
-        chunks.append(_format_chunk(b"IEND", b""))
-    return _PNG_SIGNATURE + b"".join(chunks)
+            mode, colour_type = "RGBA", png.RGBA
+        return png.join_png(image.size, (16, colour_type), _list_texts(image), _pack_pixels(image, mode))
 
 
 def _pack_pixels(image: Image.Image, mode: str) -> bytes:
@@ -102,10 +96,6 @@ def _widen_rows(band: Image.Image) -> bytes:
     wide[::2] = wide[1::2] = narrow
     length = len(wide) // band.height
     return b"".join(b"\0" + wide[start : start + length] for start in range(0, len(wide), length))
-
-
-def _format_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def _list_options(image: Image.Image) -> Mapping[str, Any]:
@@ -133,7 +123,6 @@ def _save(image: Image.Image, kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _QUARTER_TURN_RIGHT: Final = 6  # EXIF: the 0th row is the right-hand side, the 0th column the top
 _FINE: Final = 92  # quality of a second encoding, which should not show
 _BAND: Final = 64  # rows at a time; 4096 x 4096 pixels of 16 bits are 100 MB in one piece

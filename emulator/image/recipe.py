@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from emulator.core.strict_json import format_json
 
-LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 palette picture is 16 MiB while it is drawn
+LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 picture is drawn in a palette, and is 16 MiB meanwhile
 CAPTION_LENGTH: Final = 160  # characters; more would not fit on the picture, and a URL should stay short
 FORMATS: Final = {"png": "png", "jpeg": "jpg", "webp": "webp"}  # format -> ending of a URL's path
 MODES: Final = {"exif_rotated": None, "cmyk": "jpeg", "16_bit": "png"}  # odd pixels -> the one format that has them

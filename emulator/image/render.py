@@ -14,7 +14,7 @@ from typing import Any, Final
 # The three plugins by name: else Pillow loads all of its forty when it first meets a WebP.
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from emulator.image import bitmap_font, edit
+from emulator.image import bitmap_font, edit, png
 from emulator.image.canvas import Palette
 from emulator.image.files import EditInputs
 from emulator.image.inspect import IMAGE_DESCRIPTION, LABEL_NAME
@@ -31,11 +31,15 @@ def draw_image(recipe: ImageRecipe, labelled: ImageRecipe | None = None, inputs:
     The label names the recipe `labelled` where another one is drawn than was asked for. `inputs` are the files that an
     edited picture is made of; without them it is made of its thumbnail.
     """
-    is_clear = recipe.background == "transparent" and recipe.format != "jpeg"
+    return _encode(paint_image(recipe, inputs), recipe, _format_label(labelled or recipe))
+
+
+def paint_image(recipe: ImageRecipe, inputs: EditInputs | None = None) -> Image.Image:
+    """Return the picture of `recipe`: in a palette, or as RGB or RGBA where an input picture is edited."""
     scale, lines = _set_caption(recipe)
     band = _measure_band(scale, len(lines))
     floor = recipe.height - band
-    hides_sky = is_clear
+    hides_sky = _is_clear(recipe)
     if recipe.source is not None:
         hides_sky = edit.shows_landscape_alone(recipe, inputs)
     image = paint_landscape(recipe, floor, _DETAIL.get(recipe.quality, 1), hides_sky)
@@ -49,7 +53,11 @@ def draw_image(recipe: ImageRecipe, labelled: ImageRecipe | None = None, inputs:
         image = edit.draw_edit(image, recipe, floor, inputs)
     if recipe.partial is not None:
         _coarsen(image, floor, recipe.partial)
-    return _encode(image, recipe, is_clear, _format_label(labelled or recipe))
+    return image
+
+
+def _is_clear(recipe: ImageRecipe) -> bool:
+    return recipe.background == "transparent" and recipe.format != "jpeg"
 
 
 def _set_caption(recipe: ImageRecipe) -> tuple[int, CaptionLines]:
@@ -120,7 +128,7 @@ def _draw_progress(image: Image.Image, partial: PartialImage, top: int, thicknes
 def _coarsen(image: Image.Image, floor: int, partial: PartialImage) -> None:
     """Turn the upper `floor` pixels into blocks; they are half as wide in each further partial image.
 
-    A palette picture stays one, so that a partial image is drawn and encoded as fast as the finished one.
+    A palette picture stays one until it is encoded, so that a partial image is drawn as fast as the finished one.
     """
     width = image.width
     if floor < 1:
@@ -132,11 +140,15 @@ def _coarsen(image: Image.Image, floor: int, partial: PartialImage) -> None:
     image.paste(small.resize((width, floor), Image.Resampling.NEAREST), (0, 0))
 
 
-def _encode(image: Image.Image, recipe: ImageRecipe, is_clear: bool, label: str) -> bytes:
-    file = io.BytesIO()
+def _encode(image: Image.Image, recipe: ImageRecipe, label: str) -> bytes:
+    is_clear, file = _is_clear(recipe), io.BytesIO()
     match recipe.format:
+        case "png" if image.mode == "P":
+            return png.encode_flat_png(image, {LABEL_NAME: label}, Palette.CLEAR if is_clear else None)
         case "png":
-            _write_png(file, image, is_clear, label)
+            text = PngImagePlugin.PngInfo()
+            text.add_text(LABEL_NAME, label)
+            image.save(file, "PNG", pnginfo=text, compress_level=1, compress_type=_DEFAULT_STRATEGY)
         case "jpeg":
             exif = Image.Exif()
             exif[IMAGE_DESCRIPTION] = label
@@ -150,18 +162,6 @@ def _encode(image: Image.Image, recipe: ImageRecipe, is_clear: bool, label: str)
             mode = "RGBA" if is_clear else "RGB"
             image.convert(mode).save(file, "WEBP", quality=quality, method=0, xmp=xmp)
     return file.getvalue()
-
-
-def _write_png(file: io.BytesIO, image: Image.Image, is_clear: bool, label: str) -> None:
-    text = PngImagePlugin.PngInfo()
-    text.add_text(LABEL_NAME, label)
-    options: dict[str, Any] = {"compress_type": _DEFAULT_STRATEGY}
-    if image.mode == "P":
-        # Flat colours are runs: the RLE strategy is the fastest of zlib's and the smallest at level 1.
-        options["compress_type"] = _RLE_STRATEGY
-        if is_clear:
-            options["transparency"] = Palette.CLEAR
-    image.save(file, "PNG", pnginfo=text, compress_level=1, **options)
 
 
 def _format_label(recipe: ImageRecipe) -> str:
@@ -178,8 +178,7 @@ def _format_label(recipe: ImageRecipe) -> str:
     return json.dumps(fields, separators=(",", ":"))  # ASCII, as all three formats can hold it
 
 
-_DEFAULT_STRATEGY: Final = 0  # zlib's number for it, as for the next one
-_RLE_STRATEGY: Final = 3
+_DEFAULT_STRATEGY: Final = 0  # zlib's number for it
 _XMP: Final = (
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
     f'<rdf:Description {LABEL_NAME}:label="LABEL" xmlns:{LABEL_NAME}="urn:{LABEL_NAME}"/></rdf:RDF></x:xmpmeta>'

@@ -126,15 +126,20 @@ def pictures(scale: Scale) -> list[Figure]:
     """New pictures of 1024 x 1024, drawn, labelled and encoded, without a server."""
     found = drawn(scale.rounds, _PICTURES)
 
-    def figure(title: str, part: str, name: str, aim: Aim | None, note: str = "") -> Figure:
-        ours, beside = ([one[part][key] for one in found] for key in ("ours", "beside"))
-        return Figure(title, "ms" if part == "alone" else "per s", ours, beside, name, aim, note)
+    def alone(title: str, beside: str, aim: Aim) -> Figure:
+        ours, others = ([one["alone"][key] for one in found] for key in ("ours", beside))
+        size = f"files of {median(one['alone']['bytes'] for one in found) / 1000:.1f} kB"
+        return Figure(title, "ms", ours, others, beside, aim, size)
 
-    size = f"files of {median(one['alone']['bytes'] for one in found) / 1000:.1f} kB"
+    def pair(title: str, part: str, aim: Aim | None, note: str = "") -> Figure:
+        ours, others = ([one[part][key] for one in found] for key in ("ours", "beside"))
+        return Figure(title, "per s", ours, others, "one thread", aim, note)
+
     return [
-        figure("new 1024² PNG, one thread", "alone", "encoding", Aim("≤", 2), size),
-        figure("new 1024² PNG, two threads", "pair", "one thread", Aim("≥", 1.7)),
-        figure("encoding alone, two threads", "ceiling", "one thread", None, "what the cores give now"),
+        alone("new 1024² RGB PNG, one thread", "palette", Aim("≤", 2.5)),
+        alone("the same, beside drawing and one deflate", "deflate", Aim("≤", 1.5)),
+        pair("new 1024² RGB PNG, two threads", "pair", Aim("≥", 1.7)),
+        pair("deflating alone, two threads", "ceiling", None, "what the cores give now"),
     ]
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from emulator.image import canvas, render
 from emulator.image.inspect import Inspection, inspect_image
-from emulator.image.recipe import ImageRecipe
+from emulator.image.recipe import EditSource, ImageRecipe, PartialImage
 from tests.paths import TESTS
 
 HERE = TESTS
@@ -117,10 +117,46 @@ def test_files_are_what_was_asked_for(width: int, height: int, kind: str) -> Non
 
 
 def test_the_largest_picture() -> None:
-    """4096 x 4096 is drawn, on a palette."""
+    """4096 x 4096 is drawn, and flat colours stay small."""
     data = render.draw_image(dataclasses.replace(FIRST, width=4096, height=4096))
-    assert (decode(data).mode, decode(data).size) == ("P", (4096, 4096))
-    assert len(data) < 300_000
+    assert (decode(data).mode, decode(data).size) == ("RGB", (4096, 4096))
+    assert len(data) < 600_000
+
+
+@pytest.mark.parametrize("partial", [None, PartialImage(1, 3)])
+@pytest.mark.parametrize("edited", [False, True])
+@pytest.mark.parametrize("background", ["opaque", "transparent"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp"])
+def test_pixels_are_those_of_real_apis(
+    kind: str, background: str, *, edited: bool, partial: PartialImage | None
+) -> None:
+    """Eight bits a channel, RGB, or RGBA where the background is transparent: never a palette, which breaks clients."""
+    source = EditSource("edit", "0" * 32, None, "20" * 36, open=False) if edited else None
+    recipe = dataclasses.replace(SMALL, format=kind, background=background, source=source, partial=partial)
+    data = render.draw_image(recipe)
+    is_clear = background == "transparent" and kind != "jpeg"
+    assert decode(data).mode == ("RGBA" if is_clear else "RGB")
+    if kind == "png":
+        assert (data[24], data[25]) == (8, 6 if is_clear else 2)
+
+
+@pytest.mark.parametrize("background", ["opaque", "transparent"])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 64), (65, 65), (640, 129)])
+def test_a_flat_picture_is_written_as_it_was_painted(width: int, height: int, background: str) -> None:
+    """The PNG that we write by hand decodes to the painted pixels, whatever the number of rows."""
+    recipe = dataclasses.replace(SMALL, width=width, height=height, background=background)
+    image = decode(render.draw_image(recipe))
+    painted = render.paint_image(recipe)
+    if background == "transparent":
+        painted.info["transparency"] = canvas.Palette.CLEAR
+    assert image.tobytes() == painted.convert(image.mode).tobytes()
+
+
+def test_a_picture_can_be_saved_as_jpeg() -> None:
+    """What clients do with a picture of a real API: `Image.open(…).save("x.jpg")`, which fails on a palette."""
+    file = io.BytesIO()
+    decode(render.draw_image(SMALL)).save(file, "JPEG")
+    assert file.getvalue().startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize(("kind", "clear"), [("png", True), ("webp", True), ("jpeg", False)])
