@@ -53,7 +53,7 @@ VIOLATIONS: Final[tuple[Violation, ...]] = get_args(Violation)
 FACTS: Final = (
     "param", "value", "supported", "expected", "actual", "limit", "length", "model", "key", "method", "path",
     "content_type", "request_id", "wait", "decoded", "decoded_value", "choices",
-    "unreadable",
+    "unreadable", "used", "requested", "left", "need",
 )  # fmt: skip
 """What a message's template may name."""
 
@@ -211,12 +211,15 @@ class Draw:
 class Refuse:
     """The plan to refuse as the gateway refuses `kind`; `words` are the parts of the refusal that a scenario sets.
 
-    `wait` is how long the message tells the client to wait, such as 12s.
+    `wait` is how long the message tells the client to wait, such as 12s; `until`, in Unix seconds, is set where the
+    scenario gives a date in its place. With `sends_wait` the headers tell it too; a scenario may have its own there.
     """
 
     kind: Kind
     words: Mapping[str, Any] = field(default_factory=dict)
     wait: str = "12s"
+    until: float | None = None
+    sends_wait: bool = True
 
 
 @dataclass(frozen=True)

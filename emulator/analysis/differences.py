@@ -182,7 +182,9 @@ def _describe_retry_after(gateway: Gateway) -> str:
     return "with the wait that is left"
 
 
-_FACTS: Final[Mapping[str, str]] = {"request_id": "ID", "model": "dall-e-3", "limit": "5", "wait": "12s", "key": "sk-…"}
+_FACTS: Final[Mapping[str, str]] = {
+    "request_id": "ID", "model": "dall-e-3", "limit": "5", "used": "5", "requested": "1", "wait": "12s", "key": "sk-…",
+}  # fmt: skip
 SITUATIONS: Final = (
     Situation("no model"),
     Situation("a model that nobody offers", body={"model": "no-such-model", "prompt": "A cat"}),

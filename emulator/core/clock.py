@@ -183,6 +183,16 @@ def format_http_date(seconds: float) -> str:
     return formatdate(int(seconds), usegmt=True)
 
 
+def parse_http_date(text: str) -> float | None:
+    """Return the Unix seconds of a date as HTTP headers write it; None for any other text."""
+    from email.utils import parsedate_to_datetime  # few scenarios have such a date
+
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def format_iso(seconds: float) -> str:
     """Return the Unix time `seconds` as ISO 8601 in UTC: 1970-01-01T00:00:00Z."""
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -184,6 +184,18 @@ class Gateway:
                     return operation.example
         return {"object": "list", "data": []}
 
+    @cached_property
+    def usual_model(self) -> str:
+        """The model that a message names where a call names none: the default, else the first that is known."""
+        for operation in self.iter_generating():
+            for models in operation.bodies:
+                name = models.default or next(iter(models.listed), None)
+                if name:
+                    return name
+        for model in self.listing["data"]:
+            return str(model["id"])
+        return "dall-e-2"  # OpenAI's historic default
+
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
         """Return the answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
         return self.error_catalog.render(error, language=language, request_id=request_id)

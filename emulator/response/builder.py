@@ -17,6 +17,7 @@ from emulator.core.clock import Clock
 from emulator.findings import Finding
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.refusals import RequestFacts, build_scripted_error
 from emulator.image.files import NO_FILES, Files, FileStore, MissingFile
 from emulator.image.link import PictureLink, format_token
 from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe, PartialImage
@@ -63,8 +64,7 @@ class ResponseBuilder:
                     call, gateway = gateway.apply_channel(plan.channel, call)
                 return await self._build_drawn(call, plan, gateway, context)
             case Refuse():
-                facts = _build_refusal_facts(call, context, plan.wait)
-                raise GatewayError(kind=plan.kind, facts=facts, words=plan.words)
+                raise self._build_scripted_error(plan, call, gateway, context)
             case Canned():
                 return Response(plan.status, (("Content-Type", plan.content_type),), (plan.body,))
             case Exhausted():
@@ -148,7 +148,7 @@ class ResponseBuilder:
             partials = streaming.list_partial_images(call.effective.get("partial_images"), draw.partials)
         error, pictures = None, drawing.recipes
         if draw.error is not None:
-            error, pictures = _build_stream_error(draw.error, call, gateway, context), ()
+            error, pictures = self._build_stream_error(draw.error, call, gateway, context), ()
         stream = streaming.EventStream(
             name=shape.names[call.operation],
             shape=shape,
@@ -157,7 +157,7 @@ class ResponseBuilder:
             common=_build_common_members(drawing, len(partials)),
             partials=partials,
             error=error,
-            failure=_build_stream_error(Refuse("server_error"), call, gateway, context),
+            failure=self._build_stream_error(Refuse("server_error"), call, gateway, context),
             seconds=context.seconds,
             session=context.session,
             files=_collect_files(call, draw),
@@ -171,6 +171,22 @@ class ResponseBuilder:
             status=200, headers=streaming.HEADERS, body=(), pictures=pictures, frames=frames, findings=findings
         )
 
+    def _build_scripted_error(
+        self, refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext
+    ) -> GatewayError:
+        """Build the error that refuses `call` as `refusal` asks for it."""
+        now = self.clock.now(context.session)
+        asked, request_id = context.asked, context.request_id
+        return build_scripted_error(refusal, call, asked, gateway, request_id=request_id, now=now)
+
+    def _build_stream_error(
+        self, refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext
+    ) -> Mapping[str, Any]:
+        """Build the members of an error inside a stream, in the gateway's words."""
+        error = self._build_scripted_error(refusal, call, gateway, context)
+        error.words = {"case": "stream", **error.words}
+        return gateway.error_catalog.format_members(error)
+
     def _build_url(self, link: PictureLink, context: ReplyContext) -> str:
         token = format_token(link, self.secret)
         return f"{context.origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
@@ -180,12 +196,14 @@ class ResponseBuilder:
 class ReplyContext:
     """What a reply depends on beside its call: the session, and scheme, host and port for links back to the server.
 
-    `seconds` is how long a stream takes. Pictures that were made before the call have been `made` at that moment, in
-    Unix seconds; `wrap_body` makes the reply's body of the usual one.
+    `asked` is what a refusal can say of the request. `seconds` is how long a stream takes. Pictures that were made
+    before the call have been `made` at that moment, in Unix seconds; `wrap_body` makes the reply's body of the usual
+    one.
     """
 
     session: str
     origin: str
+    asked: RequestFacts
     request_id: str = ""
     seconds: float = 0.0
     made: float | None = None
@@ -371,13 +389,6 @@ def _build_common_members(drawing: _Drawing, partials: int) -> dict[str, Any]:
     return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
 
 
-def _build_stream_error(refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext) -> Mapping[str, Any]:
-    """Build the members of an error inside a stream, in the gateway's words."""
-    facts = _build_refusal_facts(call, context, refusal.wait)
-    error = GatewayError(kind=refusal.kind, facts=facts, words={"case": "stream", **refusal.words})
-    return gateway.error_catalog.format_members(error)
-
-
 def _insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
     """Return `body` with the pictures where their text is still empty: Base64 needs no escaping, and may be large.
 
@@ -404,11 +415,6 @@ def _build_usage(call: Call, table: str) -> Mapping[str, Any]:
         if name.endswith("_details"):
             usage[name] = {detail: tokens[name][detail] for detail in call.response.usage_details}
     return usage
-
-
-def _build_refusal_facts(call: Call, context: ReplyContext, wait: str) -> Mapping[str, str]:
-    """Return what the message of a scripted refusal can name."""
-    return {"model": call.model or "", "request_id": context.request_id, "limit": "5", "wait": wait, "key": "***"}
 
 
 def _is_percent(value: Any) -> bool:

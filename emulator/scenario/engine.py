@@ -83,7 +83,8 @@ class ScenarioEngine:
         """
         charge = limits.FREE
         if scenario.limits.any:
-            charge = await limits.spend(scenario.limits, call, self.counter, session, self.clock.now(session))
+            model, now = call.model or gateway.usual_model, self.clock.now(session)
+            charge = await limits.spend(scenario.limits, call, self.counter, session=session, now=now, model=model)
         if not scenario.rules or (call.operation == "task" and not scenario.about_tasks):
             return _add_findings(UNSCRIPTED, charge.findings)
         fields = collect_call_fields(call, request, gateway.name)

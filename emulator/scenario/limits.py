@@ -6,7 +6,6 @@ counted in whole millionths of a dollar.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 
 from emulator.findings import Finding
 from emulator.gateway import pricing
+from emulator.gateway.refusals import refuse_cost, refuse_rate
 from emulator.messages import Call, GatewayError
 
 
@@ -51,18 +51,38 @@ class Charge:
 FREE: Final = Charge()
 
 
-async def spend(limits: Limits, call: Call, counter: Counter, session: str, now: float) -> Charge:
+@dataclass(frozen=True)
+class _Ceiling:
+    """One limit, and what a call adds to its count: `what` names the count, `amount` is added, `most` is the limit."""
+
+    limit: str
+    most: float
+    what: str
+    amount: int
+
+    @property
+    def most_counted(self) -> int:
+        """The limit in the unit of its count: dollars are counted in millionths."""
+        if self.limit == "cost":
+            return _millionths(self.most)
+        return int(self.most)
+
+
+async def spend(limits: Limits, call: Call, counter: Counter, *, session: str, now: float, model: str) -> Charge:
     """Count `call` against `limits`; raises GatewayError (rate_limit, quota or billing) where it is one too many.
 
+    `model` is the one that a message names. `now` is Unix seconds.
     A call that is refused here spends a request, as in life, and neither pictures nor money.
     """
     charge = FREE if limits.cost is None else _charge(call)
     counted: list[tuple[str, int]] = []
-    for what, amount, limit, error in _ceilings(limits, call, charge, now):
-        if await counter.count(session, what, amount) > limit:
+    for ceiling in _list_ceilings(limits, call, charge, now):
+        what, amount = ceiling.what, ceiling.amount
+        total = await counter.count(session, what, amount)
+        if total > ceiling.most_counted:
             for earlier, spent in (*counted, (what, amount)):
                 await counter.count(session, earlier, -spent)
-            raise error
+            raise _refuse(ceiling, total - amount, model, now)
         if not what.startswith(_REQUESTS):
             counted.append((what, amount))
     return charge
@@ -83,37 +103,45 @@ def _charge(call: Call) -> Charge:
     return Charge(_millionths(dollars))
 
 
-def _ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterator[tuple[str, int, int, GatewayError]]:
-    """Yield, for each limit: the name of the count, what the call adds to it, the limit, and the error above it."""
-    minute, passed = divmod(now, 60)
-    wait = 60 - passed
-    model = {"model": call.model or ""}
-    for what, most, amount in (
-        (_REQUESTS, limits.requests_per_minute, 1),
-        (_IMAGES, limits.images_per_minute, call.count),
-    ):
-        if most is not None:
-            seconds = math.ceil(wait)
-            facts = {**model, "limit": str(most), "wait": f"{seconds}s"}
-            headers = (("retry-after", str(seconds)), ("retry-after-ms", str(math.ceil(wait * 1000))))
-            error = GatewayError("rate_limit", facts=facts, rule=f"limits: {what}_per_minute {most}", headers=headers)
-            yield f"{what} of minute {int(minute)}", amount, most, error
+def _list_ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterator[_Ceiling]:
+    """Yield the ceiling of each limit that is set."""
+    minute = int(now // 60)
+    if limits.requests_per_minute is not None:
+        yield _Ceiling("requests_per_minute", limits.requests_per_minute, f"{_REQUESTS} of minute {minute}", 1)
+    if limits.images_per_minute is not None:
+        yield _Ceiling("images_per_minute", limits.images_per_minute, f"{_IMAGES} of minute {minute}", call.count)
     if limits.images is not None:
-        yield (
-            _IMAGES,
-            call.count,
-            limits.images,
-            GatewayError("quota", facts=model, rule=f"limits: images {limits.images}"),
-        )
+        yield _Ceiling("images", limits.images, _IMAGES, call.count)
     if limits.cost is not None:
-        error = GatewayError("billing", facts=model, rule=f"limits: cost {limits.cost}")
-        yield _COST, charge.amount, _millionths(limits.cost), error
+        yield _Ceiling("cost", limits.cost, _COST, charge.amount)
+
+
+def _refuse(ceiling: _Ceiling, used: int, model: str, now: float) -> GatewayError:
+    """Return the error of a call above `ceiling`, of which `used` was spent before it."""
+    rule = f"limits: {ceiling.limit} {ceiling.most}"
+    match ceiling.limit:
+        case "images":
+            return GatewayError("quota", facts={"model": model}, rule=rule)
+        case "cost":
+            left = (ceiling.most_counted - used) / _MILLION
+            return refuse_cost(model, left=left, need=ceiling.amount / _MILLION, rule=rule)
+        case _:
+            return refuse_rate(
+                model,
+                unit=ceiling.limit.removesuffix("_per_minute"),
+                limit=ceiling.most_counted,
+                used=used,
+                requested=ceiling.amount,
+                seconds=60 - now % 60,
+                rule=rule,
+            )
 
 
 def _millionths(dollars: float) -> int:
-    return round(dollars * 1_000_000)
+    return round(dollars * _MILLION)
 
 
+_MILLION: Final = 1_000_000
 _REQUESTS: Final = "requests"
 _IMAGES: Final = "images"
 _COST: Final = "cost"

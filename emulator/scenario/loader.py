@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from emulator import faults
+from emulator.core.clock import parse_http_date
 from emulator.core.data_folders import find_scenarios
 from emulator.core.durations import parse_duration
 from emulator.core.json_schema import check_json_values, load_schema
@@ -448,11 +449,16 @@ def _set_wait(plan: Plan, headers: Collection[tuple[str, str]]) -> Plan:
 
 
 def _set_wait_of_refusal(refusal: Refuse, headers: Collection[tuple[str, str]]) -> Refuse:
-    """Read the wait as SDKs read it: milliseconds come first, and a date is no wait."""
+    """Read the wait as SDKs read it: milliseconds come first, then seconds, then a date.
+
+    Where the scenario has a header of its own that tells no wait in numbers, the gateway's are not sent beside it.
+    """
     texts = {name.lower(): text for name, text in headers}
     for name, unit in (("retry-after-ms", "ms"), ("retry-after", "s")):
-        if re.fullmatch(r"[0-9]+(\.[0-9]+)?", texts.get(name, "")):
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", texts.get(name, "")):
             return replace(refusal, wait=texts[name] + unit)
+    if "retry-after" in texts or "retry-after-ms" in texts:
+        return replace(refusal, until=parse_http_date(texts.get("retry-after", "")), sends_wait=False)
     return refusal
 
 

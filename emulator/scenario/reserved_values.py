@@ -63,7 +63,7 @@ def list_values() -> Mapping[str, str]:
     """Return every reserved value, and what it does."""
     described = {name: f"the scenario `{name}` is played" for name in loader.list_ready_made()}
     described |= {word.replace("_", "-"): f"answered, with the fault `{word}`" for word in FAULTS}
-    described |= {kind.replace("_", "-"): f"refused as `{kind}`" for kind in KINDS if kind != _NOT_RESERVED}
+    described |= {kind.replace("_", "-"): f"refused as `{kind}`" for kind in KINDS}
     return described
 
 
@@ -71,7 +71,7 @@ def find_scenario(word: str) -> Scenario | None:
     """Return the scenario of a reserved value; None for any other word. Dash and underscore are the same."""
     name = word.strip().lower().replace("_", "-")
     kind = name.replace("-", "_")
-    if kind in KINDS and kind != _NOT_RESERVED:
+    if kind in KINDS:
         return _play_always(name, Answer(Refuse(kind)), RequestPattern())
     if kind in FAULTS:
         return _play_always(name, Answer(faults=(faults.parse_fault(kind),)), RequestPattern())
@@ -187,7 +187,7 @@ def _add_value(options: _HeaderOptions, word: str) -> _HeaderOptions:
     """Add a reserved value that is a part by itself; a refusal and a fault can have a latency in another part."""
     name = word.lower().replace("_", "-")
     kind = name.replace("-", "_")
-    if kind in KINDS and kind != _NOT_RESERVED:
+    if kind in KINDS:
         return _add_refuse(options, kind)
     if kind in FAULTS:
         return _add_fault(options, kind)
@@ -245,7 +245,6 @@ _HEADER_KEYS: Final[Mapping[str, Callable[[_HeaderOptions, str], _HeaderOptions]
 _EVERY_OPERATION: Final = matching.parse_pattern({"operation": list(OPERATIONS)})
 """A header is about its own call, whatever its operation is."""
 _SWITCH: Final = {"": True, "true": True, "false": False}
-_NOT_RESERVED: Final = "invalid_request"  # it does not say what is invalid; an invalid call gets this error anyway
 _LONGEST_SHOWN: Final = 80  # characters of an unknown word that a message shows; it comes from the network
 _LONGEST_WORD: Final = 40  # characters of a reserved value; none is longer
 _IN_PROMPT: Final = rf"\[\[([A-Za-z0-9_-]{{1,{_LONGEST_WORD}}})\]\]"

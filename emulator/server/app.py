@@ -26,6 +26,7 @@ from emulator.core.data_folders import find_schemas
 from emulator.gateway.formats import DEFAULT_HEADERS
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
 from emulator.gateway.model_catalog import Calendar
+from emulator.gateway.refusals import RequestFacts
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, GatewayError, Response
 from emulator.response import builder
@@ -162,7 +163,8 @@ class App:
         if expected > PIECE:
             await self._reserve_room(http, expected)
         latency = pending.selection.latency or 0.0
-        reply_context = ReplyContext(pending.session, request.origin, pending.request_id, latency)
+        asked = RequestFacts(request, path=route.path, methods=route.operations, limit=operation.limit)
+        reply_context = ReplyContext(pending.session, request.origin, asked, pending.request_id, latency)
         return await self.task_manager.respond(pending, reply_context)
 
     async def _reserve_room(self, http: web.BaseRequest, expected: int) -> None:

@@ -177,7 +177,9 @@ class PendingCall:
         if shows_credential:
             facts = dict(error.facts)
             if error.value is not None:
-                redacted = {"value": quote(value), "model": str(value)[:200], "path": path}
+                redacted = {"value": quote(value), "path": path}
+                if facts.get("model") == str(error.value)[:200]:
+                    redacted["model"] = str(value)[:200]
                 facts.update({name: text for name, text in redacted.items() if name in facts})
             if "key" in facts:
                 facts["key"] = BLANK

@@ -14,6 +14,7 @@ from emulator.core.phrases import join_quoted, name_go_kind, name_kind, quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.openapi import FORM, JSON, Parameter
+from emulator.gateway.refusals import refuse_length
 from emulator.gateway.rules import ModelRules, Models
 from emulator.image.upload import FilePlaceholder, Upload
 from emulator.messages import GatewayError, Request
@@ -99,7 +100,7 @@ def merge_violations(
 def _read_parameters(draft: Draft) -> tuple[Mapping[str, Any], Models]:
     request, operation, gateway = draft.request, draft.context.operation, draft.gateway
     if request.trouble == "too_large":
-        raise _too_large(request, operation.limit)
+        raise refuse_length(request, operation.limit, "assumed")
     content_type = request.headers.get("Content-Type", "")
     if operation.form is not None and multipart.is_form(content_type):
         if request.trouble is not None:
@@ -123,18 +124,6 @@ def _read_parameters(draft: Draft) -> tuple[Mapping[str, Any], Models]:
         facts = {"actual": name_kind(request.json), "decoded": name_go_kind(request.json)[0]}
         raise build_error("not_an_object", facts, rule="requestBody: an object")
     return request.json, models
-
-
-def _too_large(request: Request, limit: int) -> GatewayError:
-    length = request.headers.get("Content-Length", "")
-    if not length.isdecimal() or int(length) <= limit:
-        length = str(limit + 1)
-    return GatewayError(
-        kind="too_large",
-        facts={"limit": str(limit), "length": length[:20]},
-        rule=f"a body of at most {limit} bytes",
-        source="assumed",
-    )
 
 
 def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:

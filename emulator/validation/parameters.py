@@ -14,6 +14,7 @@ from typing import Any, Final
 from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.findings import Finding
 from emulator.gateway.model_catalog import Calendar
+from emulator.gateway.refusals import refuse_model
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
 from emulator.image.recipe import LARGEST_SIDE
 from emulator.messages import GatewayError, Violation
@@ -248,14 +249,7 @@ def build_error(
 
 
 def _unknown_model(models: Models, name: str) -> GatewayError:
-    return GatewayError(
-        kind="unknown_model",
-        param="model",
-        facts={"model": name[:200]},
-        rule=f"one of {', '.join(models.known_names)}",
-        source=models.source,
-        value=name,
-    )
+    return refuse_model("unknown_model", name, f"one of {', '.join(models.known_names)}", models.source)
 
 
 def _note_parameters(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:

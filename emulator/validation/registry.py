@@ -15,7 +15,8 @@ from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.errors import ErrorCatalogLoader
 from emulator.gateway.gateway import EDIT_LIMIT, GENERATE_LIMIT, Gateway, Operation, load_gateway
-from emulator.messages import Behavior, GatewayError
+from emulator.gateway.refusals import refuse_method, refuse_path
+from emulator.messages import Behavior
 from emulator.validation.validator import RequestValidator
 
 LoadValidator = Callable[[str, Behavior], RequestValidator | None]
@@ -59,17 +60,9 @@ class Route:
         """The operation that `method` means; raises GatewayError where there is none."""
         if method in self.operations:
             return self.operations[method]
-        facts = {"method": method[:20], "path": self.path[:500]}
         if not self.operations:
-            raise GatewayError(kind="not_found", facts=facts, rule="paths", source="documented")
-        allowed = ", ".join((*self.operations, "OPTIONS"))
-        raise GatewayError(
-            kind="wrong_method",
-            facts=facts,
-            rule=f"paths: {allowed}",
-            source="documented",
-            headers=(("Allow", allowed),),
-        )
+            raise refuse_path(method, self.path, "paths", "documented")
+        raise refuse_method(method, self.path, self.operations, "documented")
 
 
 class GatewayRegistry:

@@ -16,6 +16,7 @@ from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
 from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
 from emulator.gateway.openapi import check_vendor_keys
+from emulator.gateway.refusals import describe_address, mask_key, refuse_key, refuse_path
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, GatewayError, Request
 from emulator.validation.body import convert_form, merge_violations, read_body
@@ -129,7 +130,7 @@ class RequestValidator:
             rule = "security: no key starts with sk-invalid"
             if self._keys is not None:
                 rule = "security: --keys"
-            raise GatewayError(kind="invalid_key", facts={"key": mask_key(key)}, rule=rule, source=source)
+            raise refuse_key(key, rule, source)
         if self.gateway.plain_keys and "-" in key.removeprefix("sk-"):
             note = Finding("key_in_parts", "a dash inside a key names a channel, which only an administrator may do")
             raise GatewayError(
@@ -209,9 +210,8 @@ def refuse_ended_operation(draft: Draft) -> Draft:
     request, operation, today = draft.request, draft.context.operation, draft.context.today
     if today is None or operation.ended is None or not today.is_past(operation.ended):
         return draft
-    facts = {"method": request.method[:20], "path": request.path[:500]}
     rule = f"calendar: ended on {operation.ended}"
-    raise GatewayError(kind="not_found", facts=facts, rule=rule, source=operation.source)
+    raise refuse_path(request.method, operation.path, rule, operation.source)
 
 
 def refuse_operation(draft: Draft) -> Draft:
@@ -221,7 +221,7 @@ def refuse_operation(draft: Draft) -> Draft:
         if draft.given.get("model") in (None, ""):
             raise build_error("unnamed_model", {}, "model", models.source)
         find_named_model(models, draft.given["model"], draft.context.channels)
-    facts = {"method": draft.request.method, "path": draft.request.path}
+    facts = describe_address(draft.request.method, draft.context.operation.path)
     raise build_error("not_implemented", facts, source="observed", rule="paths")
 
 
@@ -261,13 +261,6 @@ def build_call(draft: Draft) -> Call:
         uploads=draft.uploads,
         deferred=deferred,
     )
-
-
-def mask_key(key: str) -> str:
-    """Mask a key as OpenAI shows a wrong one: its first 8 and last 4 characters; a key of 12 or fewer whole."""
-    if len(key) <= 12:
-        return key
-    return f"{key[:8]}{'*' * (len(key) - 12)}{key[-4:]}"
 
 
 def _first_part(key: str) -> str:

@@ -58,6 +58,57 @@ def test_pictures_a_minute_and_in_all(limited: Callable[..., Served]) -> None:
     assert "limits: images 7" == served.calls("s")[-2]["refused"]["rule"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "asked", "told", "wait"),
+    [
+        ({"images_per_minute": 5}, [6], "images per min: Limit 5, Used 0, Requested 6. Visit", None),
+        ({"images_per_minute": 5}, [3, 3], "per min: Limit 5, Used 3, Requested 3. Please try again in 15s.", "15"),
+        ({"images_per_minute": 0}, [1], "images per min: Limit 0, Used 0, Requested 1. Visit", None),
+        ({"requests_per_minute": 1}, [4, 2], "(RPM): Limit 1, Used 1, Requested 1. Please try again in 15s.", "15"),
+        ({"requests_per_minute": 0}, [4], "requests per min (RPM): Limit 0, Used 0, Requested 1. Visit", None),
+    ],
+)  # fmt: skip
+def test_the_numbers_of_a_limit(
+    limited: Callable[..., Served], limit: dict[str, int], asked: list[int], told: str, wait: str | None
+) -> None:
+    """Limit, used and requested are of this limit, in its own unit; no wait is told where none would help."""
+    served = limited(**limit)
+    refused = [_ask(served, n) for n in asked][-1]
+    assert 429 == refused.status_code
+    assert told in refused.json()["error"]["message"]
+    assert (wait, wait and f"{wait}000") == (
+        refused.headers.get("retry-after"),
+        refused.headers.get("retry-after-ms"),
+    )
+
+
+def test_the_numbers_of_an_account(limited: Callable[..., Served]) -> None:
+    """new-api names what is left and what was needed, and only 0 where nothing is left."""
+    served = limited(cost=0.1)
+    observed = {"x-emulator-session": "s", "x-emulator": "behavior=observed"}
+    body = {"model": "dall-e-3", "prompt": "A lake"}  # 0.04
+    replies = [served.generate("geeknow", body, **observed) for _ in range(3)]
+    assert [200, 200, 403] == [one.status_code for one in replies]
+    message = replies[2].json()["error"]["message"]
+    assert message.startswith("预扣费额度失败, 用户剩余额度: ＄0.020000, 需要预扣费额度: ＄0.040000 (request id: ")
+
+
+def test_a_list_of_models_above_the_limit(limited: Callable[..., Served]) -> None:
+    """It has no model of its own, so the message names the gateway's usual one."""
+    served = limited(requests_per_minute=0)
+    headers = {"x-emulator-session": "s", "authorization": "Bearer sk-test"}
+    refused = httpx.get(f"{served.base('ezmodel')}/models", headers=headers)
+    assert refused.json()["error"]["message"].startswith("Rate limit reached for dall-e-2 on requests per min")
+
+
+def test_a_date_is_a_wait(limited: Callable[..., Served]) -> None:
+    """A scripted refusal whose header gives a date names the seconds until then, by the session's clock."""
+    answer = {"refuse": "rate_limit", "headers": {"retry-after": "Thu, 01 Jan 2026 00:01:15 GMT"}}
+    refused = _ask(limited([{"answers": answer}]))
+    assert "Please try again in 30s." in refused.json()["error"]["message"]
+    assert "retry-after-ms" not in refused.headers
+
+
 def test_dollars(limited: Callable[..., Served]) -> None:
     """A call that costs more than what is left is refused as a used-up budget is; a cheaper one still goes."""
     served = limited(cost=0.1)

@@ -10,10 +10,11 @@ import pytest
 from emulator.core.data_folders import find_schemas
 from emulator.gateway import pricing
 from emulator.gateway.gateway import load_gateway
+from emulator.gateway.refusals import mask_key
 from emulator.messages import Call, GatewayError, Request
 from emulator.validation.draft import ValidationContext
 from emulator.validation.schema import MOST_KEPT, SchemaValidator
-from emulator.validation.validator import RequestValidator, mask_key
+from emulator.validation.validator import RequestValidator
 
 
 @pytest.fixture(scope="module")
