@@ -44,9 +44,10 @@ Violation = Literal[
     "scenario_exhausted", "bad_reserved_value", "key_in_parts", "multiplication_sign", "sensitive_words",
     "no_such_model", "no_such_task", "not_implemented", "unnamed_model",
     "size_shape", "size_step", "size_edge", "size_below_budget", "size_above_budget", "size_ratio", "size_unlisted",
-    "bad_form", "unconvertible", "not_a_file", "image_in_json", "images_in_form", "unsupported_parameter",
-    "too_many_items", "picture_type", "picture_kind", "picture_bytes", "picture_data", "damaged_picture",
-    "picture_not_square", "picture_mode", "mask_without_alpha", "mask_size", "unknown_file", "unreachable_picture",
+    "bad_form", "unconvertible", "not_a_file", "repeated_field", "image_in_json", "images_in_form",
+    "unsupported_parameter", "too_many_items", "picture_type", "picture_untyped", "picture_kind", "picture_bytes",
+    "picture_data", "damaged_picture", "picture_not_square", "picture_mode", "mask_without_alpha", "mask_size",
+    "unknown_file", "unreachable_picture",
 ]  # fmt: skip
 VIOLATIONS: Final[tuple[Violation, ...]] = get_args(Violation)
 

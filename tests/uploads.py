@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from PIL import Image
 
+from emulator.image.inspect import guess_format
 from tests.paths import TESTS
 
 SUITE: Final = sorted((TESTS / "data" / "pngsuite").glob("*.png"))
@@ -23,6 +24,14 @@ def draw_file(kind: str = "PNG", mode: str = "RGB", size: tuple[int, int] = (64,
         image.putalpha(254)
     image.save(data, kind, **options)
     return data.getvalue()
+
+
+def name_file(data: bytes) -> tuple[str, bytes, str]:
+    """A part's file name, bytes and media type, as a client sends a picture whose type it knows, or any other file."""
+    kind = guess_format(data)
+    if kind is None:
+        return "upload", data, "application/octet-stream"
+    return f"image.{kind}", data, f"image/{kind}"
 
 
 def data_url(data: bytes, kind: str = "image/png") -> str:

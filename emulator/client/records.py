@@ -164,6 +164,7 @@ class RecordedPicture(RecordedValue):
 class RecordedUpload(RecordedValue):
     """A file that came with a call: `name` is the parameter as the client wrote it, `bytes` the length of the file.
 
+    `filename` and `media_type` (in lower case) are what the client calls the file, None where it does not.
     `format`, `width` and `height` (pixels) are None for a file that is no picture. `alpha_share` is the share of fully
     transparent pixels, 0 to 1, and None for a picture without transparency.
 
@@ -177,6 +178,7 @@ class RecordedUpload(RecordedValue):
 
     name: str
     filename: str | None
+    media_type: str | None
     sha256: str
     format: str | None
     width: int | None

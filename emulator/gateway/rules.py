@@ -27,7 +27,9 @@ class ModelRules:
     mappings and sets, and interprets no schema. `ref` leads to the request schema in the gateway's file. `upstream`
     leads to the schema of the server behind the gateway, which sees what the gateway lets through. With `types_first`
     the types of all parameters are checked before any value, as a decoder does it. `pictures` are the parameters that
-    are files or stand for files. `closed` is whether unknown parameters are refused.
+    are files or stand for files. `closed` is whether unknown parameters are refused. `once` is the rule that
+    a form gives no field twice; None where it may. With `lists_by_name` a form's `name[]` is a list even if it has one
+    member.
     """
 
     ref: str
@@ -38,6 +40,8 @@ class ModelRules:
     upstream: str | None = None
     types_first: bool = False
     pictures: Mapping[str, PictureRule] = field(default_factory=dict)
+    once: Keyword | None = None
+    lists_by_name: bool = False
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
@@ -188,9 +192,13 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
     """Return the rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile."""
     schema = document.look_up(ref, pointer)
     validation = document.find_annotation(schema, "x-emulator-judging") or {}
-    source = document.find_annotation(schema, "x-emulator-source")
+    source = form_source = document.find_annotation(schema, "x-emulator-source")
     if isinstance(source, Mapping):
+        form_source = source.get("x-emulator-judging")
         source = source.get("unevaluatedProperties")
+    once = None
+    if "repeated" in validation:
+        once = Keyword(validation["repeated"], form_source)
     closed = any(schema.get(key) is False for key in ("unevaluatedProperties", "additionalProperties"))
     parameters = document.read_parameters(schema)
     return ModelRules(
@@ -202,6 +210,8 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
         upstream=validation.get("upstream"),
         types_first=validation.get("types") == "first",
         pictures=_read_picture_rules(document, parameters),
+        once=once,
+        lists_by_name=validation.get("brackets") == "list",
     )
 
 

@@ -69,6 +69,7 @@ class Upload:
         return {
             "name": self.name,
             "filename": self.filename,
+            "media_type": self.media_type or None,
             "sha256": examination.sha256,
             "format": examination.format,
             "width": examination.width,
@@ -87,14 +88,15 @@ class PictureRule:
     """What a model takes for a parameter that is a picture, or several: `x-emulator-picture` of its schema.
 
     `formats` are png, jpeg and webp; `bytes` is the largest size of a file; `types` are the media types that the sender
-    may give (none: whatever fits the formats). A `square` picture is as wide as high; one of `modes` has such pixels;
-    one with `alpha` has transparency; one that `fits` has the size of the first image. `many` tells whether the
-    parameter is a list (None: a list or one picture).
+    may give, as `types_source` tells (none: the bytes alone count, whatever the sender calls them). A `square` picture
+    is as wide as high; one of `modes` has such pixels; one with `alpha` has transparency; one that `fits` has the size
+    of the first image. `many` tells whether the parameter is a list (None: a list or one picture).
     """
 
     formats: tuple[str, ...] = ("jpeg", "png", "webp")
     bytes: int | None = None
     types: tuple[str, ...] = ()
+    types_source: str | None = None
     square: bool = False
     modes: tuple[str, ...] = ()
     alpha: bool = False

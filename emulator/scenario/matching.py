@@ -374,7 +374,13 @@ def describe_matcher(matcher: Matcher) -> str:
 def _check_upload_field(steps: Sequence[str]) -> None:
     """Refuse what no upload is called, and what no upload has."""
     if steps and not re.fullmatch(_UPLOAD, steps[0]):
-        raise ValueError(f"unknown upload {steps[0]!r}; known are image, image[0], image[1] and so on, mask, and count")
+        line = (
+            f"unknown upload {steps[0][:100]!r}; known are image, image[0], image[1] and so on, mask, markup, and count"
+        )
+        nearest = nearest_word(steps[0].partition("[")[0], _UPLOADS)
+        if nearest is not None:
+            line += f"; did you mean {nearest!r}?"
+        raise ValueError(line)
     if len(steps) > 1 and steps[1] not in UPLOAD_FIELDS:
         nearest = nearest_word(steps[1], UPLOAD_FIELDS)
         line = f"unknown field {steps[1]!r} of an upload; known are {', '.join(UPLOAD_FIELDS)}"
@@ -535,9 +541,10 @@ _PLAIN_FIELDS: Final = ("operation", "gateway", "model", "prompt", "n", "size", 
 _TEXT_FIELDS: Final = ("operation", "gateway", "model", "prompt", "size")
 CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads", "task_id")
 """What a call has to be matched by, beside its parameters."""
-UPLOAD_FIELDS: Final = ("name", "filename", "sha256", "format", "width", "height", "alpha_share", "bytes")
+UPLOAD_FIELDS: Final = ("name", "filename", "media_type", "sha256", "format", "width", "height", "alpha_share", "bytes")
 """What an upload has to be matched by."""
-_UPLOAD: Final = r"(image|mask)(\[[0-9]+\])?|count"
+_UPLOADS: Final = ("image", "mask", "markup", "count")
+_UPLOAD: Final = r"(image|mask|markup)(\[[0-9]+\])?|count"
 _SLIP: Final = 0.75
 """How like a known word an unknown one is (difflib's ratio) to be a slip: `promt`, `widht` and `szie` are, `user_id`
 (0.73 like `user`) may be a parameter of a gateway that nobody knows here."""

@@ -196,7 +196,13 @@ def _rebuild_upload(stored: Mapping[str, Any]) -> Upload:
         height=stored["height"],
         alpha_share=stored["alpha_share"],
     )
-    return Upload(name=stored["name"], filename=stored["filename"], media_type="", data=b"", examination=examination)
+    return Upload(
+        name=stored["name"],
+        filename=stored["filename"],
+        media_type=stored["media_type"] or "",
+        data=b"",
+        examination=examination,
+    )
 
 
 def _render_miss(redactor: Redactor, miss: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,17 +6,17 @@ What cannot be read at all raises a GatewayError here. Everything else is for th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from emulator.core import strict_json
 from emulator.core.phrases import join_quoted, name_go_kind, name_kind, quote
 from emulator.findings import Finding
-from emulator.gateway.gateway import Gateway
-from emulator.gateway.openapi import FORM, JSON, Parameter
+from emulator.gateway.gateway import Gateway, Operation
+from emulator.gateway.openapi import FORM, JSON, Keyword, Parameter
 from emulator.gateway.refusals import refuse_length
 from emulator.gateway.rules import ModelRules, Models
-from emulator.image.upload import FilePlaceholder, Upload
+from emulator.image.upload import FilePlaceholder, PictureRule, Upload
 from emulator.messages import GatewayError, Request
 from emulator.validation import go_json, multipart
 from emulator.validation.draft import Draft, copy_draft
@@ -29,48 +29,31 @@ def read_body(draft: Draft) -> Draft:
 
     Raises GatewayError where the body is too large, of another content type, unreadable, or no object.
     """
-    request = draft.request
     given, models = _read_parameters(draft)
-    if not request.duplicates:
+    if not draft.request.duplicates or models is draft.context.operation.form:
         return copy_draft(draft, given=given, body=given, models=models)
-    notes = tuple(
-        Finding("duplicate_key", f"the body gives {key!r} twice; the last one counts", key)
-        for key in request.duplicates[:MOST_FINDINGS]
-    )
+    notes = _note_duplicates(draft.request.duplicates)
     return copy_draft(draft, given=given, body=given, models=models, findings=draft.findings + notes)
 
 
 def convert_form(draft: Draft) -> Draft:
     """Convert a form's texts to the types of their parameters, and put placeholders where its files are.
 
-    A text that cannot become what it should be is a violation, because a schema would not see the text.
+    A text that cannot become what it should be is a violation, because a schema would not see the text. So is a field
+    that comes twice, where its gateway refuses that; elsewhere a text that comes twice is a finding.
     """
     if draft.models is not draft.context.operation.form:
         return draft
     rules = draft.rules
+    violations, findings = _judge_duplicates(draft)
     converted: dict[str, Any] = {}
-    violations: list[SchemaViolation] = []
     for name, text in draft.given.items():
-        base, steps = name, _NO_STEPS
-        if name not in rules.parameters:
-            base, steps = _split_nested_name(name)
-        if base not in rules.parameters:
-            converted[name] = text
-        elif base in rules.pictures:
-            violations.append(_not_a_file(base, text))
-            converted[base] = FilePlaceholder()
-        elif steps:
-            _put_nested(converted, (base, *steps), text)
-        elif base != name:  # `prompt[]`: an array, which the schema refuses where a text belongs
-            converted[base] = [text]
-        else:
-            value, wanted_type = _convert_text(text, rules.parameters[name])
-            if wanted_type:
-                violations.append(_unconvertible(name, text, wanted_type, rules))
-            else:
-                converted[name] = value
+        violations += _convert_field(converted, name, text, rules)
     placeholders, misplaced = _place_files(draft.request.uploads, rules)
-    return copy_draft(draft, body={**converted, **placeholders}, form_violations=(*violations, *misplaced))
+    body = {**converted, **placeholders}
+    return copy_draft(
+        draft, body=body, form_violations=(*violations, *misplaced), findings=(*draft.findings, *findings)
+    )
 
 
 def drop_placeholders(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -83,7 +66,7 @@ def drop_placeholders(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def merge_violations(
     form_violations: Iterable[SchemaViolation], schema_violations: Iterable[SchemaViolation], rules: ModelRules
 ) -> tuple[SchemaViolation, ...]:
-    """Merge what a form breaks with what a schema finds: unknown parameters first, then parameter by parameter.
+    """Merge what a form breaks with what a schema finds: repeated fields, unknown parameters, then each parameter.
 
     A parameter that the form breaks is not reported again by the schema.
     """
@@ -91,8 +74,8 @@ def merge_violations(
     others = (violation for violation in schema_violations if violation.param not in broken)
     order = {name: index for index, name in enumerate(rules.parameters)}
 
-    def rank(violation: SchemaViolation) -> tuple[bool, int]:
-        return violation.violation != "unknown_parameter", order.get(violation.param, 0)
+    def rank(violation: SchemaViolation) -> tuple[int, int]:
+        return _RANKS.get(violation.violation, len(_RANKS)), order.get(violation.param, 0)
 
     return tuple(sorted([*form_violations, *others], key=rank))
 
@@ -113,9 +96,7 @@ def _read_parameters(draft: Draft) -> tuple[Mapping[str, Any], Models]:
     if models is None or (content_type != JSON and not _is_json(content_type)):
         if gateway.any_type and models is not None:
             return {}, models
-        types = [name for name, taken in ((FORM, operation.form), (JSON, models)) if taken is not None]
-        facts = {"content_type": content_type[:100], "supported": join_quoted(types, "or")}
-        raise build_error("content_type", facts, rule=f"requestBody: {' or '.join(types)} in UTF-8")
+        raise _refuse_content_type(content_type, operation)
     if request.trouble is not None:
         raise _unreadable(request, gateway, "requestBody: readable JSON")
     if request.json is None and gateway.any_type:  # a decoder leaves its structure empty at a null
@@ -135,6 +116,15 @@ def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:
     return build_error(request.trouble, facts, rule=rule)
 
 
+def _refuse_content_type(content_type: str, operation: Operation) -> GatewayError:
+    """Return the refusal of a content type; its parameters are shown where they are what is wrong."""
+    types = [name for name, taken in ((FORM, operation.form), (JSON, operation.models)) if taken is not None]
+    if not content_type.lower().startswith(tuple(types)):
+        content_type = content_type.partition(";")[0].strip()
+    facts = {"content_type": content_type[:100], "supported": join_quoted(types, "or")}
+    return build_error("content_type", facts, rule=f"requestBody: {' or '.join(types)} in UTF-8")
+
+
 def _is_json(content_type: str) -> bool:
     """Whether a Content-Type means JSON in UTF-8."""
     name, *options = (part.strip().lower() for part in content_type.split(";"))
@@ -142,14 +132,71 @@ def _is_json(content_type: str) -> bool:
     return name == JSON and all(charset in ("utf-8", "utf8") for charset in charsets)
 
 
-def _not_a_file(name: str, text: str) -> SchemaViolation:
-    """Build the violation of a text where a file should be."""
+def _judge_duplicates(draft: Draft) -> tuple[list[SchemaViolation], tuple[Finding, ...]]:
+    """Return the violations of fields that come twice, or the findings where a gateway takes the last of them."""
+    duplicates, once = draft.request.duplicates, draft.rules.once
+    if once is not None:
+        return [_repeated_field(name, once) for name in duplicates], ()
+    return [], _note_duplicates([name for name in duplicates if name in draft.given])
+
+
+def _convert_field(converted: dict[str, Any], name: str, text: Any, rules: ModelRules) -> Iterator[SchemaViolation]:
+    """Put a field's text (of `name[]` the list of its texts) into `converted`, and yield what is wrong with it."""
+    base, steps = name, _NO_STEPS
+    if name not in rules.parameters:
+        base, steps = _split_nested_name(name)
+    if base not in rules.parameters:
+        converted[name] = text
+    elif base in rules.pictures:
+        converted[base] = FilePlaceholder()
+        yield _not_a_file(name, base, text, rules.pictures[base])
+    elif steps:
+        _put_nested(converted, (base, *steps), text)
+    elif isinstance(text, list):  # `prompt[]`: an array, which the schema refuses where a text belongs
+        converted[base] = text
+    elif base != name:  # `prompt[]x`
+        converted[base] = [text]
+    else:
+        value, wanted_type = _convert_text(text, rules.parameters[name])
+        if wanted_type:
+            yield _unconvertible(name, text, wanted_type, rules)
+        else:
+            converted[name] = value
+
+
+def _note_duplicates(names: Sequence[str]) -> tuple[Finding, ...]:
+    """Return a finding for each name that a body gives twice."""
+    return tuple(
+        Finding("duplicate_key", f"the body gives {name!r} twice; the last one counts", name)
+        for name in names[:MOST_FINDINGS]
+    )
+
+
+def _repeated_field(name: str, rule: Keyword) -> SchemaViolation:
+    """Build the violation of a field that comes twice."""
+    return SchemaViolation(
+        violation="repeated_field",
+        param=name,
+        facts={"param": name},
+        rule=f"x-emulator-judging: repeated: {rule.value}",
+        source=rule.source,
+        value=None,
+    )
+
+
+def _not_a_file(name: str, base: str, text: Any, rule: PictureRule) -> SchemaViolation:
+    """Build the violation of a text where a file should be; one that `name[]` holds is the first of its list."""
+    param, expected = base, "a file"
+    if name != base:
+        param = f"{base}[0]"
+    elif rule.many:
+        expected = "one of an array of files or file"
     return SchemaViolation(
         violation="not_a_file",
-        param=name,
-        facts={"param": name, "expected": "a file", "actual": "a string"},
+        param=param,
+        facts={"param": param, "expected": expected, "actual": "a string"},
         rule="format: binary",
-        source="assumed",
+        source="observed",
         value=text,
     )
 
@@ -168,20 +215,41 @@ def _unconvertible(name: str, text: str, wanted_type: str, rules: ModelRules) ->
 
 def _place_files(uploads: Iterable[Upload], rules: ModelRules) -> tuple[Mapping[str, Any], list[SchemaViolation]]:
     """Return a placeholder for each parameter that is a file, and the violations of files where a text should be."""
-    files: dict[str, list[FilePlaceholder]] = {}
+    files: dict[str, list[Upload]] = {}
     for upload in uploads:
-        files.setdefault(upload.param, []).append(FilePlaceholder())
+        files.setdefault(upload.param, []).append(upload)
     found: dict[str, Any] = {}
     misplaced: list[SchemaViolation] = []
-    for name, placeholders in files.items():
+    for name, given in files.items():
         rule = rules.pictures.get(name)
+        placeholders = [FilePlaceholder() for _ in given]
         if rule is None and "type" in rules.parameters.get(name, ()):
             misplaced.append(_misplaced_file(name, rules))
+        elif rule is not None and rule.many is False and _is_array(given, rules):
+            misplaced.append(_misplaced_array(name, rule))
+            found[name] = placeholders[0]
         elif len(placeholders) > 1 or (rule is not None and rule.many):
             found[name] = placeholders
         else:
             found[name] = placeholders[0]
     return found, misplaced
+
+
+def _is_array(uploads: Sequence[Upload], rules: ModelRules) -> bool:
+    """Whether the files of one parameter are an array: several, or one called `name[]` where that makes an array."""
+    return len(uploads) > 1 or (rules.lists_by_name and uploads[0].name.endswith("]"))
+
+
+def _misplaced_array(name: str, rule: PictureRule) -> SchemaViolation:
+    """Build the violation of an array where one file should be."""
+    return SchemaViolation(
+        violation="not_a_file",
+        param=name,
+        facts={"param": name, "expected": "a file", "actual": "an array"},
+        rule="format: binary",
+        source=rule.types_source or rule.source,
+        value=None,
+    )
 
 
 def _misplaced_file(name: str, rules: ModelRules) -> SchemaViolation:
@@ -245,6 +313,7 @@ def _is_placeholder(value: Any) -> bool:
     return isinstance(value, FilePlaceholder)
 
 
+_RANKS: Final = {"repeated_field": 0, "unknown_parameter": 1}  # which violations of a form come before others
 _NO_STEPS: Final[tuple[str, ...]] = ()
 _PATTERNS: Final = {
     "integer": "[+-]?[0-9]{1,18}",

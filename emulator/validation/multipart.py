@@ -29,31 +29,40 @@ class BadForm(ValueError):
 class Form:
     """The contents of a form.
 
-    `texts` has the texts by their names; of two texts with the same name it has the last one, and `duplicates` has that
-    name.
+    `texts` has the texts by their names. A name that ends with `[]` has the list of its texts; of two texts with any
+    other name the last one is there. `duplicates` are the names without `[]` that come twice, as texts or as files.
     """
 
-    texts: Mapping[str, str]
+    texts: Mapping[str, str | list[str]]
     uploads: tuple[Upload, ...]
     duplicates: tuple[str, ...]
 
 
 def parse_form(body: bytes, content_type: str) -> Form:
     """Parse the form in `body`; raises BadForm."""
-    texts: dict[str, str] = {}
+    texts: dict[str, str | list[str]] = {}
+    names: set[str] = set()
     duplicates: dict[str, None] = {}
     uploads: list[Upload] = []
     fields = length = 0
     for start, end in _split_parts(body, _read_boundary(content_type)):
         part = _parse_part(body, start, end)
-        if part.is_file:
+        is_listed = part.name.endswith("[]")
+        if part.name in names and not is_listed:
+            duplicates[part.name] = None
+        names.add(part.name)
+        if part.filename is not None:
             uploads.append(Upload(part.name, part.filename, part.media_type, part.data))
         else:
             fields += 1
-            length += len(part.data)
-            if part.name in texts:
-                duplicates[part.name] = None
-            texts[part.name] = _decode_text(part.data, part.charset)
+            text = _read_text(part)
+            length += len(text)
+            if is_listed:
+                listed = texts.setdefault(part.name, [])
+                assert isinstance(listed, list)
+                listed.append(text)
+            else:
+                texts[part.name] = text
         if len(uploads) > MOST_FILES or fields > MOST_FIELDS:
             raise BadForm("there are too many parts")
         if length > LONGEST_TEXT:
@@ -68,18 +77,13 @@ def is_form(content_type: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One part of a form: `name` is the field's, `filename` is None where the part gives none."""
+    """One part of a form: `name` is the field's, `filename` is None where the part gives none and so is a text."""
 
     name: str
     filename: str | None
     media_type: str
     charset: str
     data: bytes
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the part is a file: one with a file name, or of a type that no text has."""
-        return self.filename is not None or self.media_type.startswith(_FILE_TYPES)
 
 
 def _parse_part(body: bytes, start: int, end: int) -> _Part:
@@ -191,10 +195,16 @@ def _decode_extended(value: str) -> str:
     return _decode_utf8(unquote_to_bytes(rest.partition("'")[2]))
 
 
-def _decode_text(data: bytes, charset: str) -> str:
-    if charset.lower() not in _UTF8:
+def _read_text(part: _Part) -> str:
+    """Return the text of a part; of a picture that was sent without a file name, what stands for it."""
+    if part.charset.lower() not in _UTF8:
         raise BadForm("a text is in an unknown charset")
-    return _decode_utf8(data)
+    try:
+        return _decode_utf8(part.data)
+    except BadForm:
+        if part.media_type.startswith(_FILE_TYPES):
+            return f"({len(part.data)} bytes of {part.media_type} without a file name)"
+        raise
 
 
 def _decode_utf8(data: bytes) -> str:
@@ -206,7 +216,7 @@ def _decode_utf8(data: bytes) -> str:
 
 _UTF8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
 _UNENCODED: Final = ("7bit", "8bit", "binary")
-_FILE_TYPES: Final = ("image/", "application/octet-stream")  # no text has one of these
+_FILE_TYPES: Final = ("image/", "application/octet-stream")  # what is not UTF-8 and of one of these is no broken text
 _BOUNDARY: Final = r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
 _LONGEST_PADDING: Final = 128  # bytes of blanks behind a boundary
 _LONGEST_PREAMBLE: Final = 65536  # bytes; mail has a line for people there, forms have nothing

@@ -160,7 +160,7 @@ class _CheckedUpload:
         """Build the violation of `rule` by this upload."""
         if self.upload.in_json:
             param = self.upload.name
-        elif self.upload.role == "image":
+        elif self.upload.name != self.upload.param:  # a list, as image[]
             param = f"{self.upload.param}[{self.index}]"
         else:
             param = self.upload.param
@@ -179,19 +179,34 @@ class _CheckedUpload:
         return tuple(f"image/{name}" for name in sorted(self.rule.formats))
 
     @property
-    def has_supported_type(self) -> bool:
-        """Whether the model accepts its declared media type."""
-        supported = self.rule.types or (*self.supported_types, *_UNDECLARED)
-        return _OTHER_NAMES.get(self.upload.media_type, self.upload.media_type) in supported
+    def claimed_type(self) -> str:
+        """What its sender calls it, by the usual name of that type."""
+        return _OTHER_NAMES.get(self.upload.media_type, self.upload.media_type)
 
-    @property
-    def is_undeclared(self) -> bool:
-        """Whether its sender does not say what it is."""
-        return self.upload.media_type in _UNDECLARED and not self.upload.in_json
+    def build_type_violation(self, rule: str) -> SchemaViolation:
+        """Build the violation of an upload whose type is not supported."""
+        claimed = quote(self.upload.media_type or _UNKNOWN_TYPE)
+        supported = join_quoted(self.supported_types, "and")
+        return self.build_violation("picture_type", rule, value=claimed, supported=supported)
+
+
+def _check_claim(checked: _CheckedUpload) -> SchemaViolation | None:
+    """Return what is wrong with what an upload's sender calls it, where that is judged; its bytes do not count here."""
+    upload, rule = checked.upload, checked.rule
+    if not rule.types or checked.claimed_type in rule.types:
+        return None
+    types = f"types: {', '.join(rule.types)}"
+    if upload.media_type:
+        violation = checked.build_type_violation(types)
+    elif upload.in_json:  # bare Base64, or what a link leads to: nobody has called it anything
+        return None
+    else:
+        violation = checked.build_violation("picture_untyped", types)
+    return replace(violation, source=rule.types_source or rule.source)
 
 
 def _check_type(checked: _CheckedUpload) -> SchemaViolation | None:
-    """Return what is wrong with an upload's length, format and declared type; only the first thing."""
+    """Return what is wrong with an upload's length, claimed type and format; only the first thing."""
     examination, rule = checked.examination, checked.rule
     is_too_large = rule.bytes is not None and examination.bytes > rule.bytes
     formats = f"formats: {', '.join(rule.formats)}"
@@ -199,15 +214,15 @@ def _check_type(checked: _CheckedUpload) -> SchemaViolation | None:
         return checked.build_violation(
             "too_long", f"maxLength: {LONGEST_URL}", limit=str(LONGEST_URL), length=str(examination.bytes)
         )
-    if len(rule.formats) == 1 and (
-        examination.format not in rule.formats or not checked.has_supported_type or is_too_large
-    ):
+    wrong_claim = _check_claim(checked)
+    if wrong_claim is not None:
+        return wrong_claim
+    if len(rule.formats) == 1 and (examination.format not in rule.formats or is_too_large):
         megabytes = (rule.bytes or 0) // 2**20
         return checked.build_violation("picture_kind", formats, supported=rule.formats[0].upper(), limit=str(megabytes))
-    if not checked.has_supported_type or (examination.flaw == "strange" and checked.is_undeclared):
-        declared = quote(checked.upload.media_type or _UNDECLARED[0])
-        supported = join_quoted(checked.supported_types, "and")
-        return checked.build_violation("picture_type", formats, value=declared, supported=supported)
+    is_called_picture = checked.claimed_type in checked.supported_types or checked.upload.in_json
+    if examination.flaw == "strange" and not is_called_picture:
+        return checked.build_type_violation(formats)
     if is_too_large:
         return checked.build_violation(
             "picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(examination.bytes)
@@ -303,6 +318,8 @@ def _decode_text(name: str, text: str) -> Upload | None:
     media_type, *options = head.removeprefix("data:").lower().split(";")
     if (comma and "base64" not in options) or not data:
         return None
+    if comma and not media_type:
+        media_type = "text/plain"  # what a data: URL without a type means (RFC 2397)
     try:
         return Upload(name, None, media_type, base64.b64decode(data, validate=True), in_json=True)
     except ValueError:
@@ -334,5 +351,5 @@ _URL: Final = "image_url"
 _FILE_ID: Final = "file_id"
 _PARAMETERS: Final = ("image", "images", "mask", "markup")
 """Where pictures stand in JSON, whatever the gateway."""
-_UNDECLARED: Final = ("application/octet-stream", "", "binary/octet-stream", "image/*")
+_UNKNOWN_TYPE: Final = "application/octet-stream"
 _OTHER_NAMES: Final = {"image/jpg": "image/jpeg", "image/x-png": "image/png"}

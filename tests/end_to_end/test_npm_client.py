@@ -64,9 +64,11 @@ heard.events = [];
 for await (const event of await client.images.edit({model, image, prompt: "A dog", stream: true, partial_images: 1}))
   heard.events.push(event.type);
 const gone = await client.images.createVariation({image}).catch((caught) => caught);
-const wrong = await client.images.edit({model, image: await toFile("no picture", "a.png"), prompt: "x"})
+const bytes = Buffer.from(drawn.data[0].b64_json, "base64");
+const wrong = await client.images.edit({model, image: await toFile(bytes), prompt: "x"}).catch((caught) => caught);
+const listed_wrong = await client.images.edit({model, image: [await toFile(bytes, "a.png")], prompt: "x"})
   .catch((caught) => caught);
-heard.refused = [gone.constructor.name, wrong.constructor.name, wrong.param];
+heard.refused = [gone.constructor.name, wrong.constructor.name, wrong.param, wrong.code, listed_wrong.param];
 const listed = [];
 for await (const one of client.models.list()) listed.push(one.id);
 const none = await client.models.retrieve("no-such-model").catch((caught) => caught);
@@ -105,6 +107,6 @@ def test_every_method_of_the_npm_client(serve: Callable[..., Served]) -> None:
         "drawn": [1536, 120, "1536x864"],
         "edited": [1024, True],
         "events": ["image_edit.partial_image", "image_edit.completed"],
-        "refused": ["NotFoundError", "BadRequestError", "image[0]"],
+        "refused": ["NotFoundError", "BadRequestError", "image", "unsupported_file_mimetype", "image[0]"],
         "models": [True, "gpt-image-2", "model_not_found", True],
     } == run_script(EVERY, served.base("openai"))

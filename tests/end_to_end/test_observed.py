@@ -647,7 +647,7 @@ def test_new_api_never_speaks_as_openai(name: str) -> None:
     mine = {
         "bad_json", "not_an_object", "content_type", "content_encoding", "slow_body", "cut_body", "missing", "type",
         "enum", "above_maximum", "key_in_parts", "multiplication_sign", "sensitive_words", "no_such_model",
-        "no_such_task", "not_implemented", "unnamed_model", "unconvertible",
+        "no_such_task", "not_implemented", "unnamed_model", "unconvertible", "not_a_file",
     }  # fmt: skip
     assert mine == {violation for violation in VIOLATIONS if own.violations[violation] != openai.violations[violation]}
 

@@ -312,11 +312,11 @@ BAD: Final = {
     ),
     "an unknown member of an upload": (
         "rules:\n- when:\n    uploads:\n      image:\n        widht: 3\n  answers: draw", 5,
-        "unknown key 'widht' in rules.0.when.uploads.image; known are name, filename, sha256, format, width, height, ",
+        "unknown key 'widht' in rules.0.when.uploads.image; known are name, filename, media_type, sha256, format, ",
     ),
     "an unknown upload": (
         _rule("when: {uploads: {picture: {width: 3}}}, answers: draw"), 1,
-        "'picture' in rules.0.when.uploads; expected image, image[0], image[1] and so on, mask, or count",
+        "'picture' in rules.0.when.uploads; expected image, image[0], image[1] and so on, mask, markup, or count",
     ),
     "set a list": (_answer("draw: {set: [/a]}"), 1, "set is a list; expected a mapping of JSON pointers to values"),
     "set without a pointer": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -58,10 +58,16 @@ GOOD: Final = part(data="ein Ü".encode()) + part(IMAGE, b"\x89PNG\r\n\0--B\xff"
         ),
         (TYPE, part(IMAGE.replace(b'"a.png"', b'""')) + END, {}, [("image", "", "image/png", b"x")]),
         (
-            TYPE,  # no name of a file, but no text either
+            TYPE,  # without a file name it is a text, whatever its type
             part(b'Content-Type: application/octet-stream\r\nContent-Disposition: form-data; name="image[]"') + END,
-            {},
-            [("image[]", None, "application/octet-stream", b"x")],
+            {"image[]": ["x"]},
+            [],
+        ),
+        (
+            TYPE,  # and one that is not UTF-8 is no broken text, if it does not say that it is one
+            part(b'Content-Type: image/png\r\nContent-Disposition: form-data; name="image"', b"\x89PNG") + END,
+            {"image": "(4 bytes of image/png without a file name)"},
+            [],
         ),
         (
             TYPE,
@@ -73,7 +79,7 @@ GOOD: Final = part(data="ein Ü".encode()) + part(IMAGE, b"\x89PNG\r\n\0--B\xff"
     ],
 )
 def test_what_clients_send(
-    content_type: str, body: bytes, texts: dict[str, str], files: list[tuple[str, str | None, str, bytes]]
+    content_type: str, body: bytes, texts: dict[str, Any], files: list[tuple[str, str | None, str, bytes]]
 ) -> None:
     """Texts and files come out as they went in, whatever the client's way of writing."""
     form = multipart.parse_form(body, content_type)
@@ -82,10 +88,18 @@ def test_what_clients_send(
 
 
 def test_names_given_twice_are_told() -> None:
-    """The last of several texts counts, and the name is noted once."""
+    """The last of several texts counts, and the name is noted once; `name[]` is a list."""
     assert Form({"prompt": "3"}, (), ("prompt",)) == multipart.parse_form(
         part(data=b"1") + part(data=b"2") + part(data=b"3") + END, TYPE
     )
+    listed = PROMPT.replace(b"prompt", b"tags[]")
+    assert Form({"tags[]": ["1", "2"]}, (), ()) == multipart.parse_form(
+        part(listed, b"1") + part(listed, b"2") + END, TYPE
+    )
+    form = multipart.parse_form(
+        part(IMAGE) + part(IMAGE) + part(IMAGE.replace(b"image", b"image[]", 1)) * 2 + END, TYPE
+    )
+    assert ("image",) == form.duplicates
 
 
 BROKEN: Final[dict[str, tuple[str, bytes]]] = {

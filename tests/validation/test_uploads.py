@@ -18,6 +18,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from emulator import ImageApi
 from emulator.image import upload as enclosure
 from emulator.image.inspect import examine_upload, flatten
 from emulator.image.upload import PictureRule, Upload
@@ -191,7 +192,8 @@ def upload(name: str = "image", kind: str = "image/png", data: bytes | None = No
 
 ANY: Final = {"image": PictureRule(bytes=50_000, many=True), "mask": PictureRule(("png",), 5000, alpha=True, fits=True)}
 LEGACY: Final = {"image": PictureRule(("png",), 4 * 2**20, square=True, modes=("RGBA", "LA", "L"))}
-STRICT: Final = {"image": PictureRule(types=("image/png", "image/jpeg", "image/webp"))}
+TYPES: Final = ("image/png", "image/jpeg", "image/webp")
+STRICT: Final = {"image": PictureRule(types=TYPES), "images": PictureRule(types=TYPES)}
 SQUARE: Final = draw_file("PNG", "RGBA", (40, 40))
 
 
@@ -203,13 +205,13 @@ SQUARE: Final = draw_file("PNG", "RGBA", (40, 40))
         (ANY, [upload(kind="")], []),
         (ANY, [upload(kind="image/jpg", data=draw_file("JPEG"))], []),
         (ANY, [upload(kind="image/png", data=draw_file("WEBP"))], []),  # its bytes tell, not its name
-        (ANY, [upload(kind="audio/wav")], ["picture_type image[0]"]),
-        (ANY, [upload(), upload(kind="image/gif")], ["picture_type image[1]"]),
-        (ANY, [upload(kind="application/octet-stream", data=b"Example data")], ["picture_type image[0]"]),
-        (ANY, [upload(kind="image/png", data=b"Example data")], ["damaged_picture image[0]"]),
-        (ANY, [upload(data=draw_file()[:-20])], ["damaged_picture image[0]"]),
-        (ANY, [upload(flaw="huge")], ["damaged_picture image[0]"]),
-        (ANY, [upload(bytes=50_001)], ["picture_bytes image[0]"]),
+        (ANY, [upload(kind="audio/wav")], []),
+        (ANY, [upload("image[]"), upload("image[]", kind="image/gif", data=b"GIF89a")], ["picture_type image[1]"]),
+        (ANY, [upload(kind="application/octet-stream", data=b"Example data")], ["picture_type image"]),
+        (ANY, [upload(kind="image/png", data=b"Example data")], ["damaged_picture image"]),
+        (ANY, [upload(data=draw_file()[:-20])], ["damaged_picture image"]),
+        (ANY, [upload("image[]", flaw="huge")], ["damaged_picture image[0]"]),
+        (ANY, [upload(bytes=50_001)], ["picture_bytes image"]),
         (ANY, [upload(), upload("mask", data=draw_file("PNG", "RGBA"))], []),
         (ANY, [upload("mask", data=draw_file("PNG", "RGBA")), upload()], []),
         (ANY, [upload(), upload("mask", data=draw_file("PNG", "RGB"))], ["mask_without_alpha mask"]),
@@ -217,12 +219,16 @@ SQUARE: Final = draw_file("PNG", "RGBA", (40, 40))
         (ANY, [upload(), upload("mask", kind="image/webp", data=draw_file("WEBP"))], ["picture_kind mask"]),
         (ANY, [upload("markup", data=b"x")], []),  # no rule, so none of our business
         (LEGACY, [upload(data=SQUARE)], []),
-        (LEGACY, [upload(kind="image/webp", data=draw_file("WEBP", "RGBA", (40, 40)))], ["picture_kind image[0]"]),
-        (LEGACY, [upload(data=SQUARE, bytes=4 * 2**20 + 1)], ["picture_kind image[0]"]),
-        (LEGACY, [upload(data=draw_file("PNG", "RGBA"))], ["picture_not_square image[0]"]),
-        (LEGACY, [upload(data=draw_file("PNG", "RGB", (40, 40)))], ["picture_mode image[0]"]),
-        (STRICT, [upload(kind="application/octet-stream")], ["picture_type image[0]"]),
-        (STRICT, [upload(kind="image/webp")], []),
+        (LEGACY, [upload(kind="image/webp", data=draw_file("WEBP", "RGBA", (40, 40)))], ["picture_kind image"]),
+        (LEGACY, [upload(data=SQUARE, bytes=4 * 2**20 + 1)], ["picture_kind image"]),
+        (LEGACY, [upload(data=draw_file("PNG", "RGBA"))], ["picture_not_square image"]),
+        (LEGACY, [upload(data=draw_file("PNG", "RGB", (40, 40)))], ["picture_mode image"]),
+        (STRICT, [upload(kind="application/octet-stream")], ["picture_type image"]),
+        (STRICT, [upload(kind="")], ["picture_untyped image"]),
+        (STRICT, [upload("image[]"), upload("image[]", kind="")], ["picture_untyped image[1]"]),
+        (STRICT, [replace(upload("images[0].image_url", kind=""), in_json=True)], []),  # nobody has called it anything
+        (STRICT, [upload(kind="audio/wav", data=b"Example data")], ["picture_type image"]),
+        (STRICT, [upload(kind="image/webp")], []),  # its claim is believed
     ],
 )
 def test_what_models_take(rules: Mapping[str, PictureRule], given: list[Upload], violations: list[str]) -> None:
@@ -300,16 +306,17 @@ def edit(served: Served, session: str, files: Any = None, data: Any = None, gate
 def test_the_journal_tells_of_uploads(server: Served) -> None:
     """Name, digest, format, size and transparency, but no bytes; those can be had, in this session alone."""
     picture, mask = draw_file(), draw_file("PNG", "RGBA")
-    files = [("image[]", ("a.png", picture, "image/png")), ("mask", ("m", mask))]
+    files = [("image[]", ("a.png", picture, "Image/PNG; charset=binary")), ("mask", ("m", mask, ""))]
     assert 200 == edit(server, "told", files).status_code
     ask = Described(server)
     told = ask.get("/sessions/told/calls/latest")["uploads"]
     digest = hashlib.sha256(picture).hexdigest()
     assert {
-        "name": "image[]", "filename": "a.png", "sha256": digest, "format": "png", "width": 64, "height": 48,
+        "name": "image[]", "filename": "a.png", "media_type": "image/png", "sha256": digest, "format": "png",
+        "width": 64, "height": 48,
         "alpha_share": None, "bytes": len(picture),
     } == told[0]  # fmt: skip
-    assert ("mask", 0.0) == (told[1]["name"], told[1]["alpha_share"])
+    assert ("mask", 0.0, None) == (told[1]["name"], told[1]["alpha_share"], told[1]["media_type"])
     response = ask("GET", f"/sessions/told/uploads/{digest}")
     assert (200, "image/png", picture) == (response.status_code, response.headers["content-type"], response.content)
     assert (404, "digest") == ask.error("GET", f"/sessions/told/uploads/{'0' * 64}")[:2]
@@ -366,6 +373,51 @@ def test_scripts_and_tests_can_name_uploads(server: Served) -> None:
     wrong = ask("POST", "/sessions/when/verify", {"when": {"uploads": {"image": {"format": "jpeg"}}}}).json()
     assert not wrong["ok"]
     assert 'uploads.image.format: expected "jpeg", came "png"' in wrong["message"]
+
+
+def test_scripts_and_tests_can_name_what_a_client_calls_a_file(server: Served) -> None:
+    """`media_type` and `filename` are matched in a rule and in a verification; a slip gets the nearest word."""
+    ask = Described(server)
+    rules = [
+        {"when": {"uploads.image.media_type": "image/webp"}, "answers": {"refuse": "overloaded"}},
+        {"when": {"uploads": {"image": {"filename": {"matches": "^cat"}}}}, "answers": {"refuse": "rate_limit"}},
+    ]
+    assert 200 == ask("PUT", "/sessions/claims/scenario", {"rules": rules}).status_code
+    asked = [("a.png", "image/webp", 503), ("cat.png", "image/png", 429), ("a.png", "image/png", 200)]
+    for filename, media_type, status in asked:
+        assert status == edit(server, "claims", [("image", (filename, draw_file(), media_type))]).status_code
+    for when, times in (
+        ({"uploads.image.media_type": "image/webp"}, 1),
+        ({"uploads": {"image": {"media_type": {"not": "image/webp"}}}}, 2),
+        ({"uploads.image.filename": "a.png"}, 2),
+    ):
+        assert ask("POST", "/sessions/claims/verify", {"when": when, "times": times}).json()["ok"]
+    image_api = ImageApi(server.url, "claims", gateway="geeknow")
+    image_api.verify(times=2, uploads={"image": {"filename": "a.png"}})
+    with pytest.raises(AssertionError, match=r'uploads\.image\.media_type: expected "image/gif", came "image/png"'):
+        image_api.verify(uploads={"image": {"media_type": "image/gif"}})
+    assert ["image/webp", "image/png", "image/png"] == [call.uploads[0].media_type for call in image_api.calls]
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("image.media_typ", "media_type"),
+        ("image.file_name", "filename"),
+        ("imgae.format", "image"),
+        ("masc.bytes", "mask"),
+    ],
+)
+def test_slips_in_the_names_of_uploads(server: Served, path: str, nearest: str) -> None:
+    """A field of an upload that no upload has is refused with the nearest word, in a rule and in a verification."""
+    ask = Described(server)
+    rules = {"rules": [{"when": {f"uploads.{path}": "x"}, "answers": "draw"}]}
+    for answer in (
+        ask("PUT", "/sessions/slips/scenario", rules),
+        ask("POST", "/sessions/slips/verify", {"when": {f"uploads.{path}": "x"}}),
+    ):
+        assert 400 == answer.status_code
+        assert f"did you mean {nearest!r}?" in answer.text
 
 
 def test_names_of_uploads() -> None:
