@@ -148,7 +148,9 @@ async def get_metrics(request: AdminRequest) -> Response:
     """Counters and gauges, for Prometheus."""
     context = request.context
     kept = await context.store.measure()
+    under_way = context.sessions.count_under_way()
     gauges = {
+        "emulator_calls_under_way": (under_way, "Calls that have begun and not ended."),
         "emulator_sessions": (kept.sessions, "Sessions that are remembered."),
         "emulator_journal_entries": (kept.calls, "Calls in all journals together."),
         "emulator_journal_bytes": (kept.bytes, "What all journals weigh together, about."),

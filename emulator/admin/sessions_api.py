@@ -53,7 +53,8 @@ async def list_sessions(request: AdminRequest) -> Response:
     following = None
     if len(page) < len(sessions):
         following = page[-1].name
-    return build_json_response({"sessions": [_describe_session(one) for one in page], "next": following})
+    described = [_describe_session(request.context, one) for one in page]
+    return build_json_response({"sessions": described, "next": following})
 
 
 async def get_session(request: AdminRequest) -> Response:
@@ -64,7 +65,8 @@ async def get_session(request: AdminRequest) -> Response:
         raise _no_session(name)
     scenario = await context.sessions.get_scenario(name)
     settings = await _merge_settings(context, name)
-    return build_json_response({**_describe_session(summary), "scenario": scenario.name, "settings": settings})
+    described = _describe_session(context, summary)
+    return build_json_response({**described, "scenario": scenario.name, "settings": settings})
 
 
 async def forget_session(request: AdminRequest) -> Response:
@@ -98,11 +100,12 @@ def _no_session(name: str) -> AdminError:
     return AdminError(404, f"no session {name!r}; GET {PREFIX}/sessions lists them", "session")
 
 
-def _describe_session(summary: SessionSummary) -> Mapping[str, Any]:
+def _describe_session(context: AdminContext, summary: SessionSummary) -> Mapping[str, Any]:
     return {
         "name": summary.name,
         "calls": summary.calls,
         "kept": summary.kept,
+        "under_way": context.sessions.count_under_way(summary.name),
         "began": clock.format_iso(summary.began),
         "used": clock.format_iso(summary.used),
     }
@@ -281,7 +284,7 @@ async def _find_call(request: AdminRequest) -> JournalEntry:
     entries = await _load_entries(request.context, name)
     if number == "latest":
         if not entries:
-            raise AdminError(404, f"session {name!r} has no finished call", "number")
+            raise AdminError(404, f"session {name!r} has no call", "number")
         return max(entries, key=_get_number)
     found = [entry for entry in entries if str(entry.number) == number]
     if found:
@@ -382,6 +385,7 @@ _FILTERS: Final[Mapping[str, Callable[[JournalEntry, Any], bool]]] = {
     "gateway": _has_gateway,
     "operation": lambda entry, name: entry.operation == name,
     "model": lambda entry, name: entry.model == name,
+    "state": lambda entry, state: entry.state == state,
     "status": _has_status,
     "rule": _has_rule,
     "finding": _has_finding,

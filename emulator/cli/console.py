@@ -74,7 +74,7 @@ def print_line(line: str) -> bool:
 
 
 def format_call(entry: JournalEntry) -> str:
-    """Return time, session, gateway, model, status, what decided (rule, refusal or operation), codes of findings."""
+    """Return time, session, gateway, model, status or state, what decided (rule, refusal, operation), and findings."""
     model = _shorten(entry.redact(entry.model or "")) or "-"
     reasons = [entry.rule]
     if entry.refused is not None:
@@ -83,7 +83,10 @@ def format_call(entry: JournalEntry) -> str:
     why = " ".join(filter(None, reasons)) or entry.operation or "-"
     codes = " ".join(dict.fromkeys(finding["code"] for finding in entry.findings))
     time = clock.format_local_time(entry.received)
-    return f"{time} {entry.session} {entry.gateway} {model} {entry.status} {why} {codes}".rstrip()
+    outcome = str(entry.status or "")
+    if entry.state != "answered":
+        outcome = f"{outcome} {entry.state}".lstrip()
+    return f"{time} {entry.session} {entry.gateway} {model} {outcome} {why} {codes}".rstrip()
 
 
 def _shorten(name: str | None) -> str:

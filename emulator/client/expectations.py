@@ -38,7 +38,8 @@ class CallFields(TypedDict, total=False):
     """The fields of a call, each with what is expected of it: a value, several values to choose from, or Matchers.
 
     The parameters are those of OpenAI's API; other gateways' parameters, and what lies inside of one, go into `when`.
-    `refused` is a kind of refusal or a breach, True for any; `findings` is the code of a finding; `latency` is seconds.
+    `state` is under_way, answered or client_gone; `refused` is a kind of refusal or a breach, True for any; `findings`
+    is the code of a finding; `latency` is seconds.
 
     >>> from emulator import CallFields
     >>> fields: CallFields = {"model": "dall-e-3", "status": 200}
@@ -51,6 +52,7 @@ class CallFields(TypedDict, total=False):
     headers: Mapping[str, Text]
     uploads: Mapping[str, Any]
     turn: Number
+    state: Text
     status: Number
     rule: Text
     refused: bool | Text

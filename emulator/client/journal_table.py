@@ -41,7 +41,10 @@ def format_journal(calls: Sequence[RecordedCall], files: Mapping[tuple[int, int]
 
 def _make_row(call: RecordedCall) -> list[str]:
     """The cells of a call, in the order of _HEAD."""
-    values = (call.number, call.gateway, call.operation, call.model, call.status, call.why, ", ".join(call.codes))
+    outcome = str(call.status or "")
+    if call.state != "answered":
+        outcome = f"{outcome} {call.state}".lstrip()
+    values = (call.number, call.gateway, call.operation, call.model, outcome, call.why, ", ".join(call.codes))
     return ["-" if value in (None, "") else str(value) for value in values]
 
 

@@ -271,8 +271,10 @@ class RecordedCall(RecordedValue):
     - `reserved` is the reserved value of the call, `turn` the call's number for the scenario, `rule` the rule that
       answered, `step` which of its answers, `misses` why the rules above it did not answer, `tries` the answers that
       the gateway took itself.
-    - `status` is None until the call is answered; `sent` tells whether the client got the whole answer, `events` is
-      how many events of a stream were sent, `task` what the answer says about a task, `response` what the client got.
+    - `state` is under_way, answered or client_gone: the client left before it had the whole answer. `status` and
+      `response`, what the client got, are None where nothing was sent; `bytes_sent` counts the bytes of the body.
+      `sent` tells whether the whole answer was sent, `events` is how many events of a stream were sent, `task` what the
+      answer says about a task.
     - `refused` is why the call was refused, by the gateway's rules or by the scenario, None for one that was answered.
 
     >>> call = image_api.calls.latest
@@ -307,8 +309,10 @@ class RecordedCall(RecordedValue):
     misses: tuple[RecordedMiss, ...]
     latency: float | None
     tries: tuple[RecordedTry, ...]
+    state: Literal["under_way", "answered", "client_gone"]
     status: int | None
     sent: bool
+    bytes_sent: int
     events: int | None
     task: dict[str, Any] | None
     duration: float | None
@@ -362,7 +366,8 @@ class RecordedCall(RecordedValue):
         return ", ".join(reasons)
 
     def __repr__(self) -> str:
-        words = (self.gateway, self.operation, self.model, self.status, self.why, " ".join(self.codes))
+        state = None if self.state == "answered" else self.state
+        words = (self.gateway, self.operation, self.model, self.status, state, self.why, " ".join(self.codes))
         return f"<call {self.number}: {' '.join(str(word) for word in words if word)}>"
 
 

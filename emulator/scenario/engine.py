@@ -7,7 +7,7 @@ counted in the store, one step a call, so that calls at the same time never take
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -74,12 +74,19 @@ class ScenarioEngine:
     seed: int
 
     async def select(
-        self, call: Call, scenario: Scenario, *, request: Request, gateway: Gateway, session: str
+        self,
+        call: Call,
+        scenario: Scenario,
+        *,
+        request: Request,
+        gateway: Gateway,
+        session: str,
+        note: Callable[[Selection], None] = lambda _: None,
     ) -> Selection:
         """Return the answer to `call`, after its latency; raises GatewayError where the call is beyond the limits.
 
         The latency of a stream passes while it is sent, that of a task while its client asks for it. A call that asks
-        for a task is answered by rules that name that operation.
+        for a task is answered by rules that name that operation. `note` is called with each selection before its wait.
         """
         charge = limits.FREE
         if scenario.limits.any:
@@ -94,28 +101,32 @@ class ScenarioEngine:
             selection = await select_answer(scenario, fields, self.counter, session, self.seed)
             selection = _refuse_instead_of_breaking_off(selection, call)
             if selection.answer.latency is not None or tries:
-                seconds = await self._wait(selection, call, session)
+                seconds = self._draw_latency(selection, call, session)
                 selection = replace(selection, latency=seconds, tries=tuple(tries))
+                note(selection)
+                await self._wait(selection, call, session)
             if tries_left <= 0 or not _fails(selection.answer.plan, gateway):
-                made = _count_made_pictures(selection.answer.plan, call)
+                made = count_made_pictures(selection.answer.plan, call)
                 await limits.settle(charge, call, made, self.counter, session)
                 return _add_findings(selection, charge.findings)
             tries_left -= 1
             tries.append(selection)
 
-    async def _wait(self, selection: Selection, call: Call, session: str) -> float | None:
-        """Wait for the answer's latency, but for a stream's and a task's, and return it; None where it has none."""
+    def _draw_latency(self, selection: Selection, call: Call, session: str) -> float | None:
+        """Return how many seconds the answer takes; None where it has no latency."""
         latency = selection.answer.latency
         if latency is None:
             return None
         if latency == REALISTIC:
             latency = _make_realistic(call)
-        seconds = latency.draw(self.seed, session, selection.rule or "", selection.turn)
+        return latency.draw(self.seed, session, selection.rule or "", selection.turn)
+
+    async def _wait(self, selection: Selection, call: Call, session: str) -> None:
+        """Wait for the answer's latency, but for a stream's and a task's."""
         plan = selection.answer.plan
         streamed = call.streams and isinstance(plan, Draw)
-        if not streamed and not is_postponed(call, plan):
-            await self.clock.sleep(seconds, session)
-        return seconds
+        if selection.latency is not None and not streamed and not is_postponed(call, plan):
+            await self.clock.sleep(selection.latency, session)
 
 
 async def select_answer(
@@ -203,7 +214,7 @@ def _make_realistic(call: Call) -> Latency:
     return make_lognormal(*model_catalog.estimate_seconds(call.model, str(call.effective.get("quality")), call.pixels))
 
 
-def _count_made_pictures(plan: Plan, call: Call) -> int:
+def count_made_pictures(plan: Plan, call: Call) -> int:
     """Return how many pictures are made, and billed: those that are sent, and all behind a canned answer."""
     match plan:
         case Draw(error=Refuse()):

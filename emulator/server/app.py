@@ -157,7 +157,12 @@ class App:
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
         pending.call = call = route.validator.validate(request, context)
         pending.selection = await self.engine.select(
-            call, scenario, request=request, gateway=pending.gateway, session=pending.session
+            call,
+            scenario,
+            request=request,
+            gateway=pending.gateway,
+            session=pending.session,
+            note=pending.note_selection,
         )
         expected = builder.estimate_body(call, pending.selection.answer.plan)
         if expected > PIECE:

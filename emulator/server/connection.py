@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
@@ -111,9 +111,15 @@ async def run_until_left(http: web.BaseRequest, work: Coroutine[Any, Any, T]) ->
 
 async def write_pieces(response: web.StreamResponse, data: bytes) -> None:
     """Write `data` to the client, so that only a piece of it is copied and waits at a time."""
+    for piece in split_into_pieces(data):
+        await response.write(piece)
+
+
+def split_into_pieces(data: bytes) -> Iterator[bytes | memoryview]:
+    """Yield the pieces in which `data` is written, none of which is a copy."""
     if len(data) <= PIECE:
-        await response.write(data)
+        yield data
         return
     view = memoryview(data)
     for begin in range(0, len(data), PIECE):
-        await response.write(view[begin : begin + PIECE])
+        yield view[begin : begin + PIECE]

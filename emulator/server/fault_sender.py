@@ -18,7 +18,7 @@ from aiohttp import web
 
 from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_faults
 from emulator.messages import Response
-from emulator.server.connection import run_until_left, write_pieces
+from emulator.server.connection import run_until_left, split_into_pieces
 
 Keep = Callable[[bytes], Any]
 """Called with each chunk that was sent."""
@@ -94,8 +94,9 @@ async def _pass_on(http: web.BaseRequest, response: web.StreamResponse, chunks: 
     await response.prepare(http)
     if http.method != "HEAD":
         while chunk is not None:
-            await write_pieces(response, chunk)
-            keep(chunk)
+            for piece in split_into_pieces(chunk):
+                await response.write(piece)
+                keep(bytes(piece))
             sent += len(chunk)
             chunk = await anext(chunks, None)
         if promised is not None and sent < promised:

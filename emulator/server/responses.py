@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from aiohttp import web
 
 from emulator.messages import Response
-from emulator.server.connection import get_connection, run_until_left, write_pieces
+from emulator.server.connection import get_connection, run_until_left, split_into_pieces, write_pieces
 from emulator.server.send_limits import PIECE
 from emulator.session.pending_call import SentResponse
 from emulator.session.response_record import EventRecorder, RecordedBody, record_body
@@ -55,21 +55,24 @@ async def send_response(
     """Send a response whose body is complete; with `close` the connection ends behind it."""
     connection = get_connection(http)
     size = sum(map(len, response.body))
+    body = None
+    if http.method != "HEAD":  # recorded before it is sent: who has the whole answer finds it in the journal
+        body = await _record_body(response.body, response.pictures)
     if size > PIECE:
         connection.limits.hold(connection, size)
-        outgoing, complete = await _send_large_body(http, response, {**headers, "Content-Length": str(size)}, close)
+        headers = {**headers, "Content-Length": str(size)}
+        outgoing, sent_bytes, complete = await _send_large_body(http, response, headers, close)
     else:
         connection.limits.release(connection)
         outgoing, complete = await _send_body(http, response, headers, close)
-    body = None
-    if http.method != "HEAD":
-        body = await _record_body(response.body, response.pictures)
+        sent_bytes = size if complete and body is not None else 0
     sent = SentResponse(
         status=response.status,
         headers=dict(outgoing.headers.items()),
         body=body,
         events=None,
         complete=complete,
+        bytes=sent_bytes,
     )
     return Delivery(outgoing, sent)
 
@@ -92,20 +95,26 @@ async def _send_body(
 
 async def _send_large_body(
     http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
-) -> tuple[web.StreamResponse, bool]:
-    """The same, in many pieces: only one at a time is copied into the buffer of the connection."""
+) -> tuple[web.StreamResponse, int, bool]:
+    """The same, in many pieces: only one at a time is copied into the buffer of the connection.
+
+    Also return how many bytes of the body were sent.
+    """
     outgoing = web.StreamResponse(status=response.status, headers=headers)
     if close:
         outgoing.force_close()
+    sent_bytes = 0
     try:
         await outgoing.prepare(http)
         if http.method != "HEAD":
             for part in response.body:
-                await write_pieces(outgoing, part)
+                for piece in split_into_pieces(part):
+                    await outgoing.write(piece)
+                    sent_bytes += len(piece)
         await outgoing.write_eof()
     except ConnectionError:
-        return outgoing, False
-    return outgoing, http.transport is not None
+        return outgoing, sent_bytes, False
+    return outgoing, sent_bytes, http.transport is not None
 
 
 async def _record_body(pieces: Sequence[bytes], pictures: Sequence[ImageRecipe]) -> RecordedBody:
@@ -130,13 +139,20 @@ async def send_with_faults(
 
     chunks: list[bytes] = []
     recorder = None
+    sent_bytes = 0
+    record = chunks.append
     if response.frames is None:
         connection = get_connection(http)
         connection.limits.hold(connection, sum(map(len, response.body)))
-        keep = chunks.append
     else:
         recorder = EventRecorder(response.pictures, elapsed)
-        keep = recorder.add
+        record = recorder.add
+
+    def keep(chunk: bytes) -> None:
+        nonlocal sent_bytes
+        sent_bytes += len(chunk)
+        record(chunk)
+
     outgoing, complete = await fault_sender.send(
         http, response, headers, close=close, faults=faults, sleep=sleep, keep=keep
     )
@@ -146,6 +162,7 @@ async def send_with_faults(
         body=await _record_body(chunks, response.pictures),
         events=None if recorder is None else recorder.events,
         complete=complete,
+        bytes=sent_bytes,
     )
     return Delivery(outgoing, sent)
 

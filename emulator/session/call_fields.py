@@ -1,4 +1,4 @@
-"""The fields of a finished call that a verification can name: those of a scenario's `when`, and the outcome.
+"""The fields of a call that a verification can name: those of a scenario's `when`, and the outcome.
 
 Matching sees the real values; messages use the redacted ones.
 """
@@ -15,13 +15,14 @@ from emulator.image import upload
 from emulator.messages import KINDS, OPERATIONS, VIOLATIONS
 from emulator.scenario import matching
 from emulator.scenario.matching import Matcher, RequestPattern
-from emulator.session.journal import JournalEntry
+from emulator.session.journal import STATES, JournalEntry
 
-OUTCOME_FIELDS: Final = ("status", "rule", "refused", "findings", "latency", "request_id")
-"""What a finished call has beside the fields that a scenario's `when` can name."""
+OUTCOME_FIELDS: Final = ("state", "status", "rule", "refused", "findings", "latency", "request_id")
+"""What a call in the journal has beside the fields that a scenario's `when` can name."""
 
 _CLOSED_FIELDS: Final[Mapping[str, Collection[str]]] = {
     "operation": OPERATIONS,
+    "state": STATES,
     "refused": (*KINDS, *VIOLATIONS),
     "findings": tuple(FINDINGS),
 }
@@ -144,6 +145,7 @@ def _join_fields(
         fields["uploads"] = upload.describe_uploads(entry.rebuild_uploads())
     outcome = {
         "turn": entry.turn or None,
+        "state": entry.state,
         "status": entry.status,
         "rule": entry.rule,
         "refused": refused,

@@ -23,9 +23,11 @@ _LONGEST: Final = 100  # characters of a value in a line
 
 
 def describe_call(entry: JournalEntry) -> str:
-    """Return one call in one line: number, operation, gateway, model, status, rule, refusal."""
+    """Return one call in one line: number, operation, gateway, model, status or state, rule, refusal."""
     operation = entry.operation or f"{entry.method} {entry.path}"
-    words = filter(None, (operation, entry.gateway, entry.model, str(entry.status)))
+    outcome = None if entry.status is None else str(entry.status)
+    state = None if entry.state == "answered" else entry.state
+    words = filter(None, (operation, entry.gateway, entry.model, outcome, state))
     shown = [replace_unprintable(entry.redact(word)[:_LONGEST]) for word in words]
     parts = [f"call {entry.number}", " ".join(shown)]
     if entry.rule is not None:
@@ -62,7 +64,7 @@ def list_findings(entries: Sequence[JournalEntry]) -> Iterator[str]:
 def explain_nearest(pattern: RequestPattern, entries: Sequence[JournalEntry], *, others_matched: bool) -> Iterator[str]:
     """Yield which of `entries`, none of which matches, is nearest to `pattern`, and how it differs."""
     if not entries:
-        yield "no other call came" if others_matched else "the session has no finished call"
+        yield "no other call came" if others_matched else "the session has no call"
         return
     misses = [_Miss(entry, pattern.differences(collect_fields(entry))) for entry in entries]
     nearest = min(misses, key=_sort_key)

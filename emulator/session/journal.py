@@ -1,4 +1,4 @@
-"""The journal: one frozen entry of plain values for each call that was answered.
+"""The journal: one frozen entry of plain values for each call, whether it was answered or its client left before.
 
 What `GET …/calls/{n}` shows is what is stored, with every credential redacted. Nothing here refers to a live object of
 the server, so that a store on another machine can hold the entries.
@@ -7,7 +7,7 @@ the server, so that a store on another machine can hold the entries.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from emulator.core import clock
 from emulator.image.recipe import FORMATS, ImageRecipe
@@ -17,9 +17,13 @@ from emulator.messages import Call, ResponseShape, StreamShape
 from emulator.session import response_record
 from emulator.session.redaction import Redactor
 
+CallState = Literal["under_way", "answered", "client_gone"]
+STATES: Final[tuple[CallState, ...]] = ("under_way", "answered", "client_gone")
+"""How far a call is: not answered yet, sent as a whole, or its client left before it had the whole answer."""
+
 
 class JournalEntry(NamedTuple):
-    """One answered call as plain values: texts, numbers, lists, mappings, None.
+    """One call as plain values: texts, numbers, lists, mappings, None.
 
     It is a NamedTuple and no frozen dataclass, because every call makes one, and a dataclass of so many fields takes
     four times as long to make.
@@ -29,8 +33,10 @@ class JournalEntry(NamedTuple):
     `params`, `effective`, `size` ([width, height] in pixels) and `streams` describe the accepted call, and are None
     (`streams`: False) for a refused one. `events` is how many events of a stream were made, None where the answer was
     no stream. `pictures` are the fields of recipes, `altered` what a script changed about all of them.
-    `response` has `status`, `headers`, `body` and `events` as *response_record* stores them. `weight` is about the
-    bytes that the entry needs in memory.
+    `state` is one of STATES, and `bytes_sent` the bytes of the response's body that were sent. `response` has `status`,
+    `headers`, `body` and `events` as *response_record* stores them, and is None where nothing was sent. `billed` is for
+    how many pictures the call pays, whether its client was there to take them or not. `weight` is about the bytes that
+    the entry needs in memory.
     """
 
     number: int
@@ -64,19 +70,28 @@ class JournalEntry(NamedTuple):
     latency: float | None
     tries: Sequence[Mapping[str, Any]]
     findings: Sequence[Mapping[str, Any]]
-    response: Mapping[str, Any]
-    sent: bool
+    state: CallState
+    bytes_sent: int
+    response: Mapping[str, Any] | None
     events: int | None
     task: Mapping[str, Any] | None
     pictures: Sequence[Mapping[str, Any]]
     altered: Mapping[str, Any] | None
+    billed: int
     weight: int
 
     @property
-    def status(self) -> int:
-        """The HTTP status of the response."""
+    def status(self) -> int | None:
+        """The HTTP status of the response; None where nothing was sent."""
+        if self.response is None:
+            return None
         status: int = self.response["status"]
         return status
+
+    @property
+    def sent(self) -> bool:
+        """Whether the whole answer was sent."""
+        return self.state == "answered"
 
     @property
     def accepted(self) -> bool:
@@ -106,7 +121,7 @@ class JournalEntry(NamedTuple):
             given={},
             params=self.params,
             effective=self.effective,
-            count=len(self.pictures),
+            count=self.billed,
             pixels=(width, height),
             response=ResponseShape(stream=stream),
             findings=(),
@@ -157,8 +172,10 @@ class JournalEntry(NamedTuple):
             "misses": [_render_miss(redactor, miss) for miss in self.misses],
             "latency": self.latency,
             "tries": list(self.tries),
+            "state": self.state,
             "status": self.status,
             "sent": self.sent,
+            "bytes_sent": self.bytes_sent,
             "events": self.events,
             "task": self.task,
             "duration": round(self.duration, 6),
@@ -167,7 +184,9 @@ class JournalEntry(NamedTuple):
             "response": self._render_response(redactor),
         }
 
-    def _render_response(self, redactor: Redactor) -> dict[str, Any]:
+    def _render_response(self, redactor: Redactor) -> dict[str, Any] | None:
+        if self.response is None:
+            return None
         headers = dict(self.response["headers"])
         events = self.response["events"]
         if events is not None:

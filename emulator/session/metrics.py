@@ -21,17 +21,20 @@ class Metrics:
     """The counters of one server; they begin with it and only grow."""
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[str, str, int], int] = {}
+        self._calls: dict[tuple[str, str, str], int] = {}
+        self._gone: dict[tuple[str], int] = {}
         self._refusals: dict[tuple[str, str], int] = {}
         self._findings: dict[tuple[str], int] = {}
         self._pictures: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, _Histogram] = {}
 
     def count_call(self, entry: JournalEntry) -> None:
-        """Count a call that has been answered."""
+        """Count a call that has ended."""
         gateway = entry.gateway
-        call = (gateway, entry.operation or "none", entry.status)
+        call = (gateway, entry.operation or "none", str(entry.status or "none"))
         self._calls[call] = self._calls.get(call, 0) + 1
+        if entry.state == "client_gone":
+            self._gone[gateway,] = self._gone.get((gateway,), 0) + 1
         if entry.refused is not None:
             refusal = (gateway, entry.refused["kind"])
             self._refusals[refusal] = self._refusals.get(refusal, 0) + 1
@@ -51,6 +54,7 @@ class Metrics:
         lines: list[str] = []
         for name, labels, help_text, counted in (
             ("calls", ("gateway", "operation", "status"), _CALLS, self._calls),
+            ("clients_gone", ("gateway",), _GONE, self._gone),
             ("refusals", ("gateway", "kind"), _REFUSALS, self._refusals),
             ("findings", ("code",), _FINDINGS, self._findings),
             ("pictures", ("gateway", "format"), _PICTURES, self._pictures),
@@ -106,7 +110,8 @@ def _format_number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(float(value))
 
 
-_CALLS: Final = "Calls answered; operation is none where the path means none."
+_CALLS: Final = "Calls that ended; operation is none where the path means none, status where nothing was sent."
+_GONE: Final = "Calls whose client left before it had the whole answer."
 _REFUSALS: Final = "Calls refused, by the kind of the refusal."
 _FINDINGS: Final = "Findings, by their code; one call may have several."
 _PICTURES: Final = "Pictures in answers, by their format."

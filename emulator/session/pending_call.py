@@ -1,6 +1,7 @@
 """A call while it is answered: what the server knows of it so far, live and mutable.
 
-When the response has been sent, `finish` makes the frozen JournalEntry of it; nothing else of the call remains.
+When the response has been sent, or the client has left, `make_entry` makes the frozen JournalEntry of it; nothing else
+of the call remains. Before that it makes the entry of a call that is under way.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image.recipe_json import recipe_to_json
 from emulator.messages import Call, GatewayError, Request, Response
-from emulator.scenario.engine import Selection
-from emulator.session.journal import JournalEntry
+from emulator.scenario.engine import Selection, count_made_pictures
+from emulator.session.journal import CallState, JournalEntry
 from emulator.session.redaction import BLANK, Redactor
 from emulator.session.response_record import RecordedBody, record_body
 
@@ -28,7 +29,7 @@ class SentResponse(NamedTuple):
     """What was sent to the client: `complete` tells whether it took all of it.
 
     `body` and `events` ([offset in seconds, text], None where the answer was no stream) are as *response_record* stores
-    them.
+    them. `bytes` are those of the body that were sent.
     """
 
     status: int
@@ -36,13 +37,15 @@ class SentResponse(NamedTuple):
     body: RecordedBody
     events: list[list[Any]] | None
     complete: bool
+    bytes: int
 
 
 @dataclass(slots=True)
 class PendingCall:
     """One call under way; what is not known yet is None.
 
-    `began` is Unix seconds on the session's clock. `events` counts the events of a stream that were made.
+    `began` is Unix seconds on the session's clock. `events` counts the events of a stream that were made. `forgotten`
+    tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
     """
 
     number: int
@@ -59,6 +62,7 @@ class PendingCall:
     error: GatewayError | None = None
     response: Response | None = None
     events: int | None = field(default=None, init=False)
+    forgotten: bool = field(default=False, init=False)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -86,6 +90,10 @@ class PendingCall:
             return str(body["model"])
         return None
 
+    def note_selection(self, selection: Selection) -> None:
+        """Note the answer for which the call waits."""
+        self.selection = selection
+
     def count_events(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """Return the same frames, each counted when it is made; closing the result closes `frames` too."""
         self.events = 0
@@ -97,12 +105,16 @@ class PendingCall:
                 self.events = (self.events or 0) + 1
                 yield frame
 
-    def finish(self, sent: SentResponse, duration: float) -> JournalEntry:
-        """Return the journal's entry of the call, which took `duration` seconds on the session's clock."""
+    def make_entry(self, state: CallState, sent: SentResponse | None, duration: float) -> JournalEntry:
+        """Return the journal's entry of the call, which has taken `duration` seconds on the session's clock.
+
+        `sent` is None where nothing was sent.
+        """
         request, call, selection, response = self.request, self.call, self.selection, self.response
-        assert response is not None
         headers = dict(request.headers.items())
-        refused, body = None, sent.body
+        refused, body = None, None
+        if sent is not None:
+            body = sent.body
         if self.error is not None:
             refused, body = self._describe_refusal(self.error, body)
         return JournalEntry(
@@ -137,14 +149,31 @@ class PendingCall:
             latency=None if selection is None else selection.latency,
             tries=() if selection is None else _describe_tries(selection),
             findings=_describe_findings(self.findings),
-            response={"status": sent.status, "headers": sent.headers, "body": body, "events": sent.events},
-            sent=sent.complete,
+            state=state,
+            bytes_sent=0 if sent is None else sent.bytes,
+            response=None if sent is None else _describe_response(sent, body),
             events=self.events,
-            task=response.task,
-            pictures=tuple(map(recipe_to_json, response.pictures)),
-            altered=response.altered,
+            task=None if response is None else response.task,
+            pictures=() if response is None else tuple(map(recipe_to_json, response.pictures)),
+            altered=None if response is None else response.altered,
+            billed=self._count_billed_pictures(),
             weight=_weigh(request, headers, sent),
         )
+
+    def _count_billed_pictures(self) -> int:
+        """Return for how many pictures the call pays: those of its response, or those that it would have got.
+
+        A gateway that draws for a client does not stop when the client leaves. A task is paid by the call that began
+        it, and not by those that ask for it.
+        """
+        call, response = self.call, self.response
+        if call is None or call.operation == "task":
+            return 0
+        if response is not None and not call.deferred:
+            return len(response.pictures)
+        if self.selection is None or self.error is not None:
+            return 0
+        return count_made_pictures(self.selection.answer.plan, call)
 
     def _describe_unreadable_body(self) -> dict[str, Any] | None:
         """Return why a body is no JSON, its length in bytes, and its beginning; None for one that is, or for none."""
@@ -207,6 +236,10 @@ class PendingCall:
         return {"door": self.reserved_value.door, "value": self.reserved_value.value}
 
 
+def _describe_response(sent: SentResponse, body: RecordedBody) -> dict[str, Any]:
+    return {"status": sent.status, "headers": sent.headers, "body": body, "events": sent.events}
+
+
 def _describe_findings(findings: Sequence[Finding]) -> Sequence[dict[str, Any]]:
     if not findings:
         return ()
@@ -229,10 +262,12 @@ def _describe_tries(selection: Selection) -> Sequence[dict[str, Any]]:
     return [{"rule": one.rule, "step": one.step, "latency": one.latency} for one in selection.tries]
 
 
-def _weigh(request: Request, headers: Mapping[str, str], sent: SentResponse) -> int:
+def _weigh(request: Request, headers: Mapping[str, str], sent: SentResponse | None) -> int:
     """Return about how many bytes of memory the entry needs."""
     weight = _OWN_WEIGHT + len(request.path) + len(request.query) + _PARSED * _count_body_bytes(request)
     weight += sum(map(len, headers)) + sum(map(len, headers.values()))
+    if sent is None:
+        return weight
     if isinstance(sent.body, str):
         weight += len(sent.body)
     for _, text in sent.events or ():

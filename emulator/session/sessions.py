@@ -18,7 +18,7 @@ from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Behavior, GatewayError, Request
 from emulator.scenario.scenario import Scenario
-from emulator.session.journal import JournalEntry, entry_from_plain
+from emulator.session.journal import CallState, JournalEntry, entry_from_plain
 from emulator.session.pending_call import PendingCall, SentResponse
 from emulator.session.redaction import LIKE_A_KEY
 from emulator.session.store import SessionSummary, Store
@@ -49,6 +49,7 @@ class Sessions:
         self._seed = seed
         self._default_scenario = default_scenario
         self._parsed: OrderedDict[tuple[str, str, str | None, int], Scenario] = OrderedDict()
+        self._under_way: dict[str, dict[int, PendingCall]] = {}
 
     async def begin_call(self, session: str, request: Request, gateway: Gateway, key: str | None) -> PendingCall:
         """Give the call a number in its session, which begins with its first call, and a request id.
@@ -59,13 +60,34 @@ class Sessions:
         await self._clock.refresh(session)
         now = self._clock.now(session)
         request_id = gateway.response_headers.ids.make_id(f"{self._seed}\n{session}\n{number}", now)
-        return PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
+        pending = PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
+        self._add_under_way(pending)
+        return pending
 
-    async def finish_call(self, pending: PendingCall, sent: SentResponse) -> JournalEntry:
-        """Write the answered call to the journal and return its entry."""
-        entry = pending.finish(sent, self._clock.now(pending.session) - pending.began)
-        await self._store.add_call(entry.session, entry.to_plain(), entry.weight)
+    async def finish_call(
+        self, pending: PendingCall, sent: SentResponse | None, state: CallState | None = None
+    ) -> JournalEntry:
+        """Write a call that has ended to the journal and return its entry.
+
+        `sent` is None where nothing was sent, and `state` is by default what `sent` says: whether the client took all.
+        """
+        if state is None:
+            state = "answered" if sent is not None and sent.complete else "client_gone"
+        entry = self._make_entry(pending, state, sent)
+        if not pending.forgotten:
+            self._drop_under_way(pending)
+            await self._store.add_call(entry.session, entry.to_plain(), entry.weight)
         return entry
+
+    def describe_call(self, pending: PendingCall) -> JournalEntry:
+        """Return the entry of a call that is under way, as far as it is now."""
+        return self._make_entry(pending, "under_way", None)
+
+    def count_under_way(self, session: str | None = None) -> int:
+        """Return how many calls are under way, in all sessions or in one."""
+        if session is not None:
+            return len(self._under_way.get(session, ()))
+        return sum(map(len, self._under_way.values()))
 
     def change_gateway(self, pending: PendingCall, gateway: Gateway) -> None:
         """Let the same gateway in another behavior answer the call; it finds keys and makes ids in its own way."""
@@ -109,24 +131,54 @@ class Sessions:
         return overrides
 
     async def forget(self, session: str) -> None:
-        """Remove everything about the session."""
+        """Remove everything about the session; calls that are under way are answered, and not journalled."""
+        self._forget_under_way(session)
         await self._store.forget(session)
         self._clock.forget(session)
 
     async def reset(self, session: str) -> None:
-        """Remove the calls and tasks of the session, and begin its numbers and its scenario anew."""
+        """Remove the calls and tasks of the session, and begin its numbers and its scenario anew.
+
+        Calls that are under way are answered, and not journalled: they belong to what was before.
+        """
+        self._forget_under_way(session)
         await self._store.reset(session)
 
     async def list_calls(self, session: str) -> Sequence[JournalEntry] | None:
-        """Return the calls of the session that are still kept; None if there is no such session."""
+        """Return the calls of the session that are still kept, and those that are under way.
+
+        None if there is no such session.
+        """
         stored = await self._store.list_calls(session)
         if stored is None:
             return None
-        return [entry_from_plain(values) for values in stored]
+        entries = [entry_from_plain(values) for values in stored]
+        entries += [self.describe_call(pending) for pending in self._under_way.get(session, {}).values()]
+        return entries
 
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, first the one that was not used for the longest time."""
         return await self._store.list_sessions()
+
+    def _make_entry(self, pending: PendingCall, state: CallState, sent: SentResponse | None) -> JournalEntry:
+        return pending.make_entry(state, sent, self._clock.now(pending.session) - pending.began)
+
+    def _add_under_way(self, pending: PendingCall) -> None:
+        calls = self._under_way.setdefault(pending.session, {})
+        earlier = calls.get(pending.number)
+        if earlier is not None:  # of a session that the store has dropped meanwhile
+            earlier.forgotten = True
+        calls[pending.number] = pending
+
+    def _drop_under_way(self, pending: PendingCall) -> None:
+        calls = self._under_way[pending.session]
+        del calls[pending.number]
+        if not calls:
+            del self._under_way[pending.session]
+
+    def _forget_under_way(self, session: str) -> None:
+        for pending in self._under_way.pop(session, {}).values():
+            pending.forgotten = True
 
     def _parse_scenario(self, source: str, file: str, folder: str | None, version: int) -> Scenario:
         """Return the scenario of a source text; the last _MOST_PARSED ones are kept parsed."""

@@ -89,7 +89,7 @@ class Verification:
         price_call: PriceCall | None = None,
         forgotten: int = 0,
     ) -> Verdict:
-        """Return the verdict on `entries`, the finished calls of a session in any order.
+        """Return the verdict on `entries`, the calls of a session in any order.
 
         `unused` comes from `find_unused_answers`, `price_call` is by default that of published prices. `forgotten` is
         how many calls the journal has dropped: with any, a part that one more call could break does not hold.

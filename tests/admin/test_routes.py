@@ -264,7 +264,7 @@ def test_one_call(ask: Described, served: Served) -> None:
     (found,) = ask.get(f"/sessions/case/calls?request_id={answer.headers['x-request-id']}")["calls"]
     assert ask.get("/sessions/case/calls/4") == found
     ask("POST", "/sessions/case/reset")
-    assert (404, "number", "session 'case' has no finished call") == ask.error("GET", "/sessions/case/calls/latest")
+    assert (404, "number", "session 'case' has no call") == ask.error("GET", "/sessions/case/calls/latest")
 
 
 def test_calls_stand_in_the_order_in_which_they_came(ask: Described, served: Served) -> None:
