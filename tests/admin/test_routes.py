@@ -71,7 +71,7 @@ def test_gateways(ask: Described, served: Served) -> None:
     told = {one["name"]: one for one in ask.get("/gateways")["gateways"]}
     assert set(served.app.registry.validators) == set(told)
     one = told["geekai"]
-    assert ("/geekai/api/v1", f"{served.url}/geekai/api/v1", ["generate", "models"]) == (
+    assert ("/geekai/api/v1", f"{served.url}/geekai/api/v1", ["generate", "model", "models"]) == (
         one["base"], one["base_url"], one["operations"],
     )  # fmt: skip
     assert ("dall-e-2", ["dall-e-2", "dall-e-3"]) == (told["ezmodel"]["default_model"], told["ezmodel"]["models"])
