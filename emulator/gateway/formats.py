@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args
 
 from emulator.core import clock, strict_json
 from emulator.core.yaml_file import YamlFile, describe_value
+from emulator.image.link_query import LinkQuery
 from emulator.messages import CHANNELS, ResponseShape
 
 
@@ -192,6 +193,13 @@ def read_task_format(keys: Mapping[str, Any] | None) -> TaskFormat | None:
         beside=keys.get("beside"),
         source=keys.get("source"),
     )
+
+
+def read_link_query(keys: Mapping[str, Any] | None) -> LinkQuery | None:
+    """Return the query of links to pictures under `links` of `x-emulator-gateway`; None where links have no query."""
+    if keys is None:
+        return None
+    return LinkQuery(tuple(keys["query"].items()))
 
 
 DEFAULT_HEADERS: Final = ResponseHeaders()

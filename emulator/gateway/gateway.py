@@ -22,6 +22,7 @@ from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
 from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
 from emulator.gateway.rules import Models, read_models
+from emulator.image.link_query import LinkQuery
 from emulator.messages import Behavior, Call, GatewayError, OperationName, Request, Response
 
 EDIT_LIMIT: Final = 100 * 2**20  # bytes of body; a picture may have 50 MB at OpenAI, and nobody names a sum
@@ -113,7 +114,7 @@ class Gateway:
     empty one. With `calendar` a model exists from its release to its end. `json_format` is how replies are written;
     refusals have their own, and so have the replies of `channels`, of which "" is the usual one. `tasks` is how calls
     are answered that do not wait for their pictures; None where every call waits. `error_catalog` has the refusals in
-    `languages`, the usual one first.
+    `languages`, the usual one first. `link_query` is the query of links to pictures; None: they have none.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Gateway:
     json_format: JsonFormat
     channels: Mapping[str, Channel]
     tasks: TaskFormat | None
+    link_query: LinkQuery | None
     document: Document
     findings: tuple[Finding, ...]
 
@@ -288,6 +290,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
         json_format=formats.read_json_format(keys.get("spelling", {})),
         channels=formats.read_channels(file, root.get("x-emulator-channels", {})),
         tasks=formats.read_task_format(root.get("x-emulator-tasks")),
+        link_query=formats.read_link_query(keys.get("links")),
         document=document,
         findings=document.findings,
     )

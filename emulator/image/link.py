@@ -41,13 +41,15 @@ class HostBehavior(IntFlag, boundary=STRICT):
 class PictureLink:
     """The content of a picture's link: the recipe, the session whose clock counts, and when the link expires.
 
-    `expires` is in Unix seconds, at most in the year 3000. `host` is set where a scenario makes the host difficult.
+    `expires` is in Unix seconds, at most in the year 3000. `host` is set where a scenario makes the host difficult. A
+    `signed` link is good only together with its query (see link_query).
     """
 
     recipe: ImageRecipe
     session: str
     expires: int
     host: HostBehavior | None = None
+    signed: bool = False
 
 
 class BadToken(ValueError):
@@ -60,6 +62,8 @@ def format_token(link: PictureLink, secret: bytes) -> str:
     fields: dict[str, Any] = {"session": link.session, "expires": link.expires}
     if link.host is not None:
         fields["host"] = int(link.host)
+    if link.signed:
+        fields["signed"] = True
     fields.update(recipe_to_json(link.recipe))
     return seal_fields(fields, secret)
 
@@ -118,7 +122,8 @@ def _make_link(fields: Any) -> PictureLink:
         if host < 0:  # a negative flag would be read as all the others
             raise BadToken(f"host is {host}")
         behavior = HostBehavior(host)
-    return PictureLink(recipe_from_json(recipe_fields), values["session"], expires, behavior)
+    recipe = recipe_from_json(recipe_fields)
+    return PictureLink(recipe, values["session"], expires, host=behavior, signed=values["signed"] is True)
 
 
 def _encode_base64(sealed: bytes) -> str:
@@ -129,12 +134,17 @@ def _sign(packed: bytes, secret: bytes) -> bytes:
     return hashlib.blake2b(_VERSION + packed, digest_size=_MAC_LENGTH, key=secret).digest()
 
 
-_LINK_FIELDS: Final[FieldTypes] = {"session": (str,), "expires": (int,), "host": (int, NoneType)}
+_LINK_FIELDS: Final[FieldTypes] = {
+    "session": (str,),
+    "expires": (int,),
+    "host": (int, NoneType),
+    "signed": (bool, NoneType),
+}
 
 # What most tokens contain, so that a token stays short: the last words are the cheapest to refer to.
 _USUAL_JSON: Final = (
     b'"altered":{"width":null,"height":null,"format":null,"mode":null,"file":null,"kept":null,"share":false}'
-    b'"source":{"act":"edit","image":"","mask":null,"palette":"","open":true}"host":1'
+    b'"source":{"act":"edit","image":"","mask":null,"palette":"","open":true}"host":1"signed":true'
     b'"transparent","webp"768x1344,1536,1792,512,256"cogview-4""gpt-image-1","dall-e-2","low","medium","high","jpeg"'
     b'{"session":"key-","expires":1,"gateway":"openai","model":"dall-e-3","caption":"","prompt_hash":"","width":1024,'
     b'"height":1024,"quality":"standard","background":"opaque","format":"png","compression":null,"index":0,"seed":'

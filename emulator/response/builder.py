@@ -20,6 +20,7 @@ from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts, build_scripted_error
 from emulator.image.files import NO_FILES, Files, FileStore, MissingFile
 from emulator.image.link import PictureLink, format_token
+from emulator.image.link_query import LIFETIME, format_query
 from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import (
@@ -37,8 +38,6 @@ from emulator.messages import (
 )
 from emulator.response.overrides import override_body, override_event, override_members
 from emulator.response.revised_prompt import build_revised_prompt, format_parameter
-
-LIFETIME: Final = 3600  # seconds for which a picture's URL is good, as at OpenAI
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,9 @@ class ResponseBuilder:
             items = [{"b64_json": "", **revised_prompt} for _ in recipes]
         else:
             lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
-            links = (PictureLink(recipe, context.session, now + lifetime, draw.host) for recipe in recipes)
-            items = [{"url": self._build_url(link, context), **revised_prompt} for link in links]
+            link = PictureLink(first, context.session, now + lifetime, draw.host, gateway.link_query is not None)
+            urls = (self._build_url(replace(link, recipe=recipe), context.origin, gateway) for recipe in recipes)
+            items = [{"url": url, **revised_prompt} for url in urls]
         return _Drawing(
             call=call,
             draw=draw,
@@ -187,9 +187,12 @@ class ResponseBuilder:
         error.words = {"case": "stream", **error.words}
         return gateway.error_catalog.format_members(error)
 
-    def _build_url(self, link: PictureLink, context: ReplyContext) -> str:
+    def _build_url(self, link: PictureLink, origin: str, gateway: Gateway) -> str:
         token = format_token(link, self.secret)
-        return f"{context.origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
+        url = f"{origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
+        if gateway.link_query is not None:
+            url += f"?{format_query(gateway.link_query, link, token, self.secret)}"
+        return url
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import find_schemas
-from emulator.gateway.formats import DEFAULT_HEADERS
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.refusals import RequestFacts
@@ -77,9 +76,10 @@ class App:
         self.registry = self._build_registry()
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.image_store = ImageStore(settings.picture_cache, self.store)
-        self.upload_reader = UploadReader(self.image_store, self.store, secret)
-        self.storage = ImageHost(self.image_store, self.clock, secret)
         gateways = [validator.gateway for validator in self.registry.validators.values()]
+        link_queries = {one.name: one.link_query for one in gateways if one.link_query is not None}
+        self.upload_reader = UploadReader(self.image_store, self.store, secret, link_queries)
+        self.storage = ImageHost(self.image_store, self.clock, secret, link_queries)
         default_scenario = _load_default_scenario(settings.scenario, gateways)
         self.sessions = Sessions(self.store, self.clock, settings.seed, default_scenario)
         self.engine = ScenarioEngine(self.store, self.clock, settings.seed)
@@ -97,7 +97,6 @@ class App:
         self._body_budget = BodyBudget()
         self.send_limits = SendLimits(settings.send_bytes, settings.send_timeout)
         self._date = (0, "")
-        self._pictures_id = DEFAULT_HEADERS.ids.make_id(f"{settings.seed}\npictures\n0", 0)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, of any kind."""
@@ -111,7 +110,8 @@ class App:
             if http.method == "OPTIONS" and not self.storage.is_closed(path):
                 return await self._send_unrecorded(http, _answer_preflight(http))
             if path.startswith(image_host.PREFIX):
-                response = await self.storage.answer(http.method, path, http.headers, self._pictures_id)
+                _, _, query = http.raw_path.partition("?")
+                response = await self.storage.answer(http.method, f"{path}?{query}", http.headers)
                 return await self._send_unrecorded(http, response)
             route = self.registry.find_route(http.host, path)
             limit = route.limit(http.method)

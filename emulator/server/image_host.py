@@ -1,48 +1,67 @@
 """Answers for the storage behind a gateway: GET and HEAD of a picture, whole or in part, until its link expires.
 
-Nothing is stored: the URL's token holds the recipe. Anybody who has a good token gets the picture, with or without an
-API key. Only a scenario makes the host difficult, and then the token says so.
+Nothing is stored: the URL's token holds the recipe. Anybody who has a good link gets the picture, with or without an
+API key. Only a scenario makes the host difficult, and then the token says so. Answers look like those of Azure's blob
+storage, where OpenAI's links lead.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from emulator.core import clock
 from emulator.core.clock import Clock
 from emulator.image.files import MissingFile
 from emulator.image.link import BadToken, HostBehavior, PictureLink, parse_token
+from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw
 from emulator.image.recipe import FORMATS
 from emulator.image.store import ImageStore
 from emulator.messages import Response
-from emulator.response.builder import LIFETIME
 
 PREFIX: Final = "/pictures/"
 Headers = tuple[tuple[str, str], ...]
 
 
-class ImageHost:
-    """The host of one server's pictures; `secret` is what the tokens are signed with."""
+@dataclass(frozen=True, slots=True)
+class _StorageRequest:
+    """A request for a picture: its link's path and query, and the id under which the storage answers it."""
 
-    def __init__(self, image_store: ImageStore, clock: Clock, secret: bytes) -> None:
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    id: str
+
+
+class ImageHost:
+    """The host of one server's pictures.
+
+    `secret` is what the tokens are signed with; `link_queries` are the queries of signed links by gateway.
+    """
+
+    def __init__(self, image_store: ImageStore, clock: Clock, secret: bytes, link_queries: LinkQueries) -> None:
         self._image_store = image_store
         self._clock = clock
         self.secret = secret
+        self._link_queries = link_queries
 
-    async def answer(self, method: str, path: str, headers: Mapping[str, str], request_id: str) -> Response:
-        """Return the response to a request for `path`, which starts with PREFIX.
+    async def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Response:
+        """Return the response to a request for `target`, a path that starts with PREFIX and perhaps a query.
 
         The response is bare, so that it goes out without CORS headers, where pages of other origins may not read it.
         """
+        path, _, query = target.partition("?")
         link = self._parse_link(path)
         if link is not None and not await self._image_store.can_draw(link.recipe):
             link = None
         if link is not None:
             await self._clock.refresh(link.session)
-        response = await self._answer(link, method, headers, request_id)
+        request = _StorageRequest(method, path, query, headers, _make_id(target, self._clock.now()))
+        response = await self._answer(link, request)
         if _refuses(link, HostBehavior.NO_CORS):
             return replace(response, bare=True)
         return response
@@ -53,30 +72,35 @@ class ImageHost:
 
     def _parse_link(self, path: str) -> PictureLink | None:
         """Return the link in `path`; None where its token or its ending is wrong."""
-        token, _, ending = path[len(PREFIX) :].rpartition(".")
+        ending = path.rpartition(".")[2]
         try:
-            link = parse_token(token, self.secret)
+            link = parse_token(_read_token(path), self.secret)
         except BadToken:
             return None
         if ending != FORMATS[link.recipe.served_as]:
             return None
         return link
 
-    async def _answer(
-        self, link: PictureLink | None, method: str, headers: Mapping[str, str], request_id: str
-    ) -> Response:
-        if method not in ("GET", "HEAD"):
+    async def _answer(self, link: PictureLink | None, request: _StorageRequest) -> Response:
+        headers = request.headers
+        if request.method not in ("GET", "HEAD"):
             message = "The resource doesn't support the specified HTTP verb."
-            return self._refuse(405, "UnsupportedHttpVerb", message, request_id)
+            return self._refuse(405, "UnsupportedHttpVerb", message, request.id)
         if link is None:
-            return self._refuse_missing(request_id)
+            return self._refuse_missing(request.id)
         if _refuses(link, HostBehavior.BROWSERS_ONLY) and not headers.get("User-Agent", "").startswith(_BROWSERS):
             return Response(403, (("Content-Type", "text/html"),), (_FORBIDDEN,))
+        token = _read_token(request.path)
+        flaw = find_link_flaw(self._link_queries, link, request.query, token=token, secret=self.secret)
+        if flaw is not None:
+            return self._refuse(403, "AuthenticationFailed", _BAD_SIGNATURE, request.id, detail=flaw)
         now = self._clock.now(link.session)
         if now >= link.expires:
-            return self._refuse_expired(link.expires, now, request_id)
+            return self._refuse_expired(link.expires, now, request.id)
         tag = f'"{link.recipe.digest}"'
         picture_headers = (
+            *_storage_headers(request.id),
+            ("x-ms-blob-type", "BlockBlob"),
             ("Content-Type", f"image/{link.recipe.served_as}"),
             ("ETag", tag),
             ("Last-Modified", clock.format_http_date(link.expires - LIFETIME)),
@@ -84,12 +108,12 @@ class ImageHost:
             ("Cache-Control", f"private, max-age={int(link.expires - now)}"),
         )
         if _matches_tag(headers.get("If-None-Match", ""), tag):
-            return Response(304, picture_headers[1:], (b"",))
+            return Response(304, _without_type(picture_headers), (b"",))
         try:
             data = (await self._image_store.draw(link.recipe)).data
         except MissingFile:  # it was dropped just now
-            return self._refuse_missing(request_id)
-        if method == "HEAD":  # a range is for GET alone
+            return self._refuse_missing(request.id)
+        if request.method == "HEAD":  # a range is for GET alone
             return Response(200, picture_headers, (data,))
         return _answer_range(data, picture_headers, headers, tag)
 
@@ -101,11 +125,7 @@ class ImageHost:
             f"Signature not valid in the specified time frame: Start [{clock.format_http_date(expires - LIFETIME)}] - "
             f"Expiry [{clock.format_http_date(expires)}] - Current [{clock.format_http_date(now)}]"
         )
-        message = (
-            "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
-            "correctly including the signature."
-        )
-        return self._refuse(403, "AuthenticationFailed", message, request_id, detail=detail)
+        return self._refuse(403, "AuthenticationFailed", _BAD_SIGNATURE, request_id, detail=detail)
 
     def _refuse(self, status: int, code: str, message: str, request_id: str, detail: str | None = None) -> Response:
         """Return a refusal as Azure's storage service writes it."""
@@ -116,7 +136,11 @@ class ImageHost:
             f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}\n'
             f"RequestId:{request_id}\nTime:{clock.format_iso(self._clock.now())}</Message>{extra}</Error>"
         )
-        headers: Headers = (("Content-Type", "application/xml"), ("x-ms-error-code", code))
+        headers: Headers = (
+            *_storage_headers(request_id),
+            ("Content-Type", "application/xml"),
+            ("x-ms-error-code", code),
+        )
         if status == 405:
             headers += (("Allow", "GET, HEAD, OPTIONS"),)
         return Response(status, headers, (text.encode(),))
@@ -137,9 +161,29 @@ def _answer_range(data: bytes, picture_headers: Headers, headers: Mapping[str, s
     else:  # the last bytes
         start = max(0, size - int(last))
     if start > end or start >= size:
-        return Response(416, (*picture_headers[1:], ("Content-Range", f"bytes */{size}")), (b"",))
+        return Response(416, (*_without_type(picture_headers), ("Content-Range", f"bytes */{size}")), (b"",))
     content_range = ("Content-Range", f"bytes {start}-{end}/{size}")
     return Response(206, (*picture_headers, content_range), (data[start : end + 1],))
+
+
+def _read_token(path: str) -> str:
+    """Return the token in the path of a picture."""
+    return path[len(PREFIX) :].rpartition(".")[0]
+
+
+def _storage_headers(request_id: str) -> Headers:
+    """Return the headers of every answer of the storage."""
+    return (("Server", _SERVER), ("x-ms-request-id", request_id), ("x-ms-version", _SERVICE_VERSION))
+
+
+def _without_type(headers: Headers) -> Headers:
+    return tuple(header for header in headers if header[0] != "Content-Type")
+
+
+def _make_id(target: str, now: float) -> str:
+    """Return the id of a request for `target` at `now`, spelled as a GUID. It depends on these alone."""
+    digits = hashlib.blake2b(f"{now} {target}".encode("utf-8", "replace"), digest_size=16).hexdigest()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def _refuses(link: PictureLink | None, behavior: HostBehavior) -> bool:
@@ -152,6 +196,12 @@ def _matches_tag(tags: str, tag: str) -> bool:
     return any(one.strip().removeprefix("W/") in (tag, "*") for one in tags.split(","))
 
 
+_SERVER: Final = "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0"
+_SERVICE_VERSION: Final = "2021-08-06"  # of the storage's API: the `sv` of OpenAI's links
+_BAD_SIGNATURE: Final = (
+    "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly "
+    "including the signature."
+)
 _RANGE: Final = re.compile(r"bytes=(?=[0-9]|-[0-9])([0-9]{0,18})-([0-9]{0,18})")
 _BROWSERS: Final = "Mozilla/"  # the User-Agent of every browser begins with it, and that of no library does
 _FORBIDDEN: Final = (

@@ -43,6 +43,7 @@ async def start(app: App) -> Running:
         auto_decompress=False,  # bodies are read, decompressed and bounded in `requests`
         lingering_time=1,
         keepalive_timeout=75,
+        max_line_size=_LONGEST_TARGET,
     )
     runner = web.ServerRunner(serving, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
@@ -75,5 +76,6 @@ def _get_http_log() -> logging.Logger:
     return http
 
 
+_LONGEST_TARGET: Final = 2**16  # bytes of a request line: a damaged link is a 404 of the storage, however long it is
 _SHUTDOWN: Final = 3.5  # seconds; aiohttp waits twice, for answers and for readers, and Docker kills after ten
 _SETTLED: Final = 0.5  # seconds; the first calls are answered before

@@ -16,6 +16,7 @@ from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
 from emulator.image.files import FileStore, MissingFile
 from emulator.image.link import BadToken, parse_token
+from emulator.image.link_query import LinkQueries, find_link_flaw
 from emulator.image.recipe import DIGEST
 from emulator.image.store import ImageStore
 from emulator.image.upload import Examination, FilePlaceholder, PictureRule, Upload
@@ -33,12 +34,14 @@ class UploadReader:
     """Finds the pictures of calls, examines them and keeps them in `files`.
 
     `secret` is what the links to the emulator's own pictures are signed with: such a link is followed, no other is.
+    `link_queries` are the queries that some of them have.
     """
 
-    def __init__(self, image_store: ImageStore, files: FileStore, secret: bytes) -> None:
+    def __init__(self, image_store: ImageStore, files: FileStore, secret: bytes, link_queries: LinkQueries) -> None:
         self._image_store = image_store
         self._files = files
         self._secret = secret
+        self._link_queries = link_queries
         self._examining = asyncio.Semaphore(_EXAMINED_AT_ONCE)
 
     async def read_uploads(self, request: Request, takes_pictures: bool) -> Request:
@@ -62,13 +65,16 @@ class UploadReader:
         _, is_ours, name = link.partition("/pictures/")
         if not is_ours:
             return None
-        token = name.partition("?")[0].rpartition(".")[0]
+        path, _, query = name.partition("?")
+        token = path.rpartition(".")[0]
         try:
-            recipe = parse_token(token, self._secret).recipe
+            found = parse_token(token, self._secret)
         except BadToken:
             return None
+        if find_link_flaw(self._link_queries, found, query, token=token, secret=self._secret) is not None:
+            return None
         try:
-            return (await self._image_store.draw(recipe)).data
+            return (await self._image_store.draw(found.recipe)).data
         except MissingFile:
             return None
 

@@ -7,14 +7,17 @@ behavior. A test shows what the client gets, and what it should have looked at; 
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 import httpx
 import openai
+import PIL.Image
 import pytest
 from openai.types import Image, ImagesResponse
 
@@ -319,6 +322,40 @@ def test_16_a_host_that_answers_browsers_alone(documented: Meet, tmp_path: Path)
     assert httpx.get(picky, headers={"user-agent": BROWSER}).content.startswith(b"\x89PNG")
     page = GALLERY.replace("URLS", json.dumps([plain, picky]))
     assert [[200, 200, 256], ["TypeError", "TypeError", 256]] == run_page(page, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [
+        lambda url: url.partition("?")[0],
+        lambda url: url.replace("&", "&amp;"),
+        lambda url: unquote(url),
+        lambda url: quote(url, safe=":/?&="),
+    ],
+    ids=["kept without its query", "escaped for HTML", "decoded", "encoded twice"],
+)  # fmt: skip
+def test_a_link_whose_query_was_lost(lose: Callable[[str], str]) -> None:
+    """langchain#14223: OpenAI's links are signed by their query, and whoever keeps less of a link gets a 403 in XML."""
+    served = Served(legacy=True)
+    try:
+        visitor = Visitor(served, "openai", "dall-e-3", "", 0)
+        url = visitor.first().url or ""
+        visitor.sdk.close()
+        refused = httpx.get(lose(url))
+        assert (403, "application/xml") == (refused.status_code, refused.headers["content-type"])
+        assert "<Code>AuthenticationFailed</Code>" in refused.text
+        assert httpx.get(url).content.startswith(b"\x89PNG")
+    finally:
+        served.stop()
+
+
+def test_a_picture_is_saved_in_another_format(documented: Meet, tmp_path: Path) -> None:
+    """What works with each real API: open the picture with Pillow, and save it as a JPEG."""
+    for gateway, model in (("ezmodel", "dall-e-3"), ("aiai", "gpt-image-1")):
+        picture = documented(gateway, model).first()
+        data = httpx.get(picture.url).content if picture.url else base64.b64decode(picture.b64_json or "")
+        PIL.Image.open(io.BytesIO(data)).save(tmp_path / f"{gateway}.jpg")
+        assert (tmp_path / f"{gateway}.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 def test_17_tokens_are_counted_otherwise(documented: Meet) -> None:

@@ -65,6 +65,10 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: root["x-emulator-gateway"].update(keys="plane"), "keys is 'plane'; expected plain"),
     (lambda root: root["x-emulator-gateway"].update(calendar="yes"), "calendar is 'yes'; expected true or false"),
     (lambda root: root["x-emulator-gateway"].update(request_id={"pattern": "{x}"}), "pattern is '{x}'; expected a"),
+    (
+        lambda root: root["x-emulator-gateway"].update(links={"query": {"se": "{end}"}}),
+        "se is '{end}'; expected a text",
+    ),
     (lambda root: root["x-emulator-tasks"].pop("done"), "x-emulator-tasks has no 'done'; expected done: a mapping"),
     (lambda root: root["x-emulator-tasks"].update(status=404), "status is 404; expected 200 to 299"),
     (lambda root: root["x-emulator-tasks"]["done"].update(x={"y": "{mode}"}), "y is '{mode}'; expected one of {id}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from emulator.image import recipe
 from emulator.image.link import format_token, parse_token, seal_fields
 from emulator.image.render import draw_image
 from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
+from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -78,6 +81,59 @@ def test_a_known_picture_is_not_sent_again(url: str) -> None:
     assert 206 == httpx.get(url, headers={"range": "bytes=0-1", "if-range": tag}).status_code
 
 
+@pytest.mark.parametrize(
+    ("method", "ending", "headers", "status"),
+    [
+        ("GET", "", {}, 200), ("HEAD", "", {}, 200), ("GET", "", {"range": "bytes=0-9"}, 206),
+        ("GET", "", {"range": "bytes=99999999-"}, 416), ("GET", "", {"if-none-match": "*"}, 304),
+        ("GET", "x", {}, 404), ("DELETE", "", {}, 405),
+    ],
+)  # fmt: skip
+def test_every_answer_is_of_the_storage(
+    url: str, method: str, ending: str, headers: dict[str, str], status: int
+) -> None:
+    """Server, request id and version are Azure's, also where it refuses; a refusal's text names the same id."""
+    response = httpx.request(method, url + ending, headers=headers)
+    assert status == response.status_code
+    assert "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0" == response.headers["server"]
+    assert "2021-08-06" == response.headers["x-ms-version"]
+    request_id = response.headers["x-ms-request-id"]
+    assert re.fullmatch("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", request_id)
+    if status in (404, 405):
+        assert f"RequestId:{request_id}\n" in response.text
+    assert ("x-ms-blob-type" in response.headers) == (status < 400 or status == 416)
+
+
+def test_a_signed_link(serve: Callable[..., Served]) -> None:
+    """OpenAI's links have the parameters of Azure's storage, which wants them all; others have none."""
+    served = serve(legacy=True, clock="frozen:2026-01-01T00:00:00Z")
+    body = {"model": "dall-e-3", "prompt": "A cat"}
+    url = httpx.URL(served.generate("openai", body).json()["data"][0]["url"])
+    assert ["st", "se", "sp", "sv", "sr", "rscd", "rsct", "skoid", "sktid", "skt", "ske", "sks", "skv", "sig"] == list(
+        url.params
+    )
+    assert "2025-12-31T23:00:00Z 2026-01-01T01:00:00Z image/png" == " ".join(
+        url.params[name] for name in ("st", "se", "rsct")
+    )
+    assert ["image/png"] * 2 == [ask(url).headers["content-type"] for ask in (httpx.get, httpx.head)]
+    cut = httpx.get(url.copy_with(query=None))
+    assert (403, "AuthenticationFailed") == (cut.status_code, cut.headers["x-ms-error-code"])
+    assert "<AuthenticationErrorDetail>Signature fields not well formed.</AuthenticationErrorDetail>" in cut.text
+    plain = served.generate("ezmodel", {"prompt": "A cat"}).json()["data"][0]["url"]
+    assert plain.endswith(".png")
+
+
+def test_the_query_of_a_gateway_is_data(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Any gateway's file can say how its links are signed."""
+    schema = yaml.safe_load((ROOT / "schemas" / "ezmodel.yaml").read_text("utf-8"))
+    schema["x-emulator-gateway"] = {"links": {"query": {"Expires": "{expiry}", "Signature": "{signature}"}}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(schema), "utf-8")
+    served = serve(schema=(str(tmp_path / "own.yaml"),))
+    url = served.generate("own", {"prompt": "A cat"}).json()["data"][0]["url"]
+    assert re.search(r"\.png\?Expires=[0-9TZ%A-]+&Signature=[A-Za-z0-9%]+$", url)
+    assert [200, 403] == [httpx.get(one).status_code for one in (url, url.partition("&")[0])]
+
+
 def test_other_methods_and_preflight(url: str) -> None:
     """Nothing but GET and HEAD; a browser may ask first."""
     assert (405, "GET, HEAD, OPTIONS") == ((response := httpx.delete(url)).status_code, response.headers["allow"])
@@ -101,7 +157,18 @@ def test_forged_and_damaged_tokens(server: Served, url: str) -> None:
     token = url.rpartition("/")[2].removesuffix(".png")
     link = parse_token(token, server.app.storage.secret)
     forged = format_token(replace(link, expires=2**34), b"another secret")
-    for wrong in (forged, token[:-1], token + "A", token.swapcase(), "x" * 3000, "", token + "=", "ü" * 20):
+    for wrong in (
+        forged,
+        token[:-1],
+        token + "A",
+        token.swapcase(),
+        "x" * 3000,
+        "x" * 9000,
+        "x" * 60_000,
+        "",
+        token + "=",
+        "ü" * 20,
+    ):
         response = httpx.get(f"{server.url}/pictures/{wrong}.png")
         assert (404, "ResourceNotFound") == (response.status_code, response.headers["x-ms-error-code"]), wrong
     assert 404 == httpx.get(f"{server.url}/pictures/{token}.jpg").status_code
