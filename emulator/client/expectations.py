@@ -37,9 +37,9 @@ Switch = bool | Matchers | None
 class CallFields(TypedDict, total=False):
     """The fields of a call, each with what is expected of it: a value, several values to choose from, or Matchers.
 
-    The parameters are those of OpenAI's API; other gateways' parameters, and what lies inside of one, go into `when`.
-    `state` is under_way, answered or client_gone; `refused` is a kind of refusal or a breach, True for any; `findings`
-    is the code of a finding; `latency` is seconds.
+    `given` has the parameters as they were sent, without defaults. The parameters are those of OpenAI's API; other
+    gateways' parameters, and what lies inside of one, go into `when`. `state` is under_way, answered or client_gone;
+    `refused` is a kind of refusal or a breach, True for any; `findings` is the code of a finding; `latency` is seconds.
 
     >>> from emulator import CallFields
     >>> fields: CallFields = {"model": "dall-e-3", "status": 200}
@@ -50,6 +50,7 @@ class CallFields(TypedDict, total=False):
     operation: Text
     gateway: Text
     headers: Mapping[str, Text]
+    given: Mapping[str, Any]
     uploads: Mapping[str, Any]
     turn: Number
     state: Text

@@ -7,7 +7,7 @@ counted in the store, one step a call, so that calls at the same time never take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -158,13 +158,27 @@ async def select_answer(
 
 
 def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
-    """Return what `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads."""
+    """Return what `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads.
+
+    `given` is the body as it was sent. The number and the size of the pictures are there wherever some are made.
+    """
     fields = {
         **call.params, "operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers,
+        "given": call.given,
     }  # fmt: skip
+    if call.count:
+        add_made_pictures(fields, call.pixels)
     if request.uploads:
         fields["uploads"] = upload.describe_uploads(request.uploads)
     return fields
+
+
+def add_made_pictures(fields: dict[str, Any], pixels: Sequence[int]) -> None:
+    """Add the number and the size of the pictures of a call to its fields, where no parameter gives them."""
+    if fields.get("n") is None:
+        fields["n"] = 1
+    if fields.get("size") is None:
+        fields["size"] = f"{pixels[0]}x{pixels[1]}"
 
 
 def is_postponed(call: Call, plan: Plan) -> bool:

@@ -206,22 +206,25 @@ Condition = tuple[str, Matcher]
 
 @dataclass(frozen=True)
 class RequestPattern:
-    """What a call must be like: conditions on its fields, by dotted path. Without any, every call matches."""
+    """What a call must be like: conditions on its fields, by dotted path. Without any, every call matches.
+
+    A condition on a parameter takes what was sent or what counts: `size: auto` and `size: 1024x1024` both take a call
+    that sent `auto`, which means 1024x1024 to its model.
+    """
 
     conditions: tuple[Condition, ...] = ()
 
     def matches(self, fields: Mapping[str, Any]) -> bool:
         """Return whether a call with `fields` does not differ; this is quicker than to say how."""
-        return all(matcher.misses(_find_value(fields, path)) is None for path, matcher in self.conditions)
+        return all(_find_miss(matcher, fields, path) is None for path, matcher in self.conditions)
 
     def differences(self, fields: Mapping[str, Any]) -> list[Difference]:
         """Return how a call with `fields` differs; no difference is a match."""
         found = []
         for path, matcher in self.conditions:
-            value = _find_value(fields, path)
-            expected = matcher.misses(value)
+            expected = _find_miss(matcher, fields, path)
             if expected is not None:
-                found.append(Difference(path, expected, _write_value(value)))
+                found.append(Difference(path, expected, _describe_came(fields, path)))
         return found
 
 
@@ -249,10 +252,10 @@ def check_fields(pattern: RequestPattern, parameters: Collection[str], fields: C
     for name in unknown:
         _refuse_near_word("field", name, known)
     for path, _ in pattern.conditions:
-        name, *inner = path.split(".")
+        name, *inner = path.removeprefix(_SENT).split(".")
         if name == "uploads":
             _check_upload_field(inner)
-        elif name != "headers" and path not in known:
+        elif name != "headers" and path.removeprefix(_SENT) not in known:
             for step in inner:  # `{user: {containz: x}}` reads like a field inside of another
                 _refuse_near_word("matcher", step, MATCHERS)
     return unknown
@@ -260,7 +263,8 @@ def check_fields(pattern: RequestPattern, parameters: Collection[str], fields: C
 
 def list_unknown_fields(pattern: RequestPattern, known: Collection[str]) -> tuple[str, ...]:
     """Return the fields of `pattern` that are not `known`, each once; of a dotted path the first name counts."""
-    names = (path.partition(".")[0] for path, _ in pattern.conditions if path not in known)
+    paths = (path.removeprefix(_SENT) for path, _ in pattern.conditions)
+    names = (path.partition(".")[0] for path in paths if path not in known)
     return tuple(name for name in dict.fromkeys(names) if name not in known)
 
 
@@ -300,6 +304,8 @@ def covers(wide: Matcher, narrow: Matcher, path: str) -> bool:
     """Return whether `wide` takes every value of the field `path` that `narrow` takes; False where not certain."""
     if wide == narrow:
         return True
+    if isinstance(wide, Not) and not isinstance(narrow, Not) and path in _RESOLVED_FIELDS:
+        return False  # what was sent may be what `wide` excludes, and what counts be what `narrow` takes
     match narrow:
         case Equal(value):
             return wide.misses(value) is None
@@ -522,7 +528,51 @@ def _find_value(fields: Mapping[str, Any], path: str) -> Any:
         return inner
     if isinstance(inner, Mapping):
         return _find_value(inner, rest)
+    if isinstance(inner, list):
+        return _find_value({str(index): one for index, one in enumerate(inner[:MOST_ITEMS])}, rest)
     return ABSENT
+
+
+def _find_sent(fields: Mapping[str, Any], path: str) -> Any:
+    """Return what the client sent as the parameter at `path`; ABSENT where it sent none."""
+    given = fields.get("given")
+    if not isinstance(given, Mapping):
+        return ABSENT
+    return _find_value(given, path)
+
+
+def _find_miss(matcher: Matcher, fields: Mapping[str, Any], path: str) -> str | None:
+    """Return what was expected at `path` where neither what counts nor what was sent matches; None for a match."""
+    value = _find_value(fields, path)
+    missed = matcher.misses(value)
+    if missed is None and not isinstance(matcher, Not | AllOf):
+        return None
+    sent = _find_sent(fields, path)
+    if sent is ABSENT or (sent.__class__ is value.__class__ and sent == value):
+        return missed
+    return _find_miss_of_both(matcher, value, sent)
+
+
+def _find_miss_of_both(matcher: Matcher, value: Any, sent: Any) -> str | None:
+    """Return what was expected where neither of two values of a parameter matches; `not` rules out both."""
+    match matcher:
+        case Not():
+            return matcher.misses(value) or matcher.misses(sent)
+        case AllOf(parts):
+            missed = [_find_miss_of_both(part, value, sent) for part in parts]
+            return " and ".join(one for one in missed if one is not None) or None
+    missed_value = matcher.misses(value)
+    if missed_value is None or matcher.misses(sent) is None:
+        return None
+    return missed_value
+
+
+def _describe_came(fields: Mapping[str, Any], path: str) -> str:
+    """Return the value at `path`, and what was sent where that is another."""
+    value, sent = _find_value(fields, path), _find_sent(fields, path)
+    if sent is ABSENT or sent == value:
+        return _write_value(value)
+    return f"{_write_value(value)} (sent: {_write_value(sent)})"
 
 
 def _is_number(value: Any) -> bool:
@@ -539,7 +589,11 @@ MATCHERS: Final = ("contains", "matches", "at_least", "at_most", "not", "absent"
 """The words of a mapping of matchers."""
 _PLAIN_FIELDS: Final = ("operation", "gateway", "model", "prompt", "n", "size", "turn")  # with no fields inside of them
 _TEXT_FIELDS: Final = ("operation", "gateway", "model", "prompt", "size")
-CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads", "task_id")
+_RESOLVED_FIELDS: Final = ("size", "quality", "background", "response_format")
+"""Parameters of which another value may count than the one that was sent, such as `auto`."""
+_SENT: Final = "given."  # before the path of a parameter: what the client sent, or nothing
+MOST_ITEMS: Final = 1000  # of a list that a dotted path reaches into
+CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads", "task_id", "given")
 """What a call has to be matched by, beside its parameters."""
 UPLOAD_FIELDS: Final = ("name", "filename", "media_type", "sha256", "format", "width", "height", "alpha_share", "bytes")
 """What an upload has to be matched by."""

@@ -14,6 +14,7 @@ from emulator.findings import FINDINGS
 from emulator.image import upload
 from emulator.messages import KINDS, OPERATIONS, VIOLATIONS
 from emulator.scenario import matching
+from emulator.scenario.engine import add_made_pictures
 from emulator.scenario.matching import Matcher, RequestPattern
 from emulator.session.journal import STATES, JournalEntry
 
@@ -47,7 +48,7 @@ def collect_fields(entry: JournalEntry) -> Mapping[str, Any]:
     refused = None
     if entry.refused is not None:
         refused = tuple(word for word in (entry.refused["kind"], entry.refused["breach"]) if word)
-    return _join_fields(entry, body=body, headers=entry.headers, model=entry.model, refused=refused)
+    return _join_fields(entry, body=body, given=entry.given, headers=entry.headers, model=entry.model, refused=refused)
 
 
 def collect_redacted_fields(entry: JournalEntry) -> Mapping[str, Any]:
@@ -55,7 +56,12 @@ def collect_redacted_fields(entry: JournalEntry) -> Mapping[str, Any]:
     shown = entry.to_json()
     body = shown["params"] if entry.accepted else shown["given"]
     return _join_fields(
-        entry, body=body, headers=shown["headers"], model=shown["model"], refused=describe_refusal(entry)
+        entry,
+        body=body,
+        given=shown["given"],
+        headers=shown["headers"],
+        model=shown["model"],
+        refused=describe_refusal(entry),
     )
 
 
@@ -131,12 +137,16 @@ def _adapt_matcher(path: str, matcher: Matcher, words: Collection[str]) -> Match
 
 
 def _join_fields(
-    entry: JournalEntry, *, body: Any, headers: Mapping[str, str], model: str | None, refused: Any
+    entry: JournalEntry, *, body: Any, given: Any, headers: Mapping[str, str], model: str | None, refused: Any
 ) -> dict[str, Any]:
     """Return the fields of a call; of those that name its outcome, the ones that have a value."""
     fields: dict[str, Any] = {}
     if isinstance(body, Mapping):
         fields.update(body)
+    if entry.accepted and entry.size is not None and any(entry.size):
+        add_made_pictures(fields, entry.size)
+    if given is not None:
+        fields["given"] = given
     fields["operation"] = entry.operation
     fields["gateway"] = entry.gateway
     fields["model"] = model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import pytest
@@ -113,6 +114,10 @@ MATCHES: Final = [
     ({"options": {"size": {"height": 1}}}, "options.size.height: expected 1, came nothing"),
     ({"x.y": "dotted"}, None),
     ({"n.m": 1}, "n.m: expected 1, came nothing"),
+    ({"tags.0": "red"}, None),
+    ({"tags": {0: "red", 1: {"at_least": 3}}}, None),
+    ({"tags.2": 1}, "tags.2: expected 1, came nothing"),
+    ({"tags.-1": 3}, "tags.-1: expected 3, came nothing"),
     # headers
     ({"headers": {"X-Team": "blue"}}, None),
     (
@@ -129,6 +134,60 @@ def test_how_a_call_differs(when: Any, difference: str | None) -> None:
     assert ([] if difference is None else [difference]) == [
         str(one) for one in matching.parse_pattern(when).differences(CALL)
     ]  # fmt: skip
+
+
+SENT: dict[str, Any] = {
+    "n": 1, "size": "1024x1024", "quality": "high", "prompt": "x", "stream": False,
+    "given": {"size": "auto", "quality": "auto", "prompt": "x", "style": {"list": ["fine", "coarse"]}},
+}  # fmt: skip
+"""A call that sent `auto`, and no n."""
+
+
+@pytest.mark.parametrize(
+    ("when", "difference"),
+    [
+        ({"size": "auto"}, None),
+        ({"size": "1024x1024"}, None),
+        ({"size": ["auto", "512x512"]}, None),
+        ({"size": "512x512"}, 'size: expected "512x512", came "1024x1024" (sent: "auto")'),
+        ({"size": {"not": "auto"}}, 'size: expected anything else, came "1024x1024" (sent: "auto")'),
+        ({"size": {"not": "1024x1024"}}, 'size: expected anything else, came "1024x1024" (sent: "auto")'),
+        ({"size": {"matches": "^a", "not": "512x512"}}, None),
+        ({"quality": "auto"}, None),
+        ({"n": 1}, None),
+        ({"given.n": {"absent": True}}, None),
+        ({"given": {"n": 1}}, "given.n: expected 1, came nothing"),
+        ({"given.size": "auto"}, None),
+        ({"given": {"size": "1024x1024"}}, 'given.size: expected "1024x1024", came "auto"'),
+        ({"given.style.list.0": "fine"}, None),
+        ({"given": {"style": {"list": {"1": {"contains": "oar"}}}}}, None),
+    ],
+)
+def test_what_was_sent_and_what_counts(when: Any, difference: str | None) -> None:
+    """A parameter matches by either; `given` is what was sent alone, and `not` rules out both."""
+    found = matching.parse_pattern(when).differences(SENT)
+    assert ([] if difference is None else [difference]) == [str(one) for one in found]
+    assert matching.parse_pattern(when).matches(SENT) == (difference is None)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ({"given.promt": "x"}, "unknown field 'promt'; did you mean 'prompt'?"),
+        ({"given": {"prompt": {"containz": "x"}}}, "unknown matcher 'containz'; did you mean 'contains'?"),
+    ],
+)
+def test_a_slip_in_what_was_sent(when: Any, told: str) -> None:
+    """Behind `given` stand the same parameters."""
+    with pytest.raises(ValueError, match=re.escape(told)):
+        matching.check_fields(matching.parse_pattern(when), ["prompt", "size"])
+    assert ("sharpness",) == matching.check_fields(matching.parse_pattern({"given.sharpness": 3}), ["prompt"])
+
+
+def test_what_was_sent_is_not_what_is_excluded() -> None:
+    """A rule for any other size than auto does not cover one for the size that auto means."""
+    wide, narrow = ({"size": {"not": "auto"}}, {"size": "1024x1024"})
+    assert not matching.covers_pattern(matching.parse_pattern(wide), matching.parse_pattern(narrow))
 
 
 def test_every_difference_is_told() -> None:

@@ -544,3 +544,43 @@ def test_a_server_does_not_start_with_a_word_that_no_gateway_knows(
     """The file of --scenario is held against the gateways of the server."""
     with pytest.raises(InvalidFile, match=r"script\.yaml:1: unknown field 'promt'; did you mean 'prompt'\?"):
         serve(scenario=written("rules: [{when: {promt: x}, answers: draw}]"))
+
+
+@pytest.mark.parametrize(
+    ("gateway", "model", "sent", "field", "counts"),
+    [
+        ("aiai", "gpt-image-1", {"size": "auto"}, "size", "1024x1024"),
+        ("aiai", "gpt-image-1", {"quality": "auto"}, "quality", "high"),
+        ("openai", "gpt-image-2", {"background": "auto"}, "background", "opaque"),
+        ("geeknow", "gpt-image-1", {"n": 0}, "n", 1),
+        ("geeknow", "gpt-image-1", {"response_format": "base64"}, "response_format", "b64_json"),
+    ],
+)
+def test_what_was_sent_or_what_counts(
+    server: Served, key: str, gateway: str, model: str, sent: dict[str, Any], field: str, counts: Any
+) -> None:
+    """A rule and a verification take either; `given` is what was sent."""
+    session = key.replace("sk-", "sent-")
+    admin = f"{server.url}/_emulator/sessions/{session}"
+    rules = [
+        {"when": {field: sent[field]}, "answers": "draw", "then": "next"},
+        {"when": {field: counts, f"given.{field}": sent[field]}, "answers": "draw"},
+    ]
+    assert httpx.put(f"{admin}/scenario", json={"rules": rules}).is_success
+    for _ in range(2):
+        body = {"model": model, "prompt": "A lake", **sent}
+        assert server.generate(gateway, body, **{"x-emulator-session": session}).is_success
+    assert ["rule-1", "rule-2"] == [call["rule"] for call in server.calls(session)]
+    for when in ({field: sent[field]}, {field: counts}, {"given": sent}):
+        verdict = httpx.post(f"{admin}/verify", json={"when": when, "times": 2}).json()
+        assert verdict["ok"], verdict
+
+
+def test_what_is_left_out_counts_too(server: Served, key: str) -> None:
+    """The model, n and size of a call that names none are those that its gateway takes."""
+    session = key.replace("sk-", "left-")
+    admin = f"{server.url}/_emulator/sessions/{session}"
+    assert server.generate("ezmodel", {"prompt": "A lake"}, **{"x-emulator-session": session}).is_success
+    counted = {"model": "dall-e-2", "n": 1, "size": "1024x1024", "given": {"model": {"absent": True}}}
+    assert httpx.post(f"{admin}/verify", json={"when": counted, "once": True}).json()["ok"]
+    assert httpx.post(f"{admin}/verify", json={"when": {"given.n": {"absent": False}}, "never": True}).json()["ok"]
