@@ -47,6 +47,11 @@ FINDINGS: Final[dict[str, str]] = {
         "The call breaks the gateway's rules, and was answered only because of report-only. The real gateway refuses "
         "it; the message has its answer."
     ),
+    "unknown_path": (
+        "The call's path or method means no operation of a gateway, so it was answered 404 or 405. The message says "
+        "what is wrong: the gateway's name, `/v1` missing or doubled, the path, or the method. Correct the client's "
+        "base URL; `serve` prints those that work."
+    ),
     "key_in_parts": (
         "The server behind the gateway reads what follows a second dash in a key as the name of a channel, and refuses "
         "that to all but administrators. Use a key without further dashes, or the documented behavior."

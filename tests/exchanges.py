@@ -28,6 +28,7 @@ import httpx
 import yaml
 from PIL import Image
 
+from emulator.messages import KINDS, VIOLATIONS
 from tests.paths import TESTS
 
 GATEWAYS: Final = ("geekai", "ezmodel", "geeknow", "aiai", "openai")
@@ -183,6 +184,13 @@ def load_exchanges(gateway: str) -> list[Exchange]:
 
 _LIKE_JSON: Final = re.compile(r"|null|true|false|[0-9.]+|[{\[].*")
 _VARIABLE: Final = re.compile(r"\{([a-z_]+)\}")
+
+
+def list_findings(header: str | None, expected: tuple[str, ...]) -> list[str]:
+    """The codes in X-Emulator-Finding without what a refusal says itself (breach, kind, path), unless expected."""
+    codes = header.split(", ") if header else []
+    said = {*KINDS, *VIOLATIONS, "unknown_path"}.difference(expected)
+    return [code for code in codes if code not in said]
 
 
 def compare_values(expected: Any, actual: Any, place: str) -> Iterator[str]:

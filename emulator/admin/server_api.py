@@ -23,6 +23,7 @@ from emulator.core import clock
 from emulator.core.data_folders import find_schemas
 from emulator.core.durations import parse_duration
 from emulator.core.suggestions import describe_unknown
+from emulator.explanations import EXPLANATIONS
 from emulator.findings import FINDINGS
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
@@ -103,11 +104,11 @@ async def list_findings(request: AdminRequest) -> Response:
 
 
 async def get_finding(request: AdminRequest) -> Response:
-    """What one code means."""
+    """What one code means, or another word that the emulator prints about a call."""
     code = request.path_params["code"]
-    if code not in FINDINGS:
-        raise AdminError(404, describe_unknown("code", code, FINDINGS), "code")
-    return build_json_response({"code": code, "text": FINDINGS[code]})
+    if code not in EXPLANATIONS:
+        raise AdminError(404, describe_unknown("code", code, EXPLANATIONS), "code")
+    return build_json_response({"code": code, "text": EXPLANATIONS[code]})
 
 
 async def get_openapi(request: AdminRequest) -> Response:

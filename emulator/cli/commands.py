@@ -21,7 +21,8 @@ from emulator.core import clock, yaml_file
 from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import format_table
 from emulator.core.yaml_file import InvalidFile
-from emulator.findings import FINDINGS, Finding
+from emulator.explanations import EXPLANATIONS
+from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.image import render
@@ -111,11 +112,11 @@ def check_files(options: argparse.Namespace) -> int:
     return exit_code
 
 
-def explain_finding(options: argparse.Namespace) -> int:
-    """Print what the code of a finding means, and what to do about it."""
-    if options.code not in FINDINGS:
-        raise UsageError(describe_unknown("code", options.code, FINDINGS))
-    print(FINDINGS[options.code])
+def explain_word(options: argparse.Namespace) -> int:
+    """Print what a word that the emulator prints means: the code of a finding, a kind of refusal, a breach."""
+    if options.code not in EXPLANATIONS:
+        raise UsageError(describe_unknown("code", options.code, EXPLANATIONS))
+    print(EXPLANATIONS[options.code])
     return 0
 
 

@@ -23,6 +23,7 @@ from emulator.session.journal import JournalEntry
 
 _MOST_LINES: Final = 10_000  # a burst fits; a pipe that nobody reads does not fill the memory
 _LONGEST_NAME: Final = 40  # characters of a name that a client chose
+_LONGEST_PATH: Final = 120  # characters; a session's prefix and the longest path of a gateway fit
 _LAST_LINES: Final = 1.0  # seconds for the lines that still wait when the server stops
 
 
@@ -74,12 +75,18 @@ def print_line(line: str) -> bool:
 
 
 def format_call(entry: JournalEntry) -> str:
-    """Return time, session, gateway, model, status or state, what decided (rule, refusal, operation), and findings."""
+    """Return time, session, gateway, model, status or state, what decided (rule, refusal, operation), and findings.
+
+    Where a call's address means no operation, its method and path are there too.
+    """
     model = _shorten(entry.redact(entry.model or "")) or "-"
     reasons = [entry.rule]
     if entry.refused is not None:
         reasons.append(entry.refused["breach"] or entry.refused["kind"])
         reasons.append(_shorten(entry.redact(entry.refused["param"] or "")))
+    if entry.operation is None:  # the address was not understood
+        reasons.append(_shorten(entry.method))
+        reasons.append(replace_unprintable(entry.redact(entry.path)[:_LONGEST_PATH]))
     why = " ".join(filter(None, reasons)) or entry.operation or "-"
     codes = " ".join(dict.fromkeys(finding["code"] for finding in entry.findings))
     time = clock.format_local_time(entry.received)

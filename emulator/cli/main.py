@@ -140,7 +140,8 @@ def _add_check_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
-    about = "code of a finding, from the header X-Emulator-Finding, the journal, or the command `check`"
+    about = "word from the console, the journal, the header X-Emulator-Finding or the command `check`: the code of a "
+    about += "finding, a kind of refusal, a breach, a fault"
     parser.add_argument("code", metavar="CODE", help=about)
 
 
@@ -191,8 +192,8 @@ COMMANDS: Final = (
             "emulator.cli.commands:list_scenarios"),
     Command("check", "check scenarios and gateway files; the exit code is 1 if one has findings", _add_check_flags,
             "emulator.cli.commands:check_files"),
-    Command("explain", "explain the code of a finding", _add_explain_flags,
-            "emulator.cli.commands:explain_finding"),
+    Command("explain", "explain the code of a finding, or a kind of refusal, or a breach", _add_explain_flags,
+            "emulator.cli.commands:explain_word"),
     Command("portability", "print which gateways accept a call, and why the others refuse it", _add_portability_flags,
             "emulator.cli.portability:print_portability"),
     Command("render", "draw the picture of a request into a file, without a server", _add_render_flags,

@@ -23,11 +23,12 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import find_schemas
-from emulator.gateway.gateway import GENERATE_LIMIT, Gateway
+from emulator.findings import Finding
+from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.refusals import RequestFacts
 from emulator.image.store import ImageStore
-from emulator.messages import Behavior, GatewayError, Response
+from emulator.messages import Behavior, GatewayError, Request, Response
 from emulator.response import builder
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
@@ -206,7 +207,7 @@ class App:
             report_only = self.settings.report_only
         own_scenario = await self.sessions.get_scenario(session)
         scenario = (reserved_value and reserved_value.scenario) or own_scenario
-        operation = route.operation(pending.request.method)
+        operation = self._find_operation(pending.request, route)
         if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
             return route, ValidationContext(operation, pending.key, channels=self._channels), scenario
         channels = self._channels | own_scenario.channels  # a reserved value replaces the scenario, and no channel
@@ -219,6 +220,17 @@ class App:
             today=Calendar(self.clock.today(session), self.settings.legacy),
         )
         return route, context, scenario
+
+    def _find_operation(self, request: Request, route: Route) -> Operation:
+        """Return the operation of a call; the GatewayError where there is none says in a finding what to mend."""
+        try:
+            return route.operation(request.method)
+        except GatewayError as error:
+            from emulator.validation.unknown_paths import find_mistake  # few calls need it
+
+            gateways = {name: validator.gateway for name, validator in self.registry.validators.items()}
+            mistake = find_mistake(request, route, sessions.split_path(request.path)[0], gateways)
+            raise replace(error, findings=(mistake,)) from None
 
     def _refuse(self, pending: PendingCall, error: GatewayError) -> None:
         """Answer the call with the gateway's message for `error`, in the language of the caller."""
@@ -256,8 +268,8 @@ class App:
             headers |= _CORS
             headers |= pending.gateway.response_headers.make_headers(pending.request_id, elapsed, known)
         findings = pending.findings
-        if findings:
-            headers["X-Emulator-Finding"] = ", ".join(dict.fromkeys(finding.code for finding in findings))
+        if findings or pending.error is not None:
+            headers["X-Emulator-Finding"] = _list_codes(pending.error, findings)
         return headers
 
     async def _answer_admin(self, http: web.BaseRequest, path: str) -> web.StreamResponse:
@@ -315,6 +327,14 @@ class App:
             metrics=self.metrics,
             events=self.events,
         )
+
+
+def _list_codes(error: GatewayError | None, findings: Sequence[Finding]) -> str:
+    """Return the codes of findings; of a refused call first its breach or kind, unless a finding is about the same."""
+    codes = [finding.code for finding in findings]
+    if error is not None and "unknown_path" not in codes:
+        codes.insert(0, error.violation or error.kind)
+    return ", ".join(dict.fromkeys(codes))
 
 
 def _answer_preflight(http: web.BaseRequest) -> Response:

@@ -15,7 +15,10 @@ import pytest
 
 from emulator.cli.main import COMMANDS, Command, main
 from emulator.core.data_folders import find_schemas
+from emulator.explanations import EXPLANATIONS
+from emulator.faults import FAULTS
 from emulator.findings import FINDINGS
+from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, SOURCES, VIOLATIONS
 from tests.conftest import Served
 from tests.paths import TESTS
 
@@ -97,11 +100,21 @@ def test_inspect_what_is_no_picture(capsys: pytest.CaptureFixture[str], tmp_path
     assert "not a PNG" in json.loads(out)["error"]
 
 
-@pytest.mark.parametrize("code", FINDINGS)
-def test_every_finding_is_explained(capsys: pytest.CaptureFixture[str], code: str) -> None:
-    """`explain` has a text for each code there is."""
-    exit_code, out, _ = _main(capsys, "explain", code)
-    assert (0, True) == (exit_code, len(out) > 60)
+PRINTED = (
+    *FINDINGS, *KINDS, *VIOLATIONS, *FAULTS, *SOURCES, *OPERATIONS, *BEHAVIORS, "under_way", "answered", "client_gone",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", dict.fromkeys(PRINTED))
+def test_every_word_is_explained(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    """`explain` has a text for each code, kind, breach, fault, source, operation and state that is printed."""
+    exit_code, out, _ = _main(capsys, "explain", word)
+    assert (0, True) == (exit_code, len(out) > 30)
+
+
+def test_no_other_word_is_explained() -> None:
+    """A word that is gone leaves no text behind."""
+    assert set(PRINTED) == set(EXPLANATIONS)
 
 
 def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from tests.exchanges import (
     Exchange,
     compare_values,
     expand_entry,
+    list_findings,
     load_exchanges,
 )
 from tests.stable_ids import stable_id
@@ -112,8 +113,7 @@ def _headers(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
         yield from compare_values(expected, response.headers.get(name), f"header {name}")
     if not re.fullmatch(r"req_[0-9a-f]{32}", response.headers.get("x-request-id", "")):
         yield f"header x-request-id: {response.headers.get('x-request-id')!r}"
-    said = response.headers.get("x-emulator-finding")
-    codes = said.split(", ") if said is not None else []
+    codes = list_findings(response.headers.get("x-emulator-finding"), exchange.findings)
     yield from compare_values(sorted(exchange.findings), sorted(codes), "findings")
 
 

@@ -29,7 +29,7 @@ from emulator.messages import KINDS, SOURCES, VIOLATIONS
 from emulator.validation import registry as directory
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
-from tests.exchanges import BodyComparison, Exchange, expand_entry
+from tests.exchanges import BodyComparison, Exchange, expand_entry, list_findings
 from tests.paths import TESTS
 from tests.stable_ids import stable_id
 
@@ -146,7 +146,7 @@ def wrong_head(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     for name, value in {**expected, **exchange.response.get("headers", {})}.items():
         if head.get(name) != value:
             yield f"header {name}: expected {value!r}, came {head.get(name)!r}"
-    codes = [code for code in head.get("x-emulator-finding", "").split(", ") if code]
+    codes = list_findings(head.get("x-emulator-finding"), exchange.findings)
     if sorted(exchange.findings) != sorted(codes):
         yield f"findings: expected {exchange.findings}, came {codes}"
 
