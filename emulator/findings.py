@@ -52,6 +52,12 @@ FINDINGS: Final[dict[str, str]] = {
         "what is wrong: the gateway's name, `/v1` missing or doubled, the path, or the method. Correct the client's "
         "base URL; `serve` prints those that work."
     ),
+    "assumed_accepted": (
+        "The gateway lets the call by, and the contract of the model's own maker refuses it. Either the gateway's page "
+        "does not say that it takes this, or nobody knows what the server behind it does: that the real one answers is "
+        "assumed. The message has the parameter, its value and the maker's words. Keep the maker's rule, or try the "
+        "real gateway."
+    ),
     "key_in_parts": (
         "The server behind the gateway reads what follows a second dash in a key as the name of a channel, and refuses "
         "that to all but administrators. Use a key without further dashes, or the documented behavior."

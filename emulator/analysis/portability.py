@@ -22,7 +22,8 @@ from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import GatewayRegistry
 from emulator.validation.validator import RequestValidator
 
-Outcome = Literal["accepted", "ignores", "refused"]
+Outcome = Literal["accepted", "accepted (assumed)", "ignores", "refused"]
+"""What a gateway does with a call; `accepted (assumed)`: it lets by what the model's own maker refuses."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,16 @@ class FitRefusal:
 
 @dataclass(frozen=True)
 class GatewayFit:
-    """What one gateway does with a call; `ignored` are the parameters that have no effect there."""
+    """What one gateway does with a call.
+
+    `ignored` are the parameters that have no effect there, `assumed` say what the gateway lets by without any promise.
+    """
 
     gateway: str
     behavior: str
     outcome: Outcome
     ignored: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
     refused: FitRefusal | None = None
 
 
@@ -87,11 +92,12 @@ class CheckedCall:
 
 @dataclass(frozen=True)
 class GatewayTally:
-    """How many calls a gateway accepts as they are, accepts but ignores a part of, and refuses."""
+    """How many calls a gateway accepts as they are, accepts by assumption alone, ignores a part of, and refuses."""
 
     gateway: str
     behavior: str
     accepted: int
+    assumed: int
     ignores: int
     refused: int
 
@@ -227,8 +233,13 @@ def _check_request(
         return GatewayFit(target.gateway, target.behavior, "refused", refused=refusal), None
     params = [_blank_keys(finding.param) for finding in call.findings if finding.code in _WITHOUT_EFFECT]
     ignored = tuple(dict.fromkeys(filter(None, params)))
-    outcome: Outcome = "ignores" if ignored else "accepted"
-    return GatewayFit(target.gateway, target.behavior, outcome, ignored), call
+    assumed = [_blank_keys(finding.message) or "" for finding in call.findings if finding.code == "assumed_accepted"]
+    outcome: Outcome = "accepted"
+    if assumed:
+        outcome = "accepted (assumed)"
+    elif ignored:
+        outcome = "ignores"
+    return GatewayFit(target.gateway, target.behavior, outcome, ignored, tuple(assumed)), call
 
 
 def _name_target(target: PortabilityTarget) -> str:
@@ -270,6 +281,7 @@ def _count_outcomes(place: int, target: PortabilityTarget, calls: Sequence[Check
         gateway=target.gateway,
         behavior=target.behavior,
         accepted=outcomes.count("accepted"),
+        assumed=outcomes.count("accepted (assumed)"),
         ignores=outcomes.count("ignores"),
         refused=outcomes.count("refused"),
     )

@@ -62,21 +62,22 @@ def _format_report(report: PortabilityReport) -> Iterator[str]:
         yield "\n".join([replace_unprintable(heading), *format_table(rows), *notes])
     count = len(report.calls)
     heading = "1 call in all" if count == 1 else f"{count} calls in all"
-    totals = [("GATEWAY", "BEHAVIOR", "ACCEPTED", "IGNORES", "REFUSED")]
+    totals = [("GATEWAY", "BEHAVIOR", "ACCEPTED", "ASSUMED", "IGNORES", "REFUSED")]
     for tally in report.gateways:
-        counts = (str(tally.accepted), str(tally.ignores), str(tally.refused))
+        counts = (str(tally.accepted), str(tally.assumed), str(tally.ignores), str(tally.refused))
         totals.append((tally.gateway, tally.behavior, *counts))
     yield "\n".join([heading, *format_table(totals)])
 
 
 def _explain_fit(fit: GatewayFit) -> str:
-    """Return why a gateway refuses a call, or what it ignores."""
+    """Return why a gateway refuses a call, what nobody promises that it takes, or what it ignores."""
     if fit.refused is not None:
         source = f" ({fit.refused.source})" if fit.refused.source else ""
         return fit.refused.message + source
+    reasons = list(fit.assumed)
     if fit.ignored:
-        return f"without effect: {', '.join(fit.ignored)}"
-    return ""
+        reasons.append(f"without effect: {', '.join(fit.ignored)}")
+    return "; ".join(reasons)
 
 
 def _read_requests(

@@ -54,13 +54,15 @@ def _make_row(fit: Fit) -> tuple[str, str, str, str, str]:
 
 
 def _describe_reason(fit: Fit) -> str:
-    """Why the gateway would refuse the call, or which parameters have no effect; an empty text if it fits."""
+    """Why the gateway would refuse the call, what nobody promises, or what has no effect; an empty text if it fits."""
     if fit.refused is not None:
         return fit.refused.message
+    reasons = list(fit.assumed)
     if fit.ignored:
-        return f"no effect there: {', '.join(fit.ignored)}"
-    return ""
+        reasons.append(f"no effect there: {', '.join(fit.ignored)}")
+    return "; ".join(reasons)
 
 
 def _describe_counts(gateway: GatewayOutcomes) -> str:
-    return f"{gateway.accepted} accepted, {gateway.ignores} ignore, {gateway.refused} refused"
+    accepted = f"{gateway.accepted} accepted, {gateway.assumed} accepted (assumed)"
+    return f"{accepted}, {gateway.ignores} ignore, {gateway.refused} refused"

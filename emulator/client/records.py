@@ -374,11 +374,12 @@ class RecordedCall(RecordedValue):
 class Fit(RecordedValue):
     """How a call fits a gateway with one of its behaviors, documented or observed.
 
-    `number` is the call's, `ignored` are the parameters that have no effect there, and `refused` is why it would be
-    refused, None where it would be answered.
+    `number` is the call's, `ignored` are the parameters that have no effect there, `assumed` say what the gateway lets
+    by though the model's own maker refuses it, and `refused` is why it would be refused, None where it would be
+    answered.
 
     >>> fit = image_api.portability()[0]
-    >>> fit.number, fit.outcome in ("accepted", "ignores", "refused")
+    >>> fit.number, fit.outcome in ("accepted", "accepted (assumed)", "ignores", "refused")
     (1, True)
     """
 
@@ -387,8 +388,9 @@ class Fit(RecordedValue):
     number: int | None
     gateway: str
     behavior: str
-    outcome: Literal["accepted", "ignores", "refused"]
+    outcome: Literal["accepted", "accepted (assumed)", "ignores", "refused"]
     ignored: list[str]
+    assumed: list[str]
     refused: RecordedRefusal | None
 
     @classmethod
@@ -401,8 +403,10 @@ class Fit(RecordedValue):
 class GatewayOutcomes(RecordedValue):
     """How many of the calls a gateway with one of its behaviors accepts, accepts in part (`ignores`), and refuses.
 
+    `assumed` are those that it accepts though the model's own maker refuses them.
+
     >>> outcomes = image_api.portability().gateways[0]
-    >>> outcomes.accepted + outcomes.ignores + outcomes.refused
+    >>> outcomes.accepted + outcomes.assumed + outcomes.ignores + outcomes.refused
     2
     """
 
@@ -411,6 +415,7 @@ class GatewayOutcomes(RecordedValue):
     gateway: str
     behavior: str
     accepted: int
+    assumed: int
     ignores: int
     refused: int
 

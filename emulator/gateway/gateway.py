@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from emulator.core.data_folders import find_schemas, is_shipped_schema
+from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
 from emulator.gateway import formats
@@ -115,6 +116,7 @@ class Gateway:
     refusals have their own, and so have the replies of `channels`, of which "" is the usual one. `tasks` is how calls
     are answered that do not wait for their pictures; None where every call waits. `error_catalog` has the refusals in
     `languages`, the usual one first. `link_query` is the query of links to pictures; None: they have none.
+    `makers` are the files with the contracts of the models' own makers.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Gateway:
     channels: Mapping[str, Channel]
     tasks: TaskFormat | None
     link_query: LinkQuery | None
+    makers: tuple[Path, ...]
     document: Document
     findings: tuple[Finding, ...]
 
@@ -291,6 +294,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
         channels=formats.read_channels(file, root.get("x-emulator-channels", {})),
         tasks=formats.read_task_format(root.get("x-emulator-tasks")),
         link_query=formats.read_link_query(keys.get("links")),
+        makers=tuple(_find_makers(document, keys)),
         document=document,
         findings=document.findings,
     )
@@ -430,6 +434,19 @@ def _load_error_catalog(
         message = f"envelope is {describe_value(envelope)}; known are {', '.join(catalog.envelopes)}"
         raise document.file.error_at(["x-emulator-gateway", "envelope"], message)
     return replace(catalog, envelopes={envelope: catalog.envelopes[envelope], **catalog.envelopes})
+
+
+def _find_makers(document: Document, keys: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield the files of the contracts of `makers`: beside the gateway's file, or those that ship."""
+    shipped = find_schemas()
+    folders = (document.file.path.parent, shipped / "makers", shipped)
+    for place, name in enumerate(keys.get("makers", ())):
+        found = [folder / f"{name}.yaml" for folder in folders if (folder / f"{name}.yaml").is_file()]
+        if not found or "/" in name:
+            known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+            message = f"{describe_value(name)} is no file with a contract; {describe_known(name, known)}"
+            raise document.file.error_at(["x-emulator-gateway", "makers", place], message)
+        yield found[0].resolve()
 
 
 ALWAYS: Final = "always"

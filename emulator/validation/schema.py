@@ -46,6 +46,11 @@ class SchemaViolation:
     source: str | None
     value: Any
 
+    @property
+    def keyword(self) -> str:
+        """The keyword of the schema that is broken."""
+        return self.rule.partition(":")[0]
+
     def build_error(self, model: str | None, by_upstream: bool = False) -> GatewayError:
         """Build the error that refuses a call of `model` for this violation."""
         facts, value = self.facts, self.value

@@ -21,6 +21,7 @@ from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, GatewayError, Request
 from emulator.validation.body import convert_form, merge_violations, read_body
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
+from emulator.validation.makers import MakerContracts, list_assumptions
 from emulator.validation.parameters import (
     apply_defaults,
     build_error,
@@ -58,6 +59,7 @@ class RequestValidator:
         self._keys = keys
         self._reserved_keys = reserved_keys
         self._schema_validators: dict[str, SchemaValidator] = {}
+        self._makers = MakerContracts(gateway)
         self._steps: tuple[Step, ...] = (
             refuse_ended_operation,
             self.authenticate,
@@ -73,6 +75,7 @@ class RequestValidator:
             select_effective,
             choose_pixels,
             count_images,
+            self.compare_with_maker,
         )
         self._steps_without_body: tuple[Step, ...] = (self.authenticate, list_models)
         self._steps_not_implemented: tuple[Step, ...] = (
@@ -164,6 +167,23 @@ class RequestValidator:
         errors = [violation.build_error(draft.model, by_upstream) for violation in violations]
         broken = [violation.param for violation in violations]
         return copy_draft(draft, errors=tuple(errors), broken=tuple(broken))
+
+    def compare_with_maker(self, draft: Draft) -> Draft:
+        """Note what the gateway lets by and the contract of the model's own maker refuses."""
+        operation, model, params, rules = draft.context.operation, draft.model, draft.params, draft.rules
+        contract = self._makers.find(operation.name, draft.models is operation.form, model)
+        if contract is None or model is None:
+            return draft
+        passed_on = {name: params[name] for name in draft.body if name in params}
+        if rules.closed.source == "observed":  # then the gateway's server drops what it does not know
+            passed_on = {name: value for name, value in passed_on.items() if name in rules.parameters}
+        if "model" in contract.rules.parameters:
+            passed_on["model"] = model
+        refused = [finding.param for finding in draft.findings if finding.code == "would_be_refused"]
+        assumptions = list_assumptions(contract, model, passed_on, rules, filter(None, refused))
+        if not assumptions:
+            return draft
+        return copy_draft(draft, findings=(*draft.findings, *assumptions))
 
     def _select_steps(self, operation: Operation) -> tuple[Step, ...]:
         """Select the steps of an operation: with a body, without one, or refused because nobody carries it out."""

@@ -44,7 +44,8 @@ def fits(body: Any) -> Mapping[str, GatewayFit]:
         ({"prompt": "A cat", "model": "dall-e-3"},
          dict.fromkeys(("aiai", "ezmodel", "geekai", "geeknow", "openai"), "accepted")),
         ({"prompt": "A cat", "model": "dall-e-3", "n": 2},
-         {"aiai": "refused", "ezmodel": "refused", "geekai": "accepted", "geeknow": "accepted", "openai": "refused"}),
+         {"aiai": "refused", "ezmodel": "refused", "geekai": "accepted (assumed)", "geeknow": "accepted (assumed)",
+          "openai": "refused"}),
         ({"prompt": "A cat"},
          {"aiai": "accepted", "ezmodel": "accepted", "geekai": "refused", "geeknow": "refused", "openai": "accepted"}),
         ({"prompt": "A cat", "model": "dall-e-2", "style": "vivid"},
@@ -95,6 +96,17 @@ def test_defaults_that_differ_are_told(body: Any, notes: list[str]) -> None:
     assert [("default_differs", note) for note in notes] == found
 
 
+def test_what_nobody_promises_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What a page leaves open and the model's maker refuses is accepted by assumption alone, with the maker's words."""
+    path = tmp_path / "body.json"
+    path.write_text('{"model": "dall-e-3", "prompt": "A cat", "n": 2, "mood": "calm"}')
+    _, out, _ = _main(capsys, str(path))
+    (line,) = (line for line in _documented(out) if line.startswith("geekai  documented  accepted (assumed)"))
+    assert "'n' is 2, and the gateway lets it by; the contract of openai for 'dall-e-3' refuses that" in line
+    assert line.endswith("without effect: mood")
+    assert "geekai  documented  0  1  0  0" in _documented(out)
+
+
 def test_a_gateway_tells_it_in_its_own_language() -> None:
     """A refusal is told as to a client that asks for no language."""
     gateway = GATEWAYS["ezmodel"]
@@ -117,7 +129,7 @@ def test_a_refusal_is_told_as_the_journal_tells_it() -> None:
     """Kind, breach, parameter, the gateway's own words, the rule, and where the rule comes from."""
     found = asdict(fits({"prompt": "A cat", "model": "dall-e-3", "n": 2})["ezmodel"])
     assert {
-        "gateway": "ezmodel", "behavior": "documented", "outcome": "refused", "ignored": (),
+        "gateway": "ezmodel", "behavior": "documented", "outcome": "refused", "ignored": (), "assumed": (),
         "refused": {
             "kind": "invalid_request", "breach": "above_maximum", "param": "n",
             "message": "Invalid 'n': integer above maximum value. Expected a value <= 1, but got 2 instead.",
@@ -182,9 +194,10 @@ def test_each_gateway_is_counted() -> None:
     good = {"prompt": "A cat", "model": "dall-e-3"}
     found = held(good, {**good, "n": 2}, {**good, "mood": "calm"}, good)
     assert [
-        ("aiai", 2, 0, 2), ("ezmodel", 2, 1, 1), ("geekai", 3, 1, 0), ("geeknow", 3, 1, 0), ("openai", 2, 0, 2),
-    ] == [(one.gateway, one.accepted, one.ignores, one.refused) for one in found.gateways]  # fmt: skip
-    assert [{"gateway": "aiai", "behavior": "documented", "accepted": 2, "ignores": 0, "refused": 2}] == [
+        ("aiai", 2, 0, 0, 2), ("ezmodel", 2, 0, 1, 1), ("geekai", 2, 1, 1, 0), ("geeknow", 2, 1, 1, 0),
+        ("openai", 2, 0, 0, 2),
+    ] == [(one.gateway, one.accepted, one.assumed, one.ignores, one.refused) for one in found.gateways]  # fmt: skip
+    assert [{"gateway": "aiai", "behavior": "documented", "accepted": 2, "assumed": 0, "ignores": 0, "refused": 2}] == [
         asdict(one) for one in found.gateways[:1]
     ]
 
@@ -304,12 +317,12 @@ def test_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         "openai  documented  refused  Missing required parameter: 'model'. (observed)",
         "",
         "2 calls in all",
-        "GATEWAY  BEHAVIOR  ACCEPTED  IGNORES  REFUSED",
-        "aiai  documented  1  0  1",
-        "ezmodel  documented  1  1  0",
-        "geekai  documented  0  1  1",
-        "geeknow  documented  0  1  1",
-        "openai  documented  0  0  2",
+        "GATEWAY  BEHAVIOR  ACCEPTED  ASSUMED  IGNORES  REFUSED",
+        "aiai  documented  1  0  0  1",
+        "ezmodel  documented  1  0  1  0",
+        "geekai  documented  0  0  1  1",
+        "geeknow  documented  0  0  1  1",
+        "openai  documented  0  0  0  2",
         "",
     ] == _documented(out)
     table = out.split("\n\n")[0].split("\n")[1:]
@@ -337,7 +350,7 @@ def test_json_for_programs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     assert (0, 1) == (code, out.count("\n"))
     assert {"calls", "gateways"} == set(told)
     assert (None, None, "dall-e-3") == tuple(told["calls"][0][key] for key in ("number", "gateway", "body_model"))
-    assert {"gateway", "behavior", "outcome", "ignored", "refused"} == set(told["calls"][0]["fits"][0])
+    assert {"gateway", "behavior", "outcome", "ignored", "assumed", "refused"} == set(told["calls"][0]["fits"][0])
 
 
 @pytest.mark.parametrize(("body", "strict"), [({"model": "dall-e-3", "mood": 1}, 1), ({"model": "dall-e-3"}, 0)])

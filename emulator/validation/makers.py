@@ -1,0 +1,127 @@
+"""Compares a call with the contract of its model's own maker, which a gateway in front of the model may not have.
+
+A gateway may let by what the maker refuses, because its page is silent, or because its server checks little. Such a
+call is answered, and a finding says that nobody has promised it. A channel to the maker itself refuses it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from emulator.core.data_folders import is_shipped_schema
+from emulator.core.phrases import quote, shorten_text
+from emulator.findings import Finding
+from emulator.gateway.gateway import Gateway, load_gateway
+from emulator.gateway.rules import ModelRules
+from emulator.messages import OperationName
+from emulator.validation.schema import SchemaValidator, SchemaViolation
+
+
+@dataclass(frozen=True)
+class MakerContract:
+    """What the `maker` of a model demands of a call of one operation."""
+
+    maker: Gateway
+    rules: ModelRules
+
+    @cached_property
+    def _schema_validator(self) -> SchemaValidator:
+        return SchemaValidator(self.maker.document, self.rules.ref, self.rules.types_first)
+
+    def find_violations(self, body: Mapping[str, Any]) -> Sequence[SchemaViolation]:
+        """Return what of the maker's rules `body` breaks."""
+        return self._schema_validator.find_violations(body)
+
+    def describe_violation(self, violation: SchemaViolation, model: str) -> str:
+        """Return the maker's own words for a violation, and whose they are."""
+        message = self.maker.error_catalog.format_message(violation.build_error(model))
+        return f"the contract of {self.maker.name} for {model!r} refuses that: {message}"
+
+
+class MakerContracts:
+    """The contracts of the makers that a gateway's file names; each is loaded when a call first needs it."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._files = gateway.makers
+        self._known: dict[tuple[OperationName, bool, str], MakerContract] | None = None
+
+    def find(self, operation: OperationName, in_form: bool, model: str | None) -> MakerContract | None:
+        """Return the contract for `operation` of `model`, by a form or by JSON; None where no maker has one."""
+        if not self._files or model is None:
+            return None
+        if self._known is None:
+            self._known = dict(self._list_contracts())
+        return self._known.get((operation, in_form, model))
+
+    def _list_contracts(self) -> Iterator[tuple[tuple[OperationName, bool, str], MakerContract]]:
+        for path in self._files:
+            maker = _load_maker(path)
+            for operation, models in maker.iter_validated():
+                for model, rules in models.listed.items():
+                    yield (operation.name, models is operation.form, model), MakerContract(maker, rules)
+
+
+def list_assumptions(
+    contract: MakerContract, model: str, body: Mapping[str, Any], rules: ModelRules, refused: Iterable[str] = ()
+) -> list[Finding]:
+    """Return a finding for each parameter of `body` that the gateway's `rules` let by and `contract` refuses.
+
+    `refused` are the parameters of which report-only has told already that the gateway itself refuses them.
+    """
+    found: list[Finding] = []
+    settled = {*map(_find_name, refused), *rules.pictures, *contract.rules.pictures}  # pictures have been examined
+    for violation in contract.find_violations(body):
+        name = _find_name(violation.param)
+        if name in settled:
+            continue
+        settled.add(name)  # a parameter's first violation is about its type, and what follows says no more
+        if _is_told_already(violation, name, rules):
+            continue
+        given = "is not given"
+        if violation.violation != "missing":
+            given = f"is {shorten_text(quote(body.get(name)), _LONGEST_VALUE)}"
+        message = f"{name!r} {given}, and the gateway lets it by; {contract.describe_violation(violation, model)}"
+        found.append(Finding("assumed_accepted", message, name))
+    return found
+
+
+def _find_name(param: str) -> str:
+    """Return the parameter in which `param` is, such as `style` for `style.name`."""
+    return re.split(r"[.\[]", param)[0]
+
+
+def _is_told_already(violation: SchemaViolation, name: str, rules: ModelRules) -> bool:
+    """Whether the gateway's own file says something of what the maker's contract refuses.
+
+    A parameter that the gateway does not know has a finding of its own, and one whose rules have a source is meant by
+    the gateway. What is missing may have another name there. A documented rule for the same keyword is a promise.
+    """
+    parameter = rules.parameters.get(name)
+    if parameter is None:
+        return True
+    if violation.violation in _UNKNOWN:
+        return any(keyword.source in ("documented", "observed") for keyword in parameter.values())
+    own = parameter.get(violation.keyword)
+    return own is not None and own.source == "documented"
+
+
+def _load_maker(path: Path) -> Gateway:
+    """Return the maker's contract in the file at `path`; a file that ships is loaded once."""
+    if is_shipped_schema(path):
+        return _load_shipped(path)
+    return load_gateway(path)
+
+
+@cache
+def _load_shipped(path: Path) -> Gateway:
+    return load_gateway(path)
+
+
+_UNKNOWN: Final = ("unknown_parameter", "image_in_json", "images_in_form")
+"""The violations that mean: the maker does not know the parameter, or not under this name."""
+_LONGEST_VALUE: Final = 60  # characters of a value in a finding; a prompt may have thousands
