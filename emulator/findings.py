@@ -115,4 +115,8 @@ FINDINGS: Final[dict[str, str]] = {
         "A schema uses a keyword of another version of OpenAPI (such as `examples` in 3.0, where it is `example`). "
         "Tools that follow the declared version ignore it, and so does the emulator."
     ),
+    "server_stopped": (
+        "The server was stopped while the call was under way, so its client got no answer. Stop the server after the "
+        "last call, or give calls under way a few seconds to end."
+    ),
 }

@@ -7,6 +7,7 @@ counted in the store, one step a call, so that calls at the same time never take
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -104,13 +105,21 @@ class ScenarioEngine:
                 seconds = self._draw_latency(selection, call, session)
                 selection = replace(selection, latency=seconds, tries=tuple(tries))
                 note(selection)
-                await self._wait(selection, call, session)
+                try:
+                    await self._wait(selection, call, session)
+                except asyncio.CancelledError:  # the client has left; what was selected for it is used and billed
+                    await self._settle(charge, selection, call, session)
+                    raise
             if tries_left <= 0 or not _fails(selection.answer.plan, gateway):
-                made = count_made_pictures(selection.answer.plan, call)
-                await limits.settle(charge, call, made, self.counter, session)
+                await self._settle(charge, selection, call, session)
                 return _add_findings(selection, charge.findings)
             tries_left -= 1
             tries.append(selection)
+
+    async def _settle(self, charge: limits.Charge, selection: Selection, call: Call, session: str) -> None:
+        """Give back what the call was charged for the pictures that are not made."""
+        made = count_made_pictures(selection.answer.plan, call)
+        await limits.settle(charge, call, made, self.counter, session)
 
     def _draw_latency(self, selection: Selection, call: Call, session: str) -> float | None:
         """Return how many seconds the answer takes; None where it has no latency."""

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,7 @@ from emulator.server.requests import BodyBudget, RequestReader
 from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
 from emulator.session.events import Events
-from emulator.session.journal import JournalEntry
+from emulator.session.journal import CallState, JournalEntry
 from emulator.session.metrics import Metrics
 from emulator.session.sessions import Sessions
 from emulator.session.store import InMemoryStore, Store, StoreLimits
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("emulator")
 Observer = Callable[[JournalEntry], None]
-"""Is called with the entry of each call when the call has been answered."""
+"""Is called with the entry of each call when the call has ended."""
 
 
 class App:
@@ -114,12 +115,7 @@ class App:
                 _, _, query = http.raw_path.partition("?")
                 response = await self.storage.answer(http.method, f"{path}?{query}", http.headers)
                 return await self._send_unrecorded(http, response)
-            route = self.registry.find_route(http.host, path)
-            limit = route.limit(http.method)
-            if not self._body_budget.is_needed(http, limit):  # most calls: they save an asynchronous context manager
-                return await self._answer_call(http, prefix, route)
-            async with self._body_budget.reserve(http, limit):
-                return await self._answer_call(http, prefix, route)
+            return await self._answer_call(http, prefix, self.registry.find_route(http.host, path))
         except Exception:  # a bug of ours before the gateway is known: a plain envelope
             log.exception("%s %s failed", http.method, requests.read_path(http))
             headers = {**_CORS, "Content-Type": "application/json"}
@@ -128,25 +124,65 @@ class App:
             self.send_limits.release(connection)
 
     async def _answer_call(self, http: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
-        """Answer a call to a gateway: read, begin, validate, select, respond, send, finish."""
-        request = await self._reader.read_call(http, route.limit(http.method), self.clock.now())
-        key = route.gateway.find_key(request.headers)
-        session, bad_session = sessions.choose_session(request, prefix, key, self._reserved_values)
-        pending = await self.sessions.begin_call(session, request, route.gateway, key)
+        """Answer a call to a gateway: begin, read, validate, select, respond, send, finish."""
+        head = self._reader.read_head(http, requests.read_path(http), self.clock.now())
+        key = route.gateway.find_key(head.headers)
+        session, bad_session = sessions.choose_session(head, prefix, key, self._reserved_values)
+        pending = await self.sessions.begin_call(session, head, route.gateway, key)
+        pending.error = bad_session
+        connection, limit = get_connection(http), route.limit(http.method)
+        connection.cancel_when_left(asyncio.current_task())
         try:
-            if bad_session is not None:
-                raise bad_session
+            if not self._body_budget.is_needed(http, limit):  # most calls: they save an asynchronous context manager
+                return await self._complete_call(http, pending, route)
+            async with self._body_budget.reserve(http, limit):
+                return await self._complete_call(http, pending, route)
+        except asyncio.CancelledError:
+            await self._journal_unanswered(pending, route, client_left=connection.client_left)
+            if not connection.client_left:
+                raise
+            asyncio.current_task().uncancel()  # type: ignore[union-attr]  # this is a task
+            return web.Response()  # nobody gets it
+        finally:
+            connection.cancel_when_left(None)
+
+    async def _complete_call(self, http: web.BaseRequest, pending: PendingCall, route: Route) -> web.StreamResponse:
+        """Answer a call that has begun, and write it to the journal."""
+        try:
+            pending.request = await self._reader.read_call(http, pending.request, route.limit(http.method))
+        except asyncio.CancelledError:
+            pending.request = replace(pending.request, trouble="cut_body")
+            raise
+        try:
+            if pending.error is not None:
+                raise pending.error
             pending.response = await self._process(http, pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
         except Exception:  # a bug of ours: answered as a server error of the gateway; the log has the traceback
-            log.exception("call %s of session %s failed", pending.number, session)
+            log.exception("call %s of session %s failed", pending.number, pending.session)
             self._refuse(pending, GatewayError("server_error"))
+        get_connection(http).cancel_when_left(None)  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
-        entry = await self.sessions.finish_call(pending, delivery.sent)
+        self._tell_observers(await self.sessions.finish_call(pending, delivery.sent))
+        return delivery.response
+
+    async def _journal_unanswered(self, pending: PendingCall, route: Route, *, client_left: bool) -> None:
+        """Write a call to the journal whose client left before its answer, or that the stopping server breaks off."""
+        if pending.operation is None:
+            with suppress(GatewayError):
+                pending.operation = route.operation(pending.request.method).name
+        state: CallState = "client_gone"
+        if not client_left:
+            state = "under_way"
+            pending.further_findings = (
+                Finding("server_stopped", "the server was stopped before the call was answered"),
+            )
+        self._tell_observers(await self.sessions.finish_call(pending, None, state))
+
+    def _tell_observers(self, entry: JournalEntry) -> None:
         for observer in self.observers:
             observer(entry)
-        return delivery.response
 
     async def _process(self, http: web.BaseRequest, pending: PendingCall, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
@@ -157,6 +193,8 @@ class App:
             return operation.make_redirect(pending.request)
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
         pending.call = call = route.validator.validate(request, context)
+        if self.events.has_listeners:
+            self.events.publish_beginning(self.sessions.describe_call(pending))
         pending.selection = await self.engine.select(
             call,
             scenario,

@@ -20,12 +20,19 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class HttpConnection(web.RequestHandler):
     """One connection; `limits` bounds what waits on it to be taken by the client."""
 
-    __slots__ = ("_left", "limits")
+    __slots__ = ("_answering", "_left", "client_left", "limits")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self.limits = manager.limits
         self._left: asyncio.Event | None = None
+        self._answering: asyncio.Task[Any] | None = None
+        self.client_left = False
+        """Whether the client left while a task was working for it."""
+
+    def cancel_when_left(self, task: asyncio.Task[Any] | None) -> None:
+        """Cancel `task`, which works for the client, when the client leaves; None: nothing any more."""
+        self._answering = task
 
     @property
     def is_pipelined(self) -> bool:
@@ -71,6 +78,9 @@ class HttpConnection(web.RequestHandler):
         """The connection is closed; asyncio calls this."""
         super().connection_lost(exc)
         self.limits.unblock(self)
+        if self._answering is not None:
+            self.client_left = True
+            self._answering.cancel()
         if self._left is not None:
             self._left.set()
 

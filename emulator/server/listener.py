@@ -29,7 +29,15 @@ class Running:
         self.compiled.cancel()
         self.app.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
+        await self._wait_for_journal()
         self.app.image_store.close()
+
+    async def _wait_for_journal(self) -> None:
+        """Let the calls that were broken off be written to the journal, which takes a few turns of the event loop."""
+        for _ in range(_MOST_TURNS):
+            if not self.app.sessions.count_under_way():
+                return
+            await asyncio.sleep(0)
 
 
 async def start(app: App) -> Running:
@@ -78,4 +86,5 @@ def _get_http_log() -> logging.Logger:
 
 _LONGEST_TARGET: Final = 2**16  # bytes of a request line: a damaged link is a 404 of the storage, however long it is
 _SHUTDOWN: Final = 3.5  # seconds; aiohttp waits twice, for answers and for readers, and Docker kills after ten
+_MOST_TURNS: Final = 100  # of the event loop, for the journal; a handful is enough
 _SETTLED: Final = 0.5  # seconds; the first calls are answered before

@@ -71,7 +71,26 @@ class RequestReader:
 
     async def read_request(self, http: web.BaseRequest, path: str, limit: int, now: float) -> Request:
         """Return the request to `path`, received at `now` (Unix seconds); a body above `limit` bytes is not kept."""
-        headers = http.headers
+        return await self.read_body(http, self.read_head(http, path, now), limit)
+
+    def read_head(self, http: web.BaseRequest, path: str, now: float) -> Request:
+        """Return the request to `path`, received at `now` (Unix seconds), without its body."""
+        return Request(
+            method=http.method,
+            path=path,
+            query=http.raw_path.partition("?")[2],
+            headers=http.headers,
+            body=b"",
+            json=None,
+            trouble=None,
+            duplicates=(),
+            origin=self.public_url or _find_origin(http),
+            received=now,
+        )
+
+    async def read_body(self, http: web.BaseRequest, head: Request, limit: int) -> Request:
+        """Return the request with its body, if that has at most `limit` bytes."""
+        headers = head.headers
         body, trouble = b"", None
         if http.body_exists:
             body, trouble = await _read_body(http, limit, self.timeout)
@@ -83,22 +102,11 @@ class RequestReader:
                 value, duplicates = strict_json.parse_json(body)
             except strict_json.BadJson:
                 trouble = "bad_json"
-        return Request(
-            method=http.method,
-            path=path,
-            query=http.raw_path.partition("?")[2],
-            headers=headers,
-            body=body,
-            json=value,
-            trouble=trouble,
-            duplicates=duplicates,
-            origin=self.public_url or _find_origin(http),
-            received=now,
-        )
+        return replace(head, body=body, json=value, trouble=trouble, duplicates=duplicates)
 
-    async def read_call(self, http: web.BaseRequest, limit: int, now: float) -> Request:
-        """Return a request to a gateway: as `read_request`, and with the texts and files of a form."""
-        request = await self.read_request(http, read_path(http), limit, now)
+    async def read_call(self, http: web.BaseRequest, head: Request, limit: int) -> Request:
+        """Return a request to a gateway: as `read_body`, and with the texts and files of a form."""
+        request = await self.read_body(http, head, limit)
         content_type = request.headers.get("Content-Type", "")
         if request.trouble is not None or not multipart.is_form(content_type):
             return request

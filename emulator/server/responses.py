@@ -28,10 +28,13 @@ _SLOW_TO_RECORD: Final = 2**20  # bytes; to hash or search as many takes a milli
 
 
 class Delivery(NamedTuple):
-    """A response that was sent: aiohttp's object, which its server wants back, and what the journal keeps."""
+    """A response that was sent: aiohttp's object, which its server wants back, and what the journal keeps.
+
+    `sent` is None where the client left before anything was sent.
+    """
 
     response: web.StreamResponse
-    sent: SentResponse
+    sent: SentResponse | None
 
 
 def combine_headers(
@@ -156,6 +159,8 @@ async def send_with_faults(
     outgoing, complete = await fault_sender.send(
         http, response, headers, close=close, faults=faults, sleep=sleep, keep=keep
     )
+    if not complete and not outgoing.prepared:  # the client left before the head
+        return Delivery(outgoing, None)
     sent = SentResponse(
         status=outgoing.status,
         headers=join_headers(outgoing.headers.items()),

@@ -1,4 +1,4 @@
-"""Sends each call to listeners when it has been answered, as server-sent events.
+"""Sends each call to listeners, when its gateway has accepted it and when it has ended, as server-sent events.
 
 Publishing never waits: each listener has a bounded queue; what does not fit is dropped and counted, and the listener
 gets the number. Without listeners, publishing costs nothing. Credentials are redacted as everywhere.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from emulator.core import strict_json
 from emulator.session.journal import JournalEntry
 
+EventName = Literal["began", "call"]
 CONTENT_TYPE: Final = "text/event-stream; charset=utf-8"
 MOST_LISTENERS: Final = 32  # each may hold MOST_WAITING_BYTES
 MOST_WAITING: Final = 1000  # entries that wait for a listener
@@ -33,10 +34,20 @@ class Events:
         self._keepalive = keepalive
         self._closed = False
 
-    def publish(self, entry: JournalEntry) -> None:
-        """Send the entry of an answered call to all listeners."""
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def publish_beginning(self, entry: JournalEntry) -> None:
+        """Send the entry of a call that is under way to all listeners, as the event `began`."""
         for listener in self._listeners:
-            listener.offer(entry)
+            listener.offer("began", entry)
+
+    def publish(self, entry: JournalEntry) -> None:
+        """Send the entry of a call that has ended to all listeners, as the event `call`."""
+        for listener in self._listeners:
+            listener.offer("call", entry)
 
     def listen(self, session: str | None) -> AsyncGenerator[bytes]:
         """Return what a new listener is sent, of all calls or of one session's; raises TooManyListeners.
@@ -65,7 +76,7 @@ class Events:
                     if listener.dropped:
                         dropped, listener.dropped = listener.dropped, 0
                         yield b'event: dropped\ndata: {"dropped":%d}\n\n' % dropped
-                    yield await _format_event(listener.take())
+                    yield await _format_event(*listener.take())
                 if self._closed:
                     return
                 if not await listener.wait(self._keepalive):
@@ -82,28 +93,28 @@ class _Listener:
 
     def __init__(self, session: str | None) -> None:
         self.session = session
-        self.waiting: deque[JournalEntry] = deque()
+        self.waiting: deque[tuple[EventName, JournalEntry]] = deque()
         self.dropped = 0
         self.changed = asyncio.Event()
         self.sender: asyncio.Task[Any] | None = None
         self._weight = 0
 
-    def offer(self, entry: JournalEntry) -> None:
+    def offer(self, name: EventName, entry: JournalEntry) -> None:
         """Let `entry` wait, if it is of the listener's session and there is room."""
         if self.session is not None and entry.session != self.session:
             return
         if self.waiting and (len(self.waiting) >= MOST_WAITING or self._weight + entry.weight > MOST_WAITING_BYTES):
             self.dropped += 1
         else:
-            self.waiting.append(entry)
+            self.waiting.append((name, entry))
             self._weight += entry.weight
         self.changed.set()
 
-    def take(self) -> JournalEntry:
-        """Return the entry that has waited longest."""
-        entry = self.waiting.popleft()
+    def take(self) -> tuple[EventName, JournalEntry]:
+        """Return the name and the entry that have waited longest."""
+        name, entry = self.waiting.popleft()
         self._weight -= entry.weight
-        return entry
+        return name, entry
 
     async def wait(self, seconds: float) -> bool:
         """Wait for something to send, `seconds` at most; return whether there is."""
@@ -116,15 +127,15 @@ class _Listener:
         return True
 
 
-async def _format_event(entry: JournalEntry) -> bytes:
+async def _format_event(name: EventName, entry: JournalEntry) -> bytes:
     """Return an entry as an event; a heavy one is formatted in a thread, so that no call waits for it."""
     if entry.weight > _HEAVY:
-        return await asyncio.to_thread(_format_call, entry)
-    return _format_call(entry)
+        return await asyncio.to_thread(_format_call, name, entry)
+    return _format_call(name, entry)
 
 
-def _format_call(entry: JournalEntry) -> bytes:
-    text = f"event: call\nid: {entry.session}/{entry.number}\ndata: {strict_json.format_json(entry.to_json())}\n\n"
+def _format_call(name: EventName, entry: JournalEntry) -> bytes:
+    text = f"event: {name}\nid: {entry.session}/{entry.number}\ndata: {strict_json.format_json(entry.to_json())}\n\n"
     return text.encode("utf-8", "backslashreplace")
 
 

@@ -44,7 +44,8 @@ class SentResponse(NamedTuple):
 class PendingCall:
     """One call under way; what is not known yet is None.
 
-    `began` is Unix seconds on the session's clock. `events` counts the events of a stream that were made. `forgotten`
+    `began` is Unix seconds on the session's clock. `events` counts the events of a stream that were made.
+    `further_findings` are those of the server about the call as a whole. `forgotten`
     tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
     """
 
@@ -62,6 +63,7 @@ class PendingCall:
     error: GatewayError | None = None
     response: Response | None = None
     events: int | None = field(default=None, init=False)
+    further_findings: tuple[Finding, ...] = field(default=(), init=False)
     forgotten: bool = field(default=False, init=False)
 
     @property
@@ -76,7 +78,7 @@ class PendingCall:
             found += self.selection.findings
         if self.response is not None:
             found += self.response.findings
-        return found
+        return found + self.further_findings
 
     @property
     def model(self) -> str | None:

@@ -134,11 +134,14 @@ def test_a_stream_of_calls(serve: Callable[..., Served]) -> None:
         served.generate("ezmodel", BODY, key="sk-a-canary-0123456789", **{"x-emulator-session": "other"})
         served.generate("ezmodel", {"prompt": ""}, **{"x-emulator-session": "mine"})
         events_of_all, events_of_mine = heard(all_of_them), heard(mine)
-        (first, second), only = (next(events_of_all), next(events_of_all)), next(events_of_mine)
-        assert [("call", "other/1"), ("call", "mine/1")] == [one[:2] for one in (first, second)]
+        began, first, second = (next(events_of_all) for _ in range(3))
+        only = next(events_of_mine)
+        assert [("began", "other/1"), ("call", "other/1"), ("call", "mine/1")] == [
+            one[:2] for one in (began, first, second)
+        ]
         assert second == only
         assert [served.calls("other")[0], served.calls("mine")[0]] == [first[2], second[2]]
-        assert "canary" not in str(first)
+        assert "canary" not in str((began, first))
 
 
 def test_latest_is_the_one_used_last(serve: Callable[..., Served]) -> None:

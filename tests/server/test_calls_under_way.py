@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
+import pytest
 
+from emulator.server import listener
+from emulator.session.journal import JournalEntry
 from tests.conftest import Served
 
 BODY = {"model": "gpt-image-2", "prompt": "A boat"}
 SLOW = {"rules": [{"name": "slow", "answers": {"latency": "10m"}}]}
 
 
-def begin_call(served: Served, body: Mapping[str, Any] = BODY, *, session: str = "case") -> socket.socket:
-    """Send a call and wait for nothing; the call lasts as long as its client stays."""
+def begin_call(
+    served: Served, body: Mapping[str, Any] = BODY, *, base: str = "openai/v1", left_out: int = 0
+) -> socket.socket:
+    """Send a call of the session `case` without its last bytes, and wait for nothing."""
     content = httpx.Request("POST", served.url, json=body).content
     line = socket.create_connection(("127.0.0.1", served.port), 5)
-    head = f"POST /s/{session}/openai/v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-test\r\n"
+    head = f"POST /s/case/{base}/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-test\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
-    line.sendall(head.encode() + content)
+    line.sendall(head.encode() + content[: len(content) - left_out])
     return line
 
 
@@ -80,3 +86,128 @@ def test_a_call_from_before_a_reset_is_not_journalled_after_it(serve: Callable[.
         wait_for_calls(served, "under_way")
         httpx.post(f"{served.url}/_emulator/sessions/case/reset")
         assert [] == served.calls("case")
+
+
+STREAMED = {"stream": True, "partial_images": 3}
+WAITS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a latency": ({}, SLOW),
+    "a stalled body": ({}, {"rules": [{"answers": {"faults": [{"stall": {"after": 20}}]}}]}),
+    "a slow body": ({}, {"rules": [{"answers": {"faults": [{"slow_body": {"chunk": 10, "every": "10m"}}]}}]}),
+    "a stream": (STREAMED, {"rules": [{"answers": {"latency": "10m"}}]}),
+    "a stalled stream": (STREAMED, {"rules": [{"answers": {"faults": [{"stall": {"after": "1 event"}}]}}]}),
+}
+
+
+@pytest.mark.parametrize("case", WAITS)
+def test_a_client_that_leaves_is_journalled_at_that_moment(serve: Callable[..., Served], case: str) -> None:
+    """Whatever its call waits for, and with what it had received."""
+    served = serve()
+    body, scenario = WAITS[case]
+    play(served, scenario)
+    with begin_call(served, {**BODY, **body}) as line:
+        wait_for_calls(served, "under_way")
+        begins_to_answer = case in ("a stalled body", "a slow body", "a stalled stream")
+        if begins_to_answer:
+            assert line.recv(1)
+    (call,) = wait_for_calls(served, "client_gone")
+    assert (1, False, 1) == (call["number"], call["sent"], call["turn"])
+    assert begins_to_answer == (call["status"] == 200) == (call["response"] is not None)
+    assert begins_to_answer == (call["bytes_sent"] > 0)
+    assert 1 == len(served.calls("case"))
+
+
+def test_a_client_that_leaves_while_its_gateway_tries_again(serve: Callable[..., Served]) -> None:
+    """The tries that were made are journalled, and no further one is."""
+    served = serve()
+    play(served, {"rules": [{"answers": [{"refuse": "server_error"}, {"refuse": "server_error", "latency": "10m"}]}]})
+    body = {"model": "cogview-4", "prompt": "A boat", "retries": 3}
+    with begin_call(served, body, base="geekai/api/v1"):
+        wait_for_calls(served, "under_way")
+    (call,) = wait_for_calls(served, "client_gone")
+    assert (1, 2, 600.0) == (len(call["tries"]), call["step"], call["latency"])
+
+
+def test_a_client_that_leaves_with_half_its_body_sent(serve: Callable[..., Served]) -> None:
+    """Its call is under way until then, and nothing is known of what it asks for; the scenario has not answered it."""
+    served = serve()
+    play(served, SLOW)
+    with begin_call(served, BODY, left_out=10):
+        (call,) = wait_for_calls(served, "under_way")
+        assert (None, None) == (call["given"], call["turn"])
+    (call,) = wait_for_calls(served, "client_gone")
+    assert ("generate", None, "cut_body") == (call["operation"], call["turn"], call["unreadable"]["why"])
+
+
+def test_the_answer_of_a_client_that_left_stays_taken(serve: Callable[..., Served]) -> None:
+    """As at the real gateway, where the call began: the next call gets the next answer, and the limits count both."""
+    served = serve()
+    answers = [{"latency": "10m"}, {"headers": {"x-second": "yes"}}]
+    rule = {"name": "two", "answers": answers, "then": "next"}
+    play(served, {"rules": [rule, {"answers": {"refuse": "server_error"}}], "limits": {"images": 2}})
+    with begin_call(served):
+        wait_for_calls(served, "under_way")
+    wait_for_calls(served, "client_gone")
+    asked = {"x-emulator-session": "case"}
+    assert "yes" == served.generate("openai", BODY, **asked).headers["x-second"]
+    third = served.generate("openai", BODY, **asked)
+    assert (429, "insufficient_quota") == (third.status_code, third.json()["error"]["code"])
+
+
+def test_a_failure_that_nobody_waited_for_is_not_billed(serve: Callable[..., Served]) -> None:
+    """As for a client that waits: what was charged for it is given back."""
+    served = serve()
+    refused = {"answers": [{"refuse": "server_error", "latency": "10m"}], "then": "next"}
+    play(served, {"rules": [refused], "limits": {"cost": 0.3}})
+    body = {**BODY, "quality": "high"}
+    with begin_call(served, body):
+        wait_for_calls(served, "under_way")
+    wait_for_calls(served, "client_gone")
+    assert 200 == served.generate("openai", body, **{"x-emulator-session": "case"}).status_code
+
+
+def test_the_other_calls_of_a_connection_and_of_others_go_on(serve: Callable[..., Served]) -> None:
+    """Many clients leave at once; each call is journalled once, and none is lost."""
+    served = serve()
+    play(served, SLOW)
+    lines = [begin_call(served) for _ in range(20)]
+    wait_for_calls(served, "under_way", 20)
+    for line in lines[:10]:
+        line.close()
+    gone = wait_for_calls(served, "client_gone", 10)
+    assert 10 == len({call["number"] for call in gone})
+    assert 10 == len(wait_for_calls(served, "under_way", 10))
+    for line in lines[10:]:
+        line.close()
+    assert list(range(1, 21)) == [call["number"] for call in wait_for_calls(served, "client_gone", 20)]
+
+
+def test_a_server_that_stops_journals_what_it_breaks_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a call was never answered, and its client did not leave."""
+    monkeypatch.setattr(listener, "_SHUTDOWN", 0.01)
+    served = Served()
+    play(served, SLOW)
+    ended: list[JournalEntry] = []
+    served.app.observers.append(ended.append)
+    with begin_call(served):
+        wait_for_calls(served, "under_way")
+        served.stop()
+    (entry,) = ended
+    assert ("under_way", None, ["server_stopped"]) == (
+        entry.state, entry.status, [finding["code"] for finding in entry.findings],
+    )  # fmt: skip
+
+
+def test_listeners_hear_of_a_call_before_it_ends(serve: Callable[..., Served]) -> None:
+    """As the event `began` when the gateway has accepted it, and as `call` when it has ended."""
+    served = serve()
+    play(served, SLOW)
+    with httpx.stream("GET", f"{served.url}/_emulator/events?session=case") as stream:
+        lines = stream.iter_lines()
+        assert ": each call as it ends" == next(lines)
+        with begin_call(served):
+            assert "event: began" == next(line for line in lines if line.startswith("event"))
+            next(lines)
+            assert "under_way" == json.loads(next(lines).removeprefix("data: "))["state"]
+        assert "event: call" == next(line for line in lines if line.startswith("event"))
+        next(lines)
+        assert "client_gone" == json.loads(next(lines).removeprefix("data: "))["state"]
