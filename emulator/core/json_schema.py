@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.core import bounded_schema
 from emulator.core.data_folders import find_schemas
 from emulator.core.phrases import format_path, shorten_text
 from emulator.core.suggestions import describe_known, nearest_word
@@ -105,7 +106,8 @@ class ValueSchema:
         from jsonschema.exceptions import SchemaError
 
         if not isinstance(schema, Mapping):
-            raise ValueError(f"{schema!r} is no JSON Schema, which is a mapping such as {{type: string}}")
+            raise ValueError(f"{describe_value(schema)} is no JSON Schema, which is a mapping such as {{type: string}}")
+        bounded_schema.check_size(schema)
         try:
             _validator_class().check_schema(dict(schema))
         except SchemaError as error:
@@ -113,20 +115,27 @@ class ValueSchema:
             raise ValueError(f"{place}: {shorten_text(error.message, _LONGEST)}") from None
         except RecursionError:  # of a pattern, which a schema's own rules compile
             raise ValueError("the schema has too many parts inside of parts") from None
+        bounded_schema.check_patterns(schema)
         _check_references(schema)
-        self._validator = _validator_class()(schema)
+        self._validator = _bounded_validator_class()(schema)
         try:
             for value in _SAMPLES:
-                list(self._validator.iter_errors(value))
+                bounded_schema.list_errors(self._validator, value)
         except RecursionError:
             raise ValueError("the schema refers to itself and comes to no end") from None
+        except bounded_schema.TooMuchWork:
+            most = bounded_schema.MOST_KEYWORDS
+            raise ValueError(f"the schema applies more than {most} keywords to one value") from None
 
     def find_difference(self, value: Any) -> str | None:
         """Return what was expected where `value` does not keep the schema; None where it does."""
         try:
-            errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+            errors = bounded_schema.list_errors(self._validator, value)
         except RecursionError:
             return "a value that is less deep"
+        except bounded_schema.TooMuchWork:
+            return f"a value to which its schema applies at most {bounded_schema.MOST_KEYWORDS} keywords"
+        errors.sort(key=lambda error: list(map(str, error.absolute_path)))
         missed = list(dict.fromkeys(map(_describe_missed_keyword, errors)))
         if not missed:
             return None
@@ -372,6 +381,12 @@ def _validator_class() -> type[Validator]:
         Draft202012Validator, validators={"multipleOf": check_multiple}, type_checker=checker
     )
     return extended
+
+
+@functools.cache
+def _bounded_validator_class() -> type[Validator]:
+    """Return the same validator for schemas that people write."""
+    return bounded_schema.bound_validator(_validator_class())
 
 
 def check_multiple(_: Any, divisor: float, value: Any, __: Any) -> Iterator[ValidationError]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from emulator.core.data_folders import find_schemas, is_shipped_schema
+from emulator.core.patterns import compile_pattern
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
@@ -384,6 +385,7 @@ def _find_path_pattern(document: Document, found: FoundOperation) -> str | None:
         schema = document.resolve(parameter.get("schema") or {})
         if parameter.get("in") == "path" and "pattern" in schema:
             pattern: str = schema["pattern"]
+            compile_pattern(pattern)
             return pattern
     return None
 

@@ -203,7 +203,7 @@ def _describe_expected(matcher: Matcher) -> str:  # noqa: C901 - a flat list, on
         case matching.Contains(part):
             return f"containing {_write_value(part)}"
         case matching.Matches(pattern):
-            return f"matching {_write_value(pattern.pattern)}"
+            return f"matching {_write_value(pattern.text)}"
         case matching.AtLeast(bound):
             return f"at least {bound}"
         case matching.AtMost(bound):

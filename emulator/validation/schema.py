@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
+from emulator.core.bounded_schema import MOST_KEYWORDS, TooMuchWork, bound_validator, check_patterns, list_errors
+from emulator.core.data_folders import is_shipped_schema
 from emulator.core.json_schema import check_multiple
 from emulator.core.phrases import format_path, join_bare, join_quoted, name_go_kind, name_kind, quote
 from emulator.gateway.openapi import Document
@@ -80,16 +83,20 @@ class SchemaValidator:
         self._types_first = types_first
         resource = DRAFT202012.create_resource(document.root)
         registry: Registry[Any] = Registry().with_resource(_URI, resource)
-        self._validator = _Validator({"$ref": _URI + ref}, registry=registry)
+        is_trusted = is_shipped_schema(document.file.path)
+        validator_class = _Validator if is_trusted else _bounded_validator_class()
+        self._validator = validator_class({"$ref": _URI + ref}, registry=registry)
         try:
             parts = _collect_parts(document, ref)
             for name, part in parts.items():
-                _check_part(name, part)
-            list(self._validator.iter_errors({}))
+                _check_part(name, part, is_trusted)
+            list_errors(self._validator, {})
             self._order = {name: index for index, name in enumerate(document.read_parameters(parts[ref]))}
             self._checks_known_names_only = _checks_known_names_only(document, ref)
         except (Unresolvable, RecursionError, TypeError, AttributeError) as error:
             raise InvalidSchema(f"{ref}: {type(error).__name__}: {error}") from None
+        except TooMuchWork:
+            raise InvalidSchema(f"{ref}: it applies more than {MOST_KEYWORDS} keywords to an empty body") from None
         self._closing = _find_closing(parts[ref])
         self._measured: frozenset[str] = frozenset()
         if self._checks_known_names_only:
@@ -130,7 +137,11 @@ class SchemaValidator:
         if self._types_first:
             # A decoder stops at the first parameter, as the client wrote them, that has a wrong type.
             order = {name: index for index, name in enumerate(body)}
-        errors = sorted(self._validator.iter_errors(body), key=lambda error: self._rank(error, order))
+        try:
+            errors = list_errors(self._validator, body)
+        except TooMuchWork:  # of a schema of the user's own: what cannot be judged is not passed on
+            return (_describe_endless(body),)
+        errors.sort(key=lambda error: self._rank(error, order))
         found = (violation for error in errors for violation in self._translate(error))
         return tuple(islice(found, _MOST_VIOLATIONS))
 
@@ -244,9 +255,11 @@ def _collect_parts(document: Document, ref: str) -> dict[str, Any]:
     return found
 
 
-def _check_part(name: str, schema: Any) -> None:
+def _check_part(name: str, schema: Any, is_trusted: bool) -> None:
     """Raise InvalidSchema unless `schema` is a valid one, its patterns included."""
     try:
+        if not is_trusted:
+            check_patterns(schema)
         Draft202012Validator.check_schema(schema)
         waiting = [schema]
         while waiting:
@@ -258,6 +271,8 @@ def _check_part(name: str, schema: Any) -> None:
                 waiting.extend(value for key, value in node.items() if key not in _ABOUT_KEYWORDS)
     except SchemaError as error:
         raise InvalidSchema(f"{format_path([name, *error.absolute_path])}: {error.message}") from None
+    except ValueError as error:
+        raise InvalidSchema(f"{name}: {error}") from None
 
 
 def _check_keywords(name: str, node: Mapping[str, Any]) -> None:
@@ -267,6 +282,25 @@ def _check_keywords(name: str, node: Mapping[str, Any]) -> None:
             re.compile(pattern)
         except re.error as error:
             raise InvalidSchema(f"{name}: the pattern {pattern!r} does not compile: {error}") from None
+
+
+def _describe_endless(body: Mapping[str, Any]) -> SchemaViolation:
+    """Return the violation of a body to which a schema applies more keywords than a validation may."""
+    name = str(next(iter(body), "model"))
+    return SchemaViolation(
+        violation="other",
+        param=name,
+        facts={"param": name, "value": quote(body.get(name))},
+        rule=f"its schema applies more than {MOST_KEYWORDS} keywords",
+        source="assumed",
+        value=None,
+    )
+
+
+@cache
+def _bounded_validator_class() -> type[Validator]:
+    """Return the validator for files of the user's own."""
+    return bound_validator(_Validator)
 
 
 def _find_closing(schema: Any) -> tuple[str, str | None] | None:

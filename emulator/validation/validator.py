@@ -5,13 +5,13 @@ The validation is a tuple of steps in the real gateways' order. Each step takes 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from emulator.core.data_folders import is_shipped_schema
 from emulator.core.names import RESERVED_KEY
+from emulator.core.patterns import compile_pattern
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
 from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
@@ -289,7 +289,7 @@ def _first_part(key: str) -> str:
 
 def _describe_model(operation: Operation, model: str | None, listing: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what is answered of one model of `listing`, or that it has been deleted; raises GatewayError."""
-    if operation.method == "DELETE" and re.fullmatch(operation.pattern or ".+", str(model)):
+    if operation.method == "DELETE" and _matches_pattern(operation.pattern, str(model)):
         return {"id": model, "object": "model", "deleted": True}
     if operation.method == "GET":
         for one in listing["data"]:
@@ -298,6 +298,11 @@ def _describe_model(operation: Operation, model: str | None, listing: Mapping[st
                 return described
     rule, source = "one of those that GET models lists", operation.source or "observed"
     raise build_error("no_such_model", {"model": str(model)[:200]}, "model", source, rule=rule)
+
+
+def _matches_pattern(pattern: str | None, name: str) -> bool:
+    """Return whether all of `name` matches the pattern of a variable in a path; without one, any name does."""
+    return pattern is None or compile_pattern(rf"\A(?:{pattern})\Z").finds(name) is True
 
 
 def _list_rules(models: Models) -> list[ModelRules]:
