@@ -27,6 +27,7 @@ from emulator.admin.request import (
 from emulator.core import strict_json
 from emulator.core.strict_json import BadJson
 from emulator.messages import Request, Response
+from emulator.session.redaction import redact_keys
 
 log = logging.getLogger("emulator")
 BodyType = Literal["none", "json", "own"]
@@ -99,7 +100,7 @@ class AdminApi:
                 headers = (("Allow", error.allow),)
             return build_error_response(error.status, str(error), headers, error.param)
         except Exception:  # a bug of ours; it is answered here because the answer further out allows every web page
-            log.exception("%s %s failed", request.method, path[:200])
+            log.exception("%s %s failed", request.method, redact_keys(path[:200]))
             return build_error_response(500, "the emulator failed; its log says why")
 
     async def _validate(self, request: Request, route: AdminRoute, path_params: Mapping[str, str]) -> AdminRequest:

@@ -27,6 +27,7 @@ from emulator.image.files import MissingFile
 from emulator.image.recipe import DIGEST
 from emulator.messages import Response
 from emulator.session.journal import JournalEntry
+from emulator.session.redaction import redact_texts
 from emulator.session.store import SessionSummary
 
 if TYPE_CHECKING:
@@ -353,7 +354,7 @@ async def check_portability(request: AdminRequest) -> Response:
             calendar=Calendar(context.clock.today(), context.settings.legacy),
         )
     )
-    return build_json_response(asdict(report))
+    return build_json_response(redact_texts(asdict(report)))
 
 
 def _has_gateway(entry: JournalEntry, name: str) -> bool:

@@ -43,6 +43,7 @@ from emulator.session import sessions
 from emulator.session.events import Events
 from emulator.session.journal import CallState, JournalEntry
 from emulator.session.metrics import Metrics
+from emulator.session.redaction import note_key, redact_keys
 from emulator.session.sessions import Sessions
 from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
@@ -117,7 +118,7 @@ class App:
                 return await self._send_unrecorded(http, response)
             return await self._answer_call(http, prefix, self.registry.find_route(http.host, path))
         except Exception:  # a bug of ours before the gateway is known: a plain envelope
-            log.exception("%s %s failed", http.method, requests.read_path(http))
+            log.exception("%s %s failed", http.method, redact_keys(requests.read_path(http)))
             headers = {**_CORS, "Content-Type": "application/json"}
             return web.Response(status=500, body=_FAILED, headers=headers)
         finally:
@@ -339,6 +340,8 @@ class App:
 
     def _build_registry(self) -> GatewayRegistry:
         keys = _load_good_keys(self.settings.keys)
+        for key in (*(keys or ()), self.settings.admin_token or ""):
+            note_key(key)
         gateways = registry.load_gateways(self.settings.schema)
         validators = [RequestValidator(one, keys, self._reserved_values) for one in gateways]
         for validator in validators:

@@ -16,7 +16,7 @@ from emulator.scenario import matching
 from emulator.scenario.matching import ABSENT, Difference, Matcher, RequestPattern
 from emulator.session.call_fields import AnyWord, collect_fields, collect_redacted_fields, describe_refusal
 from emulator.session.journal import JournalEntry
-from emulator.session.redaction import BLANK, CREDENTIAL_HEADERS, redact_keys
+from emulator.session.redaction import BLANK, names_a_key, redact_keys
 
 _MOST_CALLS: Final = 10  # described one by one; a person reads no more
 _LONGEST: Final = 100  # characters of a value in a line
@@ -114,12 +114,11 @@ def count_matched(entries: Sequence[JournalEntry]) -> str:
 
 def describe_pattern(pattern: RequestPattern, entries: Sequence[JournalEntry]) -> str:
     """Return the conditions: `model "dall-e-3" and prompt containing "cat"`; "" where every call matches."""
-    credential_headers = set(CREDENTIAL_HEADERS)
-    for entry in entries:
-        credential_headers.update(entry.credential_headers)
+    credential_headers = {name for entry in entries for name in entry.credential_headers}
     parts = []
     for path, matcher in pattern.conditions:
-        if path.removeprefix("headers.") in credential_headers and path.startswith("headers."):
+        name = path.rpartition(".")[2]
+        if names_a_key(name) or (path.startswith("headers.") and name in credential_headers):
             parts.append(f"{path} {BLANK}")
         else:
             parts.append(f"{path} {_describe_expected(matcher)}")

@@ -130,7 +130,7 @@ class JournalEntry(NamedTuple):
 
     def make_redactor(self) -> Redactor:
         """Return what redacts the texts of this call."""
-        return Redactor(self.key, self.headers, self.credential_headers)
+        return Redactor(self.key, self.headers, self.credential_headers, self.given, self.query)
 
     def redact(self, text: str) -> str:
         """Return a text about this call redacted, for a line on the console."""
@@ -157,7 +157,7 @@ class JournalEntry(NamedTuple):
             "operation": self.operation,
             "model": redact(self.model),
             "method": self.method,
-            "path": redact(self.path),
+            "path": redactor.redact_text(self.path),
             "query": redactor.redact_text(self.query),
             "headers": redactor.redact_headers(self.headers),
             "given": redact(self.given),
@@ -165,7 +165,7 @@ class JournalEntry(NamedTuple):
             "uploads": [{name: redact(value) for name, value in upload.items()} for upload in self.uploads],
             "unreadable": unreadable,
             "refused": redact(self.refused),
-            "reserved": self.reserved,
+            "reserved": redact(self.reserved),
             "turn": self.turn,
             "rule": self.rule,
             "step": self.step,
@@ -190,13 +190,13 @@ class JournalEntry(NamedTuple):
         headers = dict(self.response["headers"])
         events = self.response["events"]
         if events is not None:
-            events = redactor.redact_value(response_record.read_events(events))
+            events = redactor.redact_answer(response_record.read_events(events))
         content_type = next((value for name, value in headers.items() if name.lower() == "content-type"), "")
         body = response_record.read_body(self.response["body"], content_type)
         return {
             "status": self.status,
             "headers": redactor.redact_headers(headers),
-            "body": redactor.redact_value(body),
+            "body": redactor.redact_answer(body),
             "events": events,
         }
 
@@ -225,7 +225,10 @@ def _rebuild_upload(stored: Mapping[str, Any]) -> Upload:
 
 
 def _render_miss(redactor: Redactor, miss: Mapping[str, Any]) -> dict[str, Any]:
-    why = [f"{field}: expected {expected}, came {came}" for field, expected, came in miss["why"]]
+    why = [
+        f"{field}: expected {expected}, came {redactor.redact_member(field.rpartition('.')[2], came)}"
+        for field, expected, came in miss["why"]
+    ]
     return {"rule": miss["rule"], "why": redactor.redact_value(why)}
 
 

@@ -200,8 +200,10 @@ class PendingCall:
         cuts short could not be found in it.
         """
         gateway, request_id = self.gateway, self.request_id
-        redact = Redactor(self.key, self.request.headers, self.gateway.credential_headers).redact_value
-        value, param, path = redact(error.value), redact(error.param), redact(self.request.path)
+        request = self.request
+        redactor = Redactor(self.key, request.headers, gateway.credential_headers, request.json, request.query)
+        redact = redactor.redact_value
+        value, param, path = redactor.redact_member(error.param, error.value), redact(error.param), redact(request.path)
         redacted_error = error
         came = (error.value, error.param, self.request.path)
         shows_credential = (value, param, path) != came or "key" in error.facts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ from emulator.messages import Behavior, GatewayError, Request
 from emulator.scenario.scenario import Scenario
 from emulator.session.journal import CallState, JournalEntry, entry_from_plain
 from emulator.session.pending_call import PendingCall, SentResponse
-from emulator.session.redaction import LIKE_A_KEY
+from emulator.session.redaction import LIKE_A_KEY, is_known_key, names_a_key, note_key
 from emulator.session.store import SessionSummary, Store
 
 HEADER: Final = "X-Emulator-Session"
@@ -56,6 +56,8 @@ class Sessions:
 
         The id depends on seed, session and number alone, so that a run repeats.
         """
+        if key is not None:
+            note_key(key)
         number = await self._store.begin_call(session, self._clock.base())
         await self._clock.refresh(session)
         now = self._clock.now(session)
@@ -220,7 +222,7 @@ def choose_session(
         name = key[len(RESERVED_KEY) :].partition(".")[2] or None  # sk-emulator.rate-limit.case-7 is the session case-7
     if name is None:
         return (DEFAULT_SESSION if key is None else name_for_key(key)), None
-    if not can_name(name) or name == key:
+    if not can_name(name) or name == key or _is_credential(name, request.headers):
         facts = {"value": repr(name[:80])}
         return DEFAULT_SESSION, GatewayError("invalid_request", violation="bad_session", facts=facts)
     return name, None
@@ -228,7 +230,16 @@ def choose_session(
 
 def can_name(name: str) -> bool:
     """Return whether a session can have the name: it is short, plain, not `latest`, and does not look like a key."""
-    return bool(_NAME.fullmatch(name)) and name != LATEST and not re.fullmatch(LIKE_A_KEY, name)
+    return (
+        bool(_NAME.fullmatch(name)) and name != LATEST and not re.fullmatch(LIKE_A_KEY, name) and not is_known_key(name)
+    )
+
+
+def _is_credential(name: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a header of the call has `name` as a credential."""
+    if name not in " ".join(headers.values()):
+        return False
+    return any(name in re.split(r"[\s=;,]+", value) for header, value in headers.items() if names_a_key(header))
 
 
 NO_OVERRIDES: Final = SessionOverrides()
