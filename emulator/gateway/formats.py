@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 from emulator.core import clock, strict_json
 from emulator.core.yaml_file import YamlFile, describe_value
 from emulator.image.link_query import LinkQuery
-from emulator.messages import CHANNELS, ResponseShape
+from emulator.messages import CHANNELS, Kind, ResponseShape
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,15 @@ class ResponseHeaders:
 class Channel:
     """How a gateway passes on the replies of one kind of upstream: one kind in `x-emulator-channels`.
 
-    `shape` is the shape of the converted replies; None where the reply of the upstream is passed on as it is.
+    `shape` is the shape of the converted replies; None where the reply of the upstream is passed on as it is. With
+    `by_maker` the upstream is the model's own maker. `refusal` is the kind and the case of the refusal where the
+    gateway cannot make pictures by this kind of channel.
     """
 
     shape: ResponseShape | None
     json_format: JsonFormat
+    by_maker: bool = False
+    refusal: tuple[Kind, str | None] | None = None
 
     def convert_shape(self, shape: ResponseShape) -> ResponseShape:
         """Return the shape of a converted reply of `shape`: revised prompts and streams stay as the model has them."""
@@ -171,9 +175,14 @@ def read_channels(file: YamlFile, keys: Mapping[str, Any]) -> Mapping[str, Chann
 def _read_channel(keys: Mapping[str, Any]) -> Channel:
     parts = freeze_lists(keys)
     json_format = read_json_format(parts.pop("spelling", {}))
-    if not parts:
-        return Channel(None, json_format)
-    return Channel(ResponseShape(**parts), json_format)
+    by_maker = parts.pop("upstream", None) == "maker"
+    refuse, refusal = parts.pop("refuse", None), None
+    if refuse is not None:
+        refusal = (refuse["kind"], refuse.get("case"))
+    shape = None
+    if parts:
+        shape = ResponseShape(**parts)
+    return Channel(shape, json_format, by_maker=by_maker, refusal=refusal)
 
 
 def freeze_lists(keys: Mapping[str, Any]) -> dict[str, Any]:

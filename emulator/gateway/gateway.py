@@ -117,7 +117,8 @@ class Gateway:
     refusals have their own, and so have the replies of `channels`, of which "" is the usual one. `tasks` is how calls
     are answered that do not wait for their pictures; None where every call waits. `error_catalog` has the refusals in
     `languages`, the usual one first. `link_query` is the query of links to pictures; None: they have none.
-    `makers` are the files with the contracts of the models' own makers.
+    `makers` are the files with the contracts of the models' own makers. With `staged_limits` a session's requests are
+    counted before the body is read, and its pictures and money before the upstream is asked.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Gateway:
     tasks: TaskFormat | None
     link_query: LinkQuery | None
     makers: tuple[Path, ...]
+    staged_limits: bool
     document: Document
     findings: tuple[Finding, ...]
 
@@ -296,6 +298,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
         tasks=formats.read_task_format(root.get("x-emulator-tasks")),
         link_query=formats.read_link_query(keys.get("links")),
         makers=tuple(_find_makers(document, keys)),
+        staged_limits=keys.get("limits") == "by stage",
         document=document,
         findings=document.findings,
     )

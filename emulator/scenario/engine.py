@@ -20,7 +20,7 @@ from emulator.image import upload
 from emulator.messages import Call, Canned, Draw, Exhausted, GatewayError, Plan, Refuse, Request
 from emulator.scenario import limits
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
-from emulator.scenario.limits import Counter
+from emulator.scenario.limits import Charge, Counter
 from emulator.scenario.matching import Difference, RequestPattern
 from emulator.scenario.scenario import DRAWN, Answer, Scenario
 
@@ -83,16 +83,18 @@ class ScenarioEngine:
         gateway: Gateway,
         session: str,
         note: Callable[[Selection], None] = lambda _: None,
+        charge: Charge | None = None,
     ) -> Selection:
         """Return the answer to `call`, after its latency; raises GatewayError where the call is beyond the limits.
 
         The latency of a stream passes while it is sent, that of a task while its client asks for it. A call that asks
         for a task is answered by rules that name that operation. `note` is called with each selection before its wait.
+        `charge` is what has been counted for the call before; None: nothing.
         """
-        charge = limits.FREE
-        if scenario.limits.any:
+        if charge is None and scenario.limits.any:
             model, now = call.model or gateway.usual_model, self.clock.now(session)
             charge = await limits.spend(scenario.limits, call, self.counter, session=session, now=now, model=model)
+        charge = charge or limits.FREE
         if not scenario.rules or (call.operation == "task" and not scenario.about_tasks):
             return _add_findings(UNSCRIPTED, charge.findings)
         fields = collect_call_fields(call, request, gateway.name)
@@ -120,6 +122,26 @@ class ScenarioEngine:
         """Give back what the call was charged for the pictures that are not made."""
         made = count_made_pictures(selection.answer.plan, call)
         await limits.settle(charge, call, made, self.counter, session)
+
+    async def count_request(self, scenario: Scenario, gateway: Gateway, session: str) -> None:
+        """Count a request before its body is read; raises GatewayError (rate_limit) where it is one too many."""
+        now = self.clock.now(session)
+        await limits.spend_request(scenario.limits, self.counter, session=session, now=now, model=gateway.usual_model)
+
+    async def count_call(
+        self, call: Call, scenario: Scenario, gateway: Gateway, *, session: str, ask_upstream: Callable[[], Call]
+    ) -> tuple[Call, Charge]:
+        """Count the pictures and the money of `call`, then ask the upstream, and return the call and its charge.
+
+        Raises GatewayError where the call is beyond the limits, or where the upstream refuses it and is not paid.
+        """
+        model, now = call.model or gateway.usual_model, self.clock.now(session)
+        charge = await limits.spend_rest(scenario.limits, call, self.counter, session=session, now=now, model=model)
+        try:
+            return ask_upstream(), charge
+        except GatewayError:
+            await limits.give_back(scenario.limits, charge, call, self.counter, session=session, now=now)
+            raise
 
     def _draw_latency(self, selection: Selection, call: Call, session: str) -> float | None:
         """Return how many seconds the answer takes; None where it has no latency."""

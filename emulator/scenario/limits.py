@@ -7,7 +7,7 @@ counted in whole millionths of a dollar.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -75,8 +75,32 @@ async def spend(limits: Limits, call: Call, counter: Counter, *, session: str, n
     A call that is refused here spends a request, as in life, and neither pictures nor money.
     """
     charge = FREE if limits.cost is None else _charge(call)
+    await _count(_list_ceilings(limits, call, charge, now), counter, session=session, now=now, model=model)
+    return charge
+
+
+async def spend_request(limits: Limits, counter: Counter, *, session: str, now: float, model: str) -> None:
+    """Count a request alone, before its call is known; raises GatewayError (rate_limit) where it is one too many."""
+    ceilings = _list_request_ceilings(limits, now)
+    await _count(ceilings, counter, session=session, now=now, model=model)
+
+
+async def spend_rest(limits: Limits, call: Call, counter: Counter, *, session: str, now: float, model: str) -> Charge:
+    """Count what `spend` counts, but the request, which `spend_request` has counted."""
+    rest = replace(limits, requests_per_minute=None)
+    return await spend(rest, call, counter, session=session, now=now, model=model)
+
+
+async def give_back(limits: Limits, charge: Charge, call: Call, counter: Counter, *, session: str, now: float) -> None:
+    """Give back the pictures and the money of `call`, which the gateway's upstream has refused."""
+    for ceiling in _list_ceilings(replace(limits, requests_per_minute=None, cost=None), call, charge, now):
+        await counter.count(session, ceiling.what, -ceiling.amount)
+    await settle(charge, call, 0, counter, session)
+
+
+async def _count(ceilings: Iterator[_Ceiling], counter: Counter, *, session: str, now: float, model: str) -> None:
     counted: list[tuple[str, int]] = []
-    for ceiling in _list_ceilings(limits, call, charge, now):
+    for ceiling in ceilings:
         what, amount = ceiling.what, ceiling.amount
         total = await counter.count(session, what, amount)
         if total > ceiling.most_counted:
@@ -85,7 +109,6 @@ async def spend(limits: Limits, call: Call, counter: Counter, *, session: str, n
             raise _refuse(ceiling, total - amount, model, now)
         if not what.startswith(_REQUESTS):
             counted.append((what, amount))
-    return charge
 
 
 async def settle(charge: Charge, call: Call, made: int, counter: Counter, session: str) -> None:
@@ -103,11 +126,16 @@ def _charge(call: Call) -> Charge:
     return Charge(_millionths(dollars))
 
 
+def _list_request_ceilings(limits: Limits, now: float) -> Iterator[_Ceiling]:
+    if limits.requests_per_minute is not None:
+        what = f"{_REQUESTS} of minute {int(now // 60)}"
+        yield _Ceiling("requests_per_minute", limits.requests_per_minute, what, 1)
+
+
 def _list_ceilings(limits: Limits, call: Call, charge: Charge, now: float) -> Iterator[_Ceiling]:
     """Yield the ceiling of each limit that is set."""
     minute = int(now // 60)
-    if limits.requests_per_minute is not None:
-        yield _Ceiling("requests_per_minute", limits.requests_per_minute, f"{_REQUESTS} of minute {minute}", 1)
+    yield from _list_request_ceilings(limits, now)
     if limits.images_per_minute is not None:
         yield _Ceiling("images_per_minute", limits.images_per_minute, f"{_IMAGES} of minute {minute}", call.count)
     if limits.images is not None:

@@ -98,6 +98,12 @@ class Scenario:
         """Whether a rule names the operation `task`."""
         return any(rule.about_tasks for rule in self.rules)
 
+    @cached_property
+    def names_channels(self) -> bool:
+        """Whether an answer says by which kind of channel it comes."""
+        plans = (answer.plan for rule in self.rules for answer in rule.answers)
+        return any(isinstance(plan, Draw) and plan.channel is not None for plan in plans)
+
     def name_counter(self, number: int) -> str:
         """Return the name under which a session's progress through the rule `number`, from 0, is counted."""
         return f"{self.name} {self.version} {number}"

@@ -29,10 +29,11 @@ from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.refusals import RequestFacts
 from emulator.image.store import ImageStore
-from emulator.messages import Behavior, GatewayError, Request, Response
+from emulator.messages import Behavior, Call, Draw, GatewayError, Request, Response
 from emulator.response import builder
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
+from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import image_host, requests, responses
 from emulator.server.connection import get_connection
@@ -192,8 +193,17 @@ class App:
         pending.operation = operation.name
         if operation.redirect is not None:
             return operation.make_redirect(pending.request)
+        staged = route.gateway.staged_limits and (scenario.limits.any or scenario.names_channels)
+        if staged:
+            context = replace(context, defers_upstream=True)
+            route.validator.check_key(pending.request, context)
+            await self.engine.count_request(scenario, route.gateway, pending.session)
         pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
         pending.call = call = route.validator.validate(request, context)
+        charge = None
+        if staged:
+            charge = await self._count_call(pending, call, route, context=context, scenario=scenario)
+            call = pending.call
         if self.events.has_listeners:
             self.events.publish_beginning(self.sessions.describe_call(pending))
         pending.selection = await self.engine.select(
@@ -203,14 +213,36 @@ class App:
             gateway=pending.gateway,
             session=pending.session,
             note=pending.note_selection,
+            charge=charge,
         )
-        expected = builder.estimate_body(call, pending.selection.answer.plan)
+        plan = pending.selection.answer.plan
+        if staged and scenario.names_channels and isinstance(plan, Draw):
+            pending.call = call = route.validator.check_upstream(call, request, context, plan.channel)
+        expected = builder.estimate_body(call, plan)
         if expected > PIECE:
             await self._reserve_room(http, expected)
         latency = pending.selection.latency or 0.0
         asked = RequestFacts(request, path=route.path, methods=route.operations, limit=operation.limit)
         reply_context = ReplyContext(pending.session, request.origin, asked, pending.request_id, latency)
         return await self.task_manager.respond(pending, reply_context)
+
+    async def _count_call(
+        self, pending: PendingCall, call: Call, route: Route, *, context: ValidationContext, scenario: Scenario
+    ) -> Charge:
+        """Count a call that keeps the gateway's own rules, then ask its upstream; raises GatewayError.
+
+        Where the scenario names channels, the upstream is known, and asked, when the answer is chosen.
+        """
+
+        def ask_upstream() -> Call:
+            if scenario.names_channels:
+                return call
+            return route.validator.check_upstream(call, pending.request, context, None)
+
+        pending.call, charge = await self.engine.count_call(
+            call, scenario, route.gateway, session=pending.session, ask_upstream=ask_upstream
+        )
+        return charge
 
     async def _reserve_room(self, http: web.BaseRequest, expected: int) -> None:
         """Make room for an answer of about `expected` bytes; raises GatewayError where none becomes free in time."""

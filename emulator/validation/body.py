@@ -56,6 +56,16 @@ def convert_form(draft: Draft) -> Draft:
     )
 
 
+def is_form_request(request: Request, operation: Operation) -> bool:
+    """Return whether a call of `operation` is a form."""
+    return operation.form is not None and multipart.is_form(request.headers.get("Content-Type", ""))
+
+
+def list_placeholders(uploads: Iterable[Upload], rules: ModelRules) -> Mapping[str, Any]:
+    """Return a placeholder for each parameter of a form that is a file."""
+    return _place_files(uploads, rules)[0]
+
+
 def drop_placeholders(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters in `body` that are no files."""
     if not any(_is_placeholder(value) for value in body.values()):
@@ -85,7 +95,8 @@ def _read_parameters(draft: Draft) -> tuple[Mapping[str, Any], Models]:
     if request.trouble == "too_large":
         raise refuse_length(request, operation.limit, "assumed")
     content_type = request.headers.get("Content-Type", "")
-    if operation.form is not None and multipart.is_form(content_type):
+    if is_form_request(request, operation):
+        assert operation.form is not None
         if request.trouble is not None:
             rule = "requestBody: a readable form"
             if request.why:

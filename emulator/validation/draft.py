@@ -23,7 +23,8 @@ class ValidationContext:
     `operation` is the one that method and path mean, `key` the API key that the call carries, if any. With
     `report_only` a violation becomes a finding and the call is answered. `channels` are models that the gateway knows
     besides its own. `variables` are the values of the path's variables. `today` is the day for gateways whose models
-    have a release and an end; None stands for no day, and every model is there.
+    have a release and an end; None stands for no day, and every model is there. With `defers_upstream` the rules of the
+    gateway's upstream wait for `RequestValidator.check_upstream`.
     """
 
     operation: Operation
@@ -32,6 +33,7 @@ class ValidationContext:
     channels: frozenset[str] = frozenset()
     variables: Mapping[str, str] = field(default_factory=dict)
     today: Calendar | None = None
+    defers_upstream: bool = False
 
 
 NO_MODELS: Final = Models(listed={}, default=None, when_present={}, otherwise=None, source=None)

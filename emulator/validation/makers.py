@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,8 @@ from emulator.core.phrases import quote, shorten_text
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.gateway.rules import ModelRules
-from emulator.messages import OperationName
+from emulator.messages import Call, OperationName
+from emulator.validation.parameters import fill_defaults
 from emulator.validation.schema import SchemaValidator, SchemaViolation
 
 
@@ -36,6 +37,12 @@ class MakerContract:
     def find_violations(self, body: Mapping[str, Any]) -> Sequence[SchemaViolation]:
         """Return what of the maker's rules `body` breaks."""
         return self._schema_validator.find_violations(body)
+
+    def answer(self, call: Call, body: Mapping[str, Any]) -> Call:
+        """Return `call` with the maker's reply to `body`: its shape, and the defaults that it fills in."""
+        filled = fill_defaults(body, self.rules)
+        effective = {name: value for name, value in filled.items() if name in self.rules.effective}
+        return replace(call, effective={**call.effective, **effective}, response=self.rules.response)
 
     def describe_violation(self, violation: SchemaViolation, model: str) -> str:
         """Return the maker's own words for a violation, and whose they are."""

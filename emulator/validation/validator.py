@@ -5,7 +5,7 @@ The validation is a tuple of steps in the real gateways' order. Each step takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +18,8 @@ from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
 from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.refusals import describe_address, mask_key, refuse_key, refuse_path
 from emulator.gateway.rules import ModelRules, Models
-from emulator.messages import Call, GatewayError, Request
-from emulator.validation.body import convert_form, merge_violations, read_body
+from emulator.messages import Call, ChannelName, GatewayError, Request
+from emulator.validation.body import convert_form, is_form_request, list_placeholders, merge_violations, read_body
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
 from emulator.validation.makers import MakerContracts, list_assumptions
 from emulator.validation.parameters import (
@@ -36,7 +36,7 @@ from emulator.validation.parameters import (
     note_parameters,
     select_effective,
 )
-from emulator.validation.schema import InvalidSchema, SchemaValidator, count_live_rules
+from emulator.validation.schema import InvalidSchema, SchemaValidator, SchemaViolation, count_live_rules
 from emulator.validation.uploads import check_uploads
 
 Step = Callable[[Draft], Draft]
@@ -98,6 +98,50 @@ class RequestValidator:
                 draft = report_errors(draft)
         return build_call(draft)
 
+    def check_key(self, request: Request, context: ValidationContext) -> None:
+        """Raise GatewayError where the gateway does not take the key of a call, before anything else is looked at."""
+        self.authenticate(Draft(self.gateway, request, context))
+
+    def check_upstream(
+        self, call: Call, request: Request, context: ValidationContext, channel: ChannelName | None
+    ) -> Call:
+        """Return `call` as the upstream behind `channel` answers it (None: the usual channel).
+
+        Raises GatewayError where the upstream, or the gateway itself, refuses it; with report-only that is a finding.
+        """
+        operation, model, usual = context.operation, call.model, self.gateway.channels.get("")
+        used = self.gateway.channels.get(channel or "", usual)
+        if used is None or model is None or not operation.bodies:
+            return call
+        if used.refusal is not None:
+            kind, case = used.refusal
+            words = {} if case is None else {"case": case}
+            rule = f"channel {channel}: not for pictures"
+            raise GatewayError(kind, facts={"model": model}, rule=rule, source="observed", words=words, model=model)
+        in_form = is_form_request(request, operation)
+        models = operation.form if in_form else operation.models
+        rules = None if models is None else models.find_rules(model, context.channels)
+        if rules is None:
+            return call
+        passed_on = {name: value for name, value in call.params.items() if name in rules.parameters}
+        if in_form:
+            passed_on.update(list_placeholders(request.uploads, rules))
+        contract = self._makers.find(operation.name, in_form, model)
+        violations: Sequence[SchemaViolation]
+        if used is usual and rules.upstream is not None:
+            violations = self._schema_validator(rules.upstream).find_violations(passed_on)
+        elif used.by_maker and contract is not None:
+            violations = contract.find_violations(passed_on)
+            if not violations:
+                return contract.answer(call, passed_on)
+        else:
+            return call
+        errors = tuple(violation.build_error(model, by_upstream=True) for violation in violations)
+        if not errors:
+            return call
+        draft = copy_draft(Draft(self.gateway, request, context), errors=errors, findings=call.findings)
+        return replace(call, findings=report_errors(draft).findings)
+
     def compile_schemas(self) -> Iterator[int]:
         """Compile one request schema after the other, and yield how many live rules each has.
 
@@ -157,7 +201,7 @@ class RequestValidator:
         if draft.form_violations:
             violations = merge_violations(draft.form_violations, violations, rules)
         by_upstream = False
-        if rules.upstream is not None and not violations:
+        if rules.upstream is not None and not violations and not draft.context.defers_upstream:
             filled = fill_defaults(draft.body, rules)
             passed_on = {name: value for name, value in filled.items() if name in rules.parameters}
             violations = self._schema_validator(rules.upstream).find_violations(passed_on)

@@ -556,6 +556,143 @@ def test_a_script_chooses_the_channel(observed: Served, gateway: str, channel: s
     assert re.fullmatch(r'{"created":[0-9]+,"data":\[{"url":"[^"]+"}\]}', ask("documented").text)
 
 
+def ask_scripted(observed: Served, gateway: str, session: str, script: Any, body: Any) -> httpx.Response:
+    """The answer to a call of a session that plays `script`."""
+    play(observed, session, script)
+    content = body if isinstance(body, str) else json.dumps(body)
+    return httpx.post(
+        observed.base(gateway) + "/images/generations",
+        content=content,
+        headers={
+            "authorization": "Bearer sk-test",
+            "content-type": "application/json",
+            "x-emulator-session": session,
+        },
+    )
+
+
+def by_channel(name: str) -> Any:
+    """A script whose answers come by the channel `name`."""
+    return {"rules": [{"answers": {"draw": {"channel": name}}}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "members"),
+    [
+        ({"model": "dall-e-3", "prompt": "x"}, ["created", "data"]),
+        ({"model": "dall-e-2", "prompt": "x", "response_format": "b64_json"}, ["created", "data"]),
+        ({"model": "gpt-image-1", "prompt": "x", "background": "transparent"},
+         ["created", "background", "data", "output_format", "quality", "size", "usage"]),
+    ],
+)  # fmt: skip
+def test_a_channel_to_openai_brings_openais_own_reply(observed: Served, body: Any, members: list[str]) -> None:
+    """Its bytes are passed on: indented, in its order, with usage where the model has one."""
+    response = ask_scripted(observed, "geeknow", f"openai-{body['model']}", by_channel("openai"), body)
+    assert (200, members) == (response.status_code, list(response.json()))
+    assert response.text.startswith('{\n  "created": ')
+    assert "x-emulator-finding" not in response.headers
+    if body["model"] == "gpt-image-1":
+        assert ("transparent", "high", "1024x1024") == tuple(
+            response.json()[name] for name in ("background", "quality", "size")
+        )
+        assert ["b64_json"] == list(response.json()["data"][0])
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "code", "message"),
+    [
+        ({"model": "dall-e-3", "prompt": "x", "n": 2}, "n", "integer_above_max_value",
+         "Invalid 'n': integer above maximum value. Expected a value <= 1, but got 2 instead."),
+        ({"model": "dall-e-3"}, "prompt", "empty_string", "Invalid 'prompt': empty string."),
+        ({"model": "gpt-image-1", "prompt": "x", "response_format": "url"}, "response_format", "unknown_parameter",
+         "Unknown parameter: 'response_format'."),
+    ],
+)  # fmt: skip
+def test_a_channel_to_openai_refuses_as_openai_does(
+    observed: Served, body: Any, param: str, code: str, message: str
+) -> None:
+    """What the relay lets by, OpenAI refuses, in its words and the relay's envelope; by a converting channel nobody."""
+    session = f"openai-refuses-{code}"
+    response = ask_scripted(observed, "geeknow", session, by_channel("openai"), body)
+    error = response.json()["error"]
+    assert (400, param, code) == (response.status_code, error["param"], error["code"])
+    assert error["message"].startswith(message)
+    assert 200 == ask_scripted(observed, "geeknow", session, by_channel("converted"), body).status_code
+
+
+@pytest.mark.parametrize("gateway", ["ezmodel", "aiai"])
+def test_another_channel_has_another_upstream(observed: Served, gateway: str) -> None:
+    """What OpenAI refuses behind the usual channel is not refused by it where the reply comes from somebody else."""
+    body = {"model": "dall-e-3", "prompt": "x", "n": 2}
+    refused, drawn = (
+        ask_scripted(observed, gateway, f"channel-{gateway}-{name}", by_channel(name), body)
+        for name in ("openai", "converted")
+    )
+    assert (400, 200) == (refused.status_code, drawn.status_code)
+
+
+def test_a_channel_that_has_no_pictures(observed: Served) -> None:
+    """EZModel's fork has not implemented pictures on a channel of Zhipu's."""
+    response = ask_scripted(observed, "ezmodel", "zhipu", by_channel("zhipu"), {"model": "dall-e-3", "prompt": "x"})
+    error = response.json()["error"]
+    assert (500, "convert_request_failed") == (response.status_code, error["code"])
+    assert error["message"].startswith("not implemented (request id: ")
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("{bad", 400),
+        ({"model": "no-such-model", "prompt": "x"}, 503),
+        ({"model": "dall-e-3", "prompt": "x", "size": "1x1"}, 500),
+        ({"model": "dall-e-3", "prompt": "x"}, 200),
+    ],
+)
+def test_requests_are_counted_before_the_body_is_read(observed: Served, gateway: str, body: Any, status: int) -> None:
+    """The rate limit stands behind the key and before all else: a broken body is counted, and then refused by it."""
+    session = f"rate-first-{gateway}-{status}"
+    script = {"limits": {"requests_per_minute": 1}, "rules": []}
+    assert status == ask_scripted(observed, gateway, session, script, body).status_code
+    url = observed.base(gateway) + "/images/generations"
+    headers = {"authorization": "Bearer sk-test", "x-emulator-session": session, "content-type": "application/json"}
+    content = body if isinstance(body, str) else json.dumps(body)
+    assert 429 == httpx.post(url, content=content, headers=headers).status_code
+    headers["authorization"] = "Bearer sk-invalid"
+    assert 401 == httpx.post(url, content=content, headers=headers).status_code
+
+
+@pytest.mark.parametrize("gateway", ["ezmodel", "aiai"])
+def test_quota_is_looked_at_before_the_upstream_is_asked(observed: Served, gateway: str) -> None:
+    """What the relay refuses comes before the quota, what its upstream refuses after it, and that is not paid."""
+    session = f"quota-{gateway}"
+    good = {"model": "dall-e-2", "prompt": "x", "size": "256x256"}
+    for images, body, status in (
+        (0, {**good, "size": "1x1"}, 500),
+        (0, {**good, "quality": "junk"}, 403),
+        (1, {**good, "quality": "junk"}, 400),
+        (1, good, 200),
+    ):
+        response = ask_scripted(observed, gateway, session, {"limits": {"images": images}, "rules": []}, body)
+        assert status == response.status_code, response.text
+    play(observed, session, {"limits": {"images": 1}, "rules": []})
+    statuses = []
+    for body in ({**good, "quality": "junk"}, good, good):
+        headers = {"authorization": "Bearer sk-test", "x-emulator-session": session}
+        url = observed.base(gateway) + "/images/generations"
+        statuses.append(httpx.post(url, json=body, headers=headers).status_code)
+    assert [400, 200, 403] == statuses
+
+
+@pytest.mark.parametrize(("gateway", "sent"), [("geeknow", True), ("aiai", True), ("ezmodel", False)])
+def test_a_key_in_parts_is_answered_with_a_header(observed: Served, gateway: str, sent: bool) -> None:
+    """new-api sends a header that it sends nowhere else; its fork has not got it."""
+    headers = {"authorization": "Bearer sk-KEY-12"}
+    response = httpx.post(observed.base(gateway) + "/images/generations", json={}, headers=headers)
+    value = response.headers.get("specific_channel_version")
+    assert (403, "701e3ae1dc3f7975556d354e0675168d004891c8" if sent else None) == (response.status_code, value)
+
+
 @pytest.mark.parametrize(("response_format", "picture"), [("url", '"url":"[^"]+"'), ("b64_json", '"b64_json":"[^"]+"')])
 def test_the_field_order_of_a_converted_reply(observed: Served, response_format: str, picture: str) -> None:
     """EZModel writes a converted reply with data before created, and each picture's prompt after the picture."""
