@@ -177,16 +177,23 @@ def inspect_pictures(options: argparse.Namespace) -> int:
 def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
     """Return the findings about a scenario, or about the OpenAPI file of a gateway."""
     try:
-        source = yaml_file.load_yaml(path, aliases=True)  # read once: /dev/stdin is empty the second time
-        root = source.root
-        if isinstance(root, Mapping) and ("openapi" in root or "swagger" in root):
+        text = yaml_file.read_text(path)  # read once: /dev/stdin is empty the second time
+        if _describes_gateway(text, path):
             gateway = load_gateway(path)
             sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
             return gateway.findings
-        scenario = loader.parse_scenario(source.text, str(path), path.parent)
+        scenario = loader.parse_scenario(text, str(path), path.parent)
         return loader.check_words(scenario, load_gateways().values())
     except InvalidFile as error:
         return [Finding("unusable_file", str(error))]
+
+
+def _describes_gateway(text: str, path: Path) -> bool:
+    """Return whether `text` is an OpenAPI file, else a scenario; raises InvalidFile where it cannot be read."""
+    if "openapi" not in text and "swagger" not in text:
+        return False
+    root = yaml_file.parse_yaml(text, path, aliases=True).root
+    return isinstance(root, Mapping) and ("openapi" in root or "swagger" in root)
 
 
 def _format_finding(name: str, finding: Finding) -> str:

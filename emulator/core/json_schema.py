@@ -14,6 +14,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,7 @@ class DocumentSchema:
         if definition is not None:
             validator = validator.evolve(schema={"$ref": f"#/$defs/{definition}"})
         try:
-            errors = list(validator.iter_errors(part))
+            errors = list(islice(validator.iter_errors(part), _MOST_ERRORS))
         except RecursionError:
             raise source.error_at(pointer, f"{_name_place(pointer)} has too many parts inside of parts") from None
         if errors:
@@ -476,5 +477,6 @@ _BOUNDS: Final = {
 }  # fmt: skip
 _SAMPLES: Final[Sequence[Any]] = (None, True, 0, 1.5, "", "x", [], [0], {}, {"x": 0})
 """Values of every type, which find out whether a schema refers to itself without an end."""
+_MOST_ERRORS: Final = 200  # that are looked at to choose the one that is told; each can hold the errors of its branches
 _MOST_KEYWORDS: Final = 3  # of a schema in one difference; a person reads a few
 _LONGEST: Final = 100  # characters of a value in a line

@@ -46,13 +46,17 @@ def load_yaml(path: Path, aliases: bool = False) -> YamlFile:
     Aliases (*name) of lists and mappings are refused unless `aliases` is set; other people's files have them. Raises
     InvalidFile.
     """
+    return parse_yaml(read_text(path), path, aliases)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of the file at `path`; raises InvalidFile."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except OSError as error:
         raise InvalidFile(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InvalidFile(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
-    return parse_yaml(text, path, aliases)
 
 
 def parse_yaml(text: str, path: Path, aliases: bool = False) -> YamlFile:
@@ -64,11 +68,54 @@ def parse_yaml(text: str, path: Path, aliases: bool = False) -> YamlFile:
         raise InvalidFile(f"{_format_place(error, text, path)}: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InvalidFile(f"{path}: {' '.join(str(error).split())}") from None
-    except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:  # explicit tags on odd values
+    except RecursionError:
+        raise InvalidFile(f"{path}: too many parts inside of parts") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # explicit tags on odd values
         raise InvalidFile(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
     if aliases and not _is_bounded(root):
         raise InvalidFile(f"{path}: more than {_MOST_NODES} parts, or one that contains itself through an alias")
     return YamlFile(path, text, root)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How large a document may be: characters, values of any kind, and levels of values inside of values."""
+
+    characters: int
+    values: int
+    levels: int
+
+    def check_text(self, text: str, path: Path) -> None:
+        """Raise InvalidFile, in one line, for a text that is too long, or has too many values; nothing is built."""
+        if len(text) > self.characters:
+            raise InvalidFile(f"{path}: {len(text)} characters; expected at most {self.characters}")
+        if sum(map(text.count, _SEPARATORS)) < self.values:
+            return
+        count = 0
+        try:
+            for event in yaml.parse(text, SafeLoader):
+                count += isinstance(event, yaml.NodeEvent)
+                if count > 2 * self.values:  # keys count here
+                    raise InvalidFile(f"{path}: more than {self.values} values")
+        except yaml.YAMLError:
+            return  # whoever reads it says why
+
+    def check_root(self, source: YamlFile) -> None:
+        """Raise InvalidFile, in one line, for a document with too many values, or too many inside of each other."""
+        count = 0
+        waiting: list[tuple[tuple[str | int, ...], Any]] = [((), source.root)]
+        while waiting:
+            pointer, value = waiting.pop()
+            count += 1
+            if count > self.values:
+                raise InvalidFile(f"{source.path}: more than {self.values} values")
+            if len(pointer) > self.levels:
+                line = f"more than {self.levels} levels of parts inside of parts"
+                raise source.error_at(pointer[:1], f"{'.'.join(map(str, pointer[:4]))}… has {line}")
+            if isinstance(value, Mapping):
+                waiting.extend(((*pointer, key), part) for key, part in value.items())
+            elif isinstance(value, list):
+                waiting.extend(((*pointer, index), part) for index, part in enumerate(value))
 
 
 def _format_place(error: yaml.MarkedYAMLError, text: str, path: Path) -> str:
@@ -151,6 +198,7 @@ def _find_line(text: str, pointer: Pointer) -> int:
     return line
 
 
+_SEPARATORS: Final = (",", "\n", "[", "{", "- ")  # before each value in YAML stands one of them, but for the first
 _LONGEST: Final = 60  # characters of a value in an error message
 _MOST_NODES: Final = 500_000  # ten times the largest OpenAPI files there are
 _CORE: Final = (

@@ -24,7 +24,7 @@ from emulator.core.durations import parse_duration
 from emulator.core.json_schema import check_json_values, load_schema
 from emulator.core.position import parse_position
 from emulator.core.suggestions import describe_known
-from emulator.core.yaml_file import InvalidFile, YamlFile, describe_value, load_yaml, parse_yaml
+from emulator.core.yaml_file import Bounds, InvalidFile, YamlFile, describe_value, load_yaml, parse_yaml, read_text
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.rules import ModelRules
@@ -35,6 +35,7 @@ from emulator.scenario import matching
 from emulator.scenario.latency import parse_latency
 from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
+from emulator.scenario.rule_index import RuleIndex
 from emulator.scenario.scenario import Answer, Rule, Scenario
 
 log = logging.getLogger("emulator")
@@ -45,7 +46,14 @@ _Made = TypeVar("_Made")
 
 def load_scenario(path: Path) -> Scenario:
     """Load the scenario in the file at `path`; raises InvalidFile."""
-    return _build_scenario(load_yaml(path), path.parent)
+    try:
+        size = path.stat().st_size
+    except OSError:
+        size = 0  # load_yaml says why
+    if size > 4 * BOUNDS.characters:  # a character has at most 4 bytes
+        raise InvalidFile(f"{path}: {size} bytes; expected at most {BOUNDS.characters} characters")
+    source = read_text(path)
+    return parse_scenario(source, str(path), path.parent)
 
 
 def parse_scenario(text: str, name: str, folder: Path | None = None) -> Scenario:
@@ -54,6 +62,7 @@ def parse_scenario(text: str, name: str, folder: Path | None = None) -> Scenario
     `name` is what error messages call the source; its stem is the name of a scenario that gives itself none. `folder`
     is where the pictures are that it names; without one, it can name none.
     """
+    BOUNDS.check_text(text, Path(name))
     return _build_scenario(parse_yaml(text, Path(name)), folder)
 
 
@@ -204,9 +213,18 @@ def _ready_made_file(name: str) -> Path:
 
 def _build_scenario(source: YamlFile, folder: Path | None) -> Scenario:
     """Make a scenario of a document that nobody has validated yet; raises InvalidFile."""
+    BOUNDS.check_root(source)
+    _check_rule_count(source)
     load_schema(_SCHEMA).validate(source)
     check_json_values(source)
     return _Builder(source, folder).build_scenario()
+
+
+def _check_rule_count(source: YamlFile) -> None:
+    """Raise InvalidFile for more rules than a scenario may have."""
+    rules = source.root.get("rules") if isinstance(source.root, Mapping) else None
+    if isinstance(rules, list) and len(rules) > MOST_RULES:
+        raise source.error_at(["rules"], f"rules is a list of {len(rules)}; expected at most {MOST_RULES} rules")
 
 
 class _Builder:
@@ -222,9 +240,15 @@ class _Builder:
     def build_scenario(self) -> Scenario:
         root = self._source.root
         rules: list[Rule] = []
+        names: set[str] = set()
+        earlier_rules = RuleIndex()
         for index, value in enumerate(root.get("rules", [])):
             rule = self._build_rule(["rules", index], value, f"rule-{index + 1}")
-            self._check_reachable(["rules", index], rule, rules)
+            if rule.name in names:
+                raise self._source.error_at(["rules", index], f"two rules are named {rule.name!r}")
+            names.add(rule.name)
+            self._check_reachable(["rules", index], rule, earlier_rules)
+            earlier_rules.add(rule)
             rules.append(rule)
         return Scenario(
             name=root.get("scenario", self._source.path.stem),
@@ -264,25 +288,21 @@ class _Builder:
             raise self._source.error_at(pointer, f"when contradicts itself: {contradiction}")
         return pattern
 
-    def _check_reachable(self, pointer: Pointer, rule: Rule, earlier_rules: Sequence[Rule]) -> None:
-        """Refuse a rule that can never answer, and a name that two rules have."""
-        for earlier in earlier_rules:
-            if earlier.name == rule.name:
-                raise self._source.error_at(pointer, f"two rules are named {rule.name!r}")
-            if rule.about_tasks and not earlier.about_tasks:
-                continue  # a call that asks for a task comes to rules that say so, and to no other
-            never_ends = earlier.then != "next" and earlier.chance == 1
-            if never_ends and matching.covers_pattern(earlier.when, rule.when):
-                why = "takes every call"
-                if earlier.when.conditions:
-                    why = "takes the same calls"
-                line = f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends"
-                raise self._source.error_at(pointer, line)
+    def _check_reachable(self, pointer: Pointer, rule: Rule, earlier_rules: RuleIndex) -> None:
+        """Refuse a rule that can never answer."""
+        earlier = earlier_rules.find_covering(rule)
+        if earlier is not None:
+            why = "takes every call"
+            if earlier.when.conditions:
+                why = "takes the same calls"
+            line = f"rule {rule.name!r} is unreachable: {earlier.name!r} {why} and never ends"
+            raise self._source.error_at(pointer, line)
 
     def _build_answer(self, pointer: Pointer, value: Any) -> Answer:
         if isinstance(value, str):
             value = {value: {}}
         headers = tuple((name, str(text)) for name, text in value.get("headers", {}).items())
+        self._check_headers([*pointer, "headers"], headers)
         latency = None
         if "latency" in value:
             latency = self._convert([*pointer, "latency"], parse_latency, value["latency"])
@@ -295,10 +315,23 @@ class _Builder:
             times=value.get("times", 1),
         )
 
+    def _check_headers(self, pointer: Pointer, headers: Sequence[tuple[str, str]]) -> None:
+        """Refuse headers that are more, or longer, than what HTTP libraries take."""
+        if len(headers) > MOST_HEADERS:
+            line = f"headers has {len(headers)} headers; expected at most {MOST_HEADERS}"
+            raise self._source.error_at(pointer, line)
+        for name, text in headers:
+            size = len(f"{name}: {text}".encode("utf-8", "replace"))
+            if size > LONGEST_HEADER:
+                line = f"a header of {size} bytes; expected at most {LONGEST_HEADER} for name and text"
+                raise self._source.error_at([*pointer, name], line)
+
     def _build_plan(self, pointer: Pointer, value: Mapping[str, Any]) -> Plan:
         if "refuse" in value:
             return self._build_refuse([*pointer, "refuse"], value["refuse"])
         if "canned" in value:
+            if "content_type" in value["canned"]:
+                self._check_headers([*pointer, "canned"], [("content_type", value["canned"]["content_type"])])
             return _build_canned(value["canned"])
         drawn = value.get("draw")
         if isinstance(drawn, Mapping):
@@ -462,6 +495,11 @@ def _set_wait_of_refusal(refusal: Refuse, headers: Collection[tuple[str, str]]) 
     return refusal
 
 
+BOUNDS: Final = Bounds(characters=4_000_000, values=50_000, levels=64)
+"""Of a scenario: a file of this size loads in seconds, and the largest one that ships has 100 lines."""
+MOST_RULES: Final = 3_000  # each takes about a millisecond to load
+MOST_HEADERS: Final = 100  # of an answer; Python's http.client gives up above
+LONGEST_HEADER: Final = 8_190  # bytes; the longest line of a head that aiohttp takes
 TEMPLATE_NAMES: Final = ("prompt", "model", "size")
 """What a revised_prompt may name in braces."""
 _SCHEMA: Final = "scenario.schema.json"
