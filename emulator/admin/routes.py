@@ -24,8 +24,6 @@ from emulator.admin.request import (
     Stream,
     build_error_response,
 )
-from emulator.core import strict_json
-from emulator.core.strict_json import BadJson
 from emulator.messages import Request, Response
 from emulator.session.redaction import redact_keys
 
@@ -177,10 +175,7 @@ def _read_json(request: Request) -> Any:
 def _explain_trouble(request: Request) -> AdminError:
     """Return the error for a body that could not be read."""
     if request.trouble == "bad_json":
-        try:
-            strict_json.parse_json(request.body)
-        except BadJson as error:
-            return AdminError(400, f"the body is no JSON: {error}")
+        return AdminError(400, f"the body is no JSON: {request.why}")
     status, message = _TROUBLES.get(str(request.trouble), (400, f"the body cannot be read ({request.trouble})"))
     return AdminError(status, message)
 

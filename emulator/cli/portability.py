@@ -101,7 +101,7 @@ def _read_file(path: Path) -> Sequence[SampleRequest]:
     except OSError as error:
         raise InvalidFile(f"{path}: {error.strerror or error}") from None
     try:
-        value, _ = strict_json.parse_json(data)
+        value, _ = strict_json.parse_json(data, strict_json.MOST_STORED_VALUES)
     except BadJson:  # YAML names the line of an error, and reads nearly all JSON
         value = yaml_file.load_yaml(path, aliases=True).root
     try:

@@ -38,7 +38,7 @@ from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved
 from emulator.server import image_host, requests, responses
 from emulator.server.connection import get_connection
 from emulator.server.image_host import ImageHost
-from emulator.server.requests import BodyBudget, RequestReader
+from emulator.server.requests import BodyBudget, BodyShare, RequestReader
 from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
 from emulator.session.events import Events
@@ -137,8 +137,8 @@ class App:
         try:
             if not self._body_budget.is_needed(http, limit):  # most calls: they save an asynchronous context manager
                 return await self._complete_call(http, pending, route)
-            async with self._body_budget.reserve(http, limit):
-                return await self._complete_call(http, pending, route)
+            async with self._body_budget.open_share() as share:
+                return await self._complete_call(http, pending, route, share)
         except asyncio.CancelledError:
             await self._journal_unanswered(pending, route, client_left=connection.client_left)
             if not connection.client_left:
@@ -148,10 +148,12 @@ class App:
         finally:
             connection.cancel_when_left(None)
 
-    async def _complete_call(self, http: web.BaseRequest, pending: PendingCall, route: Route) -> web.StreamResponse:
+    async def _complete_call(
+        self, http: web.BaseRequest, pending: PendingCall, route: Route, share: BodyShare | None = None
+    ) -> web.StreamResponse:
         """Answer a call that has begun, and write it to the journal."""
         try:
-            pending.request = await self._reader.read_call(http, pending.request, route.limit(http.method))
+            pending.request = await self._reader.read_call(http, pending.request, route.limit(http.method), share)
         except asyncio.CancelledError:
             pending.request = replace(pending.request, trouble="cut_body")
             raise

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.core import strict_json
+from emulator.core.strict_json import LARGE, MOST_OWN_VALUES
 from emulator.messages import Request, Violation
 from emulator.validation import multipart
 
@@ -24,38 +25,98 @@ Trouble = Violation | Literal["too_large"]
 
 
 class BodyBudget:
-    """Limits how many bytes of large bodies are in memory at a time; a request that brings more waits."""
+    """Bounds how many bytes of large bodies are in memory at a time: those that came, decompressed, and none promised.
 
-    def __init__(self, capacity: int = 128 * 2**20) -> None:
-        """`capacity` is enough for one of the largest calls; each may need its body's bytes three times over."""
-        self._capacity = self._free = capacity
+    What comes when there is no room waits. One of those who wait may go beyond the capacity, so that whoever has begun
+    can end; and a client that sends nothing while others wait for a second is cut off.
+    """
+
+    def __init__(self, capacity: int = 64 * 2**20) -> None:
+        """`capacity` is enough for one of the largest pictures; a call may need its body's bytes three times over."""
+        self._capacity = capacity
+        self._used = 0
         self._changed = asyncio.Condition()
+        self._beyond: BodyShare | None = None
+        self._shares: set[BodyShare] = set()
 
     def is_needed(self, http: web.BaseRequest, limit: int) -> bool:
-        """Whether the request may have a large body that is read; other requests have nothing to reserve."""
+        """Whether the request may have a large body that is read; other requests take no room."""
+        if limit <= LARGE or not http.body_exists:
+            return False
         declared = http.content_length
-        if declared is None:
-            return limit > _SMALL and http.body_exists
-        return _SMALL < declared <= limit and http.body_exists
+        return declared is None or declared > LARGE or "Content-Encoding" in http.headers
 
     @asynccontextmanager
-    async def reserve(self, http: web.BaseRequest, limit: int) -> AsyncIterator[None]:
-        """Reserve the bytes of the request's body, of which at most `limit` are read."""
-        if not self.is_needed(http, limit):
-            yield
-            return
-        declared = http.content_length
-        wanted = limit if declared is None else declared
-        wanted = min(wanted, self._capacity)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= wanted)
-            self._free -= wanted
+    async def open_share(self) -> AsyncIterator[BodyShare]:
+        """Let one request take room; what it has taken is free again afterwards."""
+        share = BodyShare(self)
+        self._shares.add(share)
         try:
-            yield
+            yield share
         finally:
+            self._shares.discard(share)
             async with self._changed:
-                self._free += wanted
+                self._used -= share.taken
+                if self._beyond is share:
+                    self._beyond = None
                 self._changed.notify_all()
+
+    async def take_room(self, share: BodyShare, size: int) -> None:
+        """Give `share` room for `size` bytes, as soon as there is some."""
+        if not self._admits(share, size):
+            async with self._changed:
+                while not self._admits(share, size):
+                    try:
+                        async with asyncio.timeout(_PATIENCE):
+                            await self._changed.wait()
+                    except TimeoutError:
+                        self._cut_off_idle()
+        self._used += size
+        share.taken += size
+
+    def _admits(self, share: BodyShare, size: int) -> bool:
+        if self._used + size <= self._capacity or self._beyond is share:
+            return True
+        if self._beyond is None:
+            self._beyond = share
+        return self._beyond is share
+
+    def _cut_off_idle(self) -> None:
+        """Cut off the clients that hold room and have sent nothing for as long as others waited."""
+        for share in self._shares:
+            if share.taken and share.is_idle(_PATIENCE):
+                share.cut_off()
+
+
+@dataclass(eq=False)
+class BodyShare:
+    """The room that one request has taken. While its client is waited for, `deadline` ends the wait."""
+
+    budget: BodyBudget
+    taken: int = 0
+    deadline: asyncio.Timeout | None = None
+    waits_since: float | None = None
+
+    async def take(self, size: int) -> None:
+        """Take room for bytes that came; the time until there is some is not the client's."""
+        loop = asyncio.get_running_loop()
+        began, self.waits_since = loop.time(), None
+        await self.budget.take_room(self, size)
+        now = self.waits_since = loop.time()
+        if self.deadline is not None:
+            ends = self.deadline.when()
+            assert ends is not None
+            self.deadline.reschedule(ends + now - began)
+
+    def is_idle(self, seconds: float) -> bool:
+        """Whether the client has been waited for that long."""
+        return self.waits_since is not None and asyncio.get_running_loop().time() - self.waits_since >= seconds
+
+    def cut_off(self) -> None:
+        """End the wait for the client, as if its time were over."""
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time())
+            self.waits_since = None
 
 
 @dataclass(frozen=True)
@@ -88,31 +149,71 @@ class RequestReader:
             received=now,
         )
 
-    async def read_body(self, http: web.BaseRequest, head: Request, limit: int) -> Request:
-        """Return the request with its body, if that has at most `limit` bytes."""
-        headers = head.headers
+    async def read_body(
+        self,
+        http: web.BaseRequest,
+        head: Request,
+        limit: int,
+        share: BodyShare | None = None,
+        most_values: int = MOST_OWN_VALUES,
+    ) -> Request:
+        """Return the request with its body, if that has at most `limit` bytes.
+
+        The bytes take room in `share`; JSON may have `most_values` values and keys.
+        """
         body, trouble = b"", None
         if http.body_exists:
-            body, trouble = await _read_body(http, limit, self.timeout)
-        value: Any = None
-        duplicates: tuple[str, ...] = ()
+            body, trouble = await _read_body(http, limit, self.timeout, share)
         expected = bool(body) or http.method not in ("GET", "HEAD")
-        if trouble is None and expected and "json" in headers.get("Content-Type", "").lower():
-            try:
-                value, duplicates = strict_json.parse_json(body)
-            except strict_json.BadJson:
-                trouble = "bad_json"
-        return replace(head, body=body, json=value, trouble=trouble, duplicates=duplicates)
+        if trouble is not None or not expected or "json" not in head.headers.get("Content-Type", "").lower():
+            return replace(head, body=body, trouble=trouble)
+        owned = [body]
+        if len(body) > LARGE:
+            body = b""  # the one reference is in `owned`
+            parsed = await asyncio.to_thread(_parse_json, owned, most_values)
+        else:
+            parsed = _parse_json(owned, most_values)
+        return replace(
+            head,
+            body=body or parsed.beginning,
+            json=parsed.value,
+            trouble=parsed.trouble,
+            duplicates=parsed.duplicates,
+            why=parsed.why,
+        )
 
-    async def read_call(self, http: web.BaseRequest, head: Request, limit: int) -> Request:
+    async def read_call(
+        self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None
+    ) -> Request:
         """Return a request to a gateway: as `read_body`, and with the texts and files of a form."""
-        request = await self.read_body(http, head, limit)
+        request = await self.read_body(http, head, limit, share=share, most_values=strict_json.MOST_VALUES)
         content_type = request.headers.get("Content-Type", "")
         if request.trouble is not None or not multipart.is_form(content_type):
             return request
-        if len(request.body) > _SMALL:
+        if len(request.body) > LARGE:
             return await asyncio.to_thread(_parse_form, request, content_type)
         return _parse_form(request, content_type)
+
+
+@dataclass(frozen=True)
+class _ParsedJson:
+    """The JSON of a body, or what is wrong with it and why; of a large one that is broken, the beginning is kept."""
+
+    value: Any = None
+    duplicates: tuple[str, ...] = ()
+    trouble: Violation | None = None
+    why: str = ""
+    beginning: bytes = b""
+
+
+def _parse_json(owned: list[bytes], most_values: int) -> _ParsedJson:
+    """Parse the one body in `owned`, which is taken out of it."""
+    beginning = owned[0][:_JSON_BEGINNING]
+    try:
+        value, duplicates = strict_json.take_json(owned, most_values)
+    except strict_json.BadJson as error:
+        return _ParsedJson(trouble="bad_json", why=str(error), beginning=beginning)
+    return _ParsedJson(value=value, duplicates=duplicates)
 
 
 def read_path(http: web.BaseRequest) -> str:
@@ -163,7 +264,9 @@ def _first_of_chain(chain: str) -> str:
     return chain.partition(",")[0].strip()
 
 
-async def _read_body(http: web.BaseRequest, limit: int, seconds: float) -> tuple[bytes, Trouble | None]:
+async def _read_body(
+    http: web.BaseRequest, limit: int, seconds: float, share: BodyShare | None
+) -> tuple[bytes, Trouble | None]:
     """Return the body, decompressed, and what is wrong with it."""
     declared = http.content_length
     if declared is not None and declared > limit:
@@ -172,23 +275,24 @@ async def _read_body(http: web.BaseRequest, limit: int, seconds: float) -> tuple
     if encoding not in _WINDOWS:
         return b"", "content_encoding"
     content = http.content
+    collected = _CollectedBody(limit, _WINDOWS[encoding], share)
     try:
         if content.is_eof():  # it came together with the head
-            body = content.read_nowait()
+            await collected.add(content.read_nowait())
         else:
             _send_continue(http)
-            async with asyncio.timeout(seconds):
-                body = await _collect(content, limit)
+            async with asyncio.timeout(seconds) as deadline:
+                if share is not None:
+                    share.deadline, share.waits_since = deadline, asyncio.get_running_loop().time()
+                await collected.add_all(content)
     except TimeoutError:
         return b"", "slow_body"
-    except (web.RequestPayloadError, HttpProcessingError, ConnectionError, ValueError):
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError, ValueError, zlib.error):
         return b"", "cut_body"
-    if len(body) > limit:
-        return b"", "too_large"
-    window = _WINDOWS[encoding]
-    if window is None:
-        return body, None
-    return _decompress(body, window, limit)
+    finally:
+        if share is not None:
+            share.deadline = share.waits_since = None
+    return collected.finish()
 
 
 def _send_continue(http: web.BaseRequest) -> None:
@@ -197,33 +301,68 @@ def _send_continue(http: web.BaseRequest) -> None:
         http.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
-async def _collect(content: Any, limit: int) -> bytes:
-    """Return the bytes of a stream; of one that is longer than `limit`, a beginning that is longer than `limit`."""
-    pieces, size = [], 0
-    async for piece in content.iter_any():
-        size += len(piece)
-        pieces.append(piece)
-        if size > limit:
-            break
-    return b"".join(pieces)
+class _CollectedBody:
+    """Collects the bytes of a body as they come, decompressed; it stops as soon as there are more than `limit`.
+
+    They are decompressed here, and not by aiohttp, so that a bomb stops at the limit.
+    """
+
+    def __init__(self, limit: int, window: int | None, share: BodyShare | None) -> None:
+        self._limit = limit
+        self._share = share
+        self._decompressor = None if window is None else zlib.decompressobj(window)
+        self._pieces: list[bytes] = []
+        self._size = self._received = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether there are more bytes than the limit, as they came or decompressed."""
+        return max(self._size, self._received) > self._limit
+
+    async def add_all(self, content: Any) -> None:
+        """Add all bytes of a stream, or so many of them that there are too many."""
+        async for piece in content.iter_any():
+            await self.add(piece)
+            if self.is_too_large:
+                return
+
+    async def add(self, piece: bytes) -> None:
+        """Add bytes as they came; raises zlib.error."""
+        self._received += len(piece)
+        if self._decompressor is None:
+            await self._keep(piece)
+            return
+        is_done = False
+        while not is_done and not self.is_too_large:
+            plain = self._decompressor.decompress(piece, _STEP)
+            piece = self._decompressor.unconsumed_tail
+            is_done = not piece and len(plain) < _STEP
+            await self._keep(plain)
+            if not is_done:
+                await asyncio.sleep(0)  # others have their turn between the steps
+
+    async def _keep(self, plain: bytes) -> None:
+        if self._share is not None and plain:
+            await self._share.take(len(plain))
+        self._size += len(plain)
+        self._pieces.append(plain)
+
+    def finish(self) -> tuple[bytes, Trouble | None]:
+        """Return the body and what is wrong with it."""
+        if self.is_too_large:
+            return b"", "too_large"
+        decompressor = self._decompressor
+        if decompressor is not None and (not decompressor.eof or decompressor.unused_data):
+            return b"", "cut_body"
+        if len(self._pieces) == 1:
+            return self._pieces[0], None
+        return b"".join(self._pieces), None
 
 
-def _decompress(body: bytes, window: int, limit: int) -> tuple[bytes, Trouble | None]:
-    """Return the decompressed body; it is decompressed here, and not by aiohttp, so that a bomb stops at `limit`."""
-    decompressor = zlib.decompressobj(window)
-    try:
-        plain = decompressor.decompress(body, limit + 1)
-    except zlib.error:
-        return b"", "cut_body"
-    if len(plain) > limit:
-        return b"", "too_large"
-    if not decompressor.eof or decompressor.unused_data:
-        return b"", "cut_body"
-    return plain, None
-
-
-_SMALL: Final = 2**20  # bytes; up to here a body is parsed on the event loop
+_STEP: Final = 2**18  # bytes that are decompressed at a time, in about a millisecond
+_PATIENCE: Final = 1.0  # seconds that others wait before a client that sends nothing is cut off
 _BEGINNING: Final = 4096  # bytes of a body that cannot be read
+_JSON_BEGINNING: Final = 2**14  # bytes; as many as the scan in the words of Go's decoder looks at
 _WINDOWS: Final[Mapping[str, int | None]] = {"identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
 """zlib's `wbits` for each Content-Encoding; None: not compressed."""
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")

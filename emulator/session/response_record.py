@@ -70,7 +70,7 @@ def read_body(body: RecordedBody, content_type: str) -> Any:
     """Return a stored body as a person reads it: JSON as its value, anything else as it is stored."""
     if isinstance(body, str) and "json" in content_type.lower():
         try:
-            return strict_json.parse_json(body.encode("utf-8", "surrogatepass"))[0]
+            return strict_json.parse_json(body.encode("utf-8", "surrogatepass"), strict_json.MOST_STORED_VALUES)[0]
         except strict_json.BadJson:
             return body
     return body

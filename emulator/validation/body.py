@@ -98,10 +98,7 @@ def _read_parameters(draft: Draft) -> tuple[Mapping[str, Any], Models]:
     if is_form_request(request, operation):
         assert operation.form is not None
         if request.trouble is not None:
-            rule = "requestBody: a readable form"
-            if request.why:
-                rule = f"{rule}: {request.why}"
-            raise _unreadable(request, gateway, rule)
+            raise _unreadable(request, gateway, "requestBody: a readable form")
         return request.json, operation.form
     models = operation.models
     if models is None or (content_type != JSON and not _is_json(content_type)):
@@ -124,6 +121,8 @@ def _unreadable(request: Request, gateway: Gateway, rule: str) -> GatewayError:
     facts = {"value": quote(request.headers.get("Content-Encoding", "")), "supported": "'gzip', 'deflate'"}
     if request.trouble == "bad_json" and gateway.error_catalog.quotes_decoder:
         facts["unreadable"] = go_json.describe_flaw(request.body)
+    if request.why:
+        rule = f"{rule}: {request.why}"
     return build_error(request.trouble, facts, rule=rule)
 
 

@@ -23,6 +23,7 @@ from emulator.image.upload import Examination, FilePlaceholder, PictureRule, Upl
 from emulator.messages import GatewayError, Request, Violation
 from emulator.validation.body import drop_placeholders
 from emulator.validation.draft import Draft, copy_draft
+from emulator.validation.multipart import MOST_FILES
 from emulator.validation.schema import SchemaViolation
 
 _EXAMINED_AT_ONCE: Final = 2  # each may hold 4096 x 4096 pixels of four bytes
@@ -299,6 +300,8 @@ def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
     body = copy.deepcopy(request.json)
     for name in _PARAMETERS:
         for steps, text in _find_texts(body.get(name), (name,)):
+            if len(found) == MOST_FILES:  # as many as a form may have; the rest stay texts
+                break
             upload_name = format_path(steps)
             if text in linked:
                 found.append(Upload(upload_name, None, "", linked[text], in_json=True))
@@ -321,6 +324,8 @@ def _decode_text(name: str, text: str) -> Upload | None:
     head, comma, data = "", "", text
     if text.startswith("data:"):
         head, comma, data = text.partition(",")
+        if len(head) > _LONGEST_HEAD:
+            return None
     media_type, *options = head.removeprefix("data:").lower().split(";")
     if (comma and "base64" not in options) or not data:
         return None
@@ -357,5 +362,6 @@ _URL: Final = "image_url"
 _FILE_ID: Final = "file_id"
 _PARAMETERS: Final = ("image", "images", "mask", "markup")
 """Where pictures stand in JSON, whatever the gateway."""
+_LONGEST_HEAD: Final = 256  # characters of a data: URL before its data; media types have up to about 80
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 _OTHER_NAMES: Final = {"image/jpg": "image/jpeg", "image/x-png": "image/png"}

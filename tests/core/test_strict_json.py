@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from emulator.core.strict_json import DEEPEST, BadJson, parse_json
+from emulator.core.strict_json import DEEPEST, MOST_VALUES, BadJson, parse_json, take_json
 from tests.json_suite import read_suite
 
 
@@ -166,3 +166,71 @@ def test_the_walk_over_the_brackets_is_cheap(inside: bytes) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 8 * 2**20
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"0," * MOST_VALUES + b"0]",
+        b"[" + b"{}," * MOST_VALUES + b"{}]",
+        b"{" + b'"a":1,' * MOST_VALUES + b'"a":1}',
+        b"[" * 60 + b'"a","\\"",' * MOST_VALUES,
+        b'["' + b"x" * 2**20 + b'",' + b"1," * MOST_VALUES + b"1]",
+    ],
+    ids=["numbers", "objects", "keys", "broken", "behind a long text"],
+)
+def test_values_are_counted_before_they_are_built(body: bytes) -> None:
+    """A body with too many values and keys is refused, and needs no memory for them."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadJson, match=r"^more than 4096 values and keys$"):
+            parse_json(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"0," * (MOST_VALUES - 1) + b"0]",
+        b'["' + b"[{,:}]" * MOST_VALUES + b'"]',
+        b'["' + b'\\"[{,:}]\\\\' * MOST_VALUES + b'", "' + b"," * MOST_VALUES + b'"]',
+        b'["' + b"x" * 2**21 + b'", ["\\\\"], "\\u002B"]',
+        b" " * 2**21 + b"[1]",
+    ],
+    ids=["at the limit", "in a text", "in a text with escapes", "large", "blanks"],
+)
+def test_only_what_is_outside_of_texts_counts(body: bytes) -> None:
+    """Brackets, commas and colons inside of texts are no values, whatever stands before them."""
+    assert json.loads(body) == parse_json(body)[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'["\\ud83d\\ude00' + b"x" * 33 * 2**20 + b'"]', "outside ASCII"),
+        (('["😀' + "x" * 33 * 2**20 + '"]').encode(), "outside ASCII"),
+        (b'["\\u002B' + b"x" * 33 * 2**20 + b'"]', None),
+        (b'["\\ud83d\\ude00", "' + b"x" * 33 * 2**20 + b'"]', None),
+        (b'["' + b"x" * 2**20 + b'\\ud83d"]', "surrogates not allowed"),
+        (b'["' + b"\\" * (2**20 + 1), "Unterminated string"),
+        (b'["' + b"\\" * (2**20 + 1) + b'"', "Unterminated string"),
+    ],
+    ids=["escapes", "UTF-8", "ASCII as an escape", "in another text", "half a pair", "backslashes", "and a quote"],
+)
+def test_large_texts(body: bytes, why: str | None) -> None:
+    """A text that would need four times its bytes is refused; a large one of ASCII is read."""
+    if why is None:
+        assert json.loads(body) == parse_json(body)[0]
+    else:
+        with pytest.raises(BadJson, match=why):
+            parse_json(body)
+
+
+def test_the_bytes_are_given_up() -> None:
+    """`take_json` takes the body out of the list, so that it can be freed."""
+    owned = [b"[1]"]
+    assert ([1], ()) == take_json(owned)
+    assert [] == owned
