@@ -1,7 +1,7 @@
 """Explains every word that the emulator prints about a call: in the console, the journal, headers, reports and tables.
 
 The words are the codes of findings, the kinds of refusal, the breaches of a gateway's rules, the sources of rules, the
-operations, the faults, and the states of a call.
+operations, the faults, the states of a call, and the notes of a verdict.
 """
 
 from __future__ import annotations
@@ -115,6 +115,8 @@ OTHERS: Final[Mapping[str, str]] = {
     "missing_final_event": "Fault: a stream ends without its last event.",
     "under_way": "State of a call: it is not answered yet.",
     "answered": "State of a call: the client got the answer.",
+    "calls_under_way": "Note of a verdict: some calls are not answered yet, so their outcome may still change it.",
+    "calls_unseen": "Note of a verdict: the session's first calls are no longer in the journal; see --journal-entries.",
     "client_gone": "State of a call: the client left before it had all of the answer, or --send-timeout cut it off.",
 }  # fmt: skip
 """Whatever else is printed about a call."""

@@ -305,7 +305,10 @@ def _get_number(entry: JournalEntry) -> int:
 
 
 async def verify_calls(request: AdminRequest) -> Response:
-    """Whether the calls of a session are those that were expected; a session that never began has no calls."""
+    """Whether the calls of a session are those that were expected: 200 or 406, for callers that look at no more.
+
+    A session that never began has no calls.
+    """
     from emulator.session import verification  # imported when it is first needed
 
     context, name = request.context, await _resolve_name(request)
@@ -320,7 +323,8 @@ async def verify_calls(request: AdminRequest) -> Response:
         dropped = summary.dropped
     entries = await context.sessions.list_calls(name) or ()
     verdict = await asyncio.to_thread(expectation.check, entries, unused=unused, forgotten=dropped)
-    return build_json_response(asdict(verdict))
+    status = 200 if verdict.ok else 406
+    return build_json_response({"session": name, **asdict(verdict)}, status)
 
 
 def _list_known_words(context: AdminContext) -> KnownWords:

@@ -157,6 +157,31 @@ def _add_portability_flags(parser: argparse.ArgumentParser) -> None:
     _add_schema_flag(parser)
 
 
+def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
+    about = "field of the calls that are meant, such as status=200, 'prompt={contains: cat}' or model=dall-e-3; "
+    about += "with --in-order each is a call, and several fields of one stand in braces: '{status: 200, n: 2}'"
+    parser.add_argument("condition", nargs="*", metavar="FIELD=VALUE", help=about)
+    about = "address of the running emulator, such as http://127.0.0.1:4010"
+    parser.add_argument("--url", metavar="URL", required=True, help=about)
+    parser.add_argument("--session", metavar="ID", help="the session whose calls are meant (default: latest)")
+    parser.add_argument("--times", type=int, metavar="N", help="expect N such calls")
+    parser.add_argument("--once", action="store_true", help="expect one")
+    parser.add_argument("--never", action="store_true", help="expect none")
+    parser.add_argument("--at-least", type=int, metavar="N", help="expect N or more (without a count: one or more)")
+    parser.add_argument("--at-most", type=int, metavar="N", help="expect N or fewer")
+    parser.add_argument("--between", type=int, nargs=2, metavar=("LEAST", "MOST"), help="expect LEAST to MOST")
+    parser.add_argument("--in-order", action="store_true", help="expect one call for each condition, in this order")
+    parser.add_argument("--no-findings", action="store_true", help="expect that these calls have no findings")
+    about = "expect that all answers of the session's scenario were given"
+    parser.add_argument("--no-unused-answers", action="store_true", help=about)
+    about = "expect that these calls cost DOLLARS at most; a call without a known price is too dear"
+    parser.add_argument("--max-cost", type=float, metavar="DOLLARS", help=about)
+    about = "with --max-cost and WORD ignore: a call without a known price costs nothing"
+    parser.add_argument("--unknown-cost", metavar="WORD", help=about)
+    parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
+    parser.add_argument("--json", action="store_true", help="print the verdict as one line of JSON")
+
+
 def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="prompt of the request")
     for name in ("model", "size", "quality", "style", "background", "output_format"):
@@ -196,6 +221,8 @@ COMMANDS: Final = (
             "emulator.cli.commands:explain_word"),
     Command("portability", "print which gateways accept a call, and why the others refuse it", _add_portability_flags,
             "emulator.cli.portability:print_portability"),
+    Command("verify", "ask a running emulator whether a session's calls are as expected; the exit code is 1 if not",
+            _add_verify_flags, "emulator.cli.verification:verify_calls"),
     Command("render", "draw the picture of a request into a file, without a server", _add_render_flags,
             "emulator.cli.commands:render_picture"),
     Command("inspect", "print size, format and label of picture files, one line of JSON each", _add_inspect_flags,

@@ -201,6 +201,7 @@ class ImageApi:
         `words` are fields of a call, each with a value or with matchers as in a scenario's `when`, and what is
         expected of the calls with such fields: at most one of times, once, never, at_least, at_most and between;
         no_findings, no_unused_answers, max_cost (dollars); or in_order alone. `emulator.Expectation` lists them all.
+        Calls count from their beginning: answered ones, those whose client left, and those under way.
         `when` has further fields: a gateway's own parameters, and dotted paths to what lies inside of a field.
         Without a count, at least one call is expected. An unknown word raises EmulatorError.
 

@@ -182,11 +182,14 @@ def _split_address(address: str) -> tuple[bool, str, int | None]:
 
 
 def _parse_answer(status: int, answer: bytes, question: str) -> Any:
-    """The JSON of an answer; raises EmulatorError if it is a refusal, or does not come from an emulator."""
+    """The JSON of an answer; raises EmulatorError if it is a refusal, or does not come from an emulator.
+
+    A verdict is no refusal, though a bad one has the status 406.
+    """
     refusal = None
     try:
         content = json.loads(answer)
-        if status >= 400:
+        if status >= 400 and not (status == 406 and "ok" in content):
             refusal = EmulatorError(content["error"]["message"], status, content["error"]["param"])
     except (ValueError, TypeError, AttributeError, KeyError):
         raise EmulatorError(f"no emulator is there: {question} was answered with {status}", status) from None

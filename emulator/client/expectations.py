@@ -82,7 +82,8 @@ class CallFields(TypedDict, total=False):
 class Expectation(CallFields, total=False):
     """All words of `verify`: the fields of the calls that are meant, and what is expected of these calls.
 
-    At most one of times, once, never, at_least, at_most and between; `in_order` stands alone. `max_cost` is dollars.
+    At most one of times, once, never, at_least, at_most and between; `in_order` stands alone. `max_cost` is dollars;
+    a call whose price nobody knows breaks it, unless `unknown_cost` is "ignore".
 
     >>> from emulator import Expectation
     >>> expected: Expectation = {"once": True, "model": "dall-e-3", "status": 200}
@@ -100,6 +101,7 @@ class Expectation(CallFields, total=False):
     no_findings: Literal[True]
     no_unused_answers: Literal[True]
     max_cost: float
+    unknown_cost: Literal["ignore"]
 
 
 class SettingsChanges(TypedDict, total=False):

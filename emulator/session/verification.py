@@ -32,7 +32,7 @@ from emulator.session.call_phrases import (
 from emulator.session.counts import AT_LEAST_ONE, COUNT_WORDS, ExpectedCount, count_calls, parse_count, require_true
 from emulator.session.journal import JournalEntry
 
-WORDS: Final = ("when", *COUNT_WORDS, "in_order", "no_findings", "no_unused_answers", "max_cost")
+WORDS: Final = ("when", *COUNT_WORDS, "in_order", "no_findings", "no_unused_answers", "max_cost", "unknown_cost")
 """The words of a verification, in YAML, JSON and Python alike."""
 
 _ROUNDING: Final = 1e-9  # dollars; prices are decimal fractions, which floats represent only nearly
@@ -54,8 +54,8 @@ class Verdict:
     """Whether everything is as expected: `message` has lines for people, `matched` the numbers of the calls meant.
 
     `notes` are codes for what remains open: `cost_unknown` (no price is known for some call), `calls_unseen` (the
-    session's first calls are not in the journal) and `unknown_field` (no call has a field of that name, and no known
-    gateway has such a parameter).
+    session's first calls are not in the journal), `calls_under_way` (the outcome of some call is not known yet) and
+    `unknown_field` (no call has a field of that name, and no known gateway has such a parameter).
     """
 
     ok: bool
@@ -68,9 +68,11 @@ class Verdict:
 class Verification:
     """What a test expects of a session; every part that is set has to hold.
 
-    `when` selects the calls that `count`, `no_findings` and `max_cost` (dollars) are about. `in_order` are calls that
-    come one after the other; other calls may come between them. `unknown_fields` are names of fields that no known
-    gateway has, though a client may send them.
+    Calls count from their beginning: those that were answered, those whose client has left, and those under way, whose
+    fields are what is known of them so far. `when` selects the calls that `count`, `no_findings` and `max_cost`
+    (dollars) are about. A call without a known price breaks `max_cost`, but with `ignores_unknown_cost`. `in_order` are
+    calls that come one after the other; other calls may come between them. `unknown_fields` are names of fields that no
+    known gateway has, though a client may send them.
     """
 
     when: RequestPattern = field(default_factory=RequestPattern)
@@ -79,6 +81,7 @@ class Verification:
     no_findings: bool = False
     no_unused_answers: bool = False
     max_cost: float | None = None
+    ignores_unknown_cost: bool = False
     unknown_fields: tuple[str, ...] = ()
 
     def check(
@@ -103,7 +106,7 @@ class Verification:
         if self.no_unused_answers:
             _check_unused_answers(unused, ordered, lines)
         if self.max_cost is not None:
-            _check_cost(self.max_cost, matched, price_call or _price_by_table, lines)
+            self._check_cost(self.max_cost, matched, price_call or _price_by_table, lines)
         if forgotten and self._needs_all_calls:
             lines.failed.append(f"cannot be decided, because {count_calls(forgotten)} came before those in the journal")
         first_number = forgotten + 1
@@ -111,6 +114,10 @@ class Verification:
             first_number = ordered[0].number
         if first_number > 1:
             lines.notes["calls_unseen"] = f"calls before call {first_number} are not in the journal"
+        under_way = [entry for entry in ordered if entry.state == "under_way"]
+        if under_way:
+            noun = "its outcome is" if len(under_way) == 1 else "their outcomes are"
+            lines.notes["calls_under_way"] = f"{join_numbers(under_way)}: {noun} not known yet"
         self._note_unknown_fields(ordered, lines)
         return Verdict(
             ok=not lines.failed,
@@ -180,6 +187,38 @@ class Verification:
         lines.failed.extend(list_calls(matched))
         _explain_missing_step(self.in_order[len(found)], entries, found, lines)
         return matched
+
+    def _check_cost(
+        self, most: float, matched: Sequence[JournalEntry], price_call: PriceCall, lines: _VerdictLines
+    ) -> None:
+        """Check whether the calls that pay for pictures cost no more than `most` dollars."""
+        prices: dict[int, float] = {}
+        unknown = []
+        for entry in matched:
+            if not entry.billed:
+                continue
+            price = price_call(entry)
+            if price is None:
+                unknown.append(entry)
+            else:
+                prices[entry.number] = price
+        total = math.fsum(prices.values())
+        expected = f"expected a cost of at most {_format_dollars(most)}"
+        if total > most + _ROUNDING:
+            lines.failed.append(f"{expected}, came {_format_dollars(total)}")
+            paid = [entry for entry in matched if prices.get(entry.number)]
+            remarks = {number: _format_dollars(price) for number, price in prices.items()}
+            lines.failed.extend(list_calls(paid, remarks))
+        elif not unknown or self.ignores_unknown_cost:
+            lines.held.append(f"{expected}, and came {_format_dollars(total)}")
+        if not unknown:
+            return
+        if self.ignores_unknown_cost:
+            lines.notes["cost_unknown"] = f"no price is known of {join_numbers(unknown)}, which counts as nothing"
+            return
+        lines.failed.append(f"{expected}, which cannot be decided: no price is known of {join_numbers(unknown)}")
+        lines.failed.extend(list_calls(unknown))
+        lines.failed.append('with unknown_cost: "ignore" such calls count as nothing')
 
 
 class _VerdictLines:
@@ -256,34 +295,9 @@ def _check_unused_answers(
         lines.failed.extend(explain_nearest_to_rule(one.rule, entries))
 
 
-def _check_cost(most: float, matched: Sequence[JournalEntry], price_call: PriceCall, lines: _VerdictLines) -> None:
-    """Whether the calls that got pictures cost no more than `most` dollars, as far as their prices are known."""
-    prices: dict[int, float] = {}
-    unknown = []
-    for entry in matched:
-        if not entry.pictures:
-            continue
-        price = price_call(entry)
-        if price is None:
-            unknown.append(entry)
-        else:
-            prices[entry.number] = price
-    total = math.fsum(prices.values())
-    expected = f"expected a cost of at most {_format_dollars(most)}"
-    if total <= most + _ROUNDING:
-        lines.held.append(f"{expected}, and came {_format_dollars(total)}")
-    else:
-        lines.failed.append(f"{expected}, came {_format_dollars(total)}")
-        paid = [entry for entry in matched if prices.get(entry.number)]
-        remarks = {number: _format_dollars(price) for number, price in prices.items()}
-        lines.failed.extend(list_calls(paid, remarks))
-    if unknown:
-        lines.notes["cost_unknown"] = f"no price is known of {join_numbers(unknown)}, which counts as nothing"
-
-
 def _price_by_table(entry: JournalEntry) -> float | None:
     """Return the dollars for the pictures that a call got, by published prices."""
-    return pricing.price_call(entry.rebuild_call(), len(entry.pictures))
+    return pricing.price_call(entry.rebuild_call(), entry.billed)
 
 
 def _format_dollars(amount: float) -> str:
@@ -344,6 +358,7 @@ def parse_verification(words: Any, known: KnownWords | None = None) -> Verificat
         no_findings="no_findings" in words,
         no_unused_answers="no_unused_answers" in words,
         max_cost=_parse_max_cost(words),
+        ignores_unknown_cost=_parse_unknown_cost(words),
         unknown_fields=unknown_fields,
     )
 
@@ -384,3 +399,14 @@ def _parse_max_cost(words: Mapping[str, Any]) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"max_cost is {describe_value(value)}; expected dollars, from 0")
     return float(value)
+
+
+def _parse_unknown_cost(words: Mapping[str, Any]) -> bool:
+    if "unknown_cost" not in words:
+        return False
+    value = words["unknown_cost"]
+    if value != "ignore":
+        raise ValueError(f"unknown_cost is {describe_value(value)}; expected ignore, or to be left out")
+    if "max_cost" not in words:
+        raise ValueError("unknown_cost says how max_cost counts, which is not there")
+    return True

@@ -19,6 +19,7 @@ from emulator.explanations import EXPLANATIONS
 from emulator.faults import FAULTS
 from emulator.findings import FINDINGS
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, SOURCES, VIOLATIONS
+from emulator.session.journal import STATES
 from tests.conftest import Served
 from tests.paths import TESTS
 
@@ -101,7 +102,8 @@ def test_inspect_what_is_no_picture(capsys: pytest.CaptureFixture[str], tmp_path
 
 
 PRINTED = (
-    *FINDINGS, *KINDS, *VIOLATIONS, *FAULTS, *SOURCES, *OPERATIONS, *BEHAVIORS, "under_way", "answered", "client_gone",
+    *FINDINGS, *KINDS, *VIOLATIONS, *FAULTS, *SOURCES, *OPERATIONS, *BEHAVIORS, *STATES,
+    "calls_under_way", "calls_unseen",
 )  # fmt: skip
 
 

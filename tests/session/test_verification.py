@@ -193,7 +193,7 @@ def test_no_call_is_expected_where_none_is_asked_for(words: Any) -> None:
     ("words", "complaint"),
     [
         (None, "a verification is empty; expected a mapping of when, times, once, never, at_least, at_most, between, "
-         "in_order, no_findings, no_unused_answers, max_cost"),
+         "in_order, no_findings, no_unused_answers, max_cost, unknown_cost"),
         ([], "a verification is a list; expected a mapping of when, "),
         ({"model": "dall-e-3"}, "unknown key 'model'; known are when, times, "),
         ({"times": 1, "never": True}, "times and never stand together; expected one of times, once, never, at_least, "
@@ -215,6 +215,8 @@ def test_no_call_is_expected_where_none_is_asked_for(words: Any) -> None:
         ({"between": [0, -1]}, "between is -1; expected a whole number from 0"),
         ({"max_cost": -0.5}, "max_cost is -0.5; expected dollars, from 0"),
         ({"max_cost": True}, "max_cost is True; expected dollars"),
+        ({"max_cost": 1, "unknown_cost": "ignroe"}, "unknown_cost is 'ignroe'; expected ignore, or to be left out"),
+        ({"unknown_cost": "ignore"}, "unknown_cost says how max_cost counts, which is not there"),
         ({"max_cost": "1"}, "max_cost is '1'; expected dollars"),
         ({"max_cost": float("nan")}, "max_cost is nan; expected dollars"),
         ({"max_cost": float("inf")}, "max_cost is inf; expected dollars"),
@@ -554,11 +556,19 @@ def test_cost() -> None:
 
 
 def test_cost_where_no_price_is_known() -> None:
-    """The ceiling holds for known prices, and a note names the others; a call without pictures needs no price."""
+    """A call whose price nobody knows breaks the ceiling, or is left out and noted; without pictures it is free."""
     calls = [drawn(1, DALL_E_3), drawn(2, DALL_E_3), drawn(3, DALL_E_3), entry(4, {**DALL_E_3, "n": 2}), listing(5)]
     prices = {1: 0.1, 2: None, 3: 0.2}
+    verdict = check({"max_cost": 0.3}, calls, price_call=lambda one: prices[one.number])
+    assert (False, ()) == (verdict.ok, verdict.notes)
+    assert [
+        "expected a cost of at most $0.30, which cannot be decided: no price is known of call 2",
+        "call 2, generate ezmodel dall-e-3 200",
+        'with unknown_cost: "ignore" such calls count as nothing',
+    ] == verdict.message.split("\n")
     for most, ok in ((0.3, True), (0.29, False)):
-        verdict = check({"max_cost": most}, calls, price_call=lambda one: prices[one.number])
+        words = {"max_cost": most, "unknown_cost": "ignore"}
+        verdict = check(words, calls, price_call=lambda one: prices[one.number])
         assert (ok, ("cost_unknown",)) == (verdict.ok, verdict.notes)
         last = "cost_unknown: no price is known of call 2, which counts as nothing"
         assert last == verdict.message.split("\n")[-1]
