@@ -163,6 +163,9 @@ class Settings:
         False, "print one line of JSON (url, port, pid) when the server is ready, and nothing else", _parse_switch
     )
     quiet: bool = _setting(False, "do not print a line for each call", _parse_switch)
+    json_log: bool = _setting(
+        False, "print one line of JSON on stdout for each call, and everything else on stderr", _parse_switch
+    )
     body_timeout: int = _setting(30, "seconds within which a client sends its body", _parse_positive, "SECONDS")
     send_timeout: int = _setting(
         30, "seconds after which a client that takes nothing of its answer is cut off", _parse_positive, "SECONDS"
@@ -201,6 +204,22 @@ def load_settings(
         if name in FIELDS and value is not None:
             chosen[name] = _parse_value(FIELDS[name], value, f"--{name.replace('_', '-')}")
     return Settings(**chosen)
+
+
+def list_unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a line for each variable EMULATOR_… that is no setting, with the nearest one that is."""
+    known = [name.upper() for name in FIELDS]
+    lines = []
+    for name in sorted(environ):
+        word = name.removeprefix("EMULATOR_")
+        if word in (name, *known):
+            continue
+        line = f"the environment variable {name[:_LONGEST_NAME]} is no setting"
+        nearest = nearest_word(word, known)
+        if nearest is not None:
+            line += f"; did you mean EMULATOR_{nearest}?"
+        lines.append(line)
+    return lines
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -278,6 +297,7 @@ def _read_pyproject(path: Path) -> Any:
     return tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
 
 
+_LONGEST_NAME: Final = 80  # characters of a variable's name in a message
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
 """The settings by name, in the order that --help shows them."""
 

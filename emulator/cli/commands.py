@@ -95,12 +95,17 @@ def list_scenarios(options: argparse.Namespace) -> int:
 
 
 def check_files(options: argparse.Namespace) -> int:
-    """Print what is wrong with each file; the exit code is 1 if something is."""
+    """Print what is wrong with each file; the exit code is 1 if something is, and 2 if a file cannot be read."""
     exit_code = 0
     for name in options.file:
+        reason = _find_unreadable(Path(name))
+        if reason is not None:
+            print(f"{NAME}: {name!r}: {reason}", file=sys.stderr)
+            exit_code = 2
+            continue
         findings = _check_file(Path(name), partial(_load_gateways, options))
         if findings:
-            exit_code = 1
+            exit_code = max(exit_code, 1)
         if options.json:
             listed = [{"code": finding.code, "message": finding.message} for finding in findings]
             print(json.dumps({"file": name, "findings": listed}, ensure_ascii=False))
@@ -172,6 +177,16 @@ def inspect_pictures(options: argparse.Namespace) -> int:
             found = {"error": str(error)}
         print(json.dumps({"file": name, **found}, ensure_ascii=False))
     return exit_code
+
+
+def _find_unreadable(path: Path) -> str | None:
+    """Return why a file cannot be read; None where it can. A pipe is not opened: it can be read only once."""
+    try:
+        if path.is_file() or not path.exists() or path.is_dir():
+            path.open("rb").close()
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
 
 
 def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:

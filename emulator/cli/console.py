@@ -10,6 +10,7 @@ its handler prints a traceback for each line.
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import sys
@@ -28,9 +29,10 @@ _LAST_LINES: Final = 1.0  # seconds for the lines that still wait when the serve
 
 
 class Console:
-    """Writes lines to stdout until `close`."""
+    """Writes lines to stdout until `close`: texts for people, or with `as_json` one object for each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_json: bool = False) -> None:
+        self._as_json = as_json
         self._lines: queue.Queue[str | None] = queue.Queue(_MOST_LINES)
         self._dropped = 0
         self._thread = threading.Thread(target=self._write_lines, name="console", daemon=True)
@@ -39,7 +41,7 @@ class Console:
     def write_call(self, entry: JournalEntry) -> None:
         """Queue the line about `entry`, or drop it where the queue is full."""
         try:
-            self._lines.put_nowait(format_call(entry))
+            self._lines.put_nowait(format_call_as_json(entry) if self._as_json else format_call(entry))
         except queue.Full:
             self._dropped += 1
 
@@ -57,10 +59,15 @@ class Console:
             if line is None:
                 return
             if self._dropped and self._lines.empty():
-                line += f"\n({self._dropped} lines were dropped: nobody read them)"
+                line += "\n" + self._format_dropped()
                 self._dropped = 0
             if not print_line(line):
                 return
+
+    def _format_dropped(self) -> str:
+        if self._as_json:
+            return json.dumps({"dropped": self._dropped})
+        return f"({self._dropped} lines were dropped: nobody read them)"
 
 
 def print_line(line: str) -> bool:
@@ -94,6 +101,30 @@ def format_call(entry: JournalEntry) -> str:
     if entry.state != "answered":
         outcome = f"{outcome} {entry.state}".lstrip()
     return f"{time} {entry.session} {entry.gateway} {model} {outcome} {why} {codes}".rstrip()
+
+
+def format_call_as_json(entry: JournalEntry) -> str:
+    """Return the same as one line of JSON in ASCII; the admin API has the rest of the call under session and number."""
+    refused = None
+    if entry.refused is not None:
+        words = {name: entry.refused[name] for name in ("kind", "breach", "param", "code")}
+        refused = {name: entry.redact(value) if isinstance(value, str) else value for name, value in words.items()}
+    return json.dumps({
+        "time": clock.format_iso(entry.received),
+        "session": entry.session,
+        "number": entry.number,
+        "gateway": entry.gateway,
+        "operation": entry.operation,
+        "model": None if entry.model is None else entry.redact(entry.model)[:_LONGEST_PATH],
+        "method": entry.method,
+        "path": entry.redact(entry.path)[:_LONGEST_PATH],
+        "status": entry.status,
+        "state": entry.state,
+        "rule": entry.rule,
+        "refused": refused,
+        "findings": list(dict.fromkeys(finding["code"] for finding in entry.findings)),
+        "duration": round(entry.duration, 6),
+    })  # fmt: skip
 
 
 def _shorten(name: str | None) -> str:

@@ -9,11 +9,11 @@ import argparse
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from emulator.cli.fast_import import defer_aiohttp_client, without_garbage_collection
 from emulator.cli.main import NAME
-from emulator.settings import Settings, UsageError, load_settings
+from emulator.settings import Settings, UsageError, list_unknown_variables, load_settings
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,8 +38,8 @@ async def _serve(chosen: Settings) -> int:
     from emulator.cli.console import Console
 
     console = None
-    if not chosen.quiet and not chosen.ready_json:
-        console = Console()
+    if not chosen.quiet and (chosen.json_log or not chosen.ready_json):
+        console = Console(chosen.json_log)
     running = await _start(chosen, console)
     stop = _stop_at_signals()
     _announce(running)
@@ -104,12 +104,20 @@ def _announce(running: Running) -> None:
         path = validator.gateway.document.file.path
         for finding in validator.gateway.findings:
             print(f"{path}: {finding.code}: {finding.message}", file=sys.stderr)
+    for line in list_unknown_variables():
+        print(f"{NAME}: {line}", file=sys.stderr)
     if not app.settings.ready_json:
-        print_line(_format_welcome(running))
+        if app.settings.json_log:
+            print(_format_welcome(running), file=sys.stderr)
+        else:
+            print_line(_format_welcome(running))
         return
+    if app.settings.report_only:
+        print(f"{NAME}: {_REPORT_ONLY}", file=sys.stderr)
+    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
     if app.settings.seed:  # `--seed random` has drawn it; it is needed to repeat the run
         print(f"{NAME}: seed {app.settings.seed}", file=sys.stderr)
-    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
+        ready["seed"] = app.settings.seed
     if app.admin_auth.generated:
         ready["admin_token"] = app.admin_auth.token
     print_line(json.dumps(ready))
@@ -129,6 +137,13 @@ def _format_welcome(running: Running) -> str:
         lines.append(f"  {name:<{width}}  {running.url}/{name}{validator.gateway.base}")
     lines.append(f"Default gateway: {app.registry.default.gateway.name}, at {running.url}/v1")
     lines.append(f"Sessions and their calls: {running.url}/_emulator/sessions")
+    if chosen.report_only:
+        lines.append(_REPORT_ONLY)
     if app.admin_auth.generated:
         lines.append(f"/_emulator/ needs the header: Authorization: Bearer {app.admin_auth.token}")
     return "\n".join(lines)
+
+
+_REPORT_ONLY: Final = (
+    "Report only: a call that its gateway would refuse is answered, and has the finding would_be_refused."
+)

@@ -61,6 +61,7 @@ class EmulatorSettings(TypedDict, total=False):
     admin_token: str
     ready_json: bool
     quiet: bool
+    json_log: bool
     body_timeout: int
     send_timeout: int
     send_bytes: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import sys
 import threading
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from emulator.cli import console
-from emulator.cli.console import Console, format_call, print_line
+from emulator.cli.console import Console, format_call, format_call_as_json, print_line
 from tests.conftest import Served
 
 
@@ -29,6 +30,28 @@ def test_a_line_says_what_decided(serve: Callable[..., Served]) -> None:
     assert lines[0].startswith("my-test ezmodel dall-e-3 200 generate unknown_parameter")
     assert lines[1].startswith("my-test ezmodel dall-e-3 400 above_maximum n")
     assert lines[2].startswith("my-test ezmodel a?b" + "c" * 37 + " 400 ")
+
+
+def test_a_line_of_json(serve: Callable[..., Served]) -> None:
+    """One object for each call, in one line of ASCII, with what finds the call again, and without any key."""
+    served = serve()
+    lines: list[str] = []
+    served.app.observers.append(lambda entry: lines.append(format_call_as_json(entry)))
+    session = {"x-emulator-session": "my-test"}
+    served.generate("ezmodel", {"prompt": "猫", "model": "dall-e-3"}, **session)
+    served.generate("ezmodel", {"prompt": "x", "model": "dall-e-3", "n": 2}, **session)
+    served.generate("ezmodel", {"prompt": "x", "model": "sk-0123456789abcdefgh"}, **session)
+    while len(lines) < 3:  # a line is written when the answer has been sent
+        served.calls()
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    first, second, third = map(json.loads, lines)
+    assert ("my-test", 1, "ezmodel", "generate", "dall-e-3", 200, "answered", None) == tuple(
+        first[name] for name in ("session", "number", "gateway", "operation", "model", "status", "state", "refused")
+    )
+    assert {"kind": "invalid_request", "breach": "above_maximum", "param": "n", "code": "integer_above_max_value"} == (
+        second["refused"]
+    )
+    assert "***" == third["model"]
 
 
 def test_lines_that_do_not_fit_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

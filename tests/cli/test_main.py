@@ -119,6 +119,33 @@ def test_no_other_word_is_explained() -> None:
     assert set(PRINTED) == set(EXPLANATIONS)
 
 
+@pytest.mark.parametrize("command", ["check", "portability", "inspect"])
+@pytest.mark.parametrize("name", ["missing.yaml", ".", "secret.yaml", "a/b/c.yaml", "good.yaml/x"])
+def test_what_cannot_be_read_is_an_error_of_use(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str
+) -> None:
+    """A file that is not there, a folder, one without permission: one line with its name, and exit code 2."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.yaml").write_text("rules: []")
+    if name == "secret.yaml":
+        if os.geteuid() == 0:
+            pytest.skip("nothing is forbidden to root")
+        (tmp_path / name).write_text("rules: []")
+        (tmp_path / name).chmod(0)
+    code, out, err = _main(capsys, command, name)
+    assert (2, "", 1) == (code, out, len(err.splitlines()))
+    assert name in err
+
+
+def test_check_goes_on_behind_a_file_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The other files are checked all the same; the worst exit code counts."""
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("rules: []")
+    bad.write_text("rules: 1")
+    code, out, _ = _main(capsys, "check", str(tmp_path / "missing.yaml"), str(bad), str(good))
+    assert (2, 2) == (code, len(out.splitlines()))
+
+
 def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """A good file has one line and exit code 0; a flawed one its findings, with codes, and 1; --json says the same."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"

@@ -9,6 +9,16 @@ from emulator.core.data_folders import find_schemas
 from tests.process import Command
 
 
+def test_the_welcome_says_that_it_only_reports(tmp_path: Path) -> None:
+    """`--report-only` answers what would be refused, so nobody should overlook it."""
+    command = Command(tmp_path, "--report-only")
+    try:
+        lines = iter(command.out.readline, "")
+        assert any(line.startswith("Report only: a call that its gateway would refuse is answered") for line in lines)
+    finally:
+        command.kill()
+
+
 def test_the_welcome_says_what_runs_and_where(tmp_path: Path) -> None:
     """The behavior, seed and clock that were chosen, each gateway's base URL, and the default gateway."""
     command = Command(tmp_path, "--behavior", "observed", "--seed", "7", "--gateway", "aiai")

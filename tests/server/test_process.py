@@ -57,6 +57,28 @@ def test_a_line_for_each_call(command: Callable[..., Command]) -> None:
     ]
 
 
+def test_json_log(command: Callable[..., Command]) -> None:
+    """Each line of stdout is one call, behind the ready line where both are asked for; the welcome is on stderr."""
+    begun = command("--ready-json", "--json-log")
+    begun.generate({"prompt": "x"})
+    begun.generate({"prompt": "x", "n": 99})
+    code, out, err = begun.end()
+    assert (0, "") == (code, err)
+    assert [200, 400] == [json.loads(line)["status"] for line in out.splitlines()]
+
+
+def test_what_is_unusual_is_told_at_the_start(command: Callable[..., Command]) -> None:
+    """The seed that was drawn, report-only, and variables that are no settings, with the nearest one."""
+    begun = command("--ready-json", "--seed", "random", "--report-only", EMULATOR_PROT="4011", EMULATOR_XYZZY="1")
+    seed = json.loads(begun.first)["seed"]
+    code, out, err = begun.end()
+    assert (0, "") == (code, out)
+    assert f"image-api-emulator: seed {seed}\n" in err
+    assert "Report only: " in err
+    assert "variable EMULATOR_PROT is no setting; did you mean EMULATOR_PORT?\n" in err
+    assert "variable EMULATOR_XYZZY is no setting\n" in err
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_it_well(command: Callable[..., Command], number: signal.Signals) -> None:
     """SIGTERM and Ctrl-C: exit code 0 and not a word."""
