@@ -174,7 +174,8 @@ def _describe_size(value: Mapping[str, Any]) -> str:
 
 
 def _describe_picture(value: Mapping[str, Any]) -> str:
-    return ", ".join(_PICTURE[word](limit) for word, limit in value.items() if limit is not False)
+    described = {word: limit for word, limit in value.items() if word != "types_source" and limit is not False}
+    return ", ".join(_PICTURE[word](limit) for word, limit in described.items())
 
 
 def _describe_ignored(value: Any) -> str:
