@@ -14,6 +14,7 @@ from PIL import Image
 
 import emulator
 from tests.conftest import Served
+from tests.uploads import draw_file
 
 MODELS = [
     ("geekai", "dall-e-3"), ("geekai", "cogview-4"), ("ezmodel", "dall-e-2"), ("ezmodel", "dall-e-3"),
@@ -150,3 +151,45 @@ def test_each_listed_model_can_be_retrieved(client: Any, gateway: str, behavior:
         with pytest.raises(openai.NotFoundError) as caught:
             models.retrieve("no-such-model")
         assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+@pytest.fixture(scope="module")
+def legacy() -> Iterator[Served]:
+    """A server that keeps the models that have ended."""
+    served = Served(legacy=True)
+    yield served
+    served.stop()
+
+
+PNG = ("image.png", draw_file("PNG", "RGBA", (64, 64)), "image/png")
+SUITE: list[tuple[str, dict[str, Any], str | None]] = [
+    ("images.generate", {"prompt": "x"}, "dall-e-2"),
+    ("images.generate", {"prompt": "x", "stream": True}, "gpt-image-1"),
+    ("images.edit", {"image": PNG, "prompt": "x"}, "dall-e-2"),
+    ("images.edit", {"image": PNG, "prompt": "x", "stream": True}, "gpt-image-1"),
+    ("images.create_variation", {"image": PNG}, "dall-e-2"),
+    ("models.list", {}, None),
+    ("models.retrieve", {"model": "gpt-6-astra"}, None),
+    ("models.delete", {"model": "ft:gpt-4o-mini:acemeco:suffix:abc123"}, None),
+]
+"""The requests of the SDK's own suite that a faithful server answers, and the model that each means."""
+
+
+@pytest.mark.filterwarnings("ignore:deprecated")
+@pytest.mark.parametrize(("method", "arguments", "model"), SUITE)
+@pytest.mark.parametrize("read", [True, False])
+def test_the_requests_of_the_sdks_own_suite(
+    legacy: Served, method: str, arguments: dict[str, Any], model: str | None, read: bool
+) -> None:
+    """They name no model, the key has blanks, responses are validated strictly, and a stream may be closed unread."""
+    with openai.OpenAI(
+        base_url=legacy.base("openai"), api_key="My API Key", _strict_response_validation=True, max_retries=0
+    ) as client:
+        resource, _, name = method.partition(".")
+        result = getattr(getattr(client, resource), name)(**arguments)
+        if arguments.get("stream"):
+            events = [event.type for event in result] if read else []
+            result.response.close()
+            assert events[-1:] == ([f"image_{'edit' if name == 'edit' else 'generation'}.completed"] if read else [])
+    if model is not None:
+        assert model == legacy.calls()[-1]["model"]
