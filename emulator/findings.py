@@ -98,6 +98,10 @@ FINDINGS: Final[dict[str, str]] = {
     "operation_left_out": (
         "The OpenAPI file describes operations that are not about images. They are not served and answer 404."
     ),
+    "not_checked": (
+        "The OpenAPI file says something of requests that no call is held against: headers and cookies beside the key, "
+        "and bodies that are neither JSON nor forms. What the file says of them is not refused here."
+    ),
     "no_servers": (
         "The OpenAPI file has no usable `servers` entry, so there is no host and no base path: operations are served "
         "under their own paths."

@@ -23,7 +23,7 @@ from emulator.gateway import formats
 from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
 from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
-from emulator.gateway.rules import Models, read_models
+from emulator.gateway.rules import ModelRules, Models, read_model_rules, read_models
 from emulator.image.link_query import LinkQuery
 from emulator.messages import Behavior, Call, GatewayError, OperationName, Request, Response
 
@@ -64,7 +64,7 @@ class Operation:
     canned body of the answer, or None. `limit` is in bytes of body. `redirect` is the status of an operation that only
     sends clients to the same address without its last slash. `pattern` is what the variable in the path has to match.
     From the day `ended` the path is unknown. `source` tells where the operation comes from. `task` is the parameter
-    that asks for a task when it is true, or `always`.
+    that asks for a task when it is true, or `always`. `query` are the rules of the query's parameters.
     """
 
     name: OperationName
@@ -79,6 +79,7 @@ class Operation:
     ended: str | None = None
     source: str | None = None
     task: str | None = None
+    query: ModelRules | None = None
 
     def makes_task(self, effective: Mapping[str, Any]) -> bool:
         """Return whether a call with these effective parameters gets a task in the place of its pictures."""
@@ -334,6 +335,8 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
     `shared` has the models by request schema, so that two paths with one schema compile it once.
     """
     operation = Operation(found.name, found.method, found.path, models=None, example=None)
+    if found.query is not None:
+        operation = replace(operation, query=read_model_rules(document, found.query))
     redirect = found.node.get("x-emulator-redirect")
     if redirect is not None:
         return replace(operation, redirect=redirect)

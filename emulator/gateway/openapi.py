@@ -7,7 +7,7 @@ A file of OpenAPI 3.0 is translated, so that the rest of the package knows only 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -37,13 +37,17 @@ Parameter = Mapping[str, Keyword]
 
 @dataclass(frozen=True)
 class FoundOperation:
-    """An operation about images: its place in the file, and the path under which it is served."""
+    """An operation about images: its place in the file, and the path under which it is served.
+
+    `query` leads to the schema of its query parameters, as the members of an object; None where it has none.
+    """
 
     name: OperationName
     method: str
     path: str
     pointer: Pointer
     node: Mapping[str, Any]
+    query: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,9 +178,32 @@ class Document:
         for method, path, node in self._iter_operations():
             name = self._name_operation(node, method, path)
             if name is not None:
+                place = f"{method} {path}"
+                query = f"#/{_QUERIES}/{escape_step(place)}" if place in self.root.get(_QUERIES, ()) else None
                 pointer = ["paths", path, method]
-                found.append(FoundOperation(name, method.upper(), self.base + path, pointer, node))
+                found.append(FoundOperation(name, method.upper(), self.base + path, pointer, node, query))
         return found
+
+    def list_parameters(self, path: str, node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the parameters of an operation beside its body, those that its path has for every method first."""
+        item = self.resolve((self.root.get("paths") or {}).get(path) or {})
+        found = map(self.resolve, [*(item.get("parameters") or ()), *(node.get("parameters") or ())])
+        return [parameter for parameter in found if isinstance(parameter, Mapping)]
+
+    def with_query_schemas(self) -> Document:
+        """Return the document with a schema for the query of each operation that has query parameters."""
+        schemas = {}
+        for method, path, node in self._iter_operations():
+            listed = [one for one in self.list_parameters(path, node) if one.get("in") == "query" and "name" in one]
+            if listed:
+                schemas[f"{method} {path}"] = {
+                    "type": "object",
+                    "required": [one["name"] for one in listed if one.get("required") is True],
+                    "properties": {one["name"]: _translate_schema(one.get("schema") or {}, path, []) for one in listed},
+                }
+        if not schemas:
+            return self
+        return replace(self, root={**self.root, _QUERIES: schemas})
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -205,8 +232,9 @@ class Document:
         ending = path.rstrip("/")
         for known, verb, end in _KNOWN_ENDINGS:
             if method == verb and ending.endswith(end):
-                # Images are edited by a form: an operation without one does something else.
-                if known in _WITHOUT_FORMS or self.find_request_schema(node, FORM) is not None:
+                # Pictures come in a form, and to edits also in JSON: an operation without them does something else.
+                bodies = _BODIES_OF_PICTURES.get(known)
+                if bodies is None or any(self.find_request_schema(node, body) is not None for body in bodies):
                     return known
                 return None
         return None
@@ -223,10 +251,10 @@ def load_document(path: Path) -> Document:
         raise file.error_at([], f"{describe_value(root)} is no OpenAPI document")
     version = str(root.get("openapi", root.get("swagger")))
     if version.startswith("3.1"):
-        return Document(file, root)
+        return Document(file, root).with_query_schemas()
     if version.startswith("3.0"):
         translated, odd_keywords = translate_document(root)
-        return Document(file, translated, tuple(odd_keywords))
+        return Document(file, translated, tuple(odd_keywords)).with_query_schemas()
     raise file.error_at(["openapi"], f"version {version!r} is not supported; expected openapi: 3.0.x or 3.1.x")
 
 
@@ -288,13 +316,38 @@ def _list_findings(document: Document) -> Iterator[Finding]:
     left_out = document.list_left_out()
     if left_out:
         yield Finding("operation_left_out", f"{len(left_out)} not about images: {_shorten_list(left_out, 5)}")
-    required = list(root.get("security") or [])
-    for operation in document.operations:
-        required += operation.node.get("security") or []
-    for name in dict.fromkeys(name for requirement in required for name in requirement):
+    unchecked = _list_unchecked(document)
+    if unchecked:
+        yield Finding("not_checked", f"no call is held against {_shorten_list(unchecked, 5)}")
+    for name in _list_required_schemes(document):
         if name not in schemes:
             note = f"security names {name!r}, which securitySchemes does not define"
             yield Finding("unknown_security_scheme", note)
+
+
+def _list_required_schemes(document: Document) -> list[str]:
+    """Return the names of the security schemes that the file and its operations require."""
+    required = list(document.root.get("security") or [])
+    for operation in document.operations:
+        required += operation.node.get("security") or []
+    return list(dict.fromkeys(name for requirement in required for name in requirement))
+
+
+def _list_unchecked(document: Document) -> list[str]:
+    """Return the parts of the operations that say something of a request, and that no call is held against."""
+    found = []
+    for operation in document.operations:
+        path = str(operation.pointer[1])
+        where = f"{operation.method} {path}"
+        for parameter in document.list_parameters(path, operation.node):
+            place, name = parameter.get("in"), str(parameter.get("name"))
+            if place == "cookie" or (place == "header" and name.lower() not in _OWN_HEADERS):
+                found.append(f"{place} {name} of {where}")
+        body = document.resolve(operation.node.get("requestBody") or {})
+        if isinstance(body, Mapping):
+            kinds = [kind for kind in body.get("content") or () if kind not in (JSON, FORM)]
+            found.extend(f"{kind} of {where}" for kind in kinds)
+    return found
 
 
 def _shorten_list(names: Sequence[str], longest: int) -> str:
@@ -386,8 +439,17 @@ def _allow_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**schema, **changes}
 
 
+def escape_step(step: str | int) -> str:
+    """Return a step of a JSON pointer as it stands in a `$ref`."""
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+_QUERIES: Final = "x-query-schemas"
+"""Where the schemas of queries are added to a document: OpenAPI has them one by one, not as an object's."""
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
+_OWN_HEADERS: Final = ("authorization", "content-type", "accept")
+"""Headers of which OpenAPI says that a parameter of that name means nothing."""
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _SECURITY_TYPES: Final = ("apiKey", "http", "mutualTLS", "oauth2", "openIdConnect")
 _KNOWN_ENDINGS: Final[tuple[tuple[OperationName, str, str], ...]] = (
@@ -396,4 +458,4 @@ _KNOWN_ENDINGS: Final[tuple[tuple[OperationName, str, str], ...]] = (
     ("vary", "post", "/images/variations"),
     ("models", "get", "/models"),
 )
-_WITHOUT_FORMS: Final = ("generate", "models")
+_BODIES_OF_PICTURES: Final[Mapping[OperationName, tuple[str, ...]]] = {"edit": (FORM, JSON), "vary": (FORM,)}

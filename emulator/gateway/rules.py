@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from emulator.core.yaml_file import Pointer
 from emulator.gateway.formats import freeze_lists
-from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter
+from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step
 from emulator.image.upload import PictureRule
 from emulator.messages import ResponseShape, StreamShape
 
@@ -55,10 +55,13 @@ class ModelRules:
 
     @cached_property
     def absent_values(self) -> Mapping[str, Sequence[Any]]:
-        """For a parameter, the values that count as not given; a null that its type allows is one of them."""
+        """For a parameter, the values that count as not given.
+
+        A null that its type allows is one of them, but where the parameter is required: there null is a value.
+        """
         found = {name: list(values) for name, values in self._collect("x-emulator-absent").items()}
         for name, kinds in self._collect("type").items():
-            if "null" in kinds:
+            if "null" in kinds and name not in self.required:
                 found.setdefault(name, []).append(None)
         return found
 
@@ -130,7 +133,7 @@ def read_models(document: Document, operation: FoundOperation, media_type: str =
         body = _BODY_NAMES[media_type]
         message = f"{operation.method} {operation.path} has no {body} request schema, so no live rule"
         raise document.file.error_at(operation.pointer, message)
-    ref = "#/" + "/".join(map(_escape_step, pointer))
+    ref = "#/" + "/".join(map(escape_step, pointer))
     if set(schema) == {"$ref"}:
         ref = schema["$ref"]
     schema = document.resolve(schema, pointer)
@@ -266,10 +269,6 @@ def _is_list(document: Document, node: Any) -> bool | None:
     if answers:
         return answers.pop()
     return bool(node.get("type") in ("array", ["array"]))
-
-
-def _escape_step(step: str | int) -> str:
-    return str(step).replace("~", "~0").replace("/", "~1")
 
 
 _BODY_NAMES: Final = {JSON: "JSON", FORM: "form's"}

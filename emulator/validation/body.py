@@ -167,7 +167,7 @@ def _convert_field(converted: dict[str, Any], name: str, text: Any, rules: Model
     elif base != name:  # `prompt[]x`
         converted[base] = [text]
     else:
-        value, wanted_type = _convert_text(text, rules.parameters[name])
+        value, wanted_type = convert_text(text, rules.parameters[name])
         if wanted_type:
             yield _unconvertible(name, text, wanted_type, rules)
         else:
@@ -275,7 +275,7 @@ def _misplaced_file(name: str, rules: ModelRules) -> SchemaViolation:
     )
 
 
-def _convert_text(text: str, parameter: Parameter) -> tuple[Any, str]:
+def convert_text(text: str, parameter: Parameter) -> tuple[Any, str]:
     """Return `text` as a value of the parameter's type, and "", or the type that it should have and cannot get."""
     types = _list_types(parameter)
     if "string" in types:

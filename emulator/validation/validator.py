@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from emulator.core.data_folders import is_shipped_schema
 from emulator.core.names import RESERVED_KEY
@@ -19,7 +20,14 @@ from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.refusals import describe_address, mask_key, refuse_key, refuse_path
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, ChannelName, GatewayError, Request
-from emulator.validation.body import convert_form, is_form_request, list_placeholders, merge_violations, read_body
+from emulator.validation.body import (
+    convert_form,
+    convert_text,
+    is_form_request,
+    list_placeholders,
+    merge_violations,
+    read_body,
+)
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
 from emulator.validation.makers import MakerContracts, list_assumptions
 from emulator.validation.parameters import (
@@ -63,6 +71,7 @@ class RequestValidator:
         self._steps: tuple[Step, ...] = (
             refuse_ended_operation,
             self.authenticate,
+            self.check_query,
             read_body,
             choose_model,
             check_calendar,
@@ -77,7 +86,7 @@ class RequestValidator:
             count_images,
             self.compare_with_maker,
         )
-        self._steps_without_body: tuple[Step, ...] = (self.authenticate, list_models)
+        self._steps_without_body: tuple[Step, ...] = (self.authenticate, self.check_query, list_models)
         self._steps_not_implemented: tuple[Step, ...] = (
             refuse_ended_operation,
             self.authenticate,
@@ -157,6 +166,8 @@ class RequestValidator:
                     self._schema_validator(rules.ref, rules.types_first)
                     if rules.upstream is not None:
                         self._schema_validator(rules.upstream)
+                    if operation.query is not None:
+                        self._schema_validator(operation.query.ref)
                 except InvalidSchema as error:
                     raise InvalidFile(f"{path}: a schema does not compile: {error}") from None
                 live = count_live_rules(self.gateway.document, rules.ref)
@@ -189,6 +200,20 @@ class RequestValidator:
                 findings=(note,),
             )
         return draft
+
+    def check_query(self, draft: Draft) -> Draft:
+        """Check the parameters of the query, where the gateway's file has any."""
+        rules = draft.context.operation.query
+        if rules is None:
+            return draft
+        texts = dict(parse_qsl(draft.request.query, keep_blank_values=True))
+        values = {
+            name: convert_text(text, rules.parameters[name])[0]
+            for name, text in texts.items()
+            if name in rules.parameters
+        }
+        violations = self._schema_validator(rules.ref).find_violations(values)
+        return copy_draft(draft, errors=tuple(violation.build_error(None) for violation in violations))
 
     def check_parameters(self, draft: Draft) -> Draft:
         """Check the body against the schema of its model: unknown parameters first, then each parameter.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 import yaml
 
@@ -228,3 +229,80 @@ def test_discriminators_without_a_mapping_and_templated_servers(written: Callabl
     assert models is not None
     assert ({"tiny"}, None) == (set(models.listed), models.otherwise)
     assert ("/v3", {"eu.plain.test"}) == (gateway.base, set(gateway.hosts))
+
+
+QUERY: Final = {
+    "name": "api-version",
+    "in": "query",
+    "required": True,
+    "schema": {"type": "string", "enum": ["1", "2"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("", 400, "missing_required_parameter"),
+        ("?api-version=", 400, "invalid_value"),
+        ("?api-version=3", 400, "invalid_value"),
+        ("?api-version=2&count=x", 400, "invalid_type"),
+        ("?api-version=2&count=3&more=x", 200, None),
+        ("?api-version=1", 200, None),
+    ],
+)
+@pytest.mark.parametrize("level", ["path", "operation"])
+def test_parameters_of_the_query_are_checked(
+    serve: Callable[..., Served], written: Callable[[Any], Path], level: str, query: str, status: int, code: str | None
+) -> None:
+    """A required one is missed, and each is held against its schema, for whichever level the file writes it."""
+    document = _plain()
+    path = document["paths"]["/images/generations"]
+    node = path if level == "path" else path["post"]
+    node["parameters"] = [QUERY, {"name": "count", "in": "query", "schema": {"type": "integer"}}]
+    served = serve(schema=(str(written(document)),))
+    url = f"{served.base('plain')}/images/generations{query}"
+    response = httpx.post(url, json={"prompt": "x"}, headers={"authorization": "Bearer sk-x"})
+    assert status == response.status_code, response.text
+    if code is not None:
+        error = response.json()["error"]
+        assert (code, True) == (error["code"], error["param"] in ("api-version", "count"))
+
+
+@pytest.mark.parametrize(
+    ("version", "schema"), [("3.1.0", {"type": ["string", "null"]}), ("3.0.3", {"type": "string", "nullable": True})]
+)
+def test_a_null_is_a_value_where_it_is_required(
+    serve: Callable[..., Served], written: Callable[[Any], Path], version: str, schema: Any
+) -> None:
+    """A required parameter that may be null is given by a null, and missed where it is left out."""
+    properties = {"prompt": schema, "style": schema}
+    document = {**_plain(required=["prompt", "style"], properties=properties), "openapi": version}
+    served = serve(schema=(str(written(document)),))
+    assert 200 == served.generate("plain", {"prompt": "x", "style": None}).status_code
+    assert 200 == served.generate("plain", {"prompt": None, "style": None}).status_code
+    response = served.generate("plain", {"prompt": "x"})
+    assert (400, "style") == (response.status_code, response.json()["error"]["param"])
+
+
+def test_an_edit_may_be_json_alone(serve: Callable[..., Served], written: Callable[[Any], Path]) -> None:
+    """A POST whose path ends with images/edits is an edit, also where it takes no form."""
+    document = _plain()
+    document["paths"]["/images/edits"] = document["paths"]["/images/generations"]
+    served = serve(schema=(str(written(document)),))
+    headers = {"authorization": "Bearer sk-x"}
+    response = httpx.post(f"{served.base('plain')}/images/edits", json={"prompt": "x"}, headers=headers)
+    assert (200, "edit") == (response.status_code, served.calls()[-1]["operation"])
+    assert 400 == httpx.post(f"{served.base('plain')}/images/edits", json={}, headers=headers).status_code
+
+
+def test_what_no_call_is_held_against_is_a_finding(written: Callable[[Any], Path]) -> None:
+    """Headers, cookies and other kinds of bodies are said to be unchecked; the key's own header is not one of them."""
+    document = _plain()
+    post = document["paths"]["/images/generations"]["post"]
+    names = [("header", "X-Tenant"), ("header", "Authorization"), ("cookie", "id")]
+    post["parameters"] = [{"name": name, "in": place, "schema": {}} for place, name in names]
+    post["requestBody"]["content"]["text/plain"] = {"schema": {"type": "string"}}
+    (finding,) = load_gateway(written(document)).findings
+    assert "not_checked" == finding.code
+    where = "of POST /images/generations"
+    assert finding.message == f"no call is held against header X-Tenant {where}, cookie id {where}, text/plain {where}"
