@@ -74,6 +74,11 @@ FINDINGS: Final[dict[str, str]] = {
         "The session has a limit on its cost, and nobody has published a price for this model: the call passed, and "
         "nothing was counted. Limit `images` as well, or use a model with a price."
     ),
+    "unknown_mark": (
+        "The call has a word in a place for reserved values (`[[…]]` in the prompt, behind the model's colon, in an "
+        "API key, or in the header X-Emulator) that is none, and is like one. The README lists the reserved values; "
+        "correct the spelling, or start the server with `--no-reserved-values`."
+    ),
     "override_met_nothing": (
         "A scenario's `omit` or `set` names a member that this reply does not have: nothing was left out, or a member "
         "was added that no gateway sends. Check the spelling, and whether this model sends that member."

@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
 from typing import Any, Final
 
 from emulator import faults
 from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
 from emulator.core.suggestions import nearest_word
 from emulator.faults import FAULTS
+from emulator.findings import Finding
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, Behavior, GatewayError, Refuse, Request
 from emulator.scenario import loader, matching
 from emulator.scenario.latency import parse_latency
@@ -59,6 +62,46 @@ def take_reserved_value(request: Request, key: str | None) -> tuple[Request, Res
     return request, _choose_reserved_value(found)
 
 
+def find_slips(request: Request, key: str | None) -> tuple[Finding, ...]:
+    """Return a finding for each word of a call that is no reserved value, stands in the place of one, and is like one.
+
+    `request` is the call without its reserved values.
+    """
+    found: list[Finding | None] = []
+    body = request.json if isinstance(request.json, Mapping) else {}
+    prompt, model = body.get("prompt"), body.get("model")
+    if isinstance(prompt, str):
+        marks = (match[1] for match in re.finditer(_NEAR_PROMPT, prompt))
+        words = islice(dict.fromkeys(marks), _MOST_MARKS)
+        found += [_note_slip(f"[[{word}]]", word, ("'[[", "]]'"), "prompt") for word in words]
+    if isinstance(model, str) and ":" in model:
+        name, _, word = model.rpartition(":")
+        if len(word) <= _LONGEST_WORD:
+            found.append(_note_slip(model[:_LONGEST_SHOWN], word, (f"'{name[:_LONGEST_SHOWN]}:", "'"), "model"))
+    if key is not None and not key.startswith(RESERVED_KEY):
+        match = re.match(_NEAR_KEY, key)
+        if match is not None:
+            found.append(_note_slip("the API key", match[1], ("'", f"' behind {RESERVED_KEY}"), None))
+    return tuple(one for one in found if one is not None)
+
+
+def _note_slip(read: str, word: str, around: tuple[str, str], param: str | None) -> Finding | None:
+    """Return the finding that `read` is no reserved value; None where `word` is like none.
+
+    `around` is what stands before and behind the nearest word in the message.
+    """
+    plain = "-".join(word.lower().replace("_", " ").split())
+    nearest = nearest_word(plain, list_values())
+    if nearest is None:
+        return None
+    import difflib  # 4 ms, and needed only for a slip
+
+    if difflib.SequenceMatcher(None, plain, nearest).ratio() <= _SLIP:
+        return None
+    return Finding("unknown_mark", f"{read} is no reserved value; did you mean {around[0]}{nearest}{around[1]}?", param)
+
+
+@cache
 def list_values() -> Mapping[str, str]:
     """Return every reserved value, and what it does."""
     described = {name: f"the scenario `{name}` is played" for name in loader.list_ready_made()}
@@ -100,7 +143,10 @@ def _bad_value(reason: str) -> GatewayError:
     """Return the error whose message begins with `reason`, which ends without a mark or with a question mark."""
     if not reason.endswith("?"):
         reason += "."
-    return GatewayError("invalid_request", violation="bad_reserved_value", facts={"expected": reason})
+    finding = Finding("unknown_mark", reason.rstrip("."))
+    return GatewayError(
+        "invalid_request", violation="bad_reserved_value", facts={"expected": reason}, findings=(finding,)
+    )
 
 
 def _describe_word(what: str, word: str, known: Iterable[str]) -> str:
@@ -130,7 +176,7 @@ def _take_from_prompt(body: dict[str, Any]) -> Iterator[ReservedValue]:
     prompt = body.get("prompt")
     if not isinstance(prompt, str):
         return
-    for word in re.findall(_IN_PROMPT, prompt):
+    for word in islice(dict.fromkeys(re.findall(_IN_PROMPT, prompt)), _MOST_MARKS):
         scenario = find_scenario(word)
         if scenario is not None:
             prompt = re.sub(rf"\s?\[\[{re.escape(word)}\]\]", "", prompt)
@@ -247,4 +293,9 @@ _EVERY_OPERATION: Final = matching.parse_pattern({"operation": list(OPERATIONS)}
 _SWITCH: Final = {"": True, "true": True, "false": False}
 _LONGEST_SHOWN: Final = 80  # characters of an unknown word that a message shows; it comes from the network
 _LONGEST_WORD: Final = 40  # characters of a reserved value; none is longer
+_SLIP: Final = 0.8
+"""How like a reserved value a word is at the most (difflib's ratio) to be another word: `quote` is one."""
+_MOST_MARKS: Final = 20  # different ones of a prompt that are looked at; a prompt of 1 MB may have 200,000
+_NEAR_PROMPT: Final = rf"\[\[([^\[\]\n]{{1,{_LONGEST_WORD}}})\]\]"
+_NEAR_KEY: Final = rf"sk-emul[a-z]*[.:_-]([A-Za-z0-9_-]{{1,{_LONGEST_WORD}}})"
 _IN_PROMPT: Final = rf"\[\[([A-Za-z0-9_-]{{1,{_LONGEST_WORD}}})\]\]"

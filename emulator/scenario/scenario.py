@@ -119,10 +119,11 @@ def may_have_reserved_value(request: Request, key: str | None) -> bool:
         RESERVED_HEADER in request.headers
         or (isinstance(prompt, str) and "[[" in prompt)
         or (isinstance(model, str) and ":" in model)
-        or (key is not None and key.startswith(RESERVED_KEY) and not key.startswith(KEY_PREFIX))
+        or (key is not None and key.startswith(_NEARLY_RESERVED) and not key.startswith(KEY_PREFIX))
     )
 
 
+_NEARLY_RESERVED: Final = RESERVED_KEY[:7]  # a slip in the rest of it is worth a finding
 DRAWN: Final = Answer()
 HAPPY: Final = Scenario("happy", "Every call is answered.")
 """The scenario of a server that starts without one."""

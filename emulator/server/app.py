@@ -179,7 +179,7 @@ class App:
         state: CallState = "client_gone"
         if not client_left:
             state = "under_way"
-            pending.further_findings = (
+            pending.further_findings += (
                 Finding("server_stopped", "the server was stopped before the call was answered"),
             )
         self._tell_observers(await self.sessions.finish_call(pending, None, state))
@@ -267,6 +267,7 @@ class App:
             from emulator.scenario import reserved_values  # few calls have a reserved value
 
             pending.request, pending.reserved_value = reserved_values.take_reserved_value(pending.request, pending.key)
+            pending.further_findings += reserved_values.find_slips(pending.request, pending.key)
         reserved_value, session = pending.reserved_value, pending.session
         own = await self.sessions.get_overrides(session)
         behavior = (reserved_value and reserved_value.behavior) or own.behavior or self.settings.behavior

@@ -16,6 +16,7 @@ from emulator.messages import Request
 from emulator.scenario import reserved_values
 from tests.conftest import Served
 from tests.paths import ROOT
+from tests.stable_ids import stable_id
 
 BODY = {"prompt": "A cat", "model": "dall-e-3"}
 REQUEST: Final = Request(
@@ -222,3 +223,49 @@ def test_a_prompt_without_a_reserved_value_keeps_its_blanks() -> None:
     request = replace(REQUEST, json={"prompt": " a [[b]]  cat "})
     taken, reserved_value = reserved_values.take_reserved_value(request, None)
     assert (None, {"prompt": " a [[b]]  cat "}) == (reserved_value, taken.json)
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "read", "nearest"),
+    [
+        ({"prompt": "A cat [[rate-limt]]"}, "sk-x", "[[rate-limt]] is no reserved value", "'[[rate-limit]]'"),
+        ({"prompt": "[[Rate Limit]] A cat"}, "sk-x", "[[Rate Limit]] is no reserved value", "'[[rate-limit]]'"),
+        ({"model": "dall-e-3:quotta"}, "sk-x", "dall-e-3:quotta is no reserved value", "'dall-e-3:quota'"),
+        ({"model": "a{b}:quotta"}, "sk-x", "a{b}:quotta is no reserved value", "'a{b}:quota'"),
+        ({}, "sk-emulator.rate-limt", "unknown reserved value 'rate-limt'", "'rate-limit'"),
+        ({}, "sk-emulater.rate-limit", "the API key is no reserved value", "'rate-limit' behind sk-emulator."),
+        ({}, "sk-emulator-moderation", "the API key is no reserved value", "'moderation' behind sk-emulator."),
+    ],
+)
+@pytest.mark.parametrize("gateway", ["ezmodel", "geeknow", "openai"])
+def test_a_mark_that_is_nearly_one(
+    server: Served, gateway: str, body: dict[str, Any], key: str, read: str, nearest: str
+) -> None:
+    """It is the finding `unknown_mark`, with the nearest word, whatever becomes of the call."""
+    session = stable_id(f"{gateway}{body}{key}")
+    sent = {"prompt": "A cat", "model": "dall-e-2", **body}
+    response = server.generate(gateway, sent, key=key, **{"x-emulator-session": session})
+    assert "unknown_mark" in response.headers["x-emulator-finding"].split(", ")
+    (call,) = server.calls(session)
+    assert [f"{read}; did you mean {nearest}?"] == [
+        finding["message"] for finding in call["findings"] if finding["code"] == "unknown_mark"
+    ]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    ["A [[boat]]", "see [[Category:Cats]] and [[quote]]", "[[]] [[ ]] [[x]]", "[[a]" * 5, f"[[{'x' * 500}]]"],
+)
+def test_links_in_a_prompt_are_no_marks(server: Served, key: str, prompt: str) -> None:
+    """Brackets that are like no reserved value are a part of the prompt, without a finding."""
+    body = {"prompt": prompt, "model": "dall-e-2", "size": "1024x1024", "n": 1, "response_format": "url"}
+    response = server.generate("ezmodel", body, key=key)
+    assert (200, False) == (response.status_code, "unknown_mark" in response.headers.get("x-emulator-finding", ""))
+    assert prompt == server.calls()[-1]["given"]["prompt"]
+
+
+def test_a_thousand_marks(server: Served, key: str) -> None:
+    """Only the first ones are looked at."""
+    prompt = " ".join(f"[[rate-limt-{number}]]" for number in range(50_000))
+    assert 400 == server.generate("ezmodel", {"prompt": prompt}, key=key).status_code
+    assert 20 == len([one for one in server.calls()[-1]["findings"] if one["code"] == "unknown_mark"])
