@@ -32,15 +32,19 @@ from emulator.validation.validator import RequestValidator
 
 
 async def resolve_session(context: AdminContext, name: str, invalid_status: int = 400) -> str:
-    """The name of a session, which need not have begun; `latest` becomes the name of the session used last.
+    """The name of a session, which need not have begun; `latest` becomes the name of the one it means.
+
+    That is the session in which a call has reached an operation of a gateway last, whatever its answer was: a wrong
+    path with some other key does not hide the session of a test. Where no call has reached one, it is the session used
+    last.
 
     Raises AdminError where no session can have the name, and for `latest` while there is no session.
     """
     if name == LATEST:
-        known = await context.sessions.list_sessions()
-        if not known:
+        latest = await context.sessions.find_latest()
+        if latest is None:
             raise AdminError(404, "there is no session yet", "session")
-        return known[-1].name
+        return latest
     if not can_name(name):
         expected = "up to 64 of A-Z a-z 0-9 . _ -, and nothing like a key"
         raise AdminError(invalid_status, f"that cannot name a session; expected {expected}", "session")

@@ -282,6 +282,7 @@ class App:
         own_scenario = await self.sessions.get_scenario(session)
         scenario = (reserved_value and reserved_value.scenario) or own_scenario
         operation = self._find_operation(pending.request, route)
+        await self.sessions.note_operation(pending)
         if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
             return route, ValidationContext(operation, pending.key, channels=self._channels), scenario
         channels = self._channels | own_scenario.channels  # a reserved value replaces the scenario, and no channel

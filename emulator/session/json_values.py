@@ -71,3 +71,18 @@ _CLASSES: Final[Mapping[str, type]] = {
         Upload,
     )
 }  # fmt: skip
+
+
+def weigh_value(value: Any) -> int:
+    """Return about how many bytes of memory a plain value needs.
+
+    >>> weigh_value({"prompt": "A cat"}) > 100
+    True
+    """
+    if isinstance(value, str | bytes):
+        return 60 + len(value)
+    if isinstance(value, Mapping):
+        return 200 + sum(weigh_value(name) + weigh_value(member) for name, member in value.items())
+    if isinstance(value, list | tuple):
+        return 60 + sum(8 + weigh_value(member) for member in value)
+    return 30

@@ -119,6 +119,7 @@ class PendingCall:
             body = sent.body
         if self.error is not None:
             refused, body = self._describe_refusal(self.error, body)
+        misses = () if selection is None else _describe_misses(selection)
         return JournalEntry(
             number=self.number,
             session=self.session,
@@ -147,7 +148,7 @@ class PendingCall:
             turn=None if selection is None else selection.turn,
             rule=None if selection is None else selection.rule,
             step=None if selection is None else selection.step,
-            misses=() if selection is None else _describe_misses(selection),
+            misses=misses,
             latency=None if selection is None else selection.latency,
             tries=() if selection is None else _describe_tries(selection),
             findings=_describe_findings(self.findings),
@@ -159,7 +160,7 @@ class PendingCall:
             pictures=() if response is None else tuple(map(recipe_to_json, response.pictures)),
             altered=None if response is None else response.altered,
             billed=self._count_billed_pictures(),
-            weight=_weigh(request, headers, sent),
+            weight=_weigh(request, headers, misses, sent),
         )
 
     def _count_billed_pictures(self) -> int:
@@ -266,10 +267,14 @@ def _describe_tries(selection: Selection) -> Sequence[dict[str, Any]]:
     return [{"rule": one.rule, "step": one.step, "latency": one.latency} for one in selection.tries]
 
 
-def _weigh(request: Request, headers: Mapping[str, str], sent: SentResponse | None) -> int:
+def _weigh(
+    request: Request, headers: Mapping[str, str], misses: Sequence[Mapping[str, Any]], sent: SentResponse | None
+) -> int:
     """Return about how many bytes of memory the entry needs."""
     weight = _OWN_WEIGHT + len(request.path) + len(request.query) + _PARSED * _count_body_bytes(request)
     weight += sum(map(len, headers)) + sum(map(len, headers.values()))
+    for miss in misses:
+        weight += _OF_MISS + sum(len(text) for difference in miss["why"] for text in difference)
     if sent is None:
         return weight
     if isinstance(sent.body, str):
@@ -287,5 +292,6 @@ def _count_body_bytes(request: Request) -> int:
 
 
 _OWN_WEIGHT: Final = 4000  # bytes of an entry with its parameters and recipes
+_OF_MISS: Final = 500  # bytes of a rule that did not answer, beside the texts of its differences
 _PARSED: Final = 6  # bytes in memory for a byte of body: the text itself, and Python's own objects for it
 _BEGINNING: Final = 2000  # bytes of an unreadable body

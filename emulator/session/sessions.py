@@ -7,12 +7,12 @@ session's name can be shown to anybody.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from emulator.core.bounded_cache import BoundedCache
 from emulator.core.clock import Clock
 from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
@@ -48,7 +48,7 @@ class Sessions:
         self._clock = clock
         self._seed = seed
         self._default_scenario = default_scenario
-        self._parsed: OrderedDict[tuple[str, str, str | None, int], Scenario] = OrderedDict()
+        self._parsed: BoundedCache[tuple[str, str, str | None, int], Scenario] = BoundedCache(_PARSED_CAPACITY)
         self._under_way: dict[str, dict[int, PendingCall]] = {}
 
     async def begin_call(self, session: str, request: Request, gateway: Gateway, key: str | None) -> PendingCall:
@@ -158,6 +158,14 @@ class Sessions:
         entries += [self.describe_call(pending) for pending in self._under_way.get(session, {}).values()]
         return entries
 
+    async def note_operation(self, pending: PendingCall) -> None:
+        """Note that the call has reached an operation of its gateway."""
+        await self._store.note_operation(pending.session)
+
+    async def find_latest(self) -> str | None:
+        """Return the session in which a call has reached an operation last, else the one used last, if there is one."""
+        return await self._store.find_latest()
+
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, first the one that was not used for the longest time."""
         return await self._store.list_sessions()
@@ -183,7 +191,7 @@ class Sessions:
             pending.forgotten = True
 
     def _parse_scenario(self, source: str, file: str, folder: str | None, version: int) -> Scenario:
-        """Return the scenario of a source text; the last _MOST_PARSED ones are kept parsed."""
+        """Return the scenario of a source text; those that were used last are kept parsed."""
         key = (source, file, folder, version)
         scenario = self._parsed.get(key)
         if scenario is None:
@@ -195,9 +203,7 @@ class Sessions:
         return scenario
 
     def _remember_parsed(self, key: tuple[str, str, str | None, int], scenario: Scenario) -> None:
-        self._parsed[key] = scenario
-        if len(self._parsed) > _MOST_PARSED:
-            self._parsed.popitem(last=False)
+        self._parsed.put(key, scenario, _PARSED_WEIGHT + len(scenario.source))
 
 
 def split_path(path: str) -> tuple[str | None, str]:
@@ -246,4 +252,5 @@ NO_OVERRIDES: Final = SessionOverrides()
 _SCENARIO: Final = "scenario"
 _SETTINGS: Final = "settings"
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MOST_PARSED: Final = 200  # scenarios that are kept parsed; a test run plays a few dozen different ones
+_PARSED_CAPACITY: Final = 8 * 2**20  # bytes of YAML; the objects made of them need some ten times as many
+_PARSED_WEIGHT: Final = 40_000  # what each counts besides, so that 200 small ones fit; a test run plays a few dozen

@@ -1,7 +1,8 @@
 """Everything a session remembers, behind one protocol: `Store`. Nothing is remembered anywhere else.
 
 A store holds plain values alone (what JSON can hold, and bytes for files), so that it may live on another machine.
-It is bounded in every direction: calls of a session, bytes of all calls, sessions, age, and bytes of files.
+It is bounded in every direction: calls and tasks of a session, bytes of all calls and tasks, bytes of all values,
+sessions, age, and bytes of files.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, Final, Protocol
 from emulator.core.bounded_cache import BoundedCache
 from emulator.image.files import FileKind, FileStore
 from emulator.scenario.limits import Counter
+from emulator.session.json_values import weigh_value
 
 PlainValue = Any
 """What JSON can hold: a dict with text keys, a list, a text, a number, true, false or None."""
@@ -23,8 +25,9 @@ PlainValue = Any
 class StoreLimits:
     """How much a store keeps.
 
-    `calls` of one session, `bytes` of all calls, `sessions`, and `age` in seconds for which an unused session stays.
-    `upload_bytes` and `picture_bytes` are the bytes of all uploads and of all testers' own pictures.
+    `calls` of one session, and as many of its tasks; `bytes` of all calls and tasks, and as many of all values, which
+    are mostly scenarios; `sessions`, and `age` in seconds for which an unused session stays. `upload_bytes` and
+    `picture_bytes` are the bytes of all uploads and of all testers' own pictures.
     """
 
     calls: int
@@ -37,9 +40,10 @@ class StoreLimits:
 
 @dataclass(frozen=True)
 class SessionSummary:
-    """A session in a list: `began` and `used` are Unix seconds, `calls` counts also those that are no longer kept.
+    """A session in a list; `calls` counts also those that are no longer kept.
 
-    `dropped` calls made room for others; a call that is neither kept nor dropped is still under way.
+    `began` and `used`, its first and its last use, are Unix seconds on the session's clock of that moment. `dropped`
+    calls made room for others; a call that is neither kept nor dropped is still under way.
     """
 
     name: str
@@ -52,7 +56,7 @@ class SessionSummary:
 
 @dataclass(frozen=True)
 class StoreSize:
-    """How much a store keeps in all: sessions, finished calls, and about the bytes of the calls."""
+    """How much a store keeps in all: sessions, finished calls, and about the bytes of the calls and tasks."""
 
     sessions: int
     calls: int
@@ -64,6 +68,17 @@ class Store(Counter, FileStore, Protocol):
 
     async def begin_call(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
+        ...
+
+    async def note_operation(self, session: str) -> None:
+        """Note that a call of `session` has reached an operation of its gateway."""
+        ...
+
+    async def find_latest(self) -> str | None:
+        """Return the session in which a call has reached an operation last.
+
+        Where none has, it is the session used last; None while there is no session.
+        """
         ...
 
     async def add_call(self, session: str, call: PlainValue, weight: int) -> None:
@@ -83,7 +98,7 @@ class Store(Counter, FileStore, Protocol):
         ...
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
-        """Keep the task with the id `task`, of about `weight` bytes; the oldest tasks of the session make room."""
+        """Keep the task with the id `task`, of about `weight` bytes; older tasks and calls make room."""
         ...
 
     async def get_task(self, session: str, task: str) -> PlainValue:
@@ -124,21 +139,32 @@ class Store(Counter, FileStore, Protocol):
 
 @dataclass
 class _Session:
-    """What an InMemoryStore keeps of one session; a call and a task are kept with their weight."""
+    """What an InMemoryStore keeps of one session; a call, a task and a value are kept with their weight.
 
-    began: float
+    `used` goes by the clock that nobody moves, `began` and `used_at` by the session's. `operations` is the place, among
+    those of all sessions, of the last call that reached an operation; 0: none has.
+    """
+
     used: float
+    began: float
+    used_at: float
     numbered: int = 0
     dropped: int = 0
+    operations: int = 0
     calls: deque[tuple[PlainValue, int]] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=dict)
-    values: dict[str, PlainValue] = field(default_factory=dict)
+    values: dict[str, tuple[PlainValue, int]] = field(default_factory=dict)
     tasks: dict[str, tuple[PlainValue, int]] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
-        """About the bytes of its calls."""
-        return sum(weight for _, weight in self.calls)
+        """About the bytes of its calls and tasks."""
+        return sum(weight for _, weight in self.calls) + sum(weight for _, weight in self.tasks.values())
+
+    @property
+    def value_weight(self) -> int:
+        """About the bytes of its values."""
+        return sum(weight for _, weight in self.values.values())
 
 
 class InMemoryStore(Store):
@@ -147,6 +173,8 @@ class InMemoryStore(Store):
     def __init__(self, limits: StoreLimits) -> None:
         self._limits = limits
         self._bytes = 0
+        self._value_bytes = 0
+        self._operations = 0
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._clocks: dict[str, float] = {}
         self._files: dict[FileKind, BoundedCache[str, bytes]] = {
@@ -159,8 +187,25 @@ class InMemoryStore(Store):
         self._expire_sessions(now, self._limits.sessions)
         found = self._open_session(session, now)
         found.used = now
+        found.used_at = now + self._get_moved(session)
         found.numbered += 1
         return found.numbered
+
+    async def note_operation(self, session: str) -> None:
+        """Note that a call of `session` has reached an operation of its gateway."""
+        found = self._sessions.get(session)
+        if found is not None:
+            self._operations += 1
+            found.operations = self._operations
+
+    async def find_latest(self) -> str | None:
+        """Return the session in which a call has reached an operation last, else the one used last."""
+        if not self._sessions:
+            return None
+        name, latest = max(self._sessions.items(), key=lambda item: item[1].operations)
+        if latest.operations:
+            return name
+        return next(reversed(self._sessions))
 
     async def add_call(self, session: str, call: PlainValue, weight: int) -> None:
         """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
@@ -171,9 +216,7 @@ class InMemoryStore(Store):
         self._bytes += weight
         if len(found.calls) > self._limits.calls:
             self._drop_oldest_call(found)
-        while self._bytes > self._limits.bytes:
-            # The oldest call of the longest unused session goes first.
-            self._drop_oldest_call(next(one for one in self._sessions.values() if one.calls))
+        self._make_room()
 
     async def list_calls(self, session: str) -> Sequence[PlainValue] | None:
         """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
@@ -193,26 +236,37 @@ class InMemoryStore(Store):
     async def set_value(self, session: str, name: str, value: PlainValue, now: float) -> None:
         """Keep `value` under `name` for `session`, which begins if it is new; None removes it."""
         found = self._open_session(session, now)
+        _, weight = found.values.pop(name, (None, 0))
+        self._value_bytes -= weight
         if value is None:
-            found.values.pop(name, None)
-        else:
-            found.values[name] = value
+            return
+        weight = weigh_value(value)
+        found.values[name] = value, weight
+        self._value_bytes += weight
+        while self._value_bytes > self._limits.bytes:
+            oldest = next((one for one, kept in self._sessions.items() if kept.values and kept is not found), None)
+            if oldest is None:
+                return
+            self._drop_session(oldest)
 
     async def get_value(self, session: str, name: str) -> PlainValue:
         """Return the value under `name`, None where there is none."""
         found = self._sessions.get(session)
-        if found is None:
+        if found is None or name not in found.values:
             return None
-        return found.values.get(name)
+        value, _ = found.values[name]
+        return value
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
-        """Keep the task with the id `task`, of about `weight` bytes; the oldest tasks of the session make room."""
-        tasks = self._open_session(session, now).tasks
-        tasks[task] = (value, weight)
-        total = sum(weight for _, weight in tasks.values())
-        while len(tasks) > MOST_TASKS or (total > MOST_TASK_BYTES and len(tasks) > 1):
-            _, dropped = tasks.pop(next(iter(tasks)))
-            total -= dropped
+        """Keep the task with the id `task`, of about `weight` bytes; older tasks and calls make room."""
+        found = self._open_session(session, now)
+        if task in found.tasks:
+            self._bytes -= found.tasks[task][1]
+        found.tasks[task] = value, weight  # in its old place, if it was kept already
+        self._bytes += weight
+        if len(found.tasks) > self._limits.calls:
+            self._drop_oldest_task(found)
+        self._make_room()
 
     async def get_task(self, session: str, task: str) -> PlainValue:
         """Return the task with the id `task`, None where the session has none."""
@@ -261,7 +315,7 @@ class InMemoryStore(Store):
         """Remove everything about `session`, its clock included."""
         self._clocks.pop(session, None)
         if session in self._sessions:
-            self._bytes -= self._sessions.pop(session).weight
+            self._drop_session(session)
 
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, the one that is unused for longest at first."""
@@ -271,7 +325,7 @@ class InMemoryStore(Store):
                 calls=one.numbered,
                 kept=len(one.calls),
                 began=one.began,
-                used=one.used,
+                used=one.used_at,
                 dropped=one.dropped,
             )
             for name, one in self._sessions.items()
@@ -289,8 +343,31 @@ class InMemoryStore(Store):
             self._sessions.move_to_end(session)
             return found
         self._expire_sessions(now, self._limits.sessions - 1)
-        found = self._sessions[session] = _Session(began=now, used=now)
+        began = now + self._get_moved(session)
+        found = self._sessions[session] = _Session(used=now, began=began, used_at=began)
         return found
+
+    def _get_moved(self, session: str) -> float:
+        """Return by how many seconds the time of `session` is before the clock that nobody moves."""
+        return self._clocks.get("", 0.0) + self._clocks.get(session, 0.0)
+
+    def _make_room(self) -> None:
+        """Drop calls and tasks until there are not too many bytes: the oldest of the longest unused session first."""
+        while self._bytes > self._limits.bytes:
+            found = next(one for one in self._sessions.values() if one.calls or one.tasks)
+            if found.calls:
+                self._drop_oldest_call(found)
+            else:
+                self._drop_oldest_task(found)
+
+    def _drop_oldest_task(self, session: _Session) -> None:
+        _, weight = session.tasks.pop(next(iter(session.tasks)))
+        self._bytes -= weight
+
+    def _drop_session(self, name: str) -> None:
+        dropped = self._sessions.pop(name)
+        self._bytes -= dropped.weight
+        self._value_bytes -= dropped.value_weight
 
     def _drop_oldest_call(self, session: _Session) -> None:
         _, weight = session.calls.popleft()
@@ -303,10 +380,7 @@ class InMemoryStore(Store):
             name, oldest = next(iter(self._sessions.items()))
             if len(self._sessions) <= most and oldest.used >= now - self._limits.age:
                 return
-            self._bytes -= oldest.weight
-            del self._sessions[name]
+            self._drop_session(name)
 
 
-MOST_TASKS: Final = 1000  # that a session remembers; as many as it remembers calls
-MOST_TASK_BYTES: Final = 2 * 2**20  # of their calls' bodies, for prompts and pictures can be long
 MOST_CLOCKS: Final = 100_000  # sessions whose clock was moved; the one that was moved first loses its own time then

@@ -20,7 +20,7 @@ from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refu
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
-from emulator.session.json_values import from_plain, to_plain
+from emulator.session.json_values import from_plain, to_plain, weigh_value
 from emulator.session.pending_call import PendingCall
 from emulator.session.store import Store
 
@@ -169,18 +169,20 @@ class TaskManager:
         seed, session, now = self._response_builder.seed, pending.session, self._clock.now(pending.session)
         uploads = tuple(upload.without_bytes() for upload in call.uploads)
         latencies = [one.latency for one in (*selection.tries, selection) if one.latency is not None]
+        plain_call = to_plain(replace(call, given={}, params={}, findings=(), listing=None, uploads=uploads))
+        plan = to_plain(_drop_own_picture(selection.answer.plan))
         return Task(
             id=shape.ids.make_id(f"{seed}\n{session}\n{pending.number}\ntask", now),
             number=pending.number,
             request_id=pending.request_id,
             language=pending.gateway.choose_language(pending.request.headers),
             model=call.model,
-            call=to_plain(replace(call, given={}, params={}, findings=(), listing=None, uploads=uploads)),
-            plan=to_plain(_drop_own_picture(selection.answer.plan)),
+            call=plain_call,
+            plan=plan,
             seconds=sum(latencies) if latencies else None,
             began=now,
             base=self._clock.base(),
-            weight=len(pending.request.body),
+            weight=_OWN_WEIGHT + weigh_value(plain_call) + weigh_value(plan),
         )
 
     async def _find_task(self, session: str, task: str) -> Task | None:
@@ -244,6 +246,7 @@ def _divide(passed: float, whole: float, *, default: float) -> float:
     return passed / whole if whole > 0 else default
 
 
+_OWN_WEIGHT: Final = 1500  # bytes of a task beside its call and its plan
 _TASK_FIELDS: Final = tuple(Task.__dataclass_fields__)
 _STEPS: Final = 2  # requests until a task has ended, where no time is given: the first one finds it running
 _SOON: Final = 0.25  # of its time a task waits for its turn

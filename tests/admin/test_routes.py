@@ -157,6 +157,29 @@ def test_one_session(ask: Described, served: Served) -> None:
     assert [1] == [call["number"] for call in ask.get("/sessions/case/calls")["calls"]]
 
 
+def test_the_latest_session(ask: Described, served: Served) -> None:
+    """It is that of the last call that reached an operation, and every answer about `latest` says which that is."""
+    served.generate("ezmodel", BODY, key="sk-first")
+    first = ask.get("/sessions/latest")["name"]
+    served.generate("ezmodel", {"prompt": 7}, **{"x-emulator-session": "case"})
+    for method, path in (("GET", "/v1/nothing"), ("GET", "/v1/images/generations"), ("POST", "/nothing/v1/models")):
+        httpx.request(method, served.url + path, headers={"authorization": "Bearer sk-by-accident"})
+    assert "case" == ask.get("/sessions/latest")["name"]
+    for path in ("/calls", "/settings", "/scenario", "/calls/1"):
+        assert "case" == ask.get(f"/sessions/latest{path}")["session"]
+    assert "case" == ask("POST", "/sessions/latest/verify").json()["session"]
+    ask("DELETE", "/sessions/case")
+    assert first == ask.get("/sessions/latest")["name"]
+
+
+def test_a_session_that_begins_after_the_clock_was_moved(ask: Described, served: Served) -> None:
+    """Its times are its own, also where all clocks were moved."""
+    ask("POST", "/clock", {"advance": "1h"})
+    play(served, BODY)
+    one, call = ask.get("/sessions/case"), ask.get("/sessions/case/calls/1")
+    assert call["time"] == one["began"] == one["used"]
+
+
 def test_settings(serve: Serve) -> None:
     """What a session wants holds for it alone; null is what the server has."""
     served = serve(report_only=True)

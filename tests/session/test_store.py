@@ -122,21 +122,81 @@ async def test_a_value_begins_its_session_and_none_removes_it(make: Make) -> Non
     assert await store.get_value("a", "settings") is None
 
 
-async def test_tasks_are_kept_by_their_id(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each session has its own tasks; the oldest make room, above a number and above a weight; a reset removes all."""
-    monkeypatch.setattr(stores, "MOST_TASKS", 3)
-    monkeypatch.setattr(stores, "MOST_TASK_BYTES", 10)
-    store = make()
+async def test_tasks_are_kept_by_their_id(make: Make) -> None:
+    """Each session has its own tasks; the oldest make room, above the number of calls; a reset removes all."""
+    store = make(calls=3)
     for number in range(4):
         await store.set_task("a", f"t{number}", {"polls": 0}, weight=1, now=0)
     await store.set_task("a", "t2", {"polls": 1}, weight=1, now=0)
     kept = [await store.get_task("a", f"t{number}") for number in range(4)]
     assert [None, {"polls": 0}, {"polls": 1}, {"polls": 0}] == kept
     assert await store.get_task("b", "t2") is None
-    await store.set_task("a", "heavy", {"polls": 9}, weight=11, now=0)
-    assert [None, {"polls": 9}] == [await store.get_task("a", task) for task in ("t3", "heavy")]
     await store.reset("a")
-    assert await store.get_task("a", "heavy") is None
+    assert await store.get_task("a", "t3") is None
+
+
+async def test_tasks_count_towards_the_bytes_of_the_journal(make: Make) -> None:
+    """Calls and tasks of all sessions have one bound; the longest unused session loses its own first."""
+    store = make(in_bytes=100)
+    await store.begin_call("a", 0)
+    await store.add_call("a", {"text": "one"}, 40)
+    await store.set_task("a", "t1", {"polls": 0}, weight=40, now=0)
+    assert 80 == (await store.measure()).bytes
+    await store.set_task("b", "t2", {"polls": 0}, weight=50, now=0)
+    assert ([], {"polls": 0}, 90) == (
+        await _texts(store, "a"),
+        await store.get_task("a", "t1"),
+        (await store.measure()).bytes,
+    )
+    await store.set_task("b", "t2", {"polls": 1}, weight=60, now=0)
+    assert 100 == (await store.measure()).bytes
+    await store.set_task("b", "t3", {"polls": 0}, weight=40, now=0)
+    assert await store.get_task("a", "t1") is None
+    assert 100 == (await store.measure()).bytes
+    await store.reset("b")
+    assert 0 == (await store.measure()).bytes
+
+
+async def test_scenarios_are_bounded_in_bytes(make: Make) -> None:
+    """They are not dropped alone, for a session would play another one then: its session is forgotten whole."""
+    store = make(in_bytes=10_000)
+    for name in ("a", "b", "c"):
+        await store.begin_call(name, 0)
+        await store.set_value(name, "scenario", {"source": "x" * 4000}, 0)
+        await store.set_value(name, "scenario", {"source": "y" * 4000}, 0)
+    assert ["b", "c"] == [one.name for one in await store.list_sessions()]
+    await store.set_value("c", "scenario", {"source": "x" * 40_000}, 0)
+    assert ["c"] == [one.name for one in await store.list_sessions()]
+
+
+async def test_the_latest_session_is_that_of_the_last_operation(make: Make) -> None:
+    """A session whose calls reached no operation, or that was only changed, does not hide it."""
+    store = make()
+    assert await store.find_latest() is None
+    await store.begin_call("stray", 0)
+    assert "stray" == await store.find_latest()
+    for name in ("a", "b", "a"):
+        await store.begin_call(name, 0)
+        await store.note_operation(name)
+    await store.begin_call("stray", 0)
+    await store.set_value("b", "settings", {"report_only": True}, 0)
+    assert "a" == await store.find_latest()
+    await store.forget("a")
+    assert "b" == await store.find_latest()
+
+
+async def test_a_session_begins_in_its_own_time(make: Make) -> None:
+    """The times of a session that began after a clock was moved are those of the clock; its age is not."""
+    store = make(age=50)
+    await store.move_clock("", 3600)
+    await store.begin_call("a", 100)
+    await store.move_clock("b", 60)
+    await store.begin_call("b", 100)
+    assert [("a", 3700, 3700), ("b", 3760, 3760)] == [
+        (one.name, one.began, one.used) for one in await store.list_sessions()
+    ]
+    await store.begin_call("b", 149)
+    assert ["a", "b"] == [one.name for one in await store.list_sessions()]
 
 
 async def test_clocks_are_moved_apart(make: Make) -> None:
@@ -160,7 +220,7 @@ async def test_moved_clocks_are_bounded(make: Make, monkeypatch: pytest.MonkeyPa
 
 async def test_a_forgotten_session_was_never_there(make: Make) -> None:
     """Calls, counts, values, tasks and numbers go, and so does their weight; others stay, a late call is not kept."""
-    store = make(in_bytes=10)
+    store = make(in_bytes=200)
     for name in ("a", "b"):
         await store.begin_call(name, 0)
         await _add(store, name, name, 4)
@@ -170,7 +230,7 @@ async def test_a_forgotten_session_was_never_there(make: Make) -> None:
     await store.forget("a")
     await store.forget("nobody")
     await _add(store, "a", "late")
-    assert (None, None, None, ["b"], 4) == (
+    assert (None, None, None, ["b"], 5) == (
         await store.list_calls("a"), await store.get_value("a", "scenario"), await store.get_task("a", "t"),
         await _texts(store, "b"), (await store.measure()).bytes,
     )  # fmt: skip

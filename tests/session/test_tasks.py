@@ -15,7 +15,6 @@ import emulator
 from emulator.core.data_folders import find_schemas
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.gateway import load_gateway
-from emulator.session import store
 from tests.conftest import Served
 from tests.stable_ids import stable_id
 
@@ -329,14 +328,11 @@ def test_seed_session_and_number_make_the_id(serve: Callable[..., Served]) -> No
     assert (ids[0], 3) == (ids[1], len(set(ids)))
 
 
-def test_a_session_remembers_so_many_tasks(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest make room, by their number and by the bytes of their calls; the newest always stays."""
-    monkeypatch.setattr(store, "MOST_TASKS", 2)
+def test_a_session_remembers_so_many_tasks(serve: Callable[..., Served]) -> None:
+    """As many as calls; the oldest make room."""
+    client = Client(serve(behavior="observed", clock=FROZEN, journal_entries=2), "few")
     begun = [client.begun() for _ in range(3)]
     assert [404, 200, 200] == [client.poll(task).status_code for task in begun]
-    monkeypatch.setattr(store, "MOST_TASK_BYTES", 2000)
-    long = client.begun(prompt="x" * 5000)
-    assert [404, 404, 200] == [client.poll(task).status_code for task in (*begun[1:], long)]
 
 
 def test_limits_count_when_a_task_begins(client: Client) -> None:
