@@ -67,6 +67,10 @@ BEHAVIORS: Final[tuple[Behavior, ...]] = get_args(Behavior)
 
 Delivery = Literal["url", "b64_json"]
 
+PictureWeight = Literal["small", "realistic"]
+PICTURE_WEIGHTS: Final[tuple[PictureWeight, ...]] = get_args(PictureWeight)
+"""Small: as few bytes as a picture comes to. Realistic: as many as a real one has."""
+
 ChannelName = Literal["openai", "converted", "zhipu"]
 CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
 """The kinds of channel by which a gateway reaches an upstream."""
@@ -172,13 +176,16 @@ class PictureOverride:
 
     `alteration` changes the picture's file. `own` are the bytes of the tester's picture that `alteration` names.
     `base64` is the spelling of Base64 (null: there is none, and a link beside it). `words` has all of it as the
-    scenario writes it.
+    scenario writes it. `weight` is how heavy the picture is, in a word or in bytes. With `vary` each call gets another
+    picture, whether it is equal to an earlier one or not.
     """
 
     alteration: Alteration | None = None
     own: bytes | None = field(default=None, repr=False)
     base64: Base64Spelling | None = None
     words: Mapping[str, Any] = field(default_factory=dict)
+    weight: PictureWeight | int | None = None
+    vary: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,10 +194,10 @@ class Draw:
 
     `revised_prompt` may name {prompt}, {model} and {size}. `usage`, `metadata` and `created` are members to set; `omit`
     are members to leave out; `changes` are members to set, by JSON pointer. `images` is the most pictures that come,
-    `picture` changes each of them. `expires_in` is how many seconds links to them are good; `host` is how their host
-    behaves. `partials` is the most unfinished pictures that a stream shows; `error` ends the stream after them, in the
-    place of the finished pictures. `channel` is the kind of channel by which the reply comes, where a gateway has
-    several.
+    `picture` changes each of them, or where it is a tuple those at the same place. `expires_in` is how many seconds
+    links to them are good; `host` is how their host behaves. `partials` is the most unfinished pictures that a stream
+    shows; `error` ends the stream after them, in the place of the finished pictures. `channel` is the kind of channel
+    by which the reply comes, where a gateway has several.
     """
 
     revised_prompt: str | None = None
@@ -200,12 +207,20 @@ class Draw:
     created: int | None = None
     omit: tuple[str, ...] = ()
     changes: tuple[tuple[str, Any], ...] = ()
-    picture: PictureOverride | None = None
+    picture: PictureOverride | tuple[PictureOverride | None, ...] | None = None
     expires_in: int | None = None
     host: HostBehavior | None = None
     partials: int | None = None
     error: Refuse | None = None
     channel: ChannelName | None = None
+
+    def find_override(self, index: int) -> PictureOverride | None:
+        """Return what changes about the picture `index`, counted from 0; None: nothing."""
+        if not isinstance(self.picture, tuple):
+            return self.picture
+        if index >= len(self.picture):
+            return None
+        return self.picture[index]
 
 
 @dataclass(frozen=True)
@@ -249,17 +264,17 @@ class Response:
     """What is sent to the client: status, headers and body.
 
     `body` is in pieces, so that a large picture is not copied. `pictures` are the recipes of the pictures in it.
-    `altered` is what a scenario changes about all of them, in the scenario's words. A `bare` response goes without the
-    headers of its gateway. `frames`, where there are some, are sent in the place of `body`, each as soon as it is made;
-    the sender closes them. `task` is what the journal shows of the task that the response is about. `findings` are
-    about what a scenario changes in the response.
+    `altered` is what a scenario changes about all of them, or about each of them, in the scenario's words. A `bare`
+    response goes without the headers of its gateway. `frames`, where there are some, are sent in the place of `body`,
+    each as soon as it is made; the sender closes them. `task` is what the journal shows of the task that the response
+    is about. `findings` are about what a scenario changes in the response.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: tuple[bytes, ...]
     pictures: tuple[ImageRecipe, ...] = ()
-    altered: Mapping[str, Any] | None = None
+    altered: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None
     bare: bool = False
     frames: AsyncGenerator[bytes] | None = None
     task: Mapping[str, Any] | None = None

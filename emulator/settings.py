@@ -10,12 +10,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from emulator.core import clock, yaml_file
 from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.core.yaml_file import describe_value
-from emulator.messages import BEHAVIORS, Behavior
+from emulator.messages import BEHAVIORS, PICTURE_WEIGHTS, Behavior, PictureWeight
+
+_Word = TypeVar("_Word", bound=str)
 
 
 class UsageError(Exception):
@@ -56,11 +58,19 @@ def _parse_day(text: str) -> str:
 
 
 def _parse_behavior(text: str) -> Behavior:
-    for word in BEHAVIORS:
+    return _parse_word(text, BEHAVIORS)
+
+
+def _parse_weight(text: str) -> PictureWeight:
+    return _parse_word(text, PICTURE_WEIGHTS)
+
+
+def _parse_word(text: str, words: Sequence[_Word]) -> _Word:
+    for word in words:
         if text == word:
             return word
-    expected = f"expected {' or '.join(BEHAVIORS)}"
-    nearest = nearest_word(text, BEHAVIORS)
+    expected = f"expected {' or '.join(words)}"
+    nearest = nearest_word(text, words)
     if nearest is not None:
         expected += f"; did you mean {nearest!r}?"
     raise ValueError(expected)
@@ -134,6 +144,10 @@ class Settings:
     report_only: bool = _setting(
         False, "answer calls that the gateway would refuse, and record the refusal as a finding", _parse_switch
     )
+    picture_weight: PictureWeight = _setting(  # noqa: RUF009 - the default is a text
+        "small", "bytes of pictures: small (as few as they come to) or realistic (a PNG of 1024x1024 has 1 to 2 MB)",
+        _parse_weight, "WORD",
+    )  # fmt: skip
     channels: tuple[str, ...] = _setting(
         (), "one more model that the gateways have a channel for, in observed behavior (repeatable)",
         metavar="MODEL", repeatable=True,

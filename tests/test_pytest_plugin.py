@@ -241,23 +241,26 @@ image_api_clock = frozen:2026-01-01T00:00:00Z
 image_api_strict = refusals
 image_api_report_only = true
 image_api_behavior = observed
+image_api_picture_weight = realistic
 """
     result = run(
         """
 def test_x(image_api):
     assert (7, "2026-01-01T00:00:00Z") == (image_api.health["seed"], image_api.clock.now)
-    assert (True, "observed") == tuple(image_api.settings().values())
+    assert (True, "observed", "realistic") == tuple(image_api.settings().values())
     assert image_api.url().endswith("/aiai/v1")
     assert [503, 200] == [draw(image_api), draw(image_api)]
 def test_from_the_beginning(image_api): assert 503 == draw(image_api)
 @pytest.mark.image_api(scenario="happy")
 def test_otherwise(image_api): assert 200 == draw(image_api)
+@pytest.mark.image_api(picture_weight="small")
+def test_light(image_api): assert "small" == image_api.settings()["picture_weight"]
 @pytest.mark.image_api(report_only=False, behavior="documented")
 def test_refused(image_api): assert [503, 400] == [draw(image_api), draw(image_api, n=99)]
 """,
         settings=settings,
     )
-    result.assert_outcomes(passed=4, errors=1)
+    result.assert_outcomes(passed=5, errors=1)
     assert "ERROR at teardown of test_refused" in lines(result)
 
 
@@ -630,7 +633,17 @@ def test_the_plugin_describes_itself(run: Run) -> None:
     """`--markers` has the marker, `--help` the option and every setting."""
     assert "@pytest.mark.image_api(scenario=…, gateway=…" in lines(run("", "--markers"))
     told = lines(run("", "--help"))
-    for name in ("gateway", "scenario", "behavior", "report_only", "strict", "seed", "clock", "schema"):
+    for name in (
+        "gateway",
+        "scenario",
+        "behavior",
+        "report_only",
+        "picture_weight",
+        "strict",
+        "seed",
+        "clock",
+        "schema",
+    ):
         assert f"image_api_{name}" in told
     assert "--image-api-url" in told
 

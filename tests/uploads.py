@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from emulator.image.inspect import guess_format
+from emulator.image.files import guess_format
 from tests.paths import TESTS
 
 SUITE: Final = sorted((TESTS / "data" / "pngsuite").glob("*.png"))

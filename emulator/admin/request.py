@@ -15,7 +15,7 @@ from emulator.core import clock, strict_json
 from emulator.core.clock import Clock
 from emulator.findings import FINDINGS
 from emulator.image.store import ImageStore
-from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, VIOLATIONS, Request, Response
+from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, PICTURE_WEIGHTS, VIOLATIONS, Request, Response
 from emulator.session.events import Events
 from emulator.session.metrics import Metrics
 from emulator.session.sessions import Sessions
@@ -61,6 +61,7 @@ class AdminContext:
         enums = {
             "gateways": list(self.registry.validators),
             "behavior": BEHAVIORS,
+            "picture_weight": PICTURE_WEIGHTS,
             "operations": OPERATIONS,
             "refusals": (*KINDS, *VIOLATIONS),
             "findings": list(FINDINGS),

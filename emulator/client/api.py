@@ -239,7 +239,7 @@ class ImageApi:
         return SessionClock(self._connection, self.session_name)
 
     def settings(self, **changes: Unpack[SettingsChanges]) -> SessionSettings:
-        """The session's settings after `changes` of report_only or behavior; None takes a change back.
+        """The session's settings after `changes` of report_only, behavior or picture_weight; None takes a change back.
 
         >>> image_api.settings(report_only=True)["report_only"]
         True

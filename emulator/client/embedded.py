@@ -51,6 +51,7 @@ class EmulatorSettings(TypedDict, total=False):
     no_reserved_values: bool
     behavior: Literal["documented", "observed"]
     report_only: bool
+    picture_weight: Literal["small", "realistic"]
     channels: str | Sequence[str]
     seed: int | Literal["random"]
     clock: str

@@ -115,6 +115,7 @@ class SettingsChanges(TypedDict, total=False):
 
     report_only: bool | None
     behavior: Literal["documented", "observed"] | None
+    picture_weight: Literal["small", "realistic"] | None
 
 
 class SessionSettings(TypedDict):
@@ -126,6 +127,7 @@ class SessionSettings(TypedDict):
 
     report_only: bool
     behavior: Literal["documented", "observed"]
+    picture_weight: Literal["small", "realistic"]
 
 
 class ServerHealth(TypedDict):

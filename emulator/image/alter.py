@@ -19,6 +19,7 @@ from emulator.image import png
 from emulator.image.files import EditInputs
 from emulator.image.recipe import MODES, Alteration, ImageRecipe
 from emulator.image.render import draw_image
+from emulator.image.weight import fill_file
 
 
 def draw_altered_image(
@@ -34,6 +35,8 @@ def draw_altered_image(
         data = draw_image(_alter_recipe(recipe, change), labelled=recipe, inputs=inputs)
     if change.mode is not None:
         data = _CHANGE_PIXELS[change.mode](data)
+        if recipe.weight is not None:
+            data = fill_file(data, recipe)
     if change.kept is not None:
         data = data[: Position(change.kept, share=change.share).count_before(len(data))]
     return data
@@ -50,6 +53,7 @@ def _alter_recipe(recipe: ImageRecipe, change: Alteration) -> ImageRecipe:
         height=change.height or recipe.height,
         format=kind,
         altered=None,
+        weight=recipe.weight if change.mode is None else None,  # odd pixels are written once more, without grain
     )
 
 

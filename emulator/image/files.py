@@ -48,3 +48,22 @@ class EditInputs:
 
     image: bytes
     mask: bytes | None = None
+
+
+def guess_format(data: bytes) -> str | None:
+    """Return the format that the first bytes of `data` promise; None where they promise none of ours."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
+def guess_media_type(data: bytes) -> str:
+    """Return the media type of a picture by its first bytes; application/octet-stream for other bytes."""
+    kind = guess_format(data)
+    if kind is None:
+        return "application/octet-stream"
+    return f"image/{kind}"

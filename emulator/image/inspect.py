@@ -17,6 +17,7 @@ from typing import Any, Final
 # The plugins by name: else Pillow loads all of its forty when it first meets a WebP.
 from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
+from emulator.image.files import guess_format
 from emulator.image.recipe import LARGEST_SIDE
 from emulator.image.upload import Examination
 
@@ -104,17 +105,6 @@ def examine_upload(data: bytes) -> Examination:
             )
         except Exception:  # noqa: BLE001  as above: the head was readable, the rest is not
             return replace(examination, flaw="damaged")
-
-
-def guess_format(data: bytes) -> str | None:
-    """Return the format that the first bytes of `data` promise; None where they promise none of ours."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "webp"
-    return None
 
 
 def flatten(image: Image.Image) -> Image.Image:

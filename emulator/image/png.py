@@ -23,12 +23,9 @@ RGBA: Final = 6
 """A PNG's colour types, with three and four channels."""
 
 
-def encode_flat_png(image: Image.Image, texts: Mapping[str, str], clear: int | None) -> bytes:
-    """Return a palette picture as a PNG of 8-bit RGB, or of RGBA where `clear` is the transparent index."""
-    mode, colour_type = "RGB", RGB
-    if clear is not None:
-        mode, colour_type = "RGBA", RGBA
-        image.info["transparency"] = clear
+def encode_png(image: Image.Image, mode: str, texts: Mapping[str, str]) -> bytes:
+    """Return `image` as a PNG of eight bits a channel; `mode` is RGB or RGBA. No row has a filter."""
+    colour_type = RGBA if mode == "RGBA" else RGB
     packer = zlib.compressobj(level=1, memLevel=_SMALL_HASH_TABLE)
     packed = [packer.compress(rows) for rows in _list_rows(image, mode)]
     return join_png(image.size, (8, colour_type), texts, b"".join([*packed, packer.flush()]))

@@ -19,6 +19,7 @@ CAPTION_LENGTH: Final = 160  # characters; more would not fit on the picture, an
 FORMATS: Final = {"png": "png", "jpeg": "jpg", "webp": "webp"}  # format -> ending of a URL's path
 MODES: Final = {"exif_rotated": None, "cmyk": "jpeg", "16_bit": "png"}  # odd pixels -> the one format that has them
 MOST_PARTIAL_IMAGES: Final = 3  # before a finished picture: no API sends more
+LARGEST_WEIGHT: Final = 20 * 2**20  # bytes; as for a tester's own picture, and more than any real one has
 DIGEST: Final = 32  # hex digits of a SHA-256; the rest of it would only make URLs longer
 _PALETTE_DIGITS: Final = 72  # hex digits of 4 x 3 pixels of three bytes
 _FARTHEST: Final = 10**12  # bytes; no file is as long
@@ -114,7 +115,8 @@ class ImageRecipe:
 
     `altered` says how a scenario wants the file to differ from all of this; it is nearly always None. `source` is set
     where an input picture is edited. `partial` is set for an unfinished picture of a stream: it is drawn without the
-    alteration, which only the finished picture has.
+    alteration, which only the finished picture has. `weight` is how many bytes the file is to have (at most 20 MiB);
+    None: as few as it comes to.
     """
 
     gateway: str
@@ -132,6 +134,7 @@ class ImageRecipe:
     altered: Alteration | None = None
     source: EditSource | None = None
     partial: PartialImage | None = None
+    weight: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn (ValueError), because a recipe may come from a URL."""
@@ -147,6 +150,8 @@ class ImageRecipe:
             raise ValueError(f"index {self.index} or seed {self.seed} is outside what can be drawn")
         if self.partial is not None and not 1 <= self.partial.number <= self.partial.of <= MOST_PARTIAL_IMAGES:
             raise ValueError(f"partial image {self.partial} is none of {MOST_PARTIAL_IMAGES}")
+        if self.weight is not None and not 1 <= self.weight <= LARGEST_WEIGHT:
+            raise ValueError(f"{self.weight} bytes are outside 1 to {LARGEST_WEIGHT}")
         if self.source is not None and not self.source.is_valid():
             raise ValueError(f"{self.source} cannot be edited")
 
@@ -164,6 +169,8 @@ class ImageRecipe:
         ]  # fmt: skip
         if self.source is not None:
             fields.append(self.source)
+        if self.weight is not None:
+            fields.append(self.weight)
         return hashlib.blake2b(format_json(fields).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
     @property

@@ -15,7 +15,7 @@ FieldTypes = Mapping[str, tuple[type, ...]]
 def recipe_to_json(recipe: ImageRecipe) -> dict[str, Any]:
     """Return the fields of a recipe by their names; written out, because every picture of every call comes by here.
 
-    `altered` and `source` are there only where they are set. A partial image has no JSON.
+    `altered`, `source` and `weight` are there only where they are set. A partial image has no JSON.
     """
     fields: dict[str, Any] = {
         "gateway": recipe.gateway,
@@ -35,6 +35,8 @@ def recipe_to_json(recipe: ImageRecipe) -> dict[str, Any]:
         fields["altered"] = {name: getattr(recipe.altered, name) for name in _ALTERATION_FIELDS}
     if recipe.source is not None:
         fields["source"] = recipe.source._asdict()
+    if recipe.weight is not None:
+        fields["weight"] = recipe.weight
     return fields
 
 

@@ -31,7 +31,10 @@ def draw_image(recipe: ImageRecipe, labelled: ImageRecipe | None = None, inputs:
     The label names the recipe `labelled` where another one is drawn than was asked for. `inputs` are the files that an
     edited picture is made of; without them it is made of its thumbnail.
     """
-    return _encode(paint_image(recipe, inputs), recipe, _format_label(labelled or recipe))
+    image, label = paint_image(recipe, inputs), _format_label(labelled or recipe)
+    if recipe.weight is None:
+        return _encode(image, recipe, label)
+    return _encode_heavy(image, recipe, label)
 
 
 def paint_image(recipe: ImageRecipe, inputs: EditInputs | None = None) -> Image.Image:
@@ -140,11 +143,22 @@ def _coarsen(image: Image.Image, floor: int, partial: PartialImage) -> None:
     image.paste(small.resize((width, floor), Image.Resampling.NEAREST), (0, 0))
 
 
-def _encode(image: Image.Image, recipe: ImageRecipe, label: str) -> bytes:
-    is_clear, file = _is_clear(recipe), io.BytesIO()
+def _encode_heavy(image: Image.Image, recipe: ImageRecipe, label: str) -> bytes:
+    """Return the file with grain, and filled up to the recipe's weight; one that is heavier anyway has no grain."""
+    from emulator.image import weight  # few pictures are heavy
+
+    for grained in weight.list_grained(image.convert(_choose_mode(image, recipe)), recipe):
+        data = _encode(grained, recipe, label, has_grain=True)
+        if weight.can_fill(data, recipe):
+            return weight.fill_file(data, recipe)
+    return weight.fill_file(_encode(image, recipe, label), recipe)
+
+
+def _encode(image: Image.Image, recipe: ImageRecipe, label: str, *, has_grain: bool = False) -> bytes:
+    mode, file = _choose_mode(image, recipe), io.BytesIO()
     match recipe.format:
-        case "png" if image.mode == "P":
-            return png.encode_flat_png(image, {LABEL_NAME: label}, Palette.CLEAR if is_clear else None)
+        case "png" if image.mode == "P" or has_grain:
+            return png.encode_png(image, mode, {LABEL_NAME: label})
         case "png":
             text = PngImagePlugin.PngInfo()
             text.add_text(LABEL_NAME, label)
@@ -155,13 +169,19 @@ def _encode(image: Image.Image, recipe: ImageRecipe, label: str) -> bytes:
             quality = 85 if recipe.compression is None else recipe.compression
             image.convert("RGB").save(file, "JPEG", quality=quality, exif=exif)
         case "webp":
-            if is_clear and image.mode == "P":
-                image.info["transparency"] = Palette.CLEAR
             quality = 80 if recipe.compression is None else recipe.compression
             xmp = _XMP.replace("LABEL", html.escape(label)).encode()
-            mode = "RGBA" if is_clear else "RGB"
             image.convert(mode).save(file, "WEBP", quality=quality, method=0, xmp=xmp)
     return file.getvalue()
+
+
+def _choose_mode(image: Image.Image, recipe: ImageRecipe) -> str:
+    """Return Pillow's word for the pixels of the file; a palette picture learns which of its colours is transparent."""
+    if not _is_clear(recipe):
+        return "RGB"
+    if image.mode == "P":
+        image.info["transparency"] = Palette.CLEAR
+    return "RGBA"
 
 
 def _format_label(recipe: ImageRecipe) -> str:

@@ -24,12 +24,13 @@ _SETTINGS: Final = {
     "scenario": "what every test's session plays: a ready-made scenario's name, or a file",
     "behavior": "the behavior of the gateways: documented or observed",
     "report_only": "true: answer what the contract would refuse, and record the refusal as a finding",
+    "picture_weight": "how many bytes pictures have: small (as few as they come to) or realistic",
     "strict": "what fails a test at its end: true for all, or some of refusals, unused_answers, findings",
     "seed": "decides pictures, ids and chance",
     "clock": "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z",
     "schema": "OpenAPI files that describe further gateways",
 }
-_MARKER_WORDS: Final = ("scenario", "gateway", "behavior", "strict", "report_only")
+_MARKER_WORDS: Final = ("scenario", "gateway", "behavior", "strict", "report_only", "picture_weight")
 _MARKER: Final = (
     f"image_api({', '.join(f'{word}=…' for word in _MARKER_WORDS)}): how the fixture image_api is for a test: "
     "what its session plays, the gateway of image_api.url(), and what fails the test at its end"

@@ -30,13 +30,21 @@ from emulator.messages import (
     Draw,
     Exhausted,
     GatewayError,
-    PictureOverride,
+    PictureWeight,
     Plan,
     Refuse,
     Response,
     ResponseShape,
 )
 from emulator.response.overrides import override_body, override_event, override_members
+from emulator.response.picture_overrides import (
+    EXACT,
+    find_unmet_overrides,
+    list_own_pictures,
+    list_visible_overrides,
+    measure_largest,
+    override_recipes,
+)
 from emulator.response.revised_prompt import build_revised_prompt, format_parameter
 
 
@@ -74,15 +82,11 @@ class ResponseBuilder:
 
     async def _build_drawn(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> Response:
         drawing = self._plan_drawing(call, draw, gateway, context)
-        altered = None
-        if draw.picture is not None:
-            altered = _list_visible_overrides(draw.picture, drawing.delivery)
-            await self.keep_own_picture(draw.picture)
+        altered = list_visible_overrides(draw, drawing.deliveries)
+        await self.keep_own_pictures(draw)
         if call.streams:
             return replace(self._build_stream(drawing, gateway, context), altered=altered)
-        pictures: Sequence[Picture] = ()
-        if drawing.delivery == "b64_json":
-            pictures = await self._draw_pictures(drawing)
+        pictures = await self._draw_pictures(drawing)
         body = _build_body(drawing)
         if context.wrap_body is not None:
             body = context.wrap_body(body)
@@ -93,20 +97,29 @@ class ResponseBuilder:
             return _build_response(gateway, *pieces, pictures=drawing.recipes)
         body, findings = override_body(draw, body, drawing.recipes, pictures)
         response = _build_response(gateway, json_format.encode(body) + end, pictures=drawing.recipes)
+        findings += find_unmet_overrides(draw, len(drawing.recipes))
         return replace(response, altered=altered, findings=findings)
 
-    async def keep_own_picture(self, override: PictureOverride) -> None:
-        """Keep the tester's own picture that an override shows, if it shows one and has its bytes."""
-        for digest, data in _list_own_picture(override).items():
+    async def keep_own_pictures(self, draw: Draw) -> None:
+        """Keep the tester's own pictures that a reply shows, if it shows some and their bytes are here."""
+        for digest, data in list_own_pictures(draw).items():
             await self.files.keep_file("picture", digest, data)
 
-    async def _draw_pictures(self, drawing: _Drawing) -> Sequence[Picture]:
-        """Draw the pictures of a reply; raises GatewayError where a task's own picture is not kept any more."""
+    async def _draw_pictures(self, drawing: _Drawing) -> Sequence[Picture | None]:
+        """Draw the pictures of a reply that come as Base64; for the others None.
+
+        Raises GatewayError where a task's own picture is not kept any more.
+        """
+        wanted = [delivery == "b64_json" for delivery in drawing.deliveries]
+        if not any(wanted):
+            return [None] * len(wanted)
         held = _collect_files(drawing.call, drawing.draw)
         try:
-            if len(drawing.recipes) == 1:  # the usual case, which needs no task of its own
+            if len(wanted) == 1:  # the usual case, which needs no task of its own
                 return [await self.image_store.draw(drawing.recipes[0], held)]
-            return await asyncio.gather(*(self.image_store.draw(recipe, held) for recipe in drawing.recipes))
+            recipes = [recipe for recipe, is_wanted in zip(drawing.recipes, wanted, strict=True) if is_wanted]
+            drawn = iter(await asyncio.gather(*(self.image_store.draw(recipe, held) for recipe in recipes)))
+            return [next(drawn) if is_wanted else None for is_wanted in wanted]
         except MissingFile as error:
             raise GatewayError(kind="upstream_error") from error
 
@@ -114,23 +127,23 @@ class ResponseBuilder:
         """Plan the pictures of a call as a scenario wants them, and the members of each picture in the reply."""
         requested = [build_recipe(call, gateway.name, self.seed, index) for index in range(call.count)]
         first = requested[0]
-        recipes = tuple(requested[: draw.images])
-        if draw.picture is not None:
-            recipes = _alter_recipes(recipes, draw.picture)
+        recipes = override_recipes(requested[: draw.images], draw, context.picture_weight, context.number)
         now = int(self.clock.now(context.session) if context.made is None else context.made)
         revised_prompt = build_revised_prompt(call, draw, first.seed)
-        delivery = _choose_delivery(call, draw)
-        if delivery == "b64_json":
-            items = [{"b64_json": "", **revised_prompt} for _ in recipes]
-        else:
-            lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
-            link = PictureLink(first, context.session, now + lifetime, draw.host, gateway.link_query is not None)
-            urls = (self._build_url(replace(link, recipe=recipe), context.origin, gateway) for recipe in recipes)
-            items = [{"url": url, **revised_prompt} for url in urls]
+        deliveries = tuple(_choose_delivery(call, draw, recipe.index) for recipe in recipes)
+        lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
+        link = PictureLink(first, context.session, now + lifetime, draw.host, gateway.link_query is not None)
+        items: list[Mapping[str, Any]] = []
+        for recipe, delivery in zip(recipes, deliveries, strict=True):
+            if delivery == "b64_json":
+                items.append({"b64_json": "", **revised_prompt})
+            else:
+                url = self._build_url(replace(link, recipe=recipe), context.origin, gateway)
+                items.append({"url": url, **revised_prompt})
         return _Drawing(
             call=call,
             draw=draw,
-            delivery=delivery,
+            deliveries=deliveries,
             recipes=recipes,
             items=tuple(items),
             created=now if draw.created is None else draw.created,
@@ -166,6 +179,7 @@ class ResponseBuilder:
         findings: tuple[Finding, ...] = ()
         if pictures:
             _, findings = override_members(draw, streaming.build_completed_event(stream, 0))
+            findings += find_unmet_overrides(draw, len(pictures))
         frames = streaming.make_events(stream, self.image_store, self.clock)
         return Response(
             status=200, headers=streaming.HEADERS, body=(), pictures=pictures, frames=frames, findings=findings
@@ -201,7 +215,8 @@ class ReplyContext:
 
     `asked` is what a refusal can say of the request. `seconds` is how long a stream takes. Pictures that were made
     before the call have been `made` at that moment, in Unix seconds; `wrap_body` makes the reply's body of the usual
-    one.
+    one. `number` is the number of the call in its session, `picture_weight` how heavy its pictures are where its answer
+    does not say so.
     """
 
     session: str
@@ -211,26 +226,24 @@ class ReplyContext:
     seconds: float = 0.0
     made: float | None = None
     wrap_body: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    number: int = 0
+    picture_weight: PictureWeight = "small"
 
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """The pictures of a reply: `items` are the members of each, `first` is the first picture before any override."""
+    """The pictures of a reply: `first` is the first picture before any override.
+
+    For each picture `deliveries` tells how it comes, and `items` has its members.
+    """
 
     call: Call
     draw: Draw
-    delivery: Delivery
+    deliveries: tuple[Delivery, ...]
     recipes: tuple[ImageRecipe, ...]
     items: tuple[Mapping[str, Any], ...]
     created: int
     first: ImageRecipe
-
-
-def _alter_recipes(recipes: tuple[ImageRecipe, ...], override: PictureOverride) -> tuple[ImageRecipe, ...]:
-    """Alter the recipes as a scenario wants them."""
-    if override.alteration is None:
-        return recipes
-    return tuple(replace(recipe, altered=override.alteration) for recipe in recipes)
 
 
 def _collect_files(call: Call, draw: Draw) -> Files:
@@ -241,17 +254,8 @@ def _collect_files(call: Call, draw: Draw) -> Files:
     for upload in call.uploads:
         if upload.examination is not None and upload.data:
             held[upload.examination.sha256[:DIGEST]] = upload.data
-    if draw.picture is not None:
-        held.update(_list_own_picture(draw.picture))
+    held.update(list_own_pictures(draw))
     return held
-
-
-def _list_own_picture(override: PictureOverride) -> Files:
-    """Return the tester's own picture by its digest; nothing where there is none, or its bytes are not here."""
-    alteration = override.alteration
-    if alteration is None or alteration.file is None or override.own is None:
-        return NO_FILES
-    return {alteration.file: override.own}
 
 
 def estimate_body(call: Call, plan: Plan) -> int:
@@ -259,13 +263,11 @@ def estimate_body(call: Call, plan: Plan) -> int:
 
     A picture in Base64 counts with its uncompressed pixels. Links, and whatever is short, count nothing.
     """
-    if not isinstance(plan, Draw) or call.listing is not None or _choose_delivery(call, plan) == "url":
+    if not isinstance(plan, Draw) or call.listing is not None:
         return 0
+    in_base64 = [index for index in range(call.count) if _choose_delivery(call, plan, index) == "b64_json"]
     width, height = call.pixels
-    size = width * height * 3
-    if plan.picture is not None and plan.picture.own is not None:
-        size = max(size, len(plan.picture.own))
-    return call.count * size * 4 // 3
+    return len(in_base64) * max(width * height * 3, measure_largest(plan)) * 4 // 3
 
 
 def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
@@ -302,7 +304,7 @@ def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe
         format=image_format if image_format in FORMATS else "png",
         compression=compression,
         index=index,
-        seed=make_seed(seed, *seed_parts, index) & _EXACT,
+        seed=make_seed(seed, *seed_parts, index) & EXACT,
         source=_build_edit_source(call),
     )
 
@@ -326,15 +328,9 @@ def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe,
     return Response(status=200, headers=headers, body=body, pictures=pictures)
 
 
-def _list_visible_overrides(override: PictureOverride, delivery: Delivery) -> Mapping[str, Any] | None:
-    """Return the part of `override` that has an effect: how Base64 is spelled shows only where there is Base64."""
-    if delivery == "b64_json" or override.base64 == "null":
-        return override.words or None
-    return {word: value for word, value in override.words.items() if word != "base64"} or None
-
-
-def _choose_delivery(call: Call, draw: Draw) -> Delivery:
-    if draw.picture is not None and draw.picture.base64 == "null":
+def _choose_delivery(call: Call, draw: Draw, index: int) -> Delivery:
+    override = draw.find_override(index)
+    if override is not None and override.base64 == "null":
         return "url"
     if call.response.delivery is not None:
         return call.response.delivery
@@ -392,17 +388,18 @@ def _build_common_members(drawing: _Drawing, partials: int) -> dict[str, Any]:
     return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
 
 
-def _insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture]) -> tuple[bytes, ...]:
+def _insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture | None]) -> tuple[bytes, ...]:
     """Return `body` with the pictures where their text is still empty: Base64 needs no escaping, and may be large.
 
     No other text can be mistaken for such a place: inside a JSON text a quote has a backslash before it.
     """
-    if not pictures:
+    in_base64 = [picture for picture in pictures if picture is not None]
+    if not in_base64:
         return (body,)
     place = b'"b64_json"' + colon + b'"'
     first, *rest = body.split(place + b'"')
     pieces = [first]
-    for picture, after in zip(pictures, rest, strict=True):
+    for picture, after in zip(in_base64, rest, strict=True):
         pieces += [place, picture.base64, b'"', after]
     return tuple(pieces)
 
@@ -426,5 +423,4 @@ def _is_percent(value: Any) -> bool:
 
 _STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")
 _UNCHANGED: Final = Draw()
-_EXACT: Final = 2**53 - 1  # a larger whole number is not exact in JavaScript, and labels are read there too
 _NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short

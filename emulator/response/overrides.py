@@ -21,14 +21,16 @@ Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
 
 
 def override_body(
-    draw: Draw, body: Mapping[str, Any], recipes: Sequence[ImageRecipe], pictures: Sequence[Picture]
+    draw: Draw, body: Mapping[str, Any], recipes: Sequence[ImageRecipe], pictures: Sequence[Picture | None]
 ) -> Overridden:
-    """Change the body of a reply; its pictures, if they come as Base64, are put into it as well."""
-    items = [dict(item) for item in body["data"]]
-    for item, recipe, picture in zip(items, recipes, pictures, strict=False):
-        item["b64_json"] = _spell_base64(draw, recipe, picture)
-    if _is_without_base64(draw):
-        items = [{"url": item["url"], "b64_json": None, **item} for item in items]
+    """Change the body of a reply; those of its pictures that come as Base64 are put into it as well."""
+    items = []
+    for item, recipe, picture in zip(body["data"], recipes, pictures, strict=True):
+        if picture is not None:
+            item = {**item, "b64_json": _spell_base64(draw, recipe, picture)}
+        elif _is_without_base64(draw, recipe):
+            item = {"url": item["url"], "b64_json": None, **item}
+        items.append(item)
     return override_members(draw, {**body, "data": items})
 
 
@@ -39,7 +41,7 @@ def override_event(
     changed = dict(event)
     if picture is not None:
         changed["b64_json"] = _spell_base64(draw, recipe, picture)
-    elif _is_without_base64(draw):
+    elif _is_without_base64(draw, recipe):
         changed["b64_json"] = None
     return override_members(draw, changed)[0]
 
@@ -68,13 +70,15 @@ def override_members(draw: Draw, body: Mapping[str, Any]) -> Overridden:
 
 def _spell_base64(draw: Draw, recipe: ImageRecipe, picture: Picture) -> str:
     plain = picture.base64.decode()
-    if draw.picture is None or draw.picture.base64 is None:
+    override = draw.find_override(recipe.index)
+    if override is None or override.base64 is None:
         return plain
-    return respell_base64(plain, draw.picture.base64, f"image/{recipe.served_as}")
+    return respell_base64(plain, override.base64, f"image/{recipe.served_as}")
 
 
-def _is_without_base64(draw: Draw) -> bool:
-    return draw.picture is not None and draw.picture.base64 == "null"
+def _is_without_base64(draw: Draw, recipe: ImageRecipe) -> bool:
+    override = draw.find_override(recipe.index)
+    return override is not None and override.base64 == "null"
 
 
 def _omit(body: dict[str, Any], name: str) -> tuple[dict[str, Any], bool]:

@@ -7,6 +7,7 @@ refusal is one line with file and line, what was read, and what was expected.
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from emulator import faults
+from emulator.core.byte_sizes import parse_byte_size
 from emulator.core.clock import parse_http_date
 from emulator.core.data_folders import find_scenarios
 from emulator.core.durations import parse_duration
@@ -28,8 +30,9 @@ from emulator.core.yaml_file import Bounds, InvalidFile, YamlFile, describe_valu
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.rules import ModelRules
+from emulator.image.files import guess_media_type
 from emulator.image.link import HostBehavior
-from emulator.image.recipe import Alteration
+from emulator.image.recipe import LARGEST_WEIGHT, Alteration
 from emulator.messages import CASES, OPERATIONS, Canned, Draw, PictureOverride, Plan, Refuse
 from emulator.scenario import matching
 from emulator.scenario.latency import parse_latency
@@ -332,7 +335,7 @@ class _Builder:
         if "canned" in value:
             if "content_type" in value["canned"]:
                 self._check_headers([*pointer, "canned"], [("content_type", value["canned"]["content_type"])])
-            return _build_canned(value["canned"])
+            return self._build_canned([*pointer, "canned"], value["canned"])
         drawn = value.get("draw")
         if isinstance(drawn, Mapping):
             return self._build_draw([*pointer, "draw"], drawn)
@@ -342,7 +345,7 @@ class _Builder:
         self._check_template([*pointer, "revised_prompt"], value.get("revised_prompt", ""))
         picture, expires_in, error = None, None, None
         if "picture" in value:
-            picture = self._build_picture([*pointer, "picture"], value["picture"])
+            picture = self._build_pictures([*pointer, "picture"], value["picture"])
         if "expires_in" in value:
             expires_in = int(self._convert([*pointer, "expires_in"], parse_duration, value["expires_in"]))
         if "error" in value:
@@ -381,6 +384,18 @@ class _Builder:
             raise self._source.error_at([*pointer, "case"], f"case is {case!r}; expected {expected}")
         return Refuse(kind, {key: text for key, text in value.items() if key != "kind"})
 
+    def _build_pictures(self, pointer: Pointer, value: Any) -> PictureOverride | tuple[PictureOverride | None, ...]:
+        """Return what changes about all pictures, or where `value` is a list about each of them."""
+        if isinstance(value, Mapping):
+            return self._build_picture(pointer, value)
+        overrides: list[PictureOverride | None] = []
+        for index, one in enumerate(value):
+            override = None
+            if one is not None:
+                override = self._build_picture([*pointer, index], one)
+            overrides.append(override)
+        return tuple(overrides)
+
     def _build_picture(self, pointer: Pointer, value: Mapping[str, Any]) -> PictureOverride:
         own, width, height, file = None, None, None, None
         picture_format = value.get("format")
@@ -402,13 +417,48 @@ class _Builder:
             kept=kept,
             share=share,
         )
+        weight = value.get("weight")
+        if "bytes" in value:
+            weight = self._convert([*pointer, "bytes"], _parse_weight, value["bytes"])
         words = {word: _name_null(one) for word, one in value.items()}
-        if alteration == Alteration():
-            return PictureOverride(None, own, words.get("base64"), words)
-        return PictureOverride(alteration, own, words.get("base64"), words)
+        return PictureOverride(
+            alteration=None if alteration == Alteration() else alteration,
+            own=own,
+            base64=words.get("base64"),
+            words=words,
+            weight=weight,
+            vary=value.get("vary", False),
+        )
+
+    def _build_canned(self, pointer: Pointer, value: Mapping[str, Any]) -> Canned:
+        content_type, body = "text/plain; charset=utf-8", value.get("text", "").encode("utf-8", "replace")
+        if "json" in value:
+            content_type = "application/json"
+            body = json.dumps(value["json"], ensure_ascii=False).encode("utf-8", "replace")
+        if "base64" in value:
+            body = self._convert([*pointer, "base64"], _decode_base64, value["base64"])
+        if "file" in value:
+            body = self._read_file([*pointer, "file"], value["file"], "file")
+        if "base64" in value or "file" in value:
+            content_type = guess_media_type(body)
+        return Canned(
+            status=value.get("status", 200),
+            content_type=value.get("content_type", content_type),
+            body=body,
+        )
 
     def _read_picture(self, pointer: Pointer, name: str) -> tuple[bytes, str]:
         """Return the bytes of a picture of the tester's own, and its format."""
+        data = self._read_file(pointer, name, "picture")
+        from emulator.image.inspect import inspect_image  # Pillow is loaded for scenarios that have such a file
+
+        try:
+            return data, inspect_image(data).format
+        except ValueError as error:
+            raise self._source.error_at(pointer, f"file is {describe_value(name)}; {error}") from None
+
+    def _read_file(self, pointer: Pointer, name: str, what: str) -> bytes:
+        """Return the bytes of a file in the scenario's folder; messages call it `what`."""
         read = f"file is {describe_value(name)}"
         if self._folder is None:
             line = "file needs a folder to be in, that of the scenario; one that came over HTTP has none"
@@ -417,23 +467,17 @@ class _Builder:
         try:
             path = (folder / name).resolve()
             if not path.is_relative_to(folder):
-                line = f"{read}; expected a picture inside of the scenario's folder, {folder}"
+                line = f"{read}; expected a {what} inside of the scenario's folder, {folder}"
                 raise self._source.error_at(pointer, line)
             if not path.is_file():
                 raise self._source.error_at(pointer, f"{read}; there is no such file in {folder}")
             size = path.stat().st_size
             if size > _LARGEST_FILE:
                 raise self._source.error_at(pointer, f"{read}, of {size} bytes; expected {_LARGEST_FILE} at most")
-            data = path.read_bytes()
+            return path.read_bytes()
         except (OSError, RuntimeError) as error:  # links in a ring are a RuntimeError
             reason = getattr(error, "strerror", None) or "it cannot be read"
             raise self._source.error_at(pointer, f"{read}; {reason}") from None
-        from emulator.image.inspect import inspect_image  # Pillow is loaded for scenarios that have such a file
-
-        try:
-            return data, inspect_image(data).format
-        except ValueError as error:
-            raise self._source.error_at(pointer, f"{read}; {error}") from None
 
     def _convert(self, pointer: Pointer, make: Callable[[Any], _Made], value: Any) -> _Made:
         """Return what `make` makes of `value`; what it refuses becomes a complaint with its line."""
@@ -443,15 +487,18 @@ class _Builder:
             raise self._source.error_at(pointer, str(error)) from None
 
 
-def _build_canned(value: Mapping[str, Any]) -> Canned:
-    content_type, body = "text/plain; charset=utf-8", value.get("text", "")
-    if "json" in value:
-        content_type, body = "application/json", json.dumps(value["json"], ensure_ascii=False)
-    return Canned(
-        status=value.get("status", 200),
-        content_type=value.get("content_type", content_type),
-        body=body.encode("utf-8", "replace"),
-    )
+def _parse_weight(value: Any) -> int:
+    try:
+        return parse_byte_size(value, LARGEST_WEIGHT)
+    except ValueError as error:
+        raise ValueError(f"bytes is {value!r}; {error}") from None
+
+
+def _decode_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:
+        raise ValueError("base64 is no Base64; expected letters, digits, + and /, with = at the end") from None
 
 
 def _build_host(value: Mapping[str, Any]) -> HostBehavior | None:

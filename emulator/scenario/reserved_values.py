@@ -19,7 +19,17 @@ from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
 from emulator.core.suggestions import nearest_word
 from emulator.faults import FAULTS
 from emulator.findings import Finding
-from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, Behavior, GatewayError, Refuse, Request
+from emulator.messages import (
+    BEHAVIORS,
+    KINDS,
+    OPERATIONS,
+    PICTURE_WEIGHTS,
+    Behavior,
+    GatewayError,
+    PictureWeight,
+    Refuse,
+    Request,
+)
 from emulator.scenario import loader, matching
 from emulator.scenario.latency import parse_latency
 from emulator.scenario.matching import RequestPattern
@@ -30,8 +40,8 @@ from emulator.scenario.scenario import DRAWN, Answer, Rule, Scenario
 class ReservedValue:
     """A reserved value of a call: where it was, how the client wrote it, and the scenario that answers the call.
 
-    `door` is header, prompt, model or key. `scenario` is None where the session's own answers. `report_only` and
-    `behavior` are None where the session's own settings hold.
+    `door` is header, prompt, model or key. `scenario` is None where the session's own answers. `report_only`,
+    `behavior` and `picture_weight` are None where the session's own settings hold.
     """
 
     door: str
@@ -39,6 +49,7 @@ class ReservedValue:
     scenario: Scenario | None
     report_only: bool | None = None
     behavior: Behavior | None = None
+    picture_weight: PictureWeight | None = None
 
 
 def take_reserved_value(request: Request, key: str | None) -> tuple[Request, ReservedValue | None]:
@@ -206,6 +217,7 @@ class _HeaderOptions:
     scenario: Scenario | None = None
     report_only: bool | None = None
     behavior: Behavior | None = None
+    picture_weight: PictureWeight | None = None
 
 
 def _parse_header(text: str) -> ReservedValue:
@@ -226,7 +238,14 @@ def _parse_header(text: str) -> ReservedValue:
     scenario = options.scenario
     if scenario is None and options.answer != DRAWN:
         scenario = _play_always("header", options.answer, _EVERY_OPERATION)
-    return ReservedValue("header", text[:200], scenario, options.report_only, options.behavior)
+    return ReservedValue(
+        door="header",
+        value=text[:200],
+        scenario=scenario,
+        report_only=options.report_only,
+        behavior=options.behavior,
+        picture_weight=options.picture_weight,
+    )
 
 
 def _add_value(options: _HeaderOptions, word: str) -> _HeaderOptions:
@@ -279,6 +298,12 @@ def _add_behavior(options: _HeaderOptions, value: str) -> _HeaderOptions:
     return replace(options, behavior=value)
 
 
+def _add_picture_weight(options: _HeaderOptions, value: str) -> _HeaderOptions:
+    if value not in PICTURE_WEIGHTS:
+        raise ValueError(_describe_choice("picture-weight", value, PICTURE_WEIGHTS))
+    return replace(options, picture_weight=value)
+
+
 _HEADER_KEYS: Final[Mapping[str, Callable[[_HeaderOptions, str], _HeaderOptions]]] = {
     "refuse": _add_refuse,
     "fault": _add_fault,
@@ -286,6 +311,7 @@ _HEADER_KEYS: Final[Mapping[str, Callable[[_HeaderOptions, str], _HeaderOptions]
     "scenario": _add_scenario,
     "report-only": _add_report_only,
     "behavior": _add_behavior,
+    "picture-weight": _add_picture_weight,
 }
 """By the word before `=` in a part of the header: the function that adds the value behind it to the options."""
 _EVERY_OPERATION: Final = matching.parse_pattern({"operation": list(OPERATIONS)})

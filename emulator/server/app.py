@@ -225,7 +225,15 @@ class App:
             await self._reserve_room(http, expected)
         latency = pending.selection.latency or 0.0
         asked = RequestFacts(request, path=route.path, methods=route.operations, limit=operation.limit)
-        reply_context = ReplyContext(pending.session, request.origin, asked, pending.request_id, latency)
+        reply_context = ReplyContext(
+            session=pending.session,
+            origin=request.origin,
+            asked=asked,
+            request_id=pending.request_id,
+            seconds=latency,
+            number=pending.number,
+            picture_weight=pending.picture_weight,
+        )
         return await self.task_manager.respond(pending, reply_context)
 
     async def _count_call(
@@ -279,6 +287,8 @@ class App:
             report_only = reserved_value.report_only
         if report_only is None:
             report_only = self.settings.report_only
+        asked_weight = reserved_value and reserved_value.picture_weight
+        pending.picture_weight = asked_weight or own.picture_weight or self.settings.picture_weight
         own_scenario = await self.sessions.get_scenario(session)
         scenario = (reserved_value and reserved_value.scenario) or own_scenario
         operation = self._find_operation(pending.request, route)

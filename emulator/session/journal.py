@@ -32,7 +32,8 @@ class JournalEntry(NamedTuple):
     clock. `key` is the API key, `credential_headers` the names of the headers in which the gateway expects one.
     `params`, `effective`, `size` ([width, height] in pixels) and `streams` describe the accepted call, and are None
     (`streams`: False) for a refused one. `events` is how many events of a stream were made, None where the answer was
-    no stream. `pictures` are the fields of recipes, `altered` what a script changed about all of them.
+    no stream. `pictures` are the fields of recipes, `altered` what a script changed about all of them,
+    or a list with that for each.
     `state` is one of STATES, and `bytes_sent` the bytes of the response's body that were sent. `response` has `status`,
     `headers`, `body` and `events` as *response_record* stores them, and is None where nothing was sent. `billed` is for
     how many pictures the call pays, whether its client was there to take them or not. `weight` is about the bytes that
@@ -76,7 +77,7 @@ class JournalEntry(NamedTuple):
     events: int | None
     task: Mapping[str, Any] | None
     pictures: Sequence[Mapping[str, Any]]
-    altered: Mapping[str, Any] | None
+    altered: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
     billed: int
     weight: int
 
@@ -232,7 +233,11 @@ def _render_miss(redactor: Redactor, miss: Mapping[str, Any]) -> dict[str, Any]:
     return {"rule": miss["rule"], "why": redactor.redact_value(why)}
 
 
-def _render_picture(recipe: ImageRecipe, altered: Mapping[str, Any] | None) -> dict[str, Any]:
+def _render_picture(
+    recipe: ImageRecipe, altered: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
+) -> dict[str, Any]:
+    if isinstance(altered, Sequence):
+        altered = altered[recipe.index]
     return {
         "recipe": recipe.digest,
         "width": recipe.width,

@@ -15,7 +15,7 @@ from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image.recipe_json import recipe_to_json
-from emulator.messages import Call, GatewayError, Request, Response
+from emulator.messages import Call, GatewayError, PictureWeight, Request, Response
 from emulator.scenario.engine import Selection, count_made_pictures
 from emulator.session.journal import CallState, JournalEntry
 from emulator.session.redaction import BLANK, Redactor
@@ -47,6 +47,7 @@ class PendingCall:
     `began` is Unix seconds on the session's clock. `events` counts the events of a stream that were made.
     `further_findings` are those of the server about the call as a whole. `forgotten`
     tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
+    `picture_weight` counts where the answer does not say how heavy a picture is.
     """
 
     number: int
@@ -62,6 +63,7 @@ class PendingCall:
     selection: Selection | None = None
     error: GatewayError | None = None
     response: Response | None = None
+    picture_weight: PictureWeight = "small"
     events: int | None = field(default=None, init=False)
     further_findings: tuple[Finding, ...] = field(default=(), init=False)
     forgotten: bool = field(default=False, init=False)

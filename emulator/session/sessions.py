@@ -16,7 +16,7 @@ from emulator.core.bounded_cache import BoundedCache
 from emulator.core.clock import Clock
 from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
-from emulator.messages import Behavior, GatewayError, Request
+from emulator.messages import Behavior, GatewayError, PictureWeight, Request
 from emulator.scenario.scenario import Scenario
 from emulator.session.journal import CallState, JournalEntry, entry_from_plain
 from emulator.session.pending_call import PendingCall, SentResponse
@@ -35,6 +35,7 @@ class SessionOverrides:
 
     report_only: bool | None = None
     behavior: Behavior | None = None
+    picture_weight: PictureWeight | None = None
 
 
 class Sessions:

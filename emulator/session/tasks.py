@@ -16,7 +16,7 @@ from emulator.findings import Finding
 from emulator.gateway.errors import fill_template
 from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
-from emulator.messages import Call, Canned, Draw, GatewayError, Kind, Plan, Refuse, Response
+from emulator.messages import Call, Canned, Draw, GatewayError, Kind, PictureOverride, Plan, Refuse, Response
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
@@ -83,8 +83,8 @@ class TaskManager:
             return await self._show_task(call, gateway, shape, plan, context)
         if is_postponed(call, plan):
             task = self._create_task(pending, call, selection, shape)
-            if isinstance(plan, Draw) and plan.picture is not None:
-                await self._response_builder.keep_own_picture(plan.picture)
+            if isinstance(plan, Draw):
+                await self._response_builder.keep_own_pictures(plan)
             await self._keep_task(pending.session, task)
             body = fill_template(shape.submitted, _describe_task(task, progress=0))
             return _build_response(gateway, body, task, state="waiting", status=shape.status)
@@ -154,7 +154,7 @@ class TaskManager:
             shown: dict[str, Any] = fill_template(shape.states["done"], {**body, **_describe_task(task, progress=100)})
             return shown
 
-        context = replace(context, made=task.ended, wrap_body=wrap_body, request_id=task.request_id)
+        context = replace(context, made=task.ended, wrap_body=wrap_body, request_id=task.request_id, number=task.number)
         plan = _combine_plans(from_plain(task.plan), poll)
         try:
             response = await self._response_builder.build(from_plain(task.call), plan, gateway, context)
@@ -170,7 +170,7 @@ class TaskManager:
         uploads = tuple(upload.without_bytes() for upload in call.uploads)
         latencies = [one.latency for one in (*selection.tries, selection) if one.latency is not None]
         plain_call = to_plain(replace(call, given={}, params={}, findings=(), listing=None, uploads=uploads))
-        plan = to_plain(_drop_own_picture(selection.answer.plan))
+        plan = to_plain(_drop_own_pictures(selection.answer.plan))
         return Task(
             id=shape.ids.make_id(f"{seed}\n{session}\n{pending.number}\ntask", now),
             number=pending.number,
@@ -196,11 +196,14 @@ class TaskManager:
         await self._store.set_task(session, task.id, values, weight=task.weight, now=self._clock.base())
 
 
-def _drop_own_picture(plan: Plan) -> Plan:
-    """Return the plan without the bytes of a tester's own picture, which the store keeps by its digest."""
-    if not isinstance(plan, Draw) or plan.picture is None or plan.picture.own is None:
+def _drop_own_pictures(plan: Plan) -> Plan:
+    """Return the plan without the bytes of the tester's own pictures, which the store keeps by their digests."""
+    if not isinstance(plan, Draw) or plan.picture is None:
         return plan
-    return replace(plan, picture=replace(plan.picture, own=None))
+    if isinstance(plan.picture, PictureOverride):
+        return replace(plan, picture=replace(plan.picture, own=None))
+    overrides = (None if override is None else replace(override, own=None) for override in plan.picture)
+    return replace(plan, picture=tuple(overrides))
 
 
 def _combine_plans(plan: Plan, poll: Draw) -> Plan:

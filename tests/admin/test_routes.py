@@ -184,7 +184,8 @@ def test_settings(serve: Serve) -> None:
     """What a session wants holds for it alone; null is what the server has."""
     served = serve(report_only=True)
     ask = Described(served)
-    assert {"session": "case", "report_only": True, "behavior": "documented"} == ask.get("/sessions/case/settings")
+    expected = {"session": "case", "report_only": True, "behavior": "documented", "picture_weight": "small"}
+    assert expected == ask.get("/sessions/case/settings")
     assert False is ask("PUT", "/sessions/case/settings", {"report_only": False}).json()["report_only"]
     assert [400] == play(served, {"prompt": "x", "n": 99})
     assert [200] == play(served, {"prompt": "x", "n": 99}, session="other")

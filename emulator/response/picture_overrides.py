@@ -1,0 +1,112 @@
+"""Applies what a scenario and a session want of the pictures of a reply: to their recipes, before anything is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from emulator.core.chance import make_seed
+from emulator.findings import Finding
+from emulator.image.files import NO_FILES, Files
+from emulator.image.realistic_weight import choose_realistic_weight
+from emulator.image.recipe import ImageRecipe
+from emulator.messages import Delivery, Draw, PictureOverride, PictureWeight
+
+Altered = Mapping[str, Any] | list[Mapping[str, Any] | None]
+"""What a scenario changes about all pictures of a reply, or about each of them, in the scenario's words."""
+
+EXACT: Final = 2**53 - 1
+"""The largest seed: a larger whole number is not exact in JavaScript, and labels are read there too."""
+
+
+def override_recipes(
+    recipes: Sequence[ImageRecipe], draw: Draw, weight: PictureWeight, number: int
+) -> tuple[ImageRecipe, ...]:
+    """Return the recipes as a scenario wants them.
+
+    `weight` counts where the scenario does not say another one; `number` is the call's number in its session.
+    """
+    if draw.picture is None and weight == "small":
+        return tuple(recipes)
+    return tuple(_override_recipe(recipe, draw.find_override(recipe.index), weight, number) for recipe in recipes)
+
+
+def _override_recipe(
+    recipe: ImageRecipe, override: PictureOverride | None, weight: PictureWeight, number: int
+) -> ImageRecipe:
+    wanted: PictureWeight | int = weight
+    if override is not None:
+        if override.vary:
+            recipe = replace(recipe, seed=make_seed(recipe.seed, "vary", number) & EXACT)
+        if override.alteration is not None:
+            recipe = replace(recipe, altered=override.alteration)
+        if override.weight is not None:
+            wanted = override.weight
+    if recipe.altered is not None and recipe.altered.file is not None:
+        return recipe  # a tester's own picture comes as it is
+    if wanted == "realistic":
+        wanted = choose_realistic_weight(recipe)
+    if wanted == "small":
+        return recipe
+    return replace(recipe, weight=wanted)
+
+
+def list_overrides(draw: Draw) -> Iterator[PictureOverride]:
+    """Yield what a scenario changes about pictures, once for each mapping that it writes."""
+    overrides = draw.picture
+    if isinstance(overrides, PictureOverride):
+        overrides = (overrides,)
+    for override in overrides or ():
+        if override is not None:
+            yield override
+
+
+def list_own_pictures(draw: Draw) -> Files:
+    """Return the tester's own pictures by their digests, those whose bytes are here."""
+    if draw.picture is None:
+        return NO_FILES
+    files = {}
+    for override in list_overrides(draw):
+        alteration = override.alteration
+        if alteration is not None and alteration.file is not None and override.own is not None:
+            files[alteration.file] = override.own
+    return files
+
+
+def measure_largest(draw: Draw) -> int:
+    """Return the bytes of the largest picture that a scenario asks for by its bytes, or by a file; 0: it does not."""
+    sizes = [0]
+    for override in list_overrides(draw):
+        if override.own is not None:
+            sizes.append(len(override.own))
+        if isinstance(override.weight, int):
+            sizes.append(override.weight)
+    return max(sizes)
+
+
+def list_visible_overrides(draw: Draw, deliveries: Sequence[Delivery]) -> Altered | None:
+    """Return the part of a scenario's changes that has an effect: for all pictures, or picture by picture."""
+    if draw.picture is None or not deliveries:
+        return None
+    if isinstance(draw.picture, PictureOverride):
+        return _list_visible(draw.picture, deliveries[0])
+    return [_list_visible(draw.find_override(index), delivery) for index, delivery in enumerate(deliveries)]
+
+
+def find_unmet_overrides(draw: Draw, count: int) -> tuple[Finding, ...]:
+    """Return the finding about pictures that a scenario lists and that a reply of `count` pictures does not have."""
+    listed = draw.picture
+    if not isinstance(listed, tuple) or len(listed) <= count:
+        return ()
+    message = f"`picture` lists {len(listed)} pictures, and the reply has {count}"
+    return (Finding("override_met_nothing", message, "picture"),)
+
+
+def _list_visible(override: PictureOverride | None, delivery: Delivery) -> Mapping[str, Any] | None:
+    """Return the words of `override`; how Base64 is spelled shows only where there is Base64."""
+    if override is None:
+        return None
+    if delivery == "b64_json" or override.base64 == "null":
+        return override.words or None
+    return {word: value for word, value in override.words.items() if word != "base64"} or None
