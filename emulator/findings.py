@@ -79,6 +79,10 @@ FINDINGS: Final[dict[str, str]] = {
         "API key, or in the header X-Emulator) that is none, and is like one. The README lists the reserved values; "
         "correct the spelling, or start the server with `--no-reserved-values`."
     ),
+    "usage_not_adding_up": (
+        "A scenario sets members of `usage` that do not add up to each other any more. A client that counts parts gets "
+        "another sum than one that reads the total. Set the parts as well, or the sum alone: then they follow."
+    ),
     "override_met_nothing": (
         "A scenario's `omit` or `set` names a member that this reply does not have: nothing was left out, or a member "
         "was added that no gateway sends. Check the spelling, and whether this model sends that member."

@@ -21,7 +21,7 @@ from emulator.admin.request import (
 )
 from emulator.core import clock
 from emulator.core.data_folders import find_schemas
-from emulator.core.durations import parse_duration
+from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.suggestions import describe_unknown
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import FINDINGS
@@ -132,14 +132,15 @@ async def move_clock(request: AdminRequest) -> Response:
     """Move the clock forward, for all sessions or for one."""
     context = request.context
     try:
-        seconds = parse_duration(request.body["advance"])
+        seconds = parse_duration(request.body["advance"], LONGEST_SPAN)
     except ValueError as error:
         raise AdminError(400, f"advance: {error}", "advance") from None
     session = request.body.get("session")
     if session is not None:
         session = await resolve_session(context, session)
     await context.clock.refresh(session or "")
-    if context.clock.now(session or "") + seconds >= clock.LATEST:
+    furthest = context.clock.find_furthest() if session is None else context.clock.now(session)
+    if furthest + seconds >= clock.LATEST:
         raise AdminError(400, "advance: that would be beyond the year 2999", "advance")
     await context.clock.advance(seconds, session)
     return _build_time_response(context, session)

@@ -105,6 +105,10 @@ class Clock:
         else:
             self._remember(session, moved)
 
+    def find_furthest(self) -> float:
+        """Return the time of the session that is ahead of all others."""
+        return self.now() + max(0.0, *self._advanced_by_session.values(), 0.0)
+
     def forget(self, session: str) -> None:
         """Drop what `session` was advanced by itself."""
         self._advanced_by_session.pop(session, None)

@@ -1,18 +1,21 @@
-"""Reads durations as people write them in scenarios and requests: 500ms, 2s, 1.5m, 24h, or a number of seconds."""
+"""Reads durations as people write them in scenarios and requests: 500ms, 2s, 1.5m, 24h, 7d, or a number of seconds."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Final
 
-LONGEST_DURATION: Final = 86_400.0  # seconds; a day is longer than any client waits
+from emulator.core.phrases import shorten_text
+
+LONGEST_DURATION: Final = 86_400.0  # seconds that something takes; a day is longer than any client waits
+LONGEST_SPAN: Final = 1_000 * 365 * 86_400.0  # seconds by which a clock is moved
 
 
-def parse_duration(value: Any) -> float:
-    """Return the seconds that `value` means, from 0 to LONGEST_DURATION. Raises ValueError.
+def parse_duration(value: Any, longest: float = LONGEST_DURATION) -> float:
+    """Return the seconds that `value` means, from 0 to `longest`. Raises ValueError.
 
-    >>> parse_duration("500ms"), parse_duration("1.5m"), parse_duration(3)
-    (0.5, 90.0, 3.0)
+    >>> parse_duration("500ms"), parse_duration("1.5m"), parse_duration(3), parse_duration("1d")
+    (0.5, 90.0, 3.0, 86400.0)
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
@@ -21,8 +24,9 @@ def parse_duration(value: Any) -> float:
         if match is None:
             raise ValueError(f"{value!r} is no duration; expected one such as 500ms, 2s or 1m")
         seconds = float(match[1]) * _UNITS[match[2] or "s"]
-    if not 0 <= seconds <= LONGEST_DURATION:
-        raise ValueError(f"{value!r} is outside 0s to 24h")
+    if not 0 <= seconds <= longest:
+        most = "24h" if longest == LONGEST_DURATION else f"{longest / _UNITS['d']:.0f}d"
+        raise ValueError(f"{shorten_text(repr(value), _LONGEST)} is outside 0s to {most}")
     return seconds
 
 
@@ -37,5 +41,6 @@ def _match_duration(value: Any) -> re.Match[str] | None:
     return _DURATION.fullmatch(value.strip())
 
 
-_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)?")
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_LONGEST: Final = 60  # characters of a value in a message

@@ -15,6 +15,7 @@ from emulator.findings import Finding
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import Draw
+from emulator.response.usage_override import find_wrong_sums, override_usage
 
 Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
 """The changed body, and findings about changes that met nothing in it."""
@@ -51,7 +52,7 @@ def override_members(draw: Draw, body: Mapping[str, Any]) -> Overridden:
     changed = dict(body)
     findings: list[Finding] = []
     if draw.usage is not None:
-        changed["usage"] = {**changed.get("usage", {}), **draw.usage}
+        changed["usage"] = override_usage(changed.get("usage", {}), draw.usage)
     if draw.metadata is not None:
         changed["metadata"] = draw.metadata
     for name in draw.omit:
@@ -65,6 +66,8 @@ def override_members(draw: Draw, body: Mapping[str, Any]) -> Overridden:
             message = f"`set` names {pointer!r}, and the reply has no such member before it is set"
             findings.append(Finding("override_met_nothing", message, pointer))
         changed = _set(changed, steps, value)
+    if draw.usage is not None or any(pointer.startswith("/usage") for pointer, _ in draw.changes):
+        findings += [Finding("usage_not_adding_up", one, "usage") for one in find_wrong_sums(changed.get("usage"))]
     return changed, tuple(findings)
 
 

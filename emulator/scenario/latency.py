@@ -38,7 +38,7 @@ def parse_latency(value: Any) -> Latency:
     """
     if value == REALISTIC.kind:
         return REALISTIC
-    if isinstance(value, str) and not (is_duration_text(value) and value.strip().endswith(("s", "m", "h"))):
+    if isinstance(value, str) and not (is_duration_text(value) and value.strip().endswith(("s", "m", "h", "d"))):
         expected = f"a duration with its unit, such as 500ms, 2s or 1m, or {REALISTIC.kind}"
         raise ValueError(f"latency is {value!r}; expected {expected}")
     if not isinstance(value, Mapping):

@@ -365,7 +365,7 @@ def test_the_clock_expires_a_link(player: Begin) -> None:
     assert 403 == one.http.get(other).status_code
 
 
-@pytest.mark.parametrize("advance", [None, "soon", "-1s", "25h", {"h": 1}])
+@pytest.mark.parametrize("advance", [None, "soon", "-1s", "1000000d", {"h": 1}])
 def test_a_clock_that_cannot_be_moved_so(player: Begin, advance: Any) -> None:
     """What is no duration is refused, and says what one looks like or how long it may be."""
     answer = player(clock=FROZEN).advance(advance)
