@@ -7,15 +7,16 @@ gone, the thumbnail in the recipe takes its place, blurred.
 
 from __future__ import annotations
 
-import io
 from typing import Final
 
 from PIL import Image, ImageChops, ImageDraw, ImageOps
 
 from emulator.image.canvas import Palette
+from emulator.image.decode import PIXEL_BUDGET, load_pixels, open_image
 from emulator.image.files import EditInputs
-from emulator.image.inspect import READABLE, THUMBNAIL, flatten
+from emulator.image.inspect import THUMBNAIL, flatten
 from emulator.image.recipe import EditSource, ImageRecipe
+from emulator.image.structure import read_structure
 
 
 def draw_edit(scene: Image.Image, recipe: ImageRecipe, floor: int, inputs: EditInputs | None) -> Image.Image:
@@ -26,7 +27,7 @@ def draw_edit(scene: Image.Image, recipe: ImageRecipe, floor: int, inputs: EditI
     """
     assert recipe.source is not None
     source, size = recipe.source, (recipe.width, recipe.height)
-    image = ImageOps.fit(_open_input(source, inputs, size), size, Image.Resampling.BICUBIC)
+    image = _fit_input(source, inputs, size)
     painted = scene.convert("RGB")
     if inputs is not None and _has_open_part(recipe, source):
         result = Image.composite(image.convert("RGB"), painted, _make_kept_mask(image, inputs, size))
@@ -75,7 +76,7 @@ def _make_kept_mask(image: Image.Image, inputs: EditInputs, size: tuple[int, int
     kept = _get_alpha(image, whole)
     if inputs.mask is None:
         return kept
-    mask = ImageOps.fit(_open_image(inputs.mask, size), size, Image.Resampling.BICUBIC)
+    mask = _fit_image(inputs.mask, size)
     return ImageChops.darker(kept, _get_alpha(mask, whole))
 
 
@@ -104,18 +105,21 @@ def _tint(image: Image.Image, scene: Image.Image, share: float) -> Image.Image:
     return Image.blend(plain, tone, share)
 
 
-def _open_image(data: bytes, size: tuple[int, int]) -> Image.Image:
-    """Return the picture in `data`, which is known to decode, as RGB or RGBA."""
-    with Image.open(io.BytesIO(data), formats=READABLE) as image:
+def _fit_image(data: bytes, size: tuple[int, int]) -> Image.Image:
+    """Return the picture in `data`, which is known to decode, as RGB or RGBA, cut and scaled to `size`."""
+    with open_image(data) as image:
         image.draft("RGB", size)  # a JPEG that is much too large is read smaller
-        return flatten(image)
+        with PIXEL_BUDGET.hold(4 * image.width * image.height):
+            whole = flatten(load_pixels(image, data, read_structure(data)))
+            return ImageOps.fit(whole, size, Image.Resampling.BICUBIC)
 
 
-def _open_input(source: EditSource, inputs: EditInputs | None, size: tuple[int, int]) -> Image.Image:
-    """Return the input picture, or the recipe's thumbnail of it where its bytes are gone."""
+def _fit_input(source: EditSource, inputs: EditInputs | None, size: tuple[int, int]) -> Image.Image:
+    """Return the input picture in `size`, or the recipe's thumbnail of it where its bytes are gone."""
     if inputs is None:
-        return Image.frombytes("RGB", THUMBNAIL, bytes.fromhex(source.palette))
-    return _open_image(inputs.image, size)
+        thumbnail = Image.frombytes("RGB", THUMBNAIL, bytes.fromhex(source.palette))
+        return ImageOps.fit(thumbnail, size, Image.Resampling.BICUBIC)
+    return _fit_image(inputs.image, size)
 
 
 _TONES: Final = (Palette.BAND, Palette.SKY + 3, Palette.LIGHT)

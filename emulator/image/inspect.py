@@ -7,25 +7,22 @@ from __future__ import annotations
 
 import hashlib
 import html
-import io
 import json
 import re
-import zlib
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-# The plugins by name: else Pillow loads all of its forty when it first meets a WebP.
-from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
+from PIL import Image, ImageChops
 
+from emulator.image.decode import PIXEL_BUDGET, load_pixels, open_image
 from emulator.image.files import guess_format
 from emulator.image.recipe import LARGEST_SIDE
+from emulator.image.structure import Structure, read_structure
 from emulator.image.upload import Examination
 
 LABEL_NAME: Final = "image-api-emulator"  # of a PNG's text chunk, and of the XML namespace in a WebP
 IMAGE_DESCRIPTION: Final = 0x010E  # the EXIF tag that holds the label of a JPEG
 THUMBNAIL: Final = (4, 3)  # pixels; enough to tell one picture from another
-READABLE: Final = ("PNG", "JPEG", "WEBP")
-"""The formats, as Pillow names them, that are read; all other decoders stay closed to strangers' bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,65 +49,92 @@ class Inspection:
 def inspect_image(data: bytes) -> Inspection:
     """Return what is in a picture's file.
 
-    Raises ValueError, in one line, if it is no PNG, JPEG or WebP, or has over 4096 x 4096 pixels.
+    Raises ValueError, in one line, if it is no PNG, JPEG or WebP, or has over 4096 x 4096 pixels, or more parts than
+    any encoder writes.
     """
+    structure = read_structure(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=READABLE)
+        image = open_image(data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"more than {LARGEST_SIDE}x{LARGEST_SIDE} pixels") from error
     except Exception as error:  # Pillow raises SyntaxError, struct.error and others on hostile headers
+        if structure is not None and guess_format(data) == "webp" and structure.width and not structure.is_complete:
+            return _describe_cut_webp(structure)
         raise ValueError("not a PNG, JPEG or WebP picture") from error
     with image:
         width, height = image.size
         if _is_huge(image):
             raise ValueError(f"{width}x{height} pixels are more than {LARGEST_SIDE}x{LARGEST_SIDE}")
-        try:
-            image.load()
-            whole = True
-        except Exception:  # noqa: BLE001  as above; the header was readable, so the picture is cut short or damaged
-            whole = False
+        whole, share = False, None
+        with PIXEL_BUDGET.hold(_count_pixel_bytes(image)):
+            try:
+                pixels = load_pixels(image, data, structure)
+                whole = structure is not None and structure.is_complete
+                share = _measure_alpha(pixels) if whole else None
+            except Exception:  # noqa: BLE001  as above; the header was readable, so the picture is cut or damaged
+                whole = False
         return Inspection(
             format=_FORMATS[str(image.format)],
             width=width,
             height=height,
             mode=image.mode,
-            alpha_share=_measure_alpha(image) if whole else None,
+            alpha_share=share,
             whole=whole,
             label=_read_label(image),
         )
 
 
+def _describe_cut_webp(structure: Structure) -> Inspection:
+    """Return what the head of a WebP says whose end is missing; its decoder does not even open it."""
+    return Inspection(
+        format="webp",
+        width=structure.width,
+        height=structure.height,
+        mode="RGBA" if structure.has_alpha else "RGB",
+        alpha_share=None,
+        whole=False,
+        label=None,
+    )
+
+
 def examine_upload(data: bytes) -> Examination:
     """Return what is in an uploaded file; where it cannot be used, the result has a flaw. Never raises."""
     digest, size = hashlib.sha256(data).hexdigest(), len(data)
+    kind = guess_format(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=READABLE)
+        structure = read_structure(data)
+        image = open_image(data)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return Examination(digest, size, flaw="huge")
     except Exception:  # noqa: BLE001  Pillow raises SyntaxError, struct.error and others on hostile headers
-        kind = guess_format(data)
         return Examination(digest, size, format=kind, flaw="strange" if kind is None else "damaged")
     with image:
         kind, (width, height) = _FORMATS[str(image.format)], image.size
         examination = Examination(digest, size, format=kind, width=width, height=height, mode=image.mode)
         if _is_huge(image):
             return replace(examination, flaw="huge")
-        try:
-            if kind == "png":
-                _check_chunks(data)
-            image.load()
-            share = _measure_alpha(image)
-            return replace(
-                examination, alpha_share=None if share is None else round(share, 4), palette=_make_palette(image)
-            )
-        except Exception:  # noqa: BLE001  as above: the head was readable, the rest is not
+        if kind == "png" and (structure is None or not structure.is_complete or not structure.is_sound):
             return replace(examination, flaw="damaged")
+        with PIXEL_BUDGET.hold(_count_pixel_bytes(image)):
+            try:
+                pixels = load_pixels(image, data, structure)
+                share = _measure_alpha(pixels)
+                return replace(
+                    examination, alpha_share=None if share is None else round(share, 4), palette=_make_palette(pixels)
+                )
+            except Exception:  # noqa: BLE001  as above: the head was readable, the rest is not
+                return replace(examination, flaw="damaged")
 
 
 def flatten(image: Image.Image) -> Image.Image:
     """Return `image` with eight bits a channel, as RGBA where a part of it may be transparent, else as RGB."""
     if not image.mode.startswith("I"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        mode = "RGB"
+        if image.has_transparency_data:
+            mode = "RGBA"
+        if image.mode == mode:  # a copy may have 64 MiB
+            return image
+        return image.convert(mode)
     # Sixteen bits of grey, whose transparency Pillow does not understand.
     pixels = image.tobytes("raw", "I;16")
     low = Image.frombytes("L", image.size, pixels[0::2])
@@ -133,16 +157,9 @@ def _is_huge(image: Image.Image) -> bool:
     return image.width * image.height > LARGEST_SIDE * LARGEST_SIDE
 
 
-def _check_chunks(data: bytes) -> None:
-    """Raise ValueError where a PNG's chunks do not add up: Pillow skips the checksums of pixels."""
-    view, start, kind = memoryview(data), 8, b""
-    while kind != b"IEND":
-        end = start + 8 + int.from_bytes(view[start : start + 4], "big")
-        kind = bytes(view[start + 4 : start + 8])
-        checksum = int.from_bytes(view[end : end + 4], "big")
-        if zlib.crc32(view[start + 4 : end]) != checksum or end + 4 > len(data):
-            raise ValueError(f"the chunk {kind!r} is damaged")
-        start = end + 4
+def _count_pixel_bytes(image: Image.Image) -> int:
+    """Return how many bytes the pixels need; Pillow has four for each that is not grey."""
+    return image.width * image.height * 4
 
 
 def _measure_alpha(image: Image.Image) -> float | None:

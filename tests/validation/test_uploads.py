@@ -160,10 +160,24 @@ print(seen.flaw, peak() - before)
         (lambda: bomb(13_377, 13_377), "huge"),
         (lambda: bomb(65_000, 65), "None"),
         (lambda: bomb(4096, 4096), "None"),
+        (lambda: bomb(1, 16_000_000), "damaged"),
+        (lambda: bomb(8, 8)[:33] + chunk(b"tEXt", b"") * 1_000_000 + bomb(8, 8)[33:], "damaged"),
+        (lambda: draw_file("WEBP", "RGB", (4096, 4096), quality=1), "None"),
+        (lambda: draw_file("WEBP", "RGBA", (4096, 4096), quality=1), "None"),
         (lambda: _inside(b"zTXt", b"a\0\0" + zlib.compress(bytes(300_000_000), 1)), "damaged"),
         (lambda: _inside(b"iCCP", b"a\0\0" + zlib.compress(bytes(300_000_000), 1)), "damaged"),
     ],
-    ids=["13377 x 13377", "65000 x 65", "4096 x 4096", "a text of 300 MB", "a profile of 300 MB"],
+    ids=[
+        "13377 x 13377",
+        "65000 x 65",
+        "4096 x 4096",
+        "a thin one",
+        "a million chunks",
+        "a WebP",
+        "a clear WebP",
+        "a text of 300 MB",
+        "a profile of 300 MB",
+    ],
 )
 def test_bombs_stay_small(tmp_path: Path, make: Callable[[], bytes], flaw: str) -> None:
     """No file of a few kilobytes makes the server need more than 150 MB."""
