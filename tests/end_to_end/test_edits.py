@@ -960,6 +960,45 @@ def test_edits_as_observed(
     assert expected == (response.status_code, response.json().get("error", {}).get("code")), response.text
 
 
+NAMELESS: Final = {
+    "ezmodel": "未指定模型名称，模型名称不能为空",
+    "geeknow": "Model name not specified, model name cannot be empty",
+    "aiai": "Model name not specified, model name cannot be empty",
+}
+
+
+@pytest.mark.parametrize("gateway", NAMELESS)
+def test_edits_in_json_as_observed(served: Served, gateway: str) -> None:
+    """new-api reads edits in JSON too: they are judged as generations are, but that a model has to be named."""
+    model = "dall-e-3" if gateway == "ezmodel" else "gpt-image-1"
+    headers = {"authorization": "Bearer skedits", "x-emulator": "behavior=observed", "x-emulator-session": gateway}
+
+    def ask(**body: Any) -> tuple[int, str, str | None]:
+        response = post(served, gateway, json=body, headers=headers)
+        error = response.json().get("error", {})
+        return response.status_code, error.get("message", "").partition(" (request id")[0], error.get("code")
+
+    picture = data_url(draw_file())
+    for nameless in (
+        {"prompt": "x"},
+        {"prompt": "x", "model": ""},
+        {"prompt": "x", "images": [{"image_url": picture}]},
+    ):
+        assert (400, NAMELESS[gateway], "") == ask(**nameless)
+    several: list[tuple[dict[str, Any], int]] = [
+        ({"images": [{"image_url": picture}]}, 1), ({"image": picture}, 1), ({"image": [picture, picture]}, 2), ({}, 0),
+    ]  # fmt: skip
+    for given, count in several:
+        assert 200 == ask(model=model, prompt="x", **given)[0]
+        assert [64] * count == [one["width"] for one in served.calls(gateway)[-1]["uploads"]]
+    size = "size must be one of 1024x1024, 1024x1792 or 1792x1024 for dall-e-3"
+    assert (500, size, "invalid_request") == ask(model="dall-e-3", prompt="x", size="1x1")
+    assert 500 == ask(model=model, prompt="x", n="two")[0]
+    assert 503 == ask(model="no-such-model", prompt="x")[0]
+    broken = post(served, gateway, content=b"{", headers={**headers, "content-type": "application/json"})
+    assert 400 == broken.status_code
+
+
 def test_base64_of_more_than_a_megabyte(served: Served) -> None:
     """A gateway that takes edits as JSON, and in other behavior alone, takes large ones too."""
     image = base64.b64encode(noise(2_000_000)).decode()
