@@ -5,16 +5,19 @@ Only the body of a call is checked, by the same validators that a server uses: n
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from emulator.core.phrases import join_bare
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import describe_value
 from emulator.findings import Finding
-from emulator.gateway.gateway import Gateway
+from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
+from emulator.image.upload import Examination, Upload
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, Call, GatewayError, Request
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import BLANK, LIKE_A_KEY
@@ -39,13 +42,17 @@ class PortabilityTarget:
 class SampleRequest:
     """A call to check: its body, and where known its number in a journal and the gateway that received it.
 
-    `trouble` says what was wrong with a body that could not be read.
+    `trouble` says what was wrong with a body that could not be read. With `in_form` the body has the texts of a form.
+    `uploads` are the call's files without their bytes.
     """
 
     body: Any
     number: int | None = None
     gateway: str | None = None
     trouble: Any = None
+    operation: Literal["generate", "edit"] = "generate"
+    in_form: bool = False
+    uploads: tuple[Upload, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,22 @@ def list_gateways(registry: GatewayRegistry) -> Iterator[Gateway]:
                 yield gateway
 
 
+def select_targets(targets: Iterable[PortabilityTarget], names: Sequence[str]) -> list[PortabilityTarget]:
+    """Return the targets of the gateways in `names`, all if there are none; raises ValueError for an unknown name."""
+    targets = list(targets)
+    known = list(dict.fromkeys(target.gateway for target in targets))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no gateway {name!r}; {describe_known(name, known)}")
+    return [target for target in targets if not names or target.gateway in names]
+
+
 def parse_requests(value: Any) -> tuple[SampleRequest, ...]:
     """Return the calls in `value`; raises ValueError, in one line, for what is no call.
 
-    `value` is a body, a list of bodies, or {"calls": […]} as a journal has it. In a list a call is a body, a mapping of
-    `body` with or without `gateway`, or an entry of a journal; entries of other operations than `generate` are left
-    out.
+    `value` is a body, a list of bodies, or {"calls": […]} as a journal has it. In a list a call is a body, an entry of
+    a journal, or a mapping of `body` with `gateway`, `operation` (generate or edit) and `uploads`, where they are
+    needed: with `uploads` the call is a form. Entries of other operations than those two are left out.
     """
     if isinstance(value, Mapping) and isinstance(value.get("calls"), list):
         value = value["calls"]
@@ -156,13 +173,39 @@ def _parse_request(place: int, value: Any) -> SampleRequest | None:
         for key in value:
             if key not in _KEYS:
                 raise ValueError(f"call {place} has the unknown key {key!r}; {describe_known(str(key), _KEYS)}")
-        return SampleRequest(value["body"], gateway=_parse_gateway(place, value))
+        return _parse_description(place, value)
     return SampleRequest(value)
+
+
+def _parse_description(place: int, value: Mapping[str, Any]) -> SampleRequest:
+    """Return a call that is described by `body` and what belongs to it."""
+    uploads = value.get("uploads", [])
+    operation = value.get("operation", "edit" if "uploads" in value else "generate")
+    if operation not in _HELD:
+        shown = describe_value(operation)
+        raise ValueError(f"call {place}: operation is {shown}; {describe_known(str(operation), _HELD)}")
+    if not isinstance(uploads, list) or not all(isinstance(one, Mapping) for one in uploads):
+        raise ValueError(f"call {place}: uploads is {describe_value(uploads)}; expected a list of mappings")
+    for upload in uploads:
+        for key in upload:
+            if key not in _UPLOAD:
+                raise ValueError(f"call {place}: uploads have the unknown key {key!r}; {describe_known(key, _UPLOAD)}")
+    body = value["body"]
+    if uploads and isinstance(body, Mapping):
+        body = {name: text if isinstance(text, str) else json.dumps(text) for name, text in body.items()}
+    return SampleRequest(
+        body=body,
+        gateway=_parse_gateway(place, value),
+        operation=operation,
+        in_form=bool(uploads),
+        uploads=tuple(_build_upload({**_USUAL_UPLOAD, **upload}, in_json=False) for upload in uploads),
+    )
 
 
 def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
     gateway = _parse_gateway(place, entry)
-    if entry.get("operation") != "generate":
+    operation = entry.get("operation")
+    if operation not in _HELD:
         return None
     unreadable = entry.get("unreadable")
     trouble = None
@@ -170,7 +213,42 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
         trouble = unreadable.get("why")
     if trouble is not None and trouble not in _TROUBLES:
         trouble = "bad_json"
-    return SampleRequest(entry["given"], entry.get("number"), gateway, trouble)
+    headers = entry.get("headers") or {}
+    types = [value for name, value in headers.items() if name.lower() == "content-type"]
+    in_form = any(str(value).lower().startswith(_FORM) for value in types)
+    uploads = entry.get("uploads") or ()
+    return SampleRequest(
+        body=entry["given"],
+        number=entry.get("number"),
+        gateway=gateway,
+        trouble=trouble,
+        operation=operation,
+        in_form=in_form,
+        uploads=tuple(_build_upload(upload, in_json=not in_form) for upload in uploads),
+    )
+
+
+def _build_upload(described: Mapping[str, Any], in_json: bool) -> Upload:
+    """Return a file of a call as the journal describes it, without its bytes."""
+    has_alpha = described.get("alpha_share") is not None
+    examination = Examination(
+        sha256=described.get("sha256") or "",
+        bytes=described.get("bytes") or 0,
+        format=described.get("format"),
+        width=described.get("width"),
+        height=described.get("height"),
+        mode="RGBA" if has_alpha else "RGB",
+        alpha_share=described.get("alpha_share"),
+        flaw=None if described.get("format") else "strange",
+    )
+    return Upload(
+        name=str(described.get("name")),
+        filename=described.get("filename"),
+        media_type=described.get("media_type") or "",
+        data=b"",
+        examination=examination,
+        in_json=in_json,
+    )
 
 
 def _parse_gateway(place: int, value: Mapping[str, Any]) -> str | None:
@@ -212,12 +290,13 @@ def _check_request(
 ) -> tuple[GatewayFit, Call | None]:
     """Return what `target` does with a call, and the call as it understands it; None where it refuses."""
     gateway = target.validator.gateway
-    operation = next(gateway.iter_generating())
-    request = Request(
-        method="POST", path=operation.path, query="", headers=_HEADERS, body=b"", json=sample.body,
-        trouble=sample.trouble, duplicates=(), origin="", received=0,
-    )  # fmt: skip
+    headers = _FORM_HEADERS if sample.in_form else _HEADERS
     try:
+        operation = _find_operation(gateway, sample.operation)
+        request = Request(
+            method="POST", path=operation.path, query="", headers=headers, body=b"", json=sample.body,
+            trouble=sample.trouble, duplicates=(), origin="", received=0, uploads=sample.uploads,
+        )  # fmt: skip
         context = ValidationContext(operation, _KEY, channels=channels, today=calendar)
         call = target.validator.validate(request, context)
     except GatewayError as error:
@@ -226,7 +305,7 @@ def _check_request(
             kind=error.kind,
             breach=error.violation,
             param=_blank_keys(error.param),
-            message=_blank_keys(gateway.error_catalog.format_message(error, language=language)) or "",
+            message=_blank_keys(gateway.error_catalog.describe_error(error, language=language)) or "",
             rule=_blank_keys(error.rule),
             source=error.source,
         )
@@ -240,6 +319,15 @@ def _check_request(
     elif ignored:
         outcome = "ignores"
     return GatewayFit(target.gateway, target.behavior, outcome, ignored, tuple(assumed)), call
+
+
+def _find_operation(gateway: Gateway, name: str) -> Operation:
+    """Return the operation `name` of a gateway; raises GatewayError where it has none."""
+    for operation, _ in gateway.iter_validated():
+        if operation.name == name:
+            return operation
+    facts = {"method": "POST", "path": f"{gateway.base}/images/edits"}
+    raise GatewayError("not_found", facts=facts, rule="paths", source="documented")
 
 
 def _name_target(target: PortabilityTarget) -> str:
@@ -262,7 +350,7 @@ def _compare_defaults(accepted: Mapping[str, Call]) -> Iterator[Finding]:
             places: dict[str, list[str]] = {}
             for name, value in by_target.items():
                 places.setdefault(str(value), []).append(name)
-            shown = ", ".join(f"{value} at {' and '.join(names)}" for value, names in places.items())
+            shown = ", ".join(f"{value} at {join_bare(names, 'and')}" for value, names in places.items())
             yield Finding("default_differs", f"{param!r} is not given: {shown}", param)
 
 
@@ -302,8 +390,18 @@ def _blank_keys(text: str | None) -> str | None:
 
 
 _HEADERS: Final = {"Content-Type": "application/json"}
+_FORM: Final = "multipart/form-data"
+_FORM_HEADERS: Final = {"Content-Type": f"{_FORM}; boundary=x"}
+_HELD: Final = ("generate", "edit")
+"""The operations whose calls are held against other gateways."""
+_UPLOAD: Final = ("name", "filename", "media_type", "sha256", "format", "width", "height", "alpha_share", "bytes")
+_USUAL_UPLOAD: Final = {
+    "name": "image", "filename": "image.png", "media_type": "image/png", "format": "png", "width": 1024, "height": 1024,
+    "bytes": 1024,
+}  # fmt: skip
+"""What counts for a file that a description leaves open."""
 _KEY: Final = "sk-portability"
-_KEYS: Final = ("body", "gateway")
+_KEYS: Final = ("body", "gateway", "operation", "uploads")
 _TROUBLES: Final = (*VIOLATIONS, "too_large")
 _WITHOUT_EFFECT: Final = ("parameter_ignored", "unknown_parameter", "size_not_drawn")
 """The findings that mean: the call is accepted, but the parameter has no effect."""

@@ -146,12 +146,14 @@ def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_portability_flags(parser: argparse.ArgumentParser) -> None:
-    about = "JSON or YAML: a request body, a list of bodies, or a journal"
+    about = "JSON or YAML: a request body, a list of bodies, or a journal; a form is a mapping of body and uploads"
     parser.add_argument("file", nargs="?", metavar="FILE", help=about)
     about = "check the calls of a running emulator, such as http://127.0.0.1:4010"
     parser.add_argument("--url", metavar="URL", help=about)
     parser.add_argument("--session", metavar="ID", help="with --url: the session to check (default: latest)")
     parser.add_argument("--admin-token", metavar="TOKEN", help="with --url: the emulator's token, if it has one")
+    about = "hold the calls against this gateway alone (repeatable)"
+    parser.add_argument("--gateway", action="append", dest="only", metavar="NAME", help=about)
     parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--strict", action="store_true", help="exit with code 1 if a gateway refuses a call")
     _add_schema_flag(parser)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from emulator.analysis.portability import (
+    CheckedCall,
     GatewayFit,
     PortabilityReport,
     PortabilityTarget,
@@ -17,6 +18,7 @@ from emulator.analysis.portability import (
     build_targets,
     check_portability,
     parse_requests,
+    select_targets,
 )
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core import clock, strict_json, yaml_file
@@ -33,10 +35,16 @@ from emulator.validation import registry
 def print_portability(options: argparse.Namespace) -> int:
     """Print which gateways accept the calls; with --strict the exit code is 1 if one refuses a call."""
     chosen = load_settings(vars(options))
+    try:
+        targets = select_targets(_list_targets(chosen), options.only or ())
+    except ValueError as error:
+        raise UsageError(f"--gateway: {error}") from None
     requests = _read_requests(options.file, options.url, options.session, chosen.admin_token)
+    if not requests:
+        raise UsageError(f"{_name_source(options)} has no call to hold against other gateways: no generation, no edit")
     report = check_portability(
         requests,
-        targets=list(_list_targets(chosen)),
+        targets=targets,
         channels=frozenset(chosen.channels),
         calendar=Calendar(clock.parse_clock(chosen.clock, chosen.as_of).today(), chosen.legacy),
     )
@@ -49,15 +57,25 @@ def print_portability(options: argparse.Namespace) -> int:
     return 0
 
 
+def _name_source(options: argparse.Namespace) -> str:
+    if options.file is not None:
+        return str(options.file)
+    return f"--session {options.session or 'latest'!r}"
+
+
 def _format_report(report: PortabilityReport) -> Iterator[str]:
-    """Yield a heading and a table for each call, and at the end for all calls together."""
+    """Yield a heading and a table for calls that all gateways treat alike, and at the end for all calls together."""
+    alike: dict[tuple[Any, ...], list[tuple[int, CheckedCall]]] = {}
     for place, call in enumerate(report.calls, 1):
         number = place if call.number is None else call.number
-        heading = f"call {number}: {call.body_model or 'no model'}"
+        alike.setdefault((call.body_model, call.gateway, call.fits, call.findings), []).append((number, call))
+    for numbered in alike.values():
+        call = numbered[0][1]
+        numbers = ", ".join(str(number) for number, _ in numbered)
+        heading = f"{'call' if len(numbered) == 1 else 'calls'} {numbers}: {call.body_model or 'no model'}"
         if call.gateway:
             heading += f", sent to {call.gateway}"
-        rows = [("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY")]
-        rows += [(fit.gateway, fit.behavior, fit.outcome, _explain_fit(fit)) for fit in call.fits]
+        rows = [("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY"), *_group_fits(call.fits)]
         notes = [replace_unprintable(f"{one.code}: {one.message}") for one in call.findings]
         yield "\n".join([replace_unprintable(heading), *format_table(rows), *notes])
     count = len(report.calls)
@@ -67,6 +85,14 @@ def _format_report(report: PortabilityReport) -> Iterator[str]:
         counts = (str(tally.accepted), str(tally.assumed), str(tally.ignores), str(tally.refused))
         totals.append((tally.gateway, tally.behavior, *counts))
     yield "\n".join([heading, *format_table(totals)])
+
+
+def _group_fits(fits: Sequence[GatewayFit]) -> list[tuple[str, str, str, str]]:
+    """Return a row for the gateways that say the same of a call, in the same behavior."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for fit in fits:
+        groups.setdefault((fit.behavior, fit.outcome, _explain_fit(fit)), []).append(fit.gateway)
+    return [(", ".join(names), *verdict) for verdict, names in groups.items()]
 
 
 def _explain_fit(fit: GatewayFit) -> str:

@@ -248,14 +248,21 @@ class ImageApi:
         report = self._ask(method, "/settings", changes or None)
         return cast(SessionSettings, {name: value for name, value in report.items() if name != "session"})
 
-    def portability(self) -> Portability:
+    def portability(self, *, gateways: Sequence[str] = ()) -> Portability:
         """Which gateways, with which behavior, would accept the calls of the session, and why others would not.
+
+        `gateways` are those to ask; without them, all. Raises EmulatorError for an unknown one.
 
         >>> table = image_api.portability()
         >>> [fit.outcome for fit in table if fit.number == 1 and fit.gateway == "ezmodel"][0]
         'ignores'
         """
-        return Portability(self._connection.ask("POST", "/portability", {"session": self.session_name}))
+        report = self._connection.ask("POST", "/portability", {"session": self.session_name})
+        known = list(dict.fromkeys(one["gateway"] for one in report["gateways"]))
+        for name in gateways:
+            if name not in known:
+                raise EmulatorError(f"no gateway {name!r}; {describe_known(name, known)}")
+        return Portability(report, gateways or known)
 
     def picture_of(self, data: bytes) -> PictureOrigin:
         """Which calls of the session got the picture with the bytes `data`; raises ValueError for no picture.

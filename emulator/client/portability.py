@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, overload
 
 from emulator.client.records import Fit, GatewayOutcomes
@@ -23,14 +23,15 @@ class Portability(Sequence[Fit]):
 
     gateways: tuple[GatewayOutcomes, ...]
 
-    def __init__(self, report: Mapping[str, Any]) -> None:
-        """`report` is the server's answer to POST /_emulator/portability."""
+    def __init__(self, report: Mapping[str, Any], names: Collection[str]) -> None:
+        """`report` is the server's answer to POST /_emulator/portability, `names` are the gateways that are asked."""
         fits: list[Fit] = []
         for call in report["calls"]:
             number = call.get("number")
-            fits.extend(Fit.from_json({"number": number, **fit}) for fit in call["fits"])
+            asked = [fit for fit in call["fits"] if fit["gateway"] in names]
+            fits.extend(Fit.from_json({"number": number, **fit}) for fit in asked)
         self._fits = tuple(fits)
-        self.gateways = tuple(GatewayOutcomes.from_json(gateway) for gateway in report["gateways"])
+        self.gateways = tuple(GatewayOutcomes.from_json(one) for one in report["gateways"] if one["gateway"] in names)
 
     @overload
     def __getitem__(self, index: int) -> Fit: ...

@@ -6,6 +6,7 @@ schema, or the gateway does not start.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -101,6 +102,11 @@ class ErrorCatalog:
     def format_message(self, error: GatewayError, language: str = "", request_id: str = "") -> str:
         """Return the message that a client gets for `error`."""
         return self._fill_message(error, self.choose_template(error), language, request_id)
+
+    def describe_error(self, error: GatewayError, language: str = "") -> str:
+        """Return the message that a client gets for `error`, for a place where there is no request: without its id."""
+        message = self.format_message(error, language, _ANY_ID)
+        return re.sub(_ABOUT_ID, "", message).replace(_ANY_ID, "…")
 
     def find_code(self, error: GatewayError) -> str | None:
         """Return the error code that a client gets for `error`; None where the gateway has none."""
@@ -344,6 +350,9 @@ class _TemplateReader:
                 )
 
 
+_ANY_ID: Final = "\x00"
+_ABOUT_ID: Final = r" ?\([^()\x00]*\x00\)"
+"""The part of a message that has the request's id alone, such as `(request id: …)`."""
 SCHEMA: Final = "error_catalog.schema.json"
 """The JSON Schema of an error catalog's file."""
 _EMPTY_CATALOG: Final = ErrorCatalog(envelopes={}, kinds={}, violations={}, json_format=JsonFormat())

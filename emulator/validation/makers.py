@@ -46,7 +46,7 @@ class MakerContract:
 
     def describe_violation(self, violation: SchemaViolation, model: str) -> str:
         """Return the maker's own words for a violation, and whose they are."""
-        message = self.maker.error_catalog.format_message(violation.build_error(model))
+        message = self.maker.error_catalog.describe_error(violation.build_error(model))
         return f"the contract of {self.maker.name} for {model!r} refuses that: {message}"
 
 

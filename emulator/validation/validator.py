@@ -288,7 +288,7 @@ def report_errors(draft: Draft) -> Draft:
     gateway = draft.gateway
     findings = list(draft.findings)
     for error in draft.errors:
-        status, message = gateway.render(error).status, gateway.error_catalog.format_message(error)
+        status, message = gateway.render(error).status, gateway.error_catalog.describe_error(error)
         note = Finding("would_be_refused", f"refused but for report-only: {status} {message}", error.param)
         findings += [*error.findings, note]
     return copy_draft(draft, findings=tuple(findings), errors=())

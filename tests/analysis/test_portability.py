@@ -22,6 +22,7 @@ from emulator.validation import registry
 from emulator.validation.registry import GatewayRegistry
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
+from tests.uploads import data_url, draw_file
 
 GATEWAYS: Final = {one.name: one for one in registry.load_gateways(())}
 TARGETS: Final = portability.build_targets(GATEWAYS.values())
@@ -101,7 +102,7 @@ def test_what_nobody_promises_is_told(capsys: pytest.CaptureFixture[str], tmp_pa
     path = tmp_path / "body.json"
     path.write_text('{"model": "dall-e-3", "prompt": "A cat", "n": 2, "mood": "calm"}')
     _, out, _ = _main(capsys, str(path))
-    (line,) = (line for line in _documented(out) if line.startswith("geekai  documented  accepted (assumed)"))
+    (line,) = (line for line in _documented(out) if line.startswith("geekai, geeknow  documented  accepted (assumed)"))
     assert "'n' is 2, and the gateway lets it by; the contract of openai for 'dall-e-3' refuses that" in line
     assert line.endswith("without effect: mood")
     assert "geekai  documented  0  1  0  0" in _documented(out)
@@ -255,7 +256,13 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
         ("cat", "call 1 is 'cat'; expected a mapping"),
         ([{}, []], "call 2 is a list; expected a mapping"),
         ({"calls": [5]}, "call 1 is 5; expected a mapping"),
-        ([{"body": {}, "model": "x"}], "call 1 has the unknown key 'model'; known are body, gateway"),
+        (
+            [{"body": {}, "model": "x"}],
+            "call 1 has the unknown key 'model'; known are body, gateway, operation, uploads",
+        ),
+        ([{"body": {}, "operation": "vry"}], "call 1: operation is 'vry'; known are generate, edit"),
+        ([{"body": {}, "uploads": 5}], "call 1: uploads is 5; expected a list of mappings"),
+        ([{"body": {}, "uploads": [{"widht": 5}]}], "call 1: uploads have the unknown key 'widht'; known are name, "),
         ([{"body": {}, "gateway": 5}], "call 1: gateway is 5; expected a name"),
         ([{**ENTRY, "gateway": ["aiai"]}], "call 1: gateway is a list; expected a name"),
     ],
@@ -303,17 +310,13 @@ def test_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
         "call 1: dall-e-3",
         "GATEWAY  BEHAVIOR  OUTCOME  WHY",
         "aiai  documented  refused  Unknown parameter: 'mood'. (assumed)",
-        "ezmodel  documented  ignores  without effect: mood",
-        "geekai  documented  ignores  without effect: mood",
-        "geeknow  documented  ignores  without effect: mood",
+        "ezmodel, geekai, geeknow  documented  ignores  without effect: mood",
         "openai  documented  refused  The model 'dall-e-3' does not exist. (documented)",
         "",
         "call 2: no model, sent to geekai",
         "GATEWAY  BEHAVIOR  OUTCOME  WHY",
-        "aiai  documented  accepted",
-        "ezmodel  documented  accepted",
-        "geekai  documented  refused  Missing required parameter: 'model'. (documented)",
-        "geeknow  documented  refused  Missing required parameter: 'model'. (documented)",
+        "aiai, ezmodel  documented  accepted",
+        "geekai, geeknow  documented  refused  Missing required parameter: 'model'. (documented)",
         "openai  documented  refused  Missing required parameter: 'model'. (observed)",
         "",
         "2 calls in all",
@@ -432,6 +435,9 @@ def test_models_that_a_gateway_has_besides(
         (["{file}"], "[{}, 5]", "calls.json: call 2 is 5; expected a mapping"),
         (["{file}"], '{"calls": [{"body": {}, "bdy": 1}]}', "calls.json: call 1 has the unknown key 'bdy'"),
         (["."], None, ".: Is a directory"),
+        (["{file}"], '{"calls": []}', "calls.json has no call to hold against other gateways"),
+        (["{file}"], '[{"given": {}, "operation": "models"}]', "calls.json has no call to hold against other gateways"),
+        (["{file}", "--gateway", "geeknw"], "{}", "--gateway: no gateway 'geeknw'; known are aiai, ezmodel, geekai, "),
         (["--url", "127.0.0.1:4010"], None, "--url '127.0.0.1:4010': "),
         (["--url", "http://127.0.0.1:4010/ezmodel/v1"], None, "--url 'http://127.0.0.1:4010/ezmodel/v1': "),
         (["--url", "http://127.0.0.1:1"], None, "--url 'http://127.0.0.1:1': no emulator answers"),
@@ -526,3 +532,76 @@ def test_files_are_read_as_json_first(tmp_path: Path, capsys: pytest.CaptureFixt
     path.write_text('{\t"calls":\t[' + entry.replace("a/b", "a\\/b\\ud83d\\ude00") + "]}")
     _, out, _ = _main(capsys, str(path))
     assert "call 3: a/b😀, sent to aiai" == out.split("\n")[0]
+
+
+FORM: Final = {
+    "body": {"model": "gpt-image-1", "prompt": "A cat", "n": 2},
+    "uploads": [{"name": "image[]"}, {"name": "mask", "alpha_share": 0.5}],
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "outcomes"),
+    [
+        (FORM, {"aiai": "accepted", "ezmodel": "refused", "geekai": "refused", "geeknow": "accepted",
+                "openai": "accepted"}),
+        ({**FORM, "uploads": [{"name": "image", "format": None}]}, {"geeknow": "refused", "openai": "refused"}),
+        ({**FORM, "uploads": [{"name": "image", "media_type": "text/plain"}]}, {"openai": "refused"}),
+        ({"operation": "edit", "body": {"model": "gpt-image-1", "prompt": "x", "images": [{"file_id": "file-1"}]}},
+         {"aiai": "refused", "geeknow": "refused"}),
+        ({"operation": "edit", "body": {"prompt": "x"}}, {"geekai": "refused", "aiai": "refused"}),
+    ],
+)  # fmt: skip
+def test_edits_are_held_too(call: Any, outcomes: Mapping[str, str]) -> None:
+    """A form is described by its texts and its files, whose bytes nobody needs; an edit may also be JSON."""
+    samples = portability.parse_requests([call])
+    found = portability.check_portability(samples, TARGETS).calls[0].fits
+    assert outcomes == {one.gateway: one.outcome for one in found if one.gateway in outcomes}
+
+
+def test_journalled_edits_are_held_as_they_came(
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]
+) -> None:
+    """A form with its uploads, and JSON with its data: URLs; equal calls share a table, and no message has an id."""
+    served = serve(legacy=True)
+    url, headers = served.base("openai") + "/images/edits", {"authorization": "Bearer sk-edits"}
+    form = {"model": "gpt-image-1", "prompt": "x", "n": "2"}
+    for _ in range(2):
+        files = {"image": ("a.png", draw_file(), "image/png")}
+        assert 200 == httpx.post(url, data=form, files=files, headers=headers).status_code
+    body = {"model": "gpt-image-1", "prompt": "x", "images": [{"image_url": data_url(draw_file())}]}
+    assert 200 == httpx.post(url, json=body, headers=headers).status_code
+    code, out, err = _main(capsys, "--url", served.url, "--gateway", "openai", "--gateway", "ezmodel")
+    assert (0, "") == (code, err)
+    assert ["calls 1, 2: gpt-image-1, sent to openai", "call 3: gpt-image-1, sent to openai", "3 calls in all"] == [
+        block.split("\n")[0] for block in out.split("\n\n")
+    ]
+    assert "request id" not in out
+    assert "aiai" not in out
+    _, out, _ = _main(capsys, "--url", served.url, "--json")
+    told = json.loads(out)
+    fits = [{(one["gateway"], one["behavior"]): one["outcome"] for one in call["fits"]} for call in told["calls"]]
+    assert [one["geeknow", "observed"] for one in fits][:2] == ["accepted"] * 2
+
+
+def test_calls_that_are_no_pictures_are_no_calls(
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]
+) -> None:
+    """A session that only listed models has nothing to hold: exit code 2, in one line."""
+    served = serve()
+    served.generate("ezmodel", {"prompt": "x"}, key="sk-other")
+    headers = {"authorization": "Bearer sk-x", "x-emulator-session": "lister"}
+    httpx.get(f"{served.base('openai')}/models", headers=headers)
+    code, out, err = _main(capsys, "--url", served.url, "--session", "lister")
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert "--session 'lister' has no call to hold against other gateways" in err
+
+
+def test_no_message_has_a_request_id() -> None:
+    """What the observed gateways answer ends with an id, and here there is no request."""
+    observed = registry.load_behavior("geeknow", "observed")
+    assert observed is not None
+    (call,) = held({"model": "no-such-model", "prompt": "x"}, targets=portability.build_targets([observed])).calls
+    refused = call.fits[0].refused
+    assert refused is not None
+    assert "No available channel for model no-such-model under group default (distributor)" == refused.message
