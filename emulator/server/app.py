@@ -38,6 +38,7 @@ from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved
 from emulator.server import image_host, requests, responses
 from emulator.server.connection import get_connection
 from emulator.server.image_host import ImageHost
+from emulator.server.rare_warnings import is_out_of_files, warn_rarely
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
 from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
@@ -99,6 +100,8 @@ class App:
         self.admin = AdminApi(self._build_admin_context())
         self._reader = RequestReader(timeout=settings.body_timeout, public_url=settings.public_url)
         self._body_budget = BodyBudget()
+        self.unanswered = 0
+        """Calls that were broken off because the server stopped."""
         self.send_limits = SendLimits(settings.send_bytes, settings.send_timeout)
         self._date = (0, "")
 
@@ -163,9 +166,14 @@ class App:
             pending.response = await self._process(http, pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
-        except Exception:  # a bug of ours: answered as a server error of the gateway; the log has the traceback
-            log.exception("call %s of session %s failed", pending.number, pending.session)
-            self._refuse(pending, GatewayError("server_error"))
+        except (
+            Exception
+        ) as error:  # a bug of ours: answered as a server error of the gateway; the log has the traceback
+            if is_out_of_files(error):
+                self._refuse(pending, GatewayError("overloaded"))
+            else:
+                log.exception("call %s of session %s failed", pending.number, pending.session)
+                self._refuse(pending, GatewayError("server_error"))
         get_connection(http).cancel_when_left(None)  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
         self._tell_observers(await self.sessions.finish_call(pending, delivery.sent))
@@ -179,6 +187,7 @@ class App:
         state: CallState = "client_gone"
         if not client_left:
             state = "under_way"
+            self.unanswered += 1
             pending.further_findings += (
                 Finding("server_stopped", "the server was stopped before the call was answered"),
             )
@@ -259,10 +268,8 @@ class App:
         try:
             await self.send_limits.reserve(get_connection(http), expected)
         except NoRoom:
-            log.warning(
-                "a call was refused as overloaded: answers that their clients do not take hold all of send_bytes (%d)",
-                self.settings.send_bytes,
-            )
+            limit = self.settings.send_bytes
+            warn_rarely(f"calls are refused as overloaded: answers that nobody takes hold all of --send-bytes {limit}")
             raise GatewayError("overloaded") from None
 
     async def _choose_rules(self, pending: PendingCall, route: Route) -> tuple[Route, ValidationContext, Scenario]:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.server.send_limits import PIECE
 
@@ -14,17 +16,20 @@ if TYPE_CHECKING:
     from emulator.server.send_limits import SendLimits
 
 T = TypeVar("T")
+AnswerUnparsed = Callable[[bytes, str], web.Response]
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class HttpConnection(web.RequestHandler):
     """One connection; `limits` bounds what waits on it to be taken by the client."""
 
-    __slots__ = ("_answering", "_left", "client_left", "limits")
+    __slots__ = ("_answer_unparsed", "_answering", "_left", "_unparsed", "client_left", "limits")
 
     def __init__(self, manager: HttpServer, **options: Any) -> None:
         super().__init__(manager, **options)
         self.limits = manager.limits
+        self._answer_unparsed = manager.answer_unparsed
+        self._unparsed = b""
         self._left: asyncio.Event | None = None
         self._answering: asyncio.Task[Any] | None = None
         self.client_left = False
@@ -58,6 +63,24 @@ class HttpConnection(web.RequestHandler):
         super().force_close()
         self._watch_last_bytes(transport)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what the client has sent; asyncio calls this."""
+        super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):  # the parser has given up
+            self._unparsed = data if len(self._messages) == 1 else b""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to what is no HTTP, or to a request that our handler failed to answer."""
+        if self._answer_unparsed is None or not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        return self._answer_unparsed(self._unparsed, exc.message)
+
     def _watch_last_bytes(self, transport: asyncio.Transport | None) -> None:
         """Cut the connection off if its client does not take the last bytes: asyncio would wait for that for ever."""
         if transport is not None and transport.get_write_buffer_size():
@@ -86,11 +109,17 @@ class HttpConnection(web.RequestHandler):
 
 
 class HttpServer(web.Server):
-    """Makes a HttpConnection for each client; `limits` is for all of them together."""
+    """Makes a HttpConnection for each client; `limits` is for all of them together.
 
-    def __init__(self, handler: Handler, limits: SendLimits, **options: Any) -> None:
+    `answer_unparsed` answers what is no HTTP, from its first bytes and the parser's reason; None: aiohttp does.
+    """
+
+    def __init__(
+        self, handler: Handler, limits: SendLimits, answer_unparsed: AnswerUnparsed | None = None, **options: Any
+    ) -> None:
         super().__init__(handler, **options)
         self.limits = limits
+        self.answer_unparsed = answer_unparsed
 
     def __call__(self) -> HttpConnection:
         """Return what handles a new connection."""

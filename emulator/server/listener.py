@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.server.app import App
 from emulator.server.connection import HttpServer
+from emulator.server.rare_warnings import is_out_of_files
+from emulator.server.unparsed import UnparsedAnswers
+
+log = logging.getLogger("emulator")
 
 
 @dataclass
@@ -30,6 +34,14 @@ class Running:
         self.app.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
         await self._wait_for_journal()
+        if self.app.unanswered:
+            calls = "1 call under way was"
+            if self.app.unanswered > 1:
+                calls = f"{self.app.unanswered} calls under way were"
+            log.warning("stopped before %s answered", calls)
+        loop = asyncio.get_running_loop()
+        if loop.get_exception_handler() is _handle_loop_error:
+            loop.set_exception_handler(None)
         self.app.image_store.close()
 
     async def _wait_for_journal(self) -> None:
@@ -46,6 +58,7 @@ async def start(app: App) -> Running:
     serving = HttpServer(
         app.handle,
         app.send_limits,
+        UnparsedAnswers(app.registry, app.clock, app.settings.seed).answer,
         access_log=None,
         logger=_get_http_log(),
         auto_decompress=False,  # bodies are read, decompressed and bounded in `requests`
@@ -53,6 +66,9 @@ async def start(app: App) -> Running:
         keepalive_timeout=75,
         max_line_size=_LONGEST_TARGET,
     )
+    loop = asyncio.get_running_loop()
+    if loop.get_exception_handler() is None:
+        loop.set_exception_handler(_handle_loop_error)
     runner = web.ServerRunner(serving, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     settings = app.settings
@@ -66,6 +82,12 @@ async def start(app: App) -> Running:
     shown = f"[{host}]" if ":" in host else host
     compiled = asyncio.create_task(_compile_schemas(app))
     return Running(app, runner, f"http://{shown}:{port}", port, compiled)
+
+
+def _handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say in one line that no new connection can be taken; asyncio tries again after a second, and so on for ever."""
+    if not is_out_of_files(context.get("exception")):
+        loop.default_exception_handler(context)
 
 
 async def _compile_schemas(app: App) -> None:
