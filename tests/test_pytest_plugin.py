@@ -215,9 +215,14 @@ BAD_MARKERS: Final = [
     ("'happy'", "'happy' has no keyword; it takes keywords only, such as scenario='rate-limited-then-ok'"),
     ("'scenario'", "'scenario' has no keyword; it takes keywords only"),
     ("scenario='no-such'", "image_api: no ready-made scenario 'no-such'; those are "),
+    ("scenario='hapy'", "; did you mean 'happy'?"),
+    ("gateway='ezmodle'", "image_api: no gateway 'ezmodle'; known are "),
+    ("gateway='ezmodle'", "; did you mean 'ezmodel'?"),
+    ("strict='refusal'", "; did you mean 'refusals'?"),
     ("scenario='no-such.yaml'", "image_api: no-such.yaml: No such file"),
     ("strict='refusal'", "strict says 'refusal'; expected true, false, or some of refusals, unused_answers, findings"),
     ("behavior='good'", "behavior"),
+    ("behavior='observd'", "; did you mean 'observed'?"),
 ]
 
 
@@ -228,6 +233,8 @@ def test_bad_markers_are_one_line(run: Run, words: str, message: str) -> None:
     result.assert_outcomes(errors=1, passed=1)
     assert message in lines(result)
     assert "Traceback" not in lines(result)
+    assert "During handling" not in lines(result)
+    assert 1 == sum(line.startswith(("image_api: ", "pytest.mark.", "E   ")) for line in lines(result).splitlines())
 
 
 def test_settings_of_pytest(run: Run, pytester: pytest.Pytester) -> None:
@@ -269,6 +276,14 @@ def test_refused(image_api): assert [503, 400] == [draw(image_api), draw(image_a
     [
         ("image_api_seed = many", "image_api: seed: 'many': expected a whole number"),
         ("image_api_gateway = nowhere", "image_api: gateway 'nowhere' is unknown; known are "),
+        ("image_api_gateway = ezmodle", "; did you mean 'ezmodel'?"),
+        ("image_api_scenario = hapy", "; did you mean 'happy'?"),
+        ("image_api_behavior = observd", "; did you mean 'observed'?"),
+        ("image_api_strict = refusal", "; did you mean 'refusals'?"),
+        (
+            "image_api_clock = frozn:2026-01-01",
+            "image_api: clock: 'frozn:2026-01-01': expected real, scale:0.01",
+        ),
         ("image_api_strict = most", "strict says 'most'; expected true, false, or some of "),
         ("image_api_schema = none.yaml", "none.yaml: No such file"),
     ],
@@ -279,6 +294,8 @@ def test_bad_settings_are_one_line(run: Run, setting: str, message: str) -> None
     result.assert_outcomes(errors=1, passed=1)
     assert message in lines(result)
     assert "Traceback" not in lines(result)
+    assert "During handling" not in lines(result)
+    assert 1 == sum(line.startswith(("image_api: ", "pytest.mark.", "E   ")) for line in lines(result).splitlines())
 
 
 ON_ANY_SERVER: Final = """
@@ -369,8 +386,8 @@ def test_a_failed_test_shows_its_journal(run: Run) -> None:
     assert 2 == len(re.findall("^-+ image_api -+$", text, re.MULTILINE))
     assert re.search(r"Session test_fails-[0-9a-f]{8} of http://127\.0\.0\.1:[0-9]+: 2 calls\n", text)
     for expected in (
-        r"1 +ezmodel +generate +dall-e-2 +200 +-",
-        r"2 +ezmodel +generate +dall-e-2 +400 +refused: above_maximum n",
+        r"1 +ezmodel +generate +dall-e-2 +256x256 +200 +- .* A cute cat\n",
+        r"2 +ezmodel +generate +dall-e-2 +256x256 +400 +refused: above_maximum n",
         r"rule dogs did not answer: prompt: expected \"A dog\", came \"A cute cat\"",
         r"Invalid 'n': .* \(maximum: 10; documented\)",
         r"Session test_fails_before_it_begins-[0-9a-f]{8} of .*: 1 call\n",
@@ -381,6 +398,21 @@ def test_a_failed_test_shows_its_journal(run: Run) -> None:
     assert ["call-1-picture-0.png", "call-1-picture-1.png"] == [path.name for path in files[1:]]
     assert files[1].read_bytes() != files[2].read_bytes()
     assert "test_passes-" not in text
+
+
+def test_a_failed_test_without_calls_hints_at_a_proxy(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that obeys it sends its calls elsewhere. The proxy's address is not shown: it may have a password."""
+    monkeypatch.setenv("HTTP_PROXY", "http://user:secret@proxy.test:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    text = lines(run("def test_x(image_api): assert 0\n"))
+    assert "No call came, and HTTP_PROXY is set" in text
+    assert "Set NO_PROXY=127.0.0.1" in text
+    assert "secret" not in text
+    called = lines(run("def test_x(image_api):\n    draw(image_api)\n    assert 0\n"))
+    monkeypatch.setenv("no_proxy", "example.org, 127.0.0.1")
+    excepted = lines(run("def test_x(image_api): assert 0\n"))
+    assert "No call came" not in called + excepted
 
 
 def test_a_report_that_cannot_be_made(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Protocol, Unpack, cast
 
+from emulator.client import proxies
 from emulator.client.calls import Calls, SessionClock
 from emulator.client.connection import Connection, EmulatorError, ScenarioSource, load_scenario_body, session_path
 from emulator.client.expectations import CallFields, Expectation, ServerHealth, SessionSettings, SettingsChanges
@@ -124,14 +125,19 @@ class ImageApi:
     def environ(self, monkeypatch: SupportsSetenv | None = None, gateway: str | None = None) -> dict[str, str]:
         """The variables in which clients look for a base URL and a key; `monkeypatch`, if given, sets them.
 
-        >>> sorted(image_api.environ())
-        ['IMAGES_OPENAI_API_BASE_URL', 'IMAGES_OPENAI_API_KEY', 'OPENAI_API_BASE', 'OPENAI_API_KEY', 'OPENAI_BASE_URL']
+        NO_PROXY and no_proxy have the server's host besides what they have already: with a proxy in the environment,
+        calls would be sent there.
+
+        >>> sorted(image_api.environ())  # doctest: +NORMALIZE_WHITESPACE
+        ['IMAGES_OPENAI_API_BASE_URL', 'IMAGES_OPENAI_API_KEY', 'NO_PROXY', 'OPENAI_API_BASE', 'OPENAI_API_KEY',
+         'OPENAI_BASE_URL', 'no_proxy']
         >>> image_api.environ(gateway="aiai")["OPENAI_BASE_URL"] == image_api.url("aiai")
         True
         """
         variables = {
             **dict.fromkeys(_URL_VARIABLES, self.url(gateway)),
             **dict.fromkeys(_KEY_VARIABLES, self.key),
+            **dict.fromkeys(proxies.EXCEPTIONS, proxies.except_host(self.server)),
         }
         if monkeypatch is not None:
             for name, value in variables.items():
@@ -316,8 +322,11 @@ class ImageApi:
         files = {}
         if folder is not None:
             files = dict(self._save_pictures(calls, folder))
-        heading = format_heading(self.session_name, self.server, len(calls))
-        return "\n".join([heading, *format_journal(calls, files)])
+        lines = [format_heading(self.session_name, self.server, len(calls)), *format_journal(calls, files)]
+        hint = None if calls else proxies.explain_missing_calls(self.server)
+        if hint is not None:
+            lines.append(hint)
+        return "\n".join(lines)
 
     def _save_pictures(self, calls: Sequence[RecordedCall], folder: Path) -> Iterator[tuple[tuple[int, int], str]]:
         """Save the calls' first pictures: the path of each, by the call's number and the picture's index."""

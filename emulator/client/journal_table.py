@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from emulator.client.records import RecordedCall
-from emulator.core.tables import format_table
+from emulator.core.tables import format_table, replace_unprintable
 
-_HEAD: Final = ("CALL", "GATEWAY", "OPERATION", "MODEL", "STATUS", "ANSWERED BY", "FINDINGS")
+_HEAD: Final = ("CALL", "GATEWAY", "OPERATION", "MODEL", "SIZE", "STATUS", "ANSWERED BY", "FINDINGS", "PROMPT")
+_LONGEST_PROMPT: Final = 60  # characters; with them a line of the table still fits a wide terminal
+_LONGEST_BODY: Final = 400  # characters; a refusal fits
+_USUAL_HEADERS: Final = ("date", "server", "content-length")
+"""Headers that say nothing about a call; those that allow web pages of other origins begin with access-control-."""
 
 
 def format_heading(session: str, server: str, calls: int) -> str:
@@ -44,12 +49,30 @@ def _make_row(call: RecordedCall) -> list[str]:
     outcome = str(call.status or "")
     if call.state != "answered":
         outcome = f"{outcome} {call.state}".lstrip()
-    values = (call.number, call.gateway, call.operation, call.model, outcome, call.why, ", ".join(call.codes))
+    size, prompt = _find_parameter(call, "size"), _find_parameter(call, "prompt")
+    codes = ", ".join(call.codes)
+    prompt = _cut(prompt, _LONGEST_PROMPT)
+    values = (call.number, call.gateway, call.operation, call.model, size, outcome, call.why, codes, prompt)
     return ["-" if value in (None, "") else str(value) for value in values]
 
 
+def _find_parameter(call: RecordedCall, name: str) -> str:
+    """A parameter as the gateway understands it, or as it came where the call was refused."""
+    parameters = call.given if call.params is None else call.params
+    if not isinstance(parameters, Mapping) or parameters.get(name) is None:
+        return ""
+    return str(parameters[name])
+
+
+def _cut(text: str, longest: int) -> str:
+    """The beginning of a text, with a mark where there is more of it."""
+    if len(text) <= longest:
+        return text
+    return text[:longest] + "…"
+
+
 def _describe_details(call: RecordedCall, files: Mapping[tuple[int, int], str]) -> Iterator[str]:
-    """The lines below a call's row: its refusal, the rules that it missed, its findings and its pictures."""
+    """The lines below a call's row: its refusal, the rules that it missed, findings, its response and its pictures."""
     refused = call.refused
     if refused is not None:
         source = f" ({refused.rule}; {refused.source})" if refused.source else ""
@@ -58,7 +81,35 @@ def _describe_details(call: RecordedCall, files: Mapping[tuple[int, int], str]) 
         yield f"rule {miss.rule} did not answer: {'; '.join(miss.why)}"
     for finding in call.findings:
         yield f"{finding.code}: {finding.message}"
+    yield from _describe_response(call)
     for picture in call.pictures:
         path = files.get((call.number, picture.index))
         if path is not None:
             yield f"picture {picture.index}, {picture.size} {picture.format}: {path}"
+
+
+def _describe_response(call: RecordedCall) -> Iterator[str]:
+    """Status and headers of what was sent, and the beginning of its body, with references in the place of pictures."""
+    if call.state == "client_gone":
+        yield f"the client left when {call.bytes_sent} bytes of the body were sent"
+    response = call.response
+    if response is None:
+        return
+    headers = [
+        f"{name}: {value}"
+        for name, value in response.headers.items()
+        if name.lower() not in _USUAL_HEADERS and not name.lower().startswith("access-control-")
+    ]
+    yield replace_unprintable(f"response {response.status}, {'; '.join(headers)}")
+    if response.events is not None:
+        names = [event.event or "data" for event in response.events]
+        yield replace_unprintable(_cut(f"events: {', '.join(names) or 'none'}", _LONGEST_BODY))
+    elif response.body is not None:
+        yield replace_unprintable(_cut(f"body: {_format_body(response.body)}", _LONGEST_BODY))
+
+
+def _format_body(body: Any) -> str:
+    """A body as text; JSON on one line."""
+    if isinstance(body, str):
+        return body
+    return json.dumps(body, ensure_ascii=False)

@@ -125,7 +125,7 @@ def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
         for codes in server.findings.values():
             _count_findings(config, codes)
     except EmulatorError as error:
-        pytest.fail(f"image_api: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def image_api(request: pytest.FixtureRequest, _image_api_server: _TestServer) ->
             for check in checks:
                 complaints += check(session)
     except EmulatorError as error:
-        pytest.fail(f"image_api: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
     if complaints:
         test.report = _make_report(test)
         pytest.fail("\n".join(complaints), pytrace=False)
@@ -271,7 +271,10 @@ def _select_session_settings(settings: Mapping[str, str]) -> Mapping[str, Any]:
 
 def _begin_session(server: _TestServer, item: pytest.Item, settings: dict[str, Any]) -> ImageApi:
     """The session of a test, which plays its scenario and has its settings."""
-    session = server.api.account(_make_session_name(item, server), settings.pop("gateway", None))
+    gateway = settings.pop("gateway", None)
+    session = server.api.account(_make_session_name(item, server), gateway)
+    if gateway is not None:
+        session.url()  # raises EmulatorError for an unknown one, before the test begins
     scenario = settings.pop("scenario", None)
     if scenario is not None:
         session.play(scenario)
@@ -330,8 +333,13 @@ def _select_checks(strict: Any) -> list[Callable[[ImageApi], list[str]]]:
         return list(_CHECKS.values())
     for word in words:
         if word not in _CHECKS:
-            known = f"true, false, or some of {', '.join(_CHECKS)}"
-            pytest.fail(f"image_api: strict says {word!r}; expected {known}", pytrace=False)
+            from emulator.core.suggestions import nearest_word
+
+            line = f"image_api: strict says {word!r}; expected true, false, or some of {', '.join(_CHECKS)}"
+            nearest = nearest_word(str(word), ("true", "false", *_CHECKS))
+            if nearest is not None:
+                line += f"; did you mean {nearest!r}?"
+            pytest.fail(line, pytrace=False)
     return [_CHECKS[word] for word in words]
 
 

@@ -8,7 +8,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,14 +18,14 @@ from openai import OpenAI
 
 import emulator
 from emulator import Emulator, EmulatorError, ImageApi, ScenarioSource
-from emulator.client import calls, connection, journal_table
+from emulator.client import calls, connection, journal_table, proxies
 from emulator.core import names
 from emulator.messages import Request
 from emulator.session import sessions
 from tests.conftest import Served
 from tests.paths import TESTS
 
-MODULES: Final = (connection, names, journal_table)
+MODULES: Final = (connection, names, journal_table, proxies)
 """Internal modules whose functions have examples, beside the public names."""
 FROZEN: Final = "frozen:2026-01-01T00:00:00Z"
 CAT: Final = "A cute cat walking in space"
@@ -433,10 +433,31 @@ def test_settings(image_api: ImageApi) -> None:
         image_api.settings(reportonly=True)  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "127.0.0.1"),
+        ({"NO_PROXY": "example.org", "no_proxy": "example.org, .test"}, "example.org,.test,127.0.0.1"),
+        ({"no_proxy": "127.0.0.1"}, "127.0.0.1"),
+        ({"NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_environ_excepts_the_server_from_proxies(
+    image_api: ImageApi, monkeypatch: pytest.MonkeyPatch, variables: Mapping[str, str], expected: str
+) -> None:
+    """The server's host stands beside what the user has, once, in both spellings; `*` excepts every host already."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    told = image_api.environ()
+    assert (expected, expected) == (told["NO_PROXY"], told["no_proxy"])
+
+
 def test_environ_points_sdks_here(image_api: ImageApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """An SDK without arguments finds the session by environment variables."""
     told = image_api.environ(monkeypatch, "aiai")
-    assert {image_api.url("aiai"), image_api.key} == set(told.values())
+    assert {image_api.url("aiai"), image_api.key, told["NO_PROXY"]} == set(told.values())
     with OpenAI() as sdk:
         sdk.images.generate(model="dall-e-3", prompt=CAT)
     assert ("aiai", 200) == (image_api.calls.latest.gateway, image_api.calls.latest.status)
@@ -494,17 +515,21 @@ def test_portability_is_a_table(asked: ImageApi) -> None:
 def test_the_report_shows_the_journal(asked: ImageApi, tmp_path: Path) -> None:
     """The table has a line for each call; below it are the refusal, the findings and the rules that missed."""
     asked.play({"rules": [{"name": "dogs", "when": {"prompt": {"contains": "dog"}}, "answers": "draw"}]})
-    ask(asked.url(), asked.key, prompt=CAT, size="256x256")
+    ask(asked.url(), asked.key, prompt="x" * 61, size="256x256", response_format="b64_json")
     text = asked.report(tmp_path)
     assert f"Session {asked.session_name} of {asked.server}: 3 calls" == text.splitlines()[0]
     for expected in (
-        "CALL  GATEWAY  OPERATION  MODEL     STATUS  ANSWERED BY               FINDINGS",
-        "2     ezmodel  generate   dall-e-3  400     refused: above_maximum n  -",
+        "CALL  GATEWAY  OPERATION  MODEL     SIZE     STATUS  ANSWERED BY               FINDINGS",
+        "2     ezmodel  generate   dall-e-3  -        400     refused: above_maximum n  -",
         "(maximum: 1; documented)",
         "parameter_ignored: 'style' has no effect with dall-e-2",
         'rule dogs did not answer: prompt: expected something that contains "dog"',
+        f"256x256  200     -                         -                  {'x' * 60}…",
+        "response 200, ",
+        "Content-Type: application/json",
+        '"b64_json": {"digest": "',
     ):
-        assert expected in text
+        assert expected in text, expected
     assert asked.key not in text
 
 
