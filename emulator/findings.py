@@ -85,7 +85,8 @@ FINDINGS: Final[dict[str, str]] = {
     ),
     "override_met_nothing": (
         "A scenario's `omit` or `set` names a member that this reply does not have: nothing was left out, or a member "
-        "was added that no gateway sends. Check the spelling, and whether this model sends that member."
+        "was added that no gateway sends. Check the spelling, and whether this model sends that member. Or its "
+        "`picture` lists more pictures than the reply has, or asks for fewer `bytes` than a picture has anyway."
     ),
     "nothing_fetched": (
         "The call has a link in the place of a picture. The emulator never fetches anything, so it refuses the link "

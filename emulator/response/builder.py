@@ -82,8 +82,10 @@ class ResponseBuilder:
 
     async def _build_drawn(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> Response:
         drawing = self._plan_drawing(call, draw, gateway, context)
-        altered = list_visible_overrides(draw, drawing.deliveries)
-        await self.keep_own_pictures(draw)
+        altered = None
+        if draw.picture is not None:
+            altered = list_visible_overrides(draw, drawing.deliveries)
+            await self.keep_own_pictures(draw)
         if call.streams:
             return replace(self._build_stream(drawing, gateway, context), altered=altered)
         pictures = await self._draw_pictures(drawing)
@@ -97,7 +99,7 @@ class ResponseBuilder:
             return _build_response(gateway, *pieces, pictures=drawing.recipes)
         body, findings = override_body(draw, body, drawing.recipes, pictures)
         response = _build_response(gateway, json_format.encode(body) + end, pictures=drawing.recipes)
-        findings += find_unmet_overrides(draw, len(drawing.recipes))
+        findings += find_unmet_overrides(draw, pictures)
         return replace(response, altered=altered, findings=findings)
 
     async def keep_own_pictures(self, draw: Draw) -> None:
@@ -110,13 +112,13 @@ class ResponseBuilder:
 
         Raises GatewayError where a task's own picture is not kept any more.
         """
-        wanted = [delivery == "b64_json" for delivery in drawing.deliveries]
-        if not any(wanted):
-            return [None] * len(wanted)
+        if "b64_json" not in drawing.deliveries:
+            return [None] * len(drawing.deliveries)
         held = _collect_files(drawing.call, drawing.draw)
         try:
-            if len(wanted) == 1:  # the usual case, which needs no task of its own
+            if len(drawing.deliveries) == 1:  # the usual case, which needs no task of its own
                 return [await self.image_store.draw(drawing.recipes[0], held)]
+            wanted = [delivery == "b64_json" for delivery in drawing.deliveries]
             recipes = [recipe for recipe, is_wanted in zip(drawing.recipes, wanted, strict=True) if is_wanted]
             drawn = iter(await asyncio.gather(*(self.image_store.draw(recipe, held) for recipe in recipes)))
             return [next(drawn) if is_wanted else None for is_wanted in wanted]
@@ -130,16 +132,16 @@ class ResponseBuilder:
         recipes = override_recipes(requested[: draw.images], draw, context.picture_weight, context.number)
         now = int(self.clock.now(context.session) if context.made is None else context.made)
         revised_prompt = build_revised_prompt(call, draw, first.seed)
-        deliveries = tuple(_choose_delivery(call, draw, recipe.index) for recipe in recipes)
+        deliveries = _list_deliveries(call, draw, recipes)
         lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
-        link = PictureLink(first, context.session, now + lifetime, draw.host, gateway.link_query is not None)
+        is_signed = gateway.link_query is not None
         items: list[Mapping[str, Any]] = []
         for recipe, delivery in zip(recipes, deliveries, strict=True):
             if delivery == "b64_json":
                 items.append({"b64_json": "", **revised_prompt})
             else:
-                url = self._build_url(replace(link, recipe=recipe), context.origin, gateway)
-                items.append({"url": url, **revised_prompt})
+                link = PictureLink(recipe, context.session, now + lifetime, draw.host, is_signed)
+                items.append({"url": self._build_url(link, context.origin, gateway), **revised_prompt})
         return _Drawing(
             call=call,
             draw=draw,
@@ -179,7 +181,7 @@ class ResponseBuilder:
         findings: tuple[Finding, ...] = ()
         if pictures:
             _, findings = override_members(draw, streaming.build_completed_event(stream, 0))
-            findings += find_unmet_overrides(draw, len(pictures))
+            findings += find_unmet_overrides(draw, [None] * len(pictures))
         frames = streaming.make_events(stream, self.image_store, self.clock)
         return Response(
             status=200, headers=streaming.HEADERS, body=(), pictures=pictures, frames=frames, findings=findings
@@ -326,6 +328,13 @@ def _build_edit_source(call: Call) -> EditSource | None:
 def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe, ...] = ()) -> Response:
     headers = (("Content-Type", gateway.json_format.content_type),)
     return Response(status=200, headers=headers, body=body, pictures=pictures)
+
+
+def _list_deliveries(call: Call, draw: Draw, recipes: Sequence[ImageRecipe]) -> tuple[Delivery, ...]:
+    """Return how each picture comes."""
+    if draw.picture is None:
+        return (_choose_delivery(call, draw, 0),) * len(recipes)
+    return tuple(_choose_delivery(call, draw, recipe.index) for recipe in recipes)
 
 
 def _choose_delivery(call: Call, draw: Draw, index: int) -> Delivery:

@@ -11,6 +11,7 @@ from emulator.findings import Finding
 from emulator.image.files import NO_FILES, Files
 from emulator.image.realistic_weight import choose_realistic_weight
 from emulator.image.recipe import ImageRecipe
+from emulator.image.store import Picture
 from emulator.messages import Delivery, Draw, PictureOverride, PictureWeight
 
 Altered = Mapping[str, Any] | list[Mapping[str, Any] | None]
@@ -94,13 +95,23 @@ def list_visible_overrides(draw: Draw, deliveries: Sequence[Delivery]) -> Altere
     return [_list_visible(draw.find_override(index), delivery) for index, delivery in enumerate(deliveries)]
 
 
-def find_unmet_overrides(draw: Draw, count: int) -> tuple[Finding, ...]:
-    """Return the finding about pictures that a scenario lists and that a reply of `count` pictures does not have."""
+def find_unmet_overrides(draw: Draw, pictures: Sequence[Picture | None]) -> tuple[Finding, ...]:
+    """Return the findings about what a scenario wants of pictures and does not get.
+
+    It lists more pictures than the reply has, or one has more bytes than it asks for without any grain. A picture that
+    is not drawn yet is None.
+    """
+    messages = []
     listed = draw.picture
-    if not isinstance(listed, tuple) or len(listed) <= count:
-        return ()
-    message = f"`picture` lists {len(listed)} pictures, and the reply has {count}"
-    return (Finding("override_met_nothing", message, "picture"),)
+    if isinstance(listed, tuple) and len(listed) > len(pictures):
+        messages.append(f"`picture` lists {len(listed)} pictures, and the reply has {len(pictures)}")
+    for index, picture in enumerate(pictures):
+        override = draw.find_override(index)
+        if picture is None or override is None or not isinstance(override.weight, int):
+            continue
+        if len(picture.data) > override.weight:
+            messages.append(f"`bytes` asks for {override.weight}, and picture {index} has {len(picture.data)} at least")
+    return tuple(Finding("override_met_nothing", message, "picture") for message in messages)
 
 
 def _list_visible(override: PictureOverride | None, delivery: Delivery) -> Mapping[str, Any] | None:
