@@ -32,7 +32,7 @@ class LinkQuery:
 
     def list_values(self, link: PictureLink, token: str, secret: bytes) -> Mapping[str, str]:
         """Return the parameters of `link`, whose path has `token`."""
-        start = link.expires - 2 * LIFETIME  # an hour before it is made: clocks differ
+        start = find_start(link)
         key_start = start - start % LIFETIME
         values = {
             "{start}": format_iso(start),
@@ -56,6 +56,13 @@ class LinkQuery:
         if any(found[name] != [value] for name, value in expected.items()):
             return "Signature did not match."
         return None
+
+
+def find_start(link: PictureLink) -> int:
+    """Return the Unix seconds from which `link` is good: a signed one an hour before it is made, as at OpenAI."""
+    if link.signed:
+        return link.expires - 2 * LIFETIME
+    return link.expires - LIFETIME
 
 
 LinkQueries = Mapping[str, LinkQuery]

@@ -17,7 +17,7 @@ from emulator.core import clock
 from emulator.core.clock import Clock
 from emulator.image.files import MissingFile
 from emulator.image.link import BadToken, HostBehavior, PictureLink, parse_token
-from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw
+from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw, find_start
 from emulator.image.recipe import FORMATS
 from emulator.image.store import ImageStore
 from emulator.messages import Response
@@ -96,7 +96,7 @@ class ImageHost:
             return self._refuse(403, "AuthenticationFailed", _BAD_SIGNATURE, request.id, detail=flaw)
         now = self._clock.now(link.session)
         if now >= link.expires:
-            return self._refuse_expired(link.expires, now, request.id)
+            return self._refuse_expired(link, now, request.id)
         tag = f'"{link.recipe.digest}"'
         picture_headers = (
             *_storage_headers(request.id),
@@ -120,11 +120,10 @@ class ImageHost:
     def _refuse_missing(self, request_id: str) -> Response:
         return self._refuse(404, "ResourceNotFound", "The specified resource does not exist.", request_id)
 
-    def _refuse_expired(self, expires: int, now: float, request_id: str) -> Response:
-        detail = (
-            f"Signature not valid in the specified time frame: Start [{clock.format_http_date(expires - LIFETIME)}] - "
-            f"Expiry [{clock.format_http_date(expires)}] - Current [{clock.format_http_date(now)}]"
-        )
+    def _refuse_expired(self, link: PictureLink, now: float, request_id: str) -> Response:
+        start, end, current = map(clock.format_http_date, (find_start(link), link.expires, now))
+        frame = f"Start [{start}] - Expiry [{end}] - Current [{current}]"
+        detail = f"Signature not valid in the specified time frame: {frame}"
         return self._refuse(403, "AuthenticationFailed", _BAD_SIGNATURE, request_id, detail=detail)
 
     def _refuse(self, status: int, code: str, message: str, request_id: str, detail: str | None = None) -> Response:

@@ -121,6 +121,10 @@ def test_a_signed_link(serve: Callable[..., Served]) -> None:
     assert "<AuthenticationErrorDetail>Signature fields not well formed.</AuthenticationErrorDetail>" in cut.text
     plain = served.generate("ezmodel", {"prompt": "A cat"}).json()["data"][0]["url"]
     assert plain.endswith(".png")
+    late = serve(clock="frozen:2026-01-01T01:00:00Z")
+    expired = httpx.get(f"{late.url}{url.raw_path.decode()}")
+    assert 403 == expired.status_code
+    assert "Start [Wed, 31 Dec 2025 23:00:00 GMT] - Expiry [Thu, 01 Jan 2026 01:00:00 GMT]" in expired.text
 
 
 def test_the_query_of_a_gateway_is_data(serve: Callable[..., Served], tmp_path: Path) -> None:
