@@ -6,9 +6,11 @@ goes wrong is one EmulatorError with one line of text.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from emulator.client.expectations import ServerHealth
+from emulator.core.names import ENCLOSED
 
 PREFIX: Final = "/_emulator"
 ScenarioSource = str | os.PathLike[str] | Mapping[str, Any]
@@ -163,9 +166,29 @@ def load_scenario_body(scenario: ScenarioSource) -> tuple[Any, Path | None]:
     if isinstance(scenario, str) and path.name == scenario and not path.suffix:
         return {"scenario": scenario}, None
     try:
-        return path.read_text("utf-8"), path
+        return enclose_files(path.read_text("utf-8"), path.parent), path
     except (OSError, UnicodeDecodeError) as error:
         raise EmulatorError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+
+
+def enclose_files(text: str, folder: Path) -> str:
+    """The source text of a scenario with the bytes of the files in `folder` in the places of their names.
+
+    A server reads no file that a client names; the lines stay as they are, so that a message can name them.
+    """
+
+    def enclose(match: re.Match[str]) -> str:
+        name = next(part for part in match.groups()[1:] if part is not None).strip()
+        try:
+            path = (folder / name).resolve()
+            if not path.is_relative_to(folder.resolve()) or not path.is_file():
+                return match[0]  # the server says why it cannot be had
+            data = path.read_bytes()
+        except (OSError, RuntimeError, ValueError):
+            return match[0]
+        return f'{match[1]}"{ENCLOSED}{quote(name)};base64,{base64.b64encode(data).decode()}"'
+
+    return _FILE.sub(enclose, text)
 
 
 def _split_address(address: str) -> tuple[bool, str, int | None]:
@@ -214,3 +237,7 @@ def _convert_for_json(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value, key=repr)
     raise EmulatorError(f"{value!r} cannot be sent: expected what JSON can say")
+
+
+_FILE: Final = re.compile(r"""(\bfile["']?[ ]*:[ ]*)(?:"([^"\n]+)"|'([^'\n]+)'|([^\s"'{\[,}\]\#&*!|>][^,}\]\n\#]*))""")
+"""A member `file` in YAML or JSON, with its value in quotes or without."""

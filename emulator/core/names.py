@@ -13,6 +13,8 @@ from typing import Final
 LONGEST_NAME: Final = 64  # characters of a session's name
 RESERVED_HEADER: Final = "X-Emulator"
 RESERVED_KEY: Final = "sk-emulator."
+ENCLOSED: Final = "data:;name="
+"""How a file begins whose bytes a client sends in the place of its name: name and Base64 follow, as in a data: URL."""
 NEUTRAL: Final = "session"  # sk-emulator.session.case-7 names its session, and nothing goes wrong
 KEY_PREFIX: Final = f"{RESERVED_KEY}{NEUTRAL}."
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 from emulator import faults
 from emulator.core.byte_sizes import parse_byte_size
@@ -24,6 +25,7 @@ from emulator.core.clock import parse_http_date
 from emulator.core.data_folders import find_scenarios
 from emulator.core.durations import parse_duration
 from emulator.core.json_schema import check_json_values, load_schema
+from emulator.core.names import ENCLOSED
 from emulator.core.position import parse_position
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import Bounds, InvalidFile, YamlFile, describe_value, load_yaml, parse_yaml, read_text
@@ -421,6 +423,8 @@ class _Builder:
         if "bytes" in value:
             weight = self._convert([*pointer, "bytes"], _parse_weight, value["bytes"])
         words = {word: _name_null(one) for word, one in value.items()}
+        if "file" in words:
+            words["file"] = _name_file(words["file"])
         return PictureOverride(
             alteration=None if alteration == Alteration() else alteration,
             own=own,
@@ -459,6 +463,8 @@ class _Builder:
 
     def _read_file(self, pointer: Pointer, name: str, what: str) -> bytes:
         """Return the bytes of a file in the scenario's folder; messages call it `what`."""
+        if name.startswith(ENCLOSED):
+            return self._convert(pointer, _decode_base64, name.partition(";base64,")[2])
         read = f"file is {describe_value(name)}"
         if self._folder is None:
             line = "file needs a folder to be in, that of the scenario; one that came over HTTP has none"
@@ -510,6 +516,13 @@ def _build_host(value: Mapping[str, Any]) -> HostBehavior | None:
     return behavior or None
 
 
+def _name_file(name: str) -> str:
+    """Return the name of a file, also of one whose bytes came with the scenario."""
+    if not name.startswith(ENCLOSED):
+        return name
+    return unquote(name.removeprefix(ENCLOSED).partition(";base64,")[0])
+
+
 def _name_null(value: Any) -> Any:
     """Return null's own name in its place: `base64: null` and `base64: "null"` are the same."""
     if value is None:
@@ -542,7 +555,7 @@ def _set_wait_of_refusal(refusal: Refuse, headers: Collection[tuple[str, str]]) 
     return refusal
 
 
-BOUNDS: Final = Bounds(characters=4_000_000, values=50_000, levels=64)
+BOUNDS: Final = Bounds(characters=8_000_000, values=50_000, levels=64)
 """Of a scenario: a file of this size loads in seconds, and the largest one that ships has 100 lines."""
 MOST_RULES: Final = 3_000  # each takes about a millisecond to load
 MOST_HEADERS: Final = 100  # of an answer; Python's http.client gives up above

@@ -366,7 +366,8 @@ class App:
 
     async def _answer_admin(self, http: web.BaseRequest, path: str) -> web.StreamResponse:
         """Answer a request to the emulator's own paths."""
-        request = await self._reader.read_request(http, path, GENERATE_LIMIT, self.clock.now())
+        limit = SCENARIO_LIMIT if path.endswith("/scenario") else GENERATE_LIMIT
+        request = await self._reader.read_request(http, path, limit, self.clock.now())
         answer = await self.admin.answer(request)
         headers = self._make_common_headers()
         if isinstance(answer, Stream):
@@ -480,6 +481,7 @@ def _load_good_keys(path: str | None) -> frozenset[str] | None:
     return keys
 
 
+SCENARIO_LIMIT: Final = 9_000_000  # bytes of body; a scenario has at most 8,000,000 characters, pictures among them
 _BAD_KEY: Final = ("missing_key", "invalid_key")
 """Refusals of callers whose account the gateway does not know."""
 _UNREAD: Final = ("too_large", "slow_body", "cut_body")

@@ -38,7 +38,7 @@ HOSTILE: Final = {
     "mistakes": ("rules:\n" + "- {anwsers: draw}\n" * 3000, "unknown key 'anwsers' in rules.0"),
     "answers": (f"rules: [{{answers: [{'draw,' * 60_000}]}}]", "more than 50000 values"),
     "fields": (_when(",".join(f"f{n}: 1" for n in range(60_000))), "more than 50000 values"),
-    "characters": ("rules: []\n#" + "x" * 4_000_000, "4000011 characters; expected at most 4000000"),
+    "characters": ("rules: []\n#" + "x" * 8_000_000, "8000011 characters; expected at most 8000000"),
     "lists in lists": (f"rules: {'[' * 900}{']' * 900}", "levels of parts inside of parts"),
     "open lists": (f"rules: {'[' * 100_000}", "nesting depth|inside of parts"),
     "lists in a block": (f"rules:\n {'- ' * 5000}x", "nesting depth|inside of parts"),
