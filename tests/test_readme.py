@@ -64,6 +64,19 @@ def test_commands_run(serve: Callable[..., Served], folder: Path, text: str) -> 
     assert '"error"' not in done.stdout
 
 
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_a_failing_harness_ends_its_server(folder: Path, shell: str) -> None:
+    """Where the harness fails, as without curl, no server and no pipe is left behind."""
+    (text,) = (block for block in _blocks("sh") if block.startswith("# harness.sh"))
+    head, _, _ = text.partition("\ncurl ")
+    done = _run([shell, "-c", head + '\necho "$line"\nno-such-program'], folder)
+    pid = json.loads(done.stdout)["pid"]
+    assert 127 == done.returncode
+    while os.path.exists(f"/proc/{pid}"):
+        pass
+    assert not (folder / "ready").exists()
+
+
 @pytest.mark.parametrize("text", _blocks("python"), ids=lambda text: text.split("\n")[0][:50])
 def test_python_runs(server: Served, folder: Path, text: str) -> None:
     """Each Python example runs as written; a comment behind a print says what is printed."""
