@@ -163,7 +163,7 @@ def read_journal(entries: Iterable[JournalEntry]) -> tuple[SampleRequest, ...]:
 
 
 def _parse_request(place: int, value: Any) -> SampleRequest | None:
-    """Return the call number `place` of a list; None for a journal's entry of another operation."""
+    """Return the call number `place` of a list; None for a journal's entry that is no request for pictures."""
     if not isinstance(value, Mapping):
         shown = describe_value(value)
         raise ValueError(f"call {place} is {shown}; expected a mapping: a body, or a journal's entry")
@@ -207,6 +207,8 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
     operation = entry.get("operation")
     if operation not in _HELD:
         return None
+    if entry.get("given") is None and entry.get("state") in ("under_way", "client_gone"):
+        return None  # its body has not come, so nobody knows what it asks for
     unreadable = entry.get("unreadable")
     trouble = None
     if isinstance(unreadable, Mapping):

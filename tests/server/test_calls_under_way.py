@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from emulator.server import listener
 from emulator.session.journal import JournalEntry
 from tests.conftest import Served
+from tests.sdk import ImpatientOpenAI
 
 BODY = {"model": "gpt-image-2", "prompt": "A boat"}
 SLOW = {"rules": [{"name": "slow", "answers": {"latency": "10m"}}]}
@@ -136,6 +138,41 @@ def test_a_client_that_leaves_with_half_its_body_sent(serve: Callable[..., Serve
         assert (None, None) == (call["given"], call["turn"])
     (call,) = wait_for_calls(served, "client_gone")
     assert ("generate", None, "cut_body") == (call["operation"], call["turn"], call["unreadable"]["why"])
+
+
+def test_a_call_whose_body_never_came_is_not_held_against_gateways(serve: Callable[..., Served]) -> None:
+    """Nobody knows what it asks for."""
+    served = serve()
+    with begin_call(served, BODY, left_out=10):
+        wait_for_calls(served, "under_way")
+        held = httpx.post(f"{served.url}/_emulator/portability", json={"session": "case"}).json()
+    assert [] == held.get("calls", [])
+
+
+def test_a_time_out_of_the_client_is_shorter_than_the_gateway(serve: Callable[..., Served]) -> None:
+    """Each attempt of the SDK is journalled when its time-out ends it (LibreChat#7133, dify#19165), and is billed."""
+    served = serve()
+    play(served, SLOW)
+    url = f"{served.url}/s/case/openai/v1"
+    sdk = ImpatientOpenAI(base_url=url, api_key="sk-test", timeout=0.3, max_retries=1)
+    with sdk, pytest.raises(openai.APITimeoutError):
+        sdk.images.generate(model="gpt-image-2", prompt="A boat")
+    gone = wait_for_calls(served, "client_gone", 2)
+    assert [("slow", 1), ("slow", 2)] == [(call["rule"], call["turn"]) for call in gone]
+    verify = f"{served.url}/_emulator/sessions/case/verify"
+    assert 200 == httpx.post(verify, json={"when": {"model": "gpt-image-2"}, "times": 2}).status_code
+    assert 406 == httpx.post(verify, json={"max_cost": 0.001}).status_code
+
+
+def test_a_verdict_counts_a_call_under_way_and_says_so(serve: Callable[..., Served]) -> None:
+    """The call has come; how it ends is open."""
+    served = serve()
+    play(served, SLOW)
+    with begin_call(served):
+        wait_for_calls(served, "under_way")
+        verdict = httpx.post(f"{served.url}/_emulator/sessions/case/verify", json={"once": True}).json()
+        assert (True, [1], ["calls_under_way"]) == (verdict["ok"], verdict["matched"], verdict["notes"])
+        assert verdict["message"].endswith("calls_under_way: call 1: its outcome is not known yet")
 
 
 def test_the_answer_of_a_client_that_left_stays_taken(serve: Callable[..., Served]) -> None:
