@@ -228,6 +228,7 @@ class App:
         )
         plan = pending.selection.answer.plan
         if staged and scenario.names_channels and isinstance(plan, Draw):
+            pending.call = None  # what its upstream refuses is no accepted call
             pending.call = call = route.validator.check_upstream(call, request, context, plan.channel)
         expected = builder.estimate_body(call, plan)
         if expected > PIECE:
@@ -256,6 +257,7 @@ class App:
         def ask_upstream() -> Call:
             if scenario.names_channels:
                 return call
+            pending.call = None  # what its upstream refuses is no accepted call
             return route.validator.check_upstream(call, pending.request, context, None)
 
         pending.call, charge = await self.engine.count_call(

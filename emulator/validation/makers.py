@@ -42,7 +42,8 @@ class MakerContract:
         """Return `call` with the maker's reply to `body`: its shape, and the defaults that it fills in."""
         filled = fill_defaults(body, self.rules)
         effective = {name: value for name, value in filled.items() if name in self.rules.effective}
-        return replace(call, effective={**call.effective, **effective}, response=self.rules.response)
+        findings = tuple(finding for finding in call.findings if finding.code != "assumed_accepted")
+        return replace(call, effective={**call.effective, **effective}, response=self.rules.response, findings=findings)
 
     def describe_violation(self, violation: SchemaViolation, model: str) -> str:
         """Return the maker's own words for a violation, and whose they are."""

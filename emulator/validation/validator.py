@@ -148,7 +148,10 @@ class RequestValidator:
         errors = tuple(violation.build_error(model, by_upstream=True) for violation in violations)
         if not errors:
             return call
-        draft = copy_draft(Draft(self.gateway, request, context), errors=errors, findings=call.findings)
+        notes = call.findings
+        if used.by_maker:  # the maker itself is asked, so nothing is assumed
+            notes = tuple(finding for finding in notes if finding.code != "assumed_accepted")
+        draft = copy_draft(Draft(self.gateway, request, context), errors=errors, findings=notes)
         return replace(call, findings=report_errors(draft).findings)
 
     def compile_schemas(self) -> Iterator[int]:

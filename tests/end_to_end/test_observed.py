@@ -617,6 +617,8 @@ def test_a_channel_to_openai_refuses_as_openai_does(
     error = response.json()["error"]
     assert (400, param, code) == (response.status_code, error["param"], error["code"])
     assert error["message"].startswith(message)
+    call = observed.calls(session)[-1]
+    assert (None, param, []) == (call["params"], call["refused"]["param"], call["findings"])
     assert 200 == ask_scripted(observed, "geeknow", session, by_channel("converted"), body).status_code
 
 
