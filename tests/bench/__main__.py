@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from tests.bench import against
+from tests.bench import against, hostile
 from tests.bench.figures import Aim, Figure, table
 from tests.bench.load import Result
 from tests.bench.requests import (
@@ -186,6 +186,24 @@ def streams(scale: Scale) -> list[Figure]:
     ]
 
 
+def waits(scale: Scale) -> list[Figure]:
+    """How long another client waits beside those that do their worst, and what memory they cost."""
+    found = []
+    for title, crowd in hostile.CROWDS.items():
+        idle, beside, held = list[float](), list[float](), list[float]()
+        for _ in range(scale.rounds):
+            with serving("ours") as server:
+                idle.append(1000 * hostile.longest_wait(server, scale.seconds))
+                before = server.memory()
+                with crowd(server):
+                    beside.append(1000 * hostile.longest_wait(server, _LONG_ENOUGH * scale.seconds))
+                    held.append(server.memory() - before)
+        aim = Aim("≤", 250, absolute=True)
+        found.append(Figure(f"longest wait beside {title}", "ms", beside, idle, "idle", aim))
+        found.append(Figure(f"memory beside {title}", "MiB", held, [], "idle", note="more than before"))
+    return found
+
+
 def measure(names: Sequence[str], scale: Scale) -> Iterator[list[Figure]]:
     """The figures of the rows `names`, row by row, as they are found."""
     loads = [LOADS[name] for name in names if name in LOADS]
@@ -259,7 +277,8 @@ LOADS: Final = {
     "edit": Load("edit of a 1 MB PNG, new each time, 512²", EDIT),
     "models": Load("GET models", Shot("GET", "/v1/models")),
 }  # fmt: skip
-OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory, "streams": streams}
+OTHERS: Final = {"cold": cold, "pictures": pictures, "memory": memory, "streams": streams, "waits": waits}
+_LONG_ENOUGH: Final = 8  # rounds' seconds: until large answers have been drawn, held back and cut off
 _ROUND: Final = 1_000_000  # numbers of prompts that may be used up before the next measurement
 _WARM_UP: Final = 0.2  # seconds
 _COLD_STARTS: Final = 10
