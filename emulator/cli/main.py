@@ -196,6 +196,8 @@ def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     about = f"gateway that would receive the request (default: {settings.Settings().gateway})"
     parser.add_argument("--gateway", metavar="NAME", help=about)
     parser.add_argument("--seed", metavar="N", help="seed of the server (default: 0)")
+    about = "picture weight of the server, small or realistic (default: small)"
+    parser.add_argument("--picture-weight", metavar="WORD", help=about)
     about = "file to write (default: %(default)s)"
     parser.add_argument("--output", "-o", default="picture.png", metavar="FILE", help=about)
     _add_schema_flag(parser)

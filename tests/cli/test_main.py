@@ -75,17 +75,18 @@ def test_every_rule_has_a_source(capsys: pytest.CaptureFixture[str], gateway: st
     assert (0, set()) == (code, sources - {"assumed", "documented", "observed"})
 
 
+@pytest.mark.parametrize("weight", ["small", "realistic"])
 def test_render_draws_what_a_server_draws(
-    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served], tmp_path: Path, weight: str
 ) -> None:
-    """The same request and seed: the same bytes, without a server."""
+    """The same request, seed and picture weight: the same bytes, without a server."""
     target = tmp_path / "picture.png"
     flags = ["--gateway", "aiai", "--model", "dall-e-2", "--size", "256x256", "--n", "2", "--index", "1", "--seed", "5"]
-    code, out, err = _main(capsys, "render", "A cat", *flags, "-o", str(target))
+    code, out, err = _main(capsys, "render", "A cat", *flags, "--picture-weight", weight, "-o", str(target))
     assert (0, "") == (code, err)
     assert "256x256 png, seed 5, recipe " in out
     body = {"prompt": "A cat", "model": "dall-e-2", "size": "256x256", "n": 2}
-    served = serve(seed=5).generate("aiai", body)
+    served = serve(seed=5, picture_weight=weight).generate("aiai", body)
     assert target.read_bytes() == httpx.get(served.json()["data"][1]["url"]).content
     code, out, _ = _main(capsys, "inspect", str(target))
     found = json.loads(out)
