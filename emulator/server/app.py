@@ -191,7 +191,7 @@ class App:
             pending.further_findings += (
                 Finding("server_stopped", "the server was stopped before the call was answered"),
             )
-        self._tell_observers(await self.sessions.finish_call(pending, None, state))
+        self._tell_observers(await self.sessions.finish_call(pending, pending.sent_so_far, state))
 
     def _tell_observers(self, entry: JournalEntry) -> None:
         for observer in self.observers:
@@ -351,6 +351,7 @@ class App:
             faults=answer.faults,
             sleep=partial(self.clock.sleep, session=pending.session),
             elapsed=lambda: self.clock.now(pending.session) - pending.began,
+            note=pending.note_sending,
         )
 
     def _make_headers(self, pending: PendingCall, response: Response) -> dict[str, str]:

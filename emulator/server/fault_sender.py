@@ -20,6 +20,9 @@ from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_fa
 from emulator.messages import Response
 from emulator.server.connection import run_until_left, split_into_pieces
 
+Begin = Callable[[web.StreamResponse], Any]
+"""Called with the response before anything of it is sent."""
+
 Keep = Callable[[bytes], Any]
 """Called with each chunk that was sent."""
 
@@ -33,16 +36,21 @@ async def send(
     faults: Sequence[Fault],
     sleep: Sleep,
     keep: Keep,
+    begin: Begin = lambda _: None,
 ) -> tuple[web.StreamResponse, bool]:
     """Send `response` with `headers`, changed by `faults`; return it, and whether the client took all of it.
 
     A fault that waits does so through `sleep`.
     """
     head, chunks = _apply_faults(response, headers, faults, sleep)
+    outgoing = web.StreamResponse(status=head.status, headers=head.headers)
+    if close:
+        outgoing.force_close()
+    begin(outgoing)
     if response.frames is None:
-        return await _send_chunks(http, head, chunks, close, keep)
+        return outgoing, await _send_chunks(http, outgoing, chunks, keep)
     async with aclosing(response.frames):
-        return await _send_chunks(http, head, chunks, close, keep)
+        return outgoing, await _send_chunks(http, outgoing, chunks, keep)
 
 
 def _apply_faults(
@@ -63,15 +71,10 @@ async def _yield_pieces(pieces: Sequence[bytes]) -> Chunks:
             yield piece
 
 
-async def _send_chunks(
-    http: web.BaseRequest, head: Head, chunks: Chunks, close: bool, keep: Keep
-) -> tuple[web.StreamResponse, bool]:
-    """Send `head` and `chunks` until they end or the client leaves, because a fault may wait for ever."""
-    response = web.StreamResponse(status=head.status, headers=head.headers)
-    if close:
-        response.force_close()
+async def _send_chunks(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:
+    """Send `response` with `chunks` until they end or the client leaves, because a fault may wait for ever."""
     taken = await run_until_left(http, _write(http, response, chunks, keep))
-    return response, bool(taken)
+    return bool(taken)
 
 
 async def _write(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:

@@ -136,40 +136,76 @@ async def send_with_faults(
     faults: Sequence[Fault],
     sleep: Sleep,
     elapsed: Callable[[], float],
+    note: Callable[[Callable[[], SentResponse | None]], None],
 ) -> Delivery:
-    """Send a stream of events, or a response changed by `faults`; `elapsed` gives the seconds since the call began."""
+    """Send a stream of events, or a response changed by `faults`; `elapsed` gives the seconds since the call began.
+
+    `note` gets the function that says what was sent so far.
+    """
     from emulator.server import fault_sender  # few responses need it
 
-    chunks: list[bytes] = []
-    recorder = None
-    sent_bytes = 0
-    record = chunks.append
     if response.frames is None:
         connection = get_connection(http)
         connection.limits.hold(connection, sum(map(len, response.body)))
-    else:
-        recorder = EventRecorder(response.pictures, elapsed)
-        record = recorder.add
-
-    def keep(chunk: bytes) -> None:
-        nonlocal sent_bytes
-        sent_bytes += len(chunk)
-        record(chunk)
-
+    record = _SendingRecord(response, elapsed)
+    note(record.describe)
     outgoing, complete = await fault_sender.send(
-        http, response, headers, close=close, faults=faults, sleep=sleep, keep=keep
+        http, response, headers, close=close, faults=faults, sleep=sleep, keep=record.keep, begin=record.begin
     )
     if not complete and not outgoing.prepared:  # the client left before the head
         return Delivery(outgoing, None)
     sent = SentResponse(
         status=outgoing.status,
         headers=join_headers(outgoing.headers.items()),
-        body=await _record_body(chunks, response.pictures),
-        events=None if recorder is None else recorder.events,
+        body=await _record_body(record.chunks, response.pictures),
+        events=record.events,
         complete=complete,
-        bytes=sent_bytes,
+        bytes=record.bytes,
     )
     return Delivery(outgoing, sent)
+
+
+class _SendingRecord:
+    """What was sent so far of a response that takes its time; `elapsed` gives the seconds since the call began."""
+
+    def __init__(self, response: Response, elapsed: Callable[[], float]) -> None:
+        self.outgoing: web.StreamResponse | None = None
+        self.chunks: list[bytes] = []
+        self.bytes = 0
+        self._recorder = None
+        if response.frames is not None:
+            self._recorder = EventRecorder(response.pictures, elapsed)
+
+    @property
+    def events(self) -> list[list[Any]] | None:
+        """The events of a stream; None for any other response."""
+        return None if self._recorder is None else self._recorder.events
+
+    def begin(self, outgoing: web.StreamResponse) -> None:
+        """Note the response that is sent."""
+        self.outgoing = outgoing
+
+    def keep(self, chunk: bytes) -> None:
+        """Note bytes that were sent."""
+        self.bytes += len(chunk)
+        if self._recorder is None:
+            self.chunks.append(chunk)
+        else:
+            self._recorder.add(chunk)
+
+    def describe(self) -> SentResponse | None:
+        """Return what was sent so far, without the body that is not whole yet; None where nothing was sent."""
+        outgoing = self.outgoing
+        if outgoing is None or not outgoing.prepared:
+            return None
+        return SentResponse(
+            status=outgoing.status,
+            headers=join_headers(outgoing.headers.items()),
+            body=None,
+            events=self.events,
+            complete=False,
+            bytes=self.bytes,
+        )
 
 
 async def send_stream(

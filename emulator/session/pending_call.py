@@ -6,7 +6,7 @@ of the call remains. Before that it makes the entry of a call that is under way.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -67,6 +67,7 @@ class PendingCall:
     events: int | None = field(default=None, init=False)
     further_findings: tuple[Finding, ...] = field(default=(), init=False)
     forgotten: bool = field(default=False, init=False)
+    _describe_sent: Callable[[], SentResponse | None] | None = field(default=None, init=False)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -97,6 +98,17 @@ class PendingCall:
     def note_selection(self, selection: Selection) -> None:
         """Note the answer for which the call waits."""
         self.selection = selection
+
+    def note_sending(self, describe: Callable[[], SentResponse | None]) -> None:
+        """Note the function that returns what was sent of the response so far."""
+        self._describe_sent = describe
+
+    @property
+    def sent_so_far(self) -> SentResponse | None:
+        """What was sent of the response so far, where it takes its time; None where nothing was."""
+        if self._describe_sent is None:
+            return None
+        return self._describe_sent()
 
     def count_events(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
         """Return the same frames, each counted when it is made; closing the result closes `frames` too."""

@@ -84,7 +84,7 @@ class Sessions:
 
     def describe_call(self, pending: PendingCall) -> JournalEntry:
         """Return the entry of a call that is under way, as far as it is now."""
-        return self._make_entry(pending, "under_way", None)
+        return self._make_entry(pending, "under_way", pending.sent_so_far)
 
     def count_under_way(self, session: str | None = None) -> int:
         """Return how many calls are under way, in all sessions or in one."""

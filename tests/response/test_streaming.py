@@ -606,12 +606,14 @@ def test_the_sdk_may_leave(held: Held, caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_a_server_stops_with_a_stream_under_way(caplog: pytest.LogCaptureFixture) -> None:
-    """It waits for no picture that nobody finishes."""
+    """It waits for no picture that nobody finishes; the journal has what was sent, and the log says how many calls."""
     held = Held(Served())
     with closing(connect(held.served)) as line:
         until(line, b'"output_format":"png"}\n\n')
         held.served.stop()
         assert b"completed" not in until(line, b"")
+    entry = held.ended.get(timeout=10)
+    assert ("under_way", 200, True) == (entry.state, entry.status, entry.bytes_sent > 0)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert ["stopped before 1 call under way was answered"] == warnings
 

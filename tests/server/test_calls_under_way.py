@@ -111,6 +111,8 @@ def test_a_client_that_leaves_is_journalled_at_that_moment(serve: Callable[..., 
         begins_to_answer = case in ("a stalled body", "a slow body", "a stalled stream")
         if begins_to_answer:
             assert line.recv(1)
+            (call,) = wait_for_calls(served, "under_way", path="&status=200")
+            assert (None, True) == (call["response"]["body"], call["bytes_sent"] > 0)
     (call,) = wait_for_calls(served, "client_gone")
     assert (1, False, 1) == (call["number"], call["sent"], call["turn"])
     assert begins_to_answer == (call["status"] == 200) == (call["response"] is not None)
