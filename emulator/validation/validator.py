@@ -251,7 +251,7 @@ class RequestValidator:
             passed_on = {name: value for name, value in passed_on.items() if name in rules.parameters}
         if "model" in contract.rules.parameters:
             passed_on["model"] = model
-        refused = [finding.param for finding in draft.findings if finding.code == "would_be_refused"]
+        refused = (finding.param for finding in draft.findings if finding.code == "would_be_refused")
         assumptions = list_assumptions(contract, model, passed_on, rules, filter(None, refused))
         if not assumptions:
             return draft
