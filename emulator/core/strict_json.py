@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 DEEPEST: Final = 64  # levels; image requests use two, and Python's own parser fails at about a thousand
-MOST_VALUES: Final = 4096
-"""Values and keys of a call's body; PHP and Django stop at 1,000 fields of a form, and image requests have under 60."""
-MOST_OWN_VALUES: Final = 50_000  # of a body for the emulator's own paths; the scenarios that ship have under 300
+MOST_VALUES: Final = 2**17
+"""Values and keys of a body: image requests have under 60, and so many need about 30 MB and a tenth of a second. Other
+servers' bounds are far lower (1,000 fields of a form in PHP and Django); ours has to let any mistake of a client by."""
 MOST_STORED_VALUES: Final = 500_000  # of a user's file, as in YAML, and of what is stored already
-LARGE: Final = 2**20  # bytes; up to here a body is parsed on the event loop
+LARGE: Final = 2**20  # bytes; a body that is larger brings pictures
 
 
 class BadJson(ValueError):
@@ -89,8 +89,9 @@ def _parse_with_duplicates(text: str) -> tuple[Any, tuple[str, ...]]:
 def _check_shape(body: bytes, most_values: int) -> None:
     """Raise BadJson where a body is nested too deep, has too many values, or needs many times its bytes as text.
 
-    It counts brackets, colons and commas outside of texts: as many as values and keys, but for one in each container.
-    What follows is a linear scan, needed only where so many could be there, or where the body is large.
+    It counts the colons and commas outside of texts, of which there are as many as values and keys, but for one in each
+    container, and the containers. The scan is linear, and needed only where so many could be there, or where the body
+    is large.
     """
     brackets = body.count(b"[") + body.count(b"{")
     is_large = len(body) > LARGE
@@ -99,16 +100,18 @@ def _check_shape(body: bytes, most_values: int) -> None:
     may_be_wide = len(body) > _LARGEST_WIDE and not (body.isascii() and b"\\u" not in body)
     if may_be_wide and not body.isascii():
         raise BadJson(_TOO_WIDE)
-    depth = values = 0
+    depth = containers = separators = 0
     for token in _iter_tokens(body, may_be_wide):
         if token in b"[{":
             depth += 1
+            containers += 1
             if depth > DEEPEST:
                 raise BadJson(f"nested deeper than {DEEPEST} levels")
         elif token in b"]}":
             depth -= 1
-        values += token not in b"]}"
-        if values > most_values:
+        else:
+            separators += 1
+        if max(containers, separators) > most_values:
             raise BadJson(f"more than {most_values} values and keys")
 
 

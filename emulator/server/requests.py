@@ -17,9 +17,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.core import strict_json
-from emulator.core.strict_json import LARGE, MOST_OWN_VALUES
+from emulator.core.strict_json import LARGE
 from emulator.messages import Request, Violation
 from emulator.validation import multipart
+from emulator.validation.uploads import count_picture_characters
 
 Trouble = Violation | Literal["too_large"]
 
@@ -150,17 +151,9 @@ class RequestReader:
         )
 
     async def read_body(
-        self,
-        http: web.BaseRequest,
-        head: Request,
-        limit: int,
-        share: BodyShare | None = None,
-        most_values: int = MOST_OWN_VALUES,
+        self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None
     ) -> Request:
-        """Return the request with its body, if that has at most `limit` bytes.
-
-        The bytes take room in `share`; JSON may have `most_values` values and keys.
-        """
+        """Return the request with its body, if that has at most `limit` bytes, which take room in `share`."""
         body, trouble = b"", None
         if http.body_exists:
             body, trouble = await _read_body(http, limit, self.timeout, share)
@@ -168,11 +161,12 @@ class RequestReader:
         if trouble is not None or not expected or "json" not in head.headers.get("Content-Type", "").lower():
             return replace(head, body=body, trouble=trouble)
         owned = [body]
-        if len(body) > LARGE:
-            body = b""  # the one reference is in `owned`
-            parsed = await asyncio.to_thread(_parse_json, owned, most_values)
+        if len(body) > _PARSED_AT_ONCE:
+            if len(body) > LARGE:
+                body = b""  # the one reference is in `owned`
+            parsed = await asyncio.to_thread(_parse_json, owned)
         else:
-            parsed = _parse_json(owned, most_values)
+            parsed = _parse_json(owned)
         return replace(
             head,
             body=body or parsed.beginning,
@@ -186,7 +180,7 @@ class RequestReader:
         self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None
     ) -> Request:
         """Return a request to a gateway: as `read_body`, and with the texts and files of a form."""
-        request = await self.read_body(http, head, limit, share=share, most_values=strict_json.MOST_VALUES)
+        request = await self.read_body(http, head, limit, share)
         content_type = request.headers.get("Content-Type", "")
         if request.trouble is not None or not multipart.is_form(content_type):
             return request
@@ -206,14 +200,35 @@ class _ParsedJson:
     beginning: bytes = b""
 
 
-def _parse_json(owned: list[bytes], most_values: int) -> _ParsedJson:
+def _parse_json(owned: list[bytes]) -> _ParsedJson:
     """Parse the one body in `owned`, which is taken out of it."""
     beginning = owned[0][:_JSON_BEGINNING]
+    is_large = len(owned[0]) > LARGE
     try:
-        value, duplicates = strict_json.take_json(owned, most_values)
+        value, duplicates = strict_json.take_json(owned)
     except strict_json.BadJson as error:
         return _ParsedJson(trouble="bad_json", why=str(error), beginning=beginning)
+    if is_large and _count_characters(value) > multipart.LONGEST_TEXT:
+        why = f"more than {multipart.LONGEST_TEXT} characters that are no picture"
+        return _ParsedJson(trouble="bad_json", why=why, beginning=beginning)
     return _ParsedJson(value=value, duplicates=duplicates)
+
+
+def _count_characters(value: Any) -> int:
+    """Return how many characters the texts in a body have, but for those that stand for pictures."""
+    left, count = [value], 0
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            count += len(part)
+        elif isinstance(part, list):
+            left += part
+        elif isinstance(part, dict):
+            left += part
+            left += part.values()
+    if isinstance(value, Mapping):
+        count -= count_picture_characters(value)
+    return count
 
 
 def read_path(http: web.BaseRequest) -> str:
@@ -359,6 +374,7 @@ class _CollectedBody:
         return b"".join(self._pieces), None
 
 
+_PARSED_AT_ONCE: Final = 2**16  # bytes of JSON; up to here they are parsed on the event loop
 _STEP: Final = 2**18  # bytes that are decompressed at a time, in about a millisecond
 _PATIENCE: Final = 1.0  # seconds that others wait before a client that sends nothing is cut off
 _BEGINNING: Final = 4096  # bytes of a body that cannot be read

@@ -88,6 +88,11 @@ def find_links(request: Request) -> set[str]:
     return {text for text in texts if text.startswith(_LINKS)}
 
 
+def count_picture_characters(body: Mapping[str, Any]) -> int:
+    """Return how many characters the texts in a JSON body have that stand for pictures."""
+    return sum(len(text) for name in _PARAMETERS for _, text in _find_texts(body.get(name), (name,)))
+
+
 def examine_uploads(request: Request, linked: Mapping[str, bytes]) -> Request:
     """Return `request` with every picture in it as an examined upload.
 
@@ -297,22 +302,23 @@ def _describe_missing_picture(steps: Steps, text: str) -> tuple[SchemaViolation,
 def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
     """Return `request` with the pictures that its JSON holds as text as uploads; a short text takes their place."""
     found: list[Upload] = []
-    body = copy.deepcopy(request.json)
+    body, is_changed = copy.deepcopy(request.json), False
     for name in _PARAMETERS:
         for steps, text in _find_texts(body.get(name), (name,)):
-            if len(found) == MOST_FILES:  # as many as a form may have; the rest stay texts
-                break
-            upload_name = format_path(steps)
+            upload_name, upload = format_path(steps), None
             if text in linked:
                 found.append(Upload(upload_name, None, "", linked[text], in_json=True))
                 continue
-            if steps[-1] == _FILE_ID:
-                continue
-            upload = _decode_text(upload_name, text)
+            if steps[-1] != _FILE_ID and len(found) < MOST_FILES:  # as many as a form may have; the rest stay texts
+                upload = _decode_text(upload_name, text)
             if upload is not None:
                 found.append(upload)
                 _replace_text(body, steps, f"(a picture of {len(upload.data)} bytes)")
-    if not found:
+                is_changed = True
+            elif len(text) > _LONGEST_KEPT:
+                _replace_text(body, steps, f"{text[:_SHOWN]}… ({len(text)} characters)")
+                is_changed = True
+    if not found and not is_changed:
         return request
     return replace(request, json=body, body=b"", uploads=tuple(found))
 
@@ -362,6 +368,8 @@ _URL: Final = "image_url"
 _FILE_ID: Final = "file_id"
 _PARAMETERS: Final = ("image", "images", "mask", "markup")
 """Where pictures stand in JSON, whatever the gateway."""
+_LONGEST_KEPT: Final = 4096  # characters of a text that is no picture, such as a link: the journal has all of it
+_SHOWN: Final = 100  # characters of a text that is too long to be kept
 _LONGEST_HEAD: Final = 256  # characters of a data: URL before its data; media types have up to about 80
 _UNKNOWN_TYPE: Final = "application/octet-stream"
 _OTHER_NAMES: Final = {"image/jpg": "image/jpeg", "image/x-png": "image/png"}

@@ -17,7 +17,7 @@ from emulator.core import strict_json
 from emulator.server import requests
 from emulator.server.requests import BodyBudget
 from tests.conftest import Served
-from tests.uploads import draw_file, name_file
+from tests.uploads import data_url, draw_file, name_file
 
 MEGA: Final = 2**20
 KEY: Final = {"authorization": "Bearer sk-requests"}
@@ -175,7 +175,7 @@ def test_too_many_values_are_refused(server: Served, gateway: str, path: str, be
     if answer.content and answer.status_code == 400:
         told = server.calls(headers["x-emulator-session"])[-1]
         if told["refused"]["breach"] == "bad_json":
-            assert told["refused"]["rule"].endswith("more than 4096 values and keys")
+            assert told["refused"]["rule"].endswith("more than 131072 values and keys")
 
 
 def test_a_bomb_of_values_is_refused(serve: Callable[..., Served]) -> None:
@@ -187,15 +187,15 @@ def test_a_bomb_of_values_is_refused(serve: Callable[..., Served]) -> None:
     answer = httpx.post(url, content=bomb, headers=headers, timeout=60)
     assert (400, None) == (answer.status_code, answer.json()["error"]["code"])
     told = served.calls()[-1]
-    assert told["refused"]["rule"].endswith("more than 4096 values and keys")
+    assert told["refused"]["rule"].endswith("more than 131072 values and keys")
     assert '[{"a":1},' == told["unreadable"]["beginning"][:9]
 
 
 @pytest.mark.parametrize(
     ("path", "body", "reason"),
     [
-        ("/sessions/x/scenario", {"rules": [{}] * 50_001}, "more than 50000 values and keys"),
-        ("/sessions/x/verify", {"when": {"prompt": [1] * 50_001}}, "more than 50000 values and keys"),
+        ("/sessions/x/scenario", {"rules": [{}] * 140_000}, "more than 131072 values and keys"),
+        ("/sessions/x/verify", {"when": {"prompt": [1] * 140_000}}, "more than 131072 values and keys"),
     ],
 )
 def test_the_emulators_own_paths_count_too(server: Served, path: str, body: Any, reason: str) -> None:
@@ -223,12 +223,25 @@ def test_pictures_in_json_are_bounded(server: Served) -> None:
     assert (400, "invalid_image_file") == (answer.status_code, answer.json()["error"]["code"])
 
 
-def test_a_large_body_in_json_is_read(server: Served) -> None:
-    """It is parsed beside the event loop, and keeps nothing but its values."""
-    body = {"model": "gpt-image-2", "prompt": "x" * 2 * MEGA}
-    answer = httpx.post(
-        f"{server.base('openai')}/images/edits",
-        content=json.dumps(body),
-        headers={**KEY, "content-type": "application/json"},
-    )
-    assert (400, "string_above_max_length") == (answer.status_code, answer.json()["error"]["code"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"images": [{"image_url": data_url(_large_picture())}], "size": "1x1"}, "invalid_value"),
+        ({"images": [{"image_url": "https://images.test/" + "x" * 2 * MEGA}]}, "invalid_value"),
+        ({"images": [{"image_url": "x" * 2 * MEGA + "?"}]}, "invalid_image_file"),
+        ({"images": [{"url": "x" * 2 * MEGA}]}, None),
+        ({"prompt": "x" * 2 * MEGA}, None),
+        ({"x" * 2 * MEGA: 1}, None),
+    ],
+    ids=["a picture", "a link", "no picture", "no place of a picture", "a prompt", "a key"],
+)
+def test_a_large_body_in_json(server: Served, body: Any, code: str | None) -> None:
+    """It is read beside the event loop; what is large in it has to be a picture, and the journal keeps little of it."""
+    headers = {**KEY, "x-emulator-session": "large-json"}
+    asked = {"model": "gpt-image-2", "prompt": "x", **body}
+    answer = httpx.post(f"{server.base('openai')}/images/edits", json=asked, headers=headers)
+    assert (400, code) == (answer.status_code, answer.json()["error"]["code"])
+    told = server.calls("large-json")[-1]
+    assert 60_000 > len(json.dumps(told))
+    if code is None:
+        assert told["refused"]["rule"].endswith("more than 1048576 characters that are no picture")
