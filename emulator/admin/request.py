@@ -57,6 +57,7 @@ class AdminContext:
     def spec(self) -> AdminSpec:
         """The description of these paths; the first use reads the file."""
         from emulator.admin.spec import AdminSpec
+        from emulator.scenario.loader import list_ready_made  # imported when it is first needed
 
         enums = {
             "gateways": list(self.registry.validators),
@@ -65,6 +66,7 @@ class AdminContext:
             "operations": OPERATIONS,
             "refusals": (*KINDS, *VIOLATIONS),
             "findings": list(FINDINGS),
+            "scenarios": list_ready_made(),
         }
         return AdminSpec(read_version(), needs_token=self.auth.token is not None, enums=enums)
 

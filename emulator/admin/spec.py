@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from emulator.admin.errors import AdminError
 from emulator.core import strict_json, yaml_file
+from emulator.core.json_schema import load_schema
 from emulator.core.phrases import quote
 from emulator.core.suggestions import describe_known, nearest_word
 from emulator.gateway.openapi import Document, Parameter
@@ -33,6 +34,7 @@ class AdminSpec:
         source = yaml_file.load_yaml(PATH)
         root = _fill_enums(source.root, enums)
         root["info"]["version"] = version
+        root["components"]["schemas"][_FULL_SCENARIO] = _move_references(load_schema("scenario.schema.json").root)
         if needs_token:
             root["security"].remove({})
         self.text = strict_json.format_json(root).encode()
@@ -140,6 +142,24 @@ def _fill_enums(node: Any, enums: Mapping[str, Sequence[str]]) -> Any:
     return filled
 
 
+def _move_references(node: Any) -> Any:
+    """Return the schema of scenarios with references that are right where the description has it.
+
+    What is a JSON Schema itself is described as an object: a client should not have to fetch the schema of schemas.
+    """
+    if isinstance(node, list):
+        return [_move_references(part) for part in node]
+    if not isinstance(node, Mapping):
+        return node
+    moved = {key: _move_references(part) for key, part in node.items() if key not in ("$schema", "errorMessage")}
+    if str(node.get("$ref", "")).startswith("https:"):
+        del moved["$ref"]
+        moved["type"] = "object"
+    elif isinstance(node.get("$ref"), str):
+        moved["$ref"] = node["$ref"].replace("#/", f"#/components/schemas/{_FULL_SCENARIO}/", 1)
+    return moved
+
+
 def _build_query_schema(
     document: Document, path_item: Mapping[str, Any], operation: Mapping[str, Any]
 ) -> Mapping[str, Any]:
@@ -150,6 +170,7 @@ def _build_query_schema(
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
+_FULL_SCENARIO: Final = "FullScenario"
 _METHODS: Final = ("get", "put", "post", "delete")
 _MOST_NAMES: Final = 50  # in a query; the longest that is described has ten
 _LONGEST_PARAM: Final = 100  # characters of a name from the network that an error repeats

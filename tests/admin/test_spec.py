@@ -96,6 +96,61 @@ def test_examples_are_examples(document: Mapping[str, Any]) -> None:
     assert found > 20
 
 
+def _list_example_requests(document: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Any]]:
+    """Method, path, content type and body of each example of a request."""
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if "requestBody" not in operation:
+                continue
+            for content_type, media in operation["requestBody"]["content"].items():
+                examples = [one["value"] for one in media.get("examples", {}).values()]
+                for body in [media["example"]] if "example" in media else examples:
+                    yield method.upper(), path.replace("{id}", "examples").replace("{number}", "1"), content_type, body
+
+
+def test_the_server_accepts_the_examples(served: Served, document: Mapping[str, Any]) -> None:
+    """Each example of a request is one that the server carries out, and none is missing."""
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    served.generate("ezmodel", {"prompt": "A cat"}, **{"x-emulator-session": "examples"})
+    found = set()
+    for method, path, content_type, body in _list_example_requests(document):
+        url = served.url + path
+        sent = {**headers, "content-type": content_type}
+        reply = httpx.request(method, url, content=json.dumps(body), headers=sent)
+        assert reply.status_code in (200, 406), (method, path, body, reply.text)  # 406: a verdict that does not hold
+        found.add((method, path))
+    assert ("PUT", "/_emulator/sessions/examples/scenario") in found
+
+
+SCENARIOS: Final[Mapping[str, Any]] = {
+    "a ready-made one": {"scenario": "happy"},
+    "channels": {"channels": ["flux"], "rules": []},
+    "limits alone": {"limits": {"images": 3}},
+    "no such ready-made one": {"scenario": "hapy"},
+    "an empty rule": {"rules": [{}]},
+    "neither rules nor limits": {"about": "x"},
+    "an unknown key": {"rules": [], "rule": []},
+    "an unknown kind": {"rules": [{"answers": {"refuse": "boredom"}}]},
+    "an unknown member of usage": {"rules": [{"answers": {"draw": {"usage": {"output_tokns": 3}}}}]},
+    "too many faults": {"rules": [{"answers": {"faults": ["garbage"] * 21}}]},
+    "a limit below nothing": {"limits": {"images": -1}},
+    "a bare latency": {"rules": [{"answers": {"latency": "5"}}]},
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_the_description_takes_the_server_takes(served: Served, document: Mapping[str, Any], name: str) -> None:
+    """A scenario keeps the description if and only if the server plays it."""
+    from jsonschema import Draft202012Validator
+
+    schema = {"$ref": "#/components/schemas/Scenario", "components": document["components"]}
+    is_described = Draft202012Validator(schema).is_valid(SCENARIOS[name])
+    url = f"{served.url}/_emulator/sessions/described/scenario"
+    reply = httpx.put(url, json=SCENARIOS[name], headers={"authorization": f"Bearer {TOKEN}"})
+    assert reply.status_code in (200, 400)
+    assert is_described == reply.is_success, reply.text
+
+
 def test_the_words_of_other_modules(document: Mapping[str, Any]) -> None:
     """What sessions are and what they may want is described as those modules have it."""
     schemas = document["components"]["schemas"]
