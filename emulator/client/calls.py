@@ -30,7 +30,7 @@ class Calls(Sequence[RecordedCall]):
 
     @property
     def latest(self) -> RecordedCall:
-        """The call that ended last; raises IndexError in a session without calls.
+        """The call that began last, also one that is under way; raises IndexError in a session without calls.
 
         >>> image_api.calls.latest.status
         400

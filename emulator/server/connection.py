@@ -36,8 +36,11 @@ class HttpConnection(web.RequestHandler):
         """Whether the client left while a task was working for it."""
 
     def cancel_when_left(self, task: asyncio.Task[Any] | None) -> None:
-        """Cancel `task`, which works for the client, when the client leaves; None: nothing any more."""
+        """Cancel `task`, which works for the client, when the client leaves, or has left; None: nothing any more."""
         self._answering = task
+        if task is not None and self.transport is None:
+            self.client_left = True
+            task.cancel()
 
     @property
     def is_pipelined(self) -> bool:

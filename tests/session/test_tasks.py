@@ -335,6 +335,16 @@ def test_a_session_remembers_so_many_tasks(serve: Callable[..., Served]) -> None
     assert [404, 200, 200] == [client.poll(task).status_code for task in begun]
 
 
+def test_a_task_is_paid_once(serve: Callable[..., Served]) -> None:
+    """By the call that began it, also before its pictures are there, and not by the calls that ask for it."""
+    client = Client(serve(behavior="observed", clock=FROZEN), "paid")
+    task = client.begun(model="dall-e-3")
+    for _ in range(3):
+        client.poll(task)
+    verify = f"{client.served.url}/_emulator/sessions/paid/verify"
+    assert [406, 200] == [httpx.post(verify, json={"max_cost": most}).status_code for most in (0.039, 0.04)]
+
+
 def test_limits_count_when_a_task_begins(client: Client) -> None:
     """Pictures are spent by the call that asks for them; asking for the task is a request and no picture."""
     client.play(limits={"images": 2})
