@@ -39,8 +39,13 @@ SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {"openai": {"as_of": "2026-11
 PLACEHOLDERS: Final = re.compile(
     r"<created>|<int>|<rewritten prompt>"  # Unix seconds of now; any integer; holds the prompt, and is not the prompt
     r"|<uuid>"
-    r"|<(?P<kind>url|base64)"  # a picture's link, or the picture itself; with a size it is looked at:
+    r"|<(?P<kind>url|signed url|base64)"  # a link, a signed one, or the picture; with a size it is looked at:
     r"(?: (?P<width>\d+)x(?P<height>\d+) (?P<format>png|jpeg|webp)(?P<alpha> alpha)?)?>"  # no alpha: it is opaque
+)
+_TIME: Final = r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\dZ"
+_SIGNED: Final = (  # openai.md §6: the query of a link to Azure's storage
+    rf"\?st={_TIME}&se={_TIME}&sp=r&sv=2021-08-06&sr=b&rscd=inline&rsct=image/(?:png|jpeg|webp)&skoid=[0-9a-f-]{{36}}"
+    rf"&sktid=a48cca56-e6da-484e-a814-9c849652bcb3&skt={_TIME}&ske={_TIME}&sks=b&skv=2021-08-06&sig=[A-Za-z0-9%]+%3D"
 )
 ENDINGS: Final = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 
@@ -258,7 +263,8 @@ class BodyComparison:
                 return
         else:
             ending = ENDINGS[expected["format"]] if expected["format"] else "(png|jpg|webp)"
-            if not re.fullmatch(re.escape(self.pictures) + rf"[A-Za-z0-9._~-]+\.{ending}", actual):
+            query = _SIGNED if expected["kind"] == "signed url" else ""
+            if not re.fullmatch(re.escape(self.pictures) + rf"[A-Za-z0-9._~-]+\.{ending}{query}", actual):
                 yield f"came {actual[:200]!r}, which is no picture's address at this server"
                 return
             if not expected["width"]:
