@@ -159,7 +159,8 @@ class _Explanation:
         value: Any = error.instance
         if _is_about_key(error):
             line = f"{value!r} in {_name_place(pointer)}; expected {self._describe_expected(schema)}"
-            return self._source.error_at([*pointer, value], line + self._suggest_word(value, schema))
+            examples = {**schema, "enum": schema.get("enum", schema.get("examples", ()))}
+            return self._source.error_at([*pointer, value], line + self._suggest_word(value, examples))
         match error.validator:
             case "additionalProperties" | "unevaluatedProperties":
                 known = list(schema.get("properties", {}))

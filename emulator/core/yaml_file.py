@@ -65,7 +65,7 @@ def parse_yaml(text: str, path: Path, aliases: bool = False) -> YamlFile:
     try:
         root = yaml.load(text, loader)  # noqa: S506 - both are SafeLoaders
     except yaml.MarkedYAMLError as error:
-        raise InvalidFile(f"{_format_place(error, text, path)}: {error.problem or error.context}") from None
+        raise InvalidFile(f"{_format_place(error, text, path)}: {_describe_problem(error, text)}") from None
     except yaml.YAMLError as error:
         raise InvalidFile(f"{path}: {' '.join(str(error).split())}") from None
     except RecursionError:
@@ -116,6 +116,15 @@ class Bounds:
                 waiting.extend(((*pointer, key), part) for key, part in value.items())
             elif isinstance(value, list):
                 waiting.extend(((*pointer, index), part) for index, part in enumerate(value))
+
+
+def _describe_problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return what is wrong with a document, in PyYAML's words but for a tab, which an editor shows like blanks."""
+    mark, lines = error.problem_mark, text.splitlines()
+    is_tab = mark is not None and mark.line < len(lines) and lines[mark.line][: mark.column + 1].endswith("\t")
+    if is_tab or "tab character" in str(error.problem):
+        return "a tab cannot start any token: YAML takes blanks only, so indent with blanks"
+    return str(error.problem or error.context)
 
 
 def _format_place(error: yaml.MarkedYAMLError, text: str, path: Path) -> str:

@@ -383,7 +383,9 @@ class _Builder:
             expected = f"none, as {kind} has no cases"
             if cases:
                 expected = f"one of {', '.join(cases)}"
-            raise self._source.error_at([*pointer, "case"], f"case is {case!r}; expected {expected}")
+            owners = [other for other, names in CASES.items() if case in names]
+            line = f"case is {case!r}; expected {expected}; it is a case of {', '.join(owners)}"
+            raise self._source.error_at([*pointer, "case"], line)
         return Refuse(kind, {key: text for key, text in value.items() if key != "kind"})
 
     def _build_pictures(self, pointer: Pointer, value: Any) -> PictureOverride | tuple[PictureOverride | None, ...]:

@@ -870,3 +870,25 @@ def test_a_ready_made_scenario_keeps_the_schema(name: str) -> None:
     scenario = loader.load_scenario(path)
     assert loader.load_ready_made(name) == scenario
     assert () == loader.check_words(scenario, GATEWAYS)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_answer("refuse: {kind: quota, case: estimat}"), "did you mean 'estimate'?"),
+        (_answer("refuse: {kind: quota, case: price}"), "expected one of key, estimate; it is a case of billing"),
+        (_answer("refuse: {kind: moderation, case: key}"), "moderation has no cases; it is a case of quota"),
+        (_rule("answers: draw, when: {uploads: {imag: {width: 3}}}"), "or count; did you mean 'image'?"),
+        (_rule("answers: draw, when: {uploads: {maks: {width: 3}}}"), "or count; did you mean 'mask'?"),
+        (
+            "rules:\n\t- answers: draw\n",
+            "script.yaml:2: a tab cannot start any token: YAML takes blanks only, so indent",
+        ),
+        ("rules:\n  - answers: draw\n\t  chance: 1\n", "script.yaml:3: a tab cannot start any token: YAML takes"),
+    ],
+)
+def test_a_slip_is_told_with_what_is_near(text: str, told: str) -> None:
+    """A case of another kind, a misspelled upload, and a tab, which an editor shows like blanks."""
+    with pytest.raises(yaml_file.InvalidFile) as caught:
+        loader.parse_scenario(text, "script.yaml")
+    assert told in str(caught.value)
