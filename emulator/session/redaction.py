@@ -120,11 +120,23 @@ def redact_keys(text: str) -> str:
     if len(text) >= _LONG_ENOUGH and not text.startswith("data:"):
         if _known_keys:
             text = re.sub(_WORD, _redact_known, text)
-        if any(hint in text for hint in _HINTS) or "earer" in text.lower():  # most texts have none: the pattern is slow
+        if _may_have_key(text):
             text = re.sub(LIKE_A_KEY, BLANK, text)
     if text.isascii():
         return text
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _may_have_key(text: str) -> bool:
+    """Whether the text is worth a search for shapes of keys: most texts have none, and the pattern is slow."""
+    for hint in _HINTS:
+        if hint in text:
+            return True
+    if "-" in text or "_" in text:
+        for hint in _JOINED_HINTS:
+            if hint in text:
+                return True
+    return "earer" in text.lower()
 
 
 def redact_texts(value: Any) -> Any:
@@ -292,9 +304,10 @@ LIKE_A_KEY: Final = r"""(?x)
     )
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[^-]*(?:-----END\ [A-Z ]*PRIVATE\ KEY-----)?
     """
-_HINTS: Final = (
-    "k-", "k_", "xai-", "r8_", "hf_", "npm_", "glpat-", "xox", "ya29.", "whsec_", "tvly-", "pplx-", "fal-", "AIza",
-    "AKIA", "ASIA", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "eyJ", "asic ", "ASIC ", "PRIVATE KEY",
+_HINTS: Final = ("eyJ", "AIza", "AKIA", "ASIA", "ya29.", "asic ", "ASIC ", "PRIVATE KEY")
+_JOINED_HINTS: Final = (
+    "k-", "k_", "xai-", "r8_", "hf_", "npm_", "glpat-", "xox", "whsec_", "tvly-", "pplx-", "fal-", "gho_", "ghp_",
+    "ghr_", "ghs_", "ghu_", "github_pat_",
 )  # fmt: skip
 _WORD: Final = r"[A-Za-z0-9._~+/=:@-]{10,}"
 _URL: Final = r"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s\"'<>\\]+"
