@@ -93,6 +93,28 @@ def test_what_the_maker_takes_is_no_finding(name: str, body: Any) -> None:
     assert () == _accept(name, body).findings
 
 
+@pytest.mark.parametrize(
+    ("gateway", "body"),
+    [
+        ("geekai", {"model": "dall-e-3", "prompt": "draw a cute cat", "size": "1024x1024", "n": 1, "quality": "hd",
+                    "retries": 0}),
+        ("geekai", {"model": "dall-e-3", "prompt": "Draw a cute kitten", "size": "1024x1024", "n": 1}),
+        ("ezmodel", {"prompt": "A cute baby sea otter"}),
+        ("ezmodel", {"model": "dall-e-3", "prompt": "A cute baby sea otter", "n": 1, "size": "1024x1024"}),
+        ("geeknow", {"model": "gpt-image-1", "prompt": "插图", "n": 1, "size": "1024x1024", "quality": "auto",
+                     "response_format": "url"}),
+        ("geeknow", {"model": "gpt-image-1", "prompt": "生成一张简洁的产品海报"}),
+        ("geeknow", {"model": "dall-e-3", "prompt": "插画", "size": "1792x1024", "quality": "hd",
+                     "response_format": "url"}),
+        ("geeknow", {"model": "gpt-image-1", "prompt": "海报", "response_format": "b64_json"}),
+        ("aiai", {"prompt": "string"}),
+    ],
+)  # fmt: skip
+def test_the_examples_of_the_pages_have_no_finding(gateway: str, body: Any) -> None:
+    """What a gateway's own page shows is promised, so a strict test of it passes."""
+    assert () == _accept(gateway, body).findings
+
+
 def test_the_finding_quotes_the_maker() -> None:
     """The parameter, its value, and what the maker's contract says, in the maker's words; a long value is cut."""
     (finding,) = _accept("geeknow", {**D3, "n": 2}).findings
