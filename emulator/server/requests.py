@@ -102,11 +102,13 @@ class BodyShare:
         """Take room for bytes that came; the time until there is some is not the client's."""
         loop = asyncio.get_running_loop()
         began, self.waits_since = loop.time(), None
-        await self.budget.take_room(self, size)
-        now = self.waits_since = loop.time()
+        ends = None
         if self.deadline is not None:
             ends = self.deadline.when()
-            assert ends is not None
+            self.deadline.reschedule(None)
+        await self.budget.take_room(self, size)
+        now = self.waits_since = loop.time()
+        if self.deadline is not None and ends is not None:
             self.deadline.reschedule(ends + now - began)
 
     def is_idle(self, seconds: float) -> bool:

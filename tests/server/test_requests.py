@@ -51,6 +51,29 @@ async def test_bytes_that_came_take_room() -> None:
     await _take(budget, order, "last", 10 * MEGA)  # all room is free again
 
 
+async def test_waiting_for_room_is_not_the_clients_time() -> None:
+    """The deadline of a client stands still while its bytes wait for room."""
+    budget, leave = BodyBudget(MEGA), asyncio.Event()
+    holders = [asyncio.create_task(_take(budget, [], "x", MEGA, leave)) for _ in range(2)]
+    await _let_others_run()
+
+    async def take_late() -> float | None:
+        async with budget.open_share() as share, asyncio.timeout(100) as share.deadline:
+            assert share.deadline is not None
+            ends = share.deadline.when()
+            waiting = asyncio.create_task(share.take(MEGA))
+            await _let_others_run()
+            assert share.deadline.when() is None
+            leave.set()
+            await waiting
+            later = share.deadline.when()
+            assert ends is not None
+            return later and later - ends
+
+    assert (await take_late() or -1) > 0
+    await asyncio.gather(*holders)
+
+
 async def test_who_waits_can_leave() -> None:
     """A request that ends while it waits takes nothing with it."""
     budget, order, leave = BodyBudget(MEGA), list[str](), asyncio.Event()
