@@ -150,6 +150,7 @@ class App:
             return web.Response()  # nobody gets it
         finally:
             connection.cancel_when_left(None)
+            self.sessions.end_call(pending)
 
     async def _complete_call(
         self, http: web.BaseRequest, pending: PendingCall, route: Route, share: BodyShare | None = None

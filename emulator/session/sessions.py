@@ -78,9 +78,18 @@ class Sessions:
             state = "answered" if sent is not None and sent.complete else "client_gone"
         entry = self._make_entry(pending, state, sent)
         if not pending.forgotten:
-            self._drop_under_way(pending)
+            self.end_call(pending)
             await self._store.add_call(entry.session, entry.to_plain(), entry.weight)
         return entry
+
+    def end_call(self, pending: PendingCall) -> None:
+        """Let the call be under way no more, whether it was journalled or a bug of ours broke it off."""
+        calls = self._under_way.get(pending.session, {})
+        if calls.get(pending.number) is not pending:
+            return
+        del calls[pending.number]
+        if not calls:
+            del self._under_way[pending.session]
 
     def describe_call(self, pending: PendingCall) -> JournalEntry:
         """Return the entry of a call that is under way, as far as it is now."""
@@ -180,12 +189,6 @@ class Sessions:
         if earlier is not None:  # of a session that the store has dropped meanwhile
             earlier.forgotten = True
         calls[pending.number] = pending
-
-    def _drop_under_way(self, pending: PendingCall) -> None:
-        calls = self._under_way[pending.session]
-        del calls[pending.number]
-        if not calls:
-            del self._under_way[pending.session]
 
     def _forget_under_way(self, session: str) -> None:
         for pending in self._under_way.pop(session, {}).values():

@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from emulator.server import listener
+from emulator.server import listener, responses
 from emulator.session.journal import JournalEntry
 from tests.conftest import Served
 from tests.sdk import ImpatientOpenAI
@@ -71,6 +71,18 @@ def test_a_call_under_way_is_in_the_list_of_calls(serve: Callable[..., Served]) 
         session = httpx.get(f"{served.url}/_emulator/sessions/case").json()
         assert (1, 0, 1) == (session["calls"], session["kept"], session["under_way"])
         assert "emulator_calls_under_way 1\n" in httpx.get(f"{served.url}/_emulator/metrics").text
+
+
+def test_a_bug_leaves_no_call_under_way(serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that cannot even be sent has ended."""
+    served = serve()
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(responses, "send_response", fails)
+    assert 500 == httpx.post(f"{served.url}/openai/v1/images/generations", json=BODY).status_code
+    assert 0 == served.app.sessions.count_under_way()
 
 
 def test_an_answered_call_says_so(server: Served) -> None:
