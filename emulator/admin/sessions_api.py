@@ -344,7 +344,7 @@ async def check_portability(request: AdminRequest) -> Response:
     """Which gateways accept the calls of a session, or the calls in the body, and why the others refuse them."""
     from emulator.analysis import portability  # imported when it is first needed
 
-    context = request.context
+    context, name = request.context, None
     if "calls" in request.body:
         samples = portability.parse_requests(request.body["calls"])
     else:
@@ -358,7 +358,7 @@ async def check_portability(request: AdminRequest) -> Response:
             calendar=Calendar(context.clock.today(), context.settings.legacy),
         )
     )
-    return build_json_response(redact_texts(asdict(report)))
+    return build_json_response({"session": name, **redact_texts(asdict(report))})
 
 
 def _has_gateway(entry: JournalEntry, name: str) -> bool:

@@ -370,6 +370,7 @@ def test_portability(mixed: Served) -> None:
     """The calls of a session, or bodies that were sent, held against every gateway in its behavior."""
     ask = Described(mixed)
     told = ask("POST", "/portability", {"session": "latest"}).json()
+    assert "case" == told["session"]
     assert [1, 2, 3, 4, 5] == [call["number"] for call in told["calls"]]
     by_gateway = {(one["gateway"], one["behavior"]): one for one in told["gateways"]}
     assert set(mixed.app.registry.validators) <= {name for name, _ in by_gateway}
