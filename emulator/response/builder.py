@@ -97,8 +97,16 @@ class ResponseBuilder:
         if draw == _UNCHANGED:
             pieces = _insert_base64(json_format.encode(body) + end, json_format.colon, pictures)
             return _build_response(gateway, *pieces, pictures=drawing.recipes)
-        body, findings = override_body(draw, body, drawing.recipes, pictures)
-        response = _build_response(gateway, json_format.encode(body) + end, pictures=drawing.recipes)
+
+        def write_overridden() -> tuple[bytes, tuple[Finding, ...]]:
+            overridden, findings = override_body(draw, body, drawing.recipes, pictures)
+            return json_format.encode(overridden) + end, findings
+
+        if sum(picture.size for picture in pictures if picture is not None) > _SLOW_TO_WRITE:
+            written, findings = await self.image_store.run_in_thread(write_overridden)
+        else:
+            written, findings = write_overridden()
+        response = _build_response(gateway, written, pictures=drawing.recipes)
         findings += find_unmet_overrides(draw, pictures)
         return replace(response, altered=altered, findings=findings)
 
@@ -433,3 +441,4 @@ def _is_percent(value: Any) -> bool:
 _STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")
 _UNCHANGED: Final = Draw()
 _NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short
+_SLOW_TO_WRITE: Final = 2**20  # bytes of pictures; to write them as JSON takes milliseconds, in which no call may wait
