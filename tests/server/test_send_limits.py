@@ -91,7 +91,8 @@ def test_a_client_that_takes_nothing_is_cut_off(
         while not calls or calls[0]["status"] is None:
             calls = served.calls()
     assert [(200, False)] == [(call["status"], call["sent"]) for call in calls]
-    assert 0 == served.app.send_limits.total
+    while served.app.send_limits.total:  # given back when the journal has the call
+        served.calls()
 
 
 def test_whatever_it_asked_for(serve: Callable[..., Served], heavy: str) -> None:
