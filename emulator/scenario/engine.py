@@ -18,7 +18,7 @@ from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image import upload
 from emulator.messages import Call, Canned, Draw, Exhausted, GatewayError, Plan, Refuse, Request
-from emulator.scenario import limits
+from emulator.scenario import limits, matching
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
 from emulator.scenario.limits import Charge, Counter
 from emulator.scenario.matching import Difference, RequestPattern
@@ -193,8 +193,9 @@ def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[s
 
     `given` is the body as it was sent. The number and the size of the pictures are there wherever some are made.
     """
-    fields = {
-        **call.params, "operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers,
+    fields: dict[str, Any] = {name: value for name, value in call.params.items() if name not in matching.OWN_FIELDS}
+    fields |= {
+        "operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers,
         "given": call.given,
     }  # fmt: skip
     if call.count:

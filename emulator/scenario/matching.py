@@ -521,22 +521,35 @@ def _find_value(fields: Mapping[str, Any], path: str) -> Any:
     if found is not ABSENT:
         return found
     name, dot, rest = path.partition(".")
-    inner = fields.get(name, ABSENT)
     if not dot:
-        return inner
-    if isinstance(inner, Mapping):
-        return _find_value(inner, rest)
-    if isinstance(inner, list):
-        return _find_value({str(index): one for index, one in enumerate(inner[:MOST_ITEMS])}, rest)
-    return ABSENT
+        return ABSENT
+    return _find_inner(fields.get(name, ABSENT), rest)
+
+
+def _find_inner(value: Any, path: str) -> Any:
+    """Return what is at `path` inside of a value; a list has numbers for names."""
+    if isinstance(value, Mapping):
+        return _find_value(value, path)
+    index, dot, rest = path.partition(".")
+    if not isinstance(value, list) or not re.fullmatch(_INDEX, index) or int(index) >= len(value):
+        return ABSENT
+    item = value[int(index)]
+    if not dot:
+        return item
+    return _find_inner(item, rest)
 
 
 def _find_sent(fields: Mapping[str, Any], path: str) -> Any:
-    """Return what the client sent as the parameter at `path`; ABSENT where it sent none."""
+    """Return what the client sent as the parameter at `path`; ABSENT where it sent none, or `path` is no parameter."""
     given = fields.get("given")
-    if not isinstance(given, Mapping):
+    if not isinstance(given, Mapping) or path.partition(".")[0] in _UNSENT:
         return ABSENT
     return _find_value(given, path)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and of one type: 1 and true are two."""
+    return one.__class__ is other.__class__ and bool(one == other)
 
 
 def _find_miss(matcher: Matcher, fields: Mapping[str, Any], path: str) -> str | None:
@@ -546,7 +559,7 @@ def _find_miss(matcher: Matcher, fields: Mapping[str, Any], path: str) -> str | 
     if missed is None and not isinstance(matcher, Not | AllOf):
         return None
     sent = _find_sent(fields, path)
-    if sent is ABSENT or (sent.__class__ is value.__class__ and sent == value):
+    if sent is ABSENT or _is_same(sent, value):
         return missed
     return _find_miss_of_both(matcher, value, sent)
 
@@ -568,7 +581,7 @@ def _find_miss_of_both(matcher: Matcher, value: Any, sent: Any) -> str | None:
 def _describe_came(fields: Mapping[str, Any], path: str) -> str:
     """Return the value at `path`, and what was sent where that is another."""
     value, sent = _find_value(fields, path), _find_sent(fields, path)
-    if sent is ABSENT or sent == value:
+    if sent is ABSENT or _is_same(sent, value):
         return _write_value(value)
     return f"{_write_value(value)} (sent: {_write_value(sent)})"
 
@@ -590,9 +603,14 @@ _TEXT_FIELDS: Final = ("operation", "gateway", "model", "prompt", "size")
 _RESOLVED_FIELDS: Final = ("size", "quality", "background", "response_format")
 """Parameters of which another value may count than the one that was sent, such as `auto`."""
 _SENT: Final = "given."  # before the path of a parameter: what the client sent, or nothing
-MOST_ITEMS: Final = 1000  # of a list that a dotted path reaches into
+_INDEX: Final = r"0|[1-9][0-9]{0,5}"  # a step of a path into a list
 CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads", "task_id", "given")
 """What a call has to be matched by, beside its parameters."""
+OUTCOME_FIELDS: Final = ("state", "status", "rule", "refused", "findings", "latency", "request_id")
+"""What a call in the journal has beside them."""
+OWN_FIELDS: Final = frozenset(CALL_FIELDS) - {"model", "prompt", "n", "size", "task_id"}
+"""Those that are no parameters: a parameter of the same name does not count."""
+_UNSENT: Final = OWN_FIELDS | {*OUTCOME_FIELDS}
 UPLOAD_FIELDS: Final = ("name", "filename", "media_type", "sha256", "format", "width", "height", "alpha_share", "bytes")
 """What an upload has to be matched by."""
 _UPLOADS: Final = ("image", "mask", "markup", "count")

@@ -15,11 +15,8 @@ from emulator.image import upload
 from emulator.messages import KINDS, OPERATIONS, VIOLATIONS
 from emulator.scenario import matching
 from emulator.scenario.engine import add_made_pictures
-from emulator.scenario.matching import Matcher, RequestPattern
+from emulator.scenario.matching import OUTCOME_FIELDS, OWN_FIELDS, Matcher, RequestPattern
 from emulator.session.journal import STATES, JournalEntry
-
-OUTCOME_FIELDS: Final = ("state", "status", "rule", "refused", "findings", "latency", "request_id")
-"""What a call in the journal has beside the fields that a scenario's `when` can name."""
 
 _CLOSED_FIELDS: Final[Mapping[str, Collection[str]]] = {
     "operation": OPERATIONS,
@@ -142,7 +139,8 @@ def _join_fields(
     """Return the fields of a call; of those that name its outcome, the ones that have a value."""
     fields: dict[str, Any] = {}
     if isinstance(body, Mapping):
-        fields.update(body)
+        own = {*OWN_FIELDS, *OUTCOME_FIELDS}
+        fields.update((name, value) for name, value in body.items() if name not in own)
     if entry.accepted and entry.size is not None and any(entry.size):
         add_made_pictures(fields, entry.size)
     if given is not None:

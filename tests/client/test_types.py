@@ -13,8 +13,7 @@ import pytest
 import emulator
 from emulator import CallFields, Expectation, Matchers
 from emulator.client.embedded import EmulatorSettings
-from emulator.scenario.matching import CALL_FIELDS, MATCHERS
-from emulator.session.call_fields import OUTCOME_FIELDS
+from emulator.scenario.matching import CALL_FIELDS, MATCHERS, OUTCOME_FIELDS
 from emulator.session.verification import WORDS
 from emulator.settings import FIELDS
 

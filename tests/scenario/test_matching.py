@@ -138,7 +138,11 @@ def test_how_a_call_differs(when: Any, difference: str | None) -> None:
 
 SENT: dict[str, Any] = {
     "n": 1, "size": "1024x1024", "quality": "high", "prompt": "x", "stream": False,
-    "given": {"size": "auto", "quality": "auto", "prompt": "x", "style": {"list": ["fine", "coarse"]}},
+    "gateway": "geeknow",
+    "given": {
+        "size": "auto", "quality": "auto", "prompt": "x", "style": {"list": ["fine", "coarse"]}, "gateway": "openai",
+        "status": 200,
+    },
 }  # fmt: skip
 """A call that sent `auto`, and no n."""
 
@@ -161,6 +165,12 @@ SENT: dict[str, Any] = {
         ({"given": {"size": "1024x1024"}}, 'given.size: expected "1024x1024", came "auto"'),
         ({"given.style.list.0": "fine"}, None),
         ({"given": {"style": {"list": {"1": {"contains": "oar"}}}}}, None),
+        ({"given.style.list.2": {"absent": True}}, None),
+        ({"style.list.01": {"absent": True}}, None),
+        ({"stream": 0}, "stream: expected 0, came false"),
+        ({"gateway": "openai"}, 'gateway: expected "openai", came "geeknow"'),
+        ({"status": 200}, "status: expected 200, came nothing"),
+        ({"given.gateway": "openai"}, None),
     ],
 )
 def test_what_was_sent_and_what_counts(when: Any, difference: str | None) -> None:

@@ -16,7 +16,7 @@ from emulator.scenario import matching
 from emulator.scenario.engine import UNSCRIPTED, Selection, select_answer
 from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import Answer, Rule, Scenario
-from emulator.session import verification
+from emulator.session import call_fields, verification
 from emulator.session.call_fields import KnownWords
 from emulator.session.journal import JournalEntry
 from emulator.session.pending_call import PendingCall, SentResponse
@@ -610,6 +610,15 @@ def test_findings_of_refused_calls_count() -> None:
     expected = {"code": "parameter_ignored", "message": "'style' has no effect with dall-e-2", "param": "style"}
     assert [expected] == list(refused.findings)
     assert not check({"no_findings": True}, [refused]).ok
+
+
+@pytest.mark.parametrize("word", ["status", "turn", "uploads", "state", "gateway", "operation"])
+def test_a_parameter_is_no_field_of_the_call(word: str) -> None:
+    """What a client sends under the name of a field of calls makes no expectation about that field hold."""
+    call = finished(pending(1, {**DALL_E_3, word: {"count": 7}}, gateway="geeknow"))
+    assert {"count": 7} != call_fields.collect_fields(call).get(word)
+    pattern = matching.parse_pattern({word: {"schema": {"type": "object", "required": ["count"]}}})
+    assert not pattern.matches(call_fields.collect_fields(call))
 
 
 def test_a_body_that_is_no_mapping_has_no_fields() -> None:
