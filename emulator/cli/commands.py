@@ -18,9 +18,10 @@ from typing import Any, Final
 from emulator.analysis import differences, rules_table
 from emulator.cli.main import NAME
 from emulator.core import clock, yaml_file
+from emulator.core.file_reading import read_file
 from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import format_table
-from emulator.core.yaml_file import InvalidFile
+from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway, load_gateway
@@ -99,12 +100,15 @@ def check_files(options: argparse.Namespace) -> int:
     """Print what is wrong with each file; the exit code is 1 if something is, and 2 if a file cannot be read."""
     exit_code = 0
     for name in options.file:
-        reason = _find_unreadable(Path(name))
-        if reason is not None:
-            print(f"{NAME}: {name!r}: {reason}", file=sys.stderr)
+        try:
+            text = yaml_file.read_text(Path(name))  # read once: /dev/stdin is empty the second time
+            findings = _check_text(text, Path(name), partial(_load_gateways, options))
+        except UnreadableFile as error:
+            print(f"{NAME}: {name!r}: {error.reason}", file=sys.stderr)
             exit_code = 2
             continue
-        findings = _check_file(Path(name), partial(_load_gateways, options))
+        except InvalidFile as error:
+            findings = [Finding("unusable_file", str(error))]
         if findings:
             exit_code = max(exit_code, 1)
         if options.json:
@@ -171,7 +175,7 @@ def inspect_pictures(options: argparse.Namespace) -> int:
     exit_code = 0
     for name in options.file:
         try:
-            found = asdict(inspect_image(Path(name).read_bytes()))
+            found = asdict(inspect_image(read_file(Path(name))))
         except OSError as error:
             raise UsageError(f"{name}: {error.strerror}") from None
         except ValueError as error:
@@ -181,28 +185,14 @@ def inspect_pictures(options: argparse.Namespace) -> int:
     return exit_code
 
 
-def _find_unreadable(path: Path) -> str | None:
-    """Return why a file cannot be read; None where it can. A pipe is not opened: it can be read only once."""
-    try:
-        if path.is_file() or not path.exists() or path.is_dir():
-            path.open("rb").close()
-    except (OSError, ValueError) as error:
-        return getattr(error, "strerror", None) or str(error)
-    return None
-
-
-def _check_file(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
-    """Return the findings about a scenario, or about the OpenAPI file of a gateway."""
-    try:
-        text = yaml_file.read_text(path)  # read once: /dev/stdin is empty the second time
-        if _describes_gateway(text, path):
-            gateway = load_gateway(path)
-            sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
-            return gateway.findings
-        scenario = loader.parse_scenario(text, str(path), path.parent)
-        return loader.check_words(scenario, load_gateways().values())
-    except InvalidFile as error:
-        return [Finding("unusable_file", str(error))]
+def _check_text(text: str, path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
+    """Return the findings about a scenario, or about the OpenAPI file of a gateway; raises InvalidFile."""
+    if _describes_gateway(text, path):
+        gateway = load_gateway(path)
+        sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
+        return gateway.findings
+    scenario = loader.parse_scenario(text, str(path), path.parent)
+    return loader.check_words(scenario, load_gateways().values())
 
 
 def _describes_gateway(text: str, path: Path) -> bool:

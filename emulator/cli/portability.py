@@ -23,6 +23,7 @@ from emulator.analysis.portability import (
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core import clock, strict_json, yaml_file
 from emulator.core.data_folders import find_schemas
+from emulator.core.file_reading import read_file
 from emulator.core.strict_json import BadJson
 from emulator.core.tables import format_table, replace_unprintable
 from emulator.core.yaml_file import InvalidFile
@@ -123,7 +124,7 @@ def _read_requests(
 
 def _read_file(path: Path) -> Sequence[SampleRequest]:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise InvalidFile(f"{path}: {error.strerror or error}") from None
     try:

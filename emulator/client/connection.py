@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from emulator.client.expectations import ServerHealth
+from emulator.core.file_reading import read_file
 from emulator.core.names import ENCLOSED
 
 PREFIX: Final = "/_emulator"
@@ -166,7 +167,7 @@ def load_scenario_body(scenario: ScenarioSource) -> tuple[Any, Path | None]:
     if isinstance(scenario, str) and path.name == scenario and not path.suffix:
         return {"scenario": scenario}, None
     try:
-        return enclose_files(path.read_text("utf-8"), path.parent), path
+        return enclose_files(read_file(path).decode("utf-8"), path.parent), path
     except (OSError, UnicodeDecodeError) as error:
         raise EmulatorError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
 

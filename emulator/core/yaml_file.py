@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from emulator.core.file_reading import read_file
 from emulator.core.phrases import shorten_text
 
 try:
@@ -25,6 +26,14 @@ Pointer = Sequence[str | int]
 
 class InvalidFile(Exception):
     """A file that cannot be used; its message is one line: the file's name, the line's number if known, the reason."""
+
+
+class UnreadableFile(InvalidFile):
+    """A file whose bytes cannot be had; `reason` is why, without the file's name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -50,13 +59,14 @@ def load_yaml(path: Path, aliases: bool = False) -> YamlFile:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of the file at `path`; raises InvalidFile."""
+    """Return the text of the file at `path`; raises InvalidFile, of which UnreadableFile."""
     try:
-        return path.read_text("utf-8")
+        text = read_file(path).decode("utf-8")
     except OSError as error:
-        raise InvalidFile(f"{path}: {error.strerror or error}") from None
+        raise UnreadableFile(path, error.strerror or str(error)) from None
     except UnicodeDecodeError as error:
         raise InvalidFile(f"{path}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_yaml(text: str, path: Path, aliases: bool = False) -> YamlFile:

@@ -24,6 +24,7 @@ from emulator.admin.request import PREFIX, AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import find_schemas
+from emulator.core.file_reading import read_file
 from emulator.findings import Finding
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
@@ -474,7 +475,7 @@ def _load_good_keys(path: str | None) -> frozenset[str] | None:
     if path is None:
         return None
     try:
-        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
+        lines = [line.strip() for line in read_file(Path(path)).decode("utf-8").splitlines()]
     except OSError as error:
         raise yaml_file.InvalidFile(f"--keys {path!r}: {error.strerror}") from None
     except UnicodeDecodeError:

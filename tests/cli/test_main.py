@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from emulator.cli.main import COMMANDS, Command, main
+from emulator.core import file_reading
 from emulator.core.data_folders import find_schemas
 from emulator.explanations import EXPLANATIONS
 from emulator.faults import FAULTS
@@ -145,6 +146,18 @@ def test_check_goes_on_behind_a_file_that_is_missing(capsys: pytest.CaptureFixtu
     bad.write_text("rules: 1")
     code, out, _ = _main(capsys, "check", str(tmp_path / "missing.yaml"), str(bad), str(good))
     assert (2, 2) == (code, len(out.splitlines()))
+
+
+@pytest.mark.parametrize("command", ["check", "portability", "inspect", "serve --port 0 --keys", "serve --scenario"])
+def test_a_pipe_without_a_writer_holds_no_command_up(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe into which nobody writes is one line and exit code 2."""
+    monkeypatch.setattr(file_reading, "_PAUSE", 0.0)
+    os.mkfifo(tmp_path / "pipe")
+    code, out, err = _main(capsys, *command.split(), str(tmp_path / "pipe"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "a pipe into which nobody writes" in err
 
 
 def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
