@@ -109,8 +109,8 @@ FINDINGS: Final[dict[str, str]] = {
         "The OpenAPI file describes operations that are not about images. They are not served and answer 404."
     ),
     "not_checked": (
-        "The OpenAPI file says something of requests that no call is held against: headers and cookies beside the key, "
-        "and bodies that are neither JSON nor forms. What the file says of them is not refused here."
+        "The OpenAPI file describes parts of requests that the emulator does not check: headers and cookies beside the "
+        "key, and bodies that are neither JSON nor forms. A call that breaks these rules is not refused."
     ),
     "no_servers": (
         "The OpenAPI file has no usable `servers` entry, so there is no host and no base path: operations are served "

@@ -58,7 +58,7 @@ def list_errors(validator: Validator, value: Any) -> list[ValidationError]:
 
 
 def check_size(schema: Any) -> None:
-    """Raise ValueError, in one line, for a schema with too many parts, or too many inside of each other."""
+    """Raise ValueError, in one line, for a schema with too many parts, levels or characters."""
     waiting = [(schema, 1)]
     parts = letters = 0
     while waiting:
@@ -82,7 +82,7 @@ def check_size(schema: Any) -> None:
 def check_patterns(schema: Any) -> None:
     """Raise ValueError, in one line, for a pattern that does not compile, or whose time cannot be bounded."""
     key_patterns: list[str] = []
-    is_closed = False
+    has_unevaluated = False  # by which jsonschema searches with the patterns itself, in unbounded time
     waiting = [schema]
     while waiting:
         node = waiting.pop()
@@ -91,14 +91,17 @@ def check_patterns(schema: Any) -> None:
                 compile_pattern(node["pattern"])
             if isinstance(node.get("patternProperties"), Mapping):
                 key_patterns.extend(node["patternProperties"])
-            is_closed = is_closed or "unevaluatedProperties" in node
+            if "unevaluatedProperties" in node:
+                has_unevaluated = True
             waiting.extend(node.values())
         elif isinstance(node, list):
             waiting.extend(node)
     for text in key_patterns:
         compile_pattern(text)
-        if is_closed and has_free_repetition(text):
-            raise ValueError(f"patternProperties: {text!r} repeats, which unevaluatedProperties cannot stand beside it")
+        if has_unevaluated and has_free_repetition(text):
+            raise ValueError(
+                f"patternProperties: {text!r} has one of * + ? {{, and beside unevaluatedProperties none is allowed"
+            )
 
 
 def _count(name: str, check: Keyword) -> Keyword:

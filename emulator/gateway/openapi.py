@@ -178,11 +178,22 @@ class Document:
         for method, path, node in self._iter_operations():
             name = self._name_operation(node, method, path)
             if name is not None:
-                place = f"{method} {path}"
-                query = f"#/{_QUERIES}/{escape_step(place)}" if place in self.root.get(_QUERIES, ()) else None
-                pointer = ["paths", path, method]
-                found.append(FoundOperation(name, method.upper(), self.base + path, pointer, node, query))
+                operation = FoundOperation(
+                    name=name,
+                    method=method.upper(),
+                    path=self.base + path,
+                    pointer=["paths", path, method],
+                    node=node,
+                    query=self._find_query(f"{method} {path}"),
+                )
+                found.append(operation)
         return found
+
+    def _find_query(self, place: str) -> str | None:
+        """Return what leads to the schema of the query of the operation `place`, such as "get /models"."""
+        if place not in self.root.get(_QUERIES, ()):
+            return None
+        return f"#/{_QUERIES}/{escape_step(place)}"
 
     def list_parameters(self, path: str, node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Return the parameters of an operation beside its body, those that its path has for every method first."""
@@ -318,7 +329,7 @@ def _list_findings(document: Document) -> Iterator[Finding]:
         yield Finding("operation_left_out", f"{len(left_out)} not about images: {_shorten_list(left_out, 5)}")
     unchecked = _list_unchecked(document)
     if unchecked:
-        yield Finding("not_checked", f"no call is held against {_shorten_list(unchecked, 5)}")
+        yield Finding("not_checked", f"in the file, and not checked: {_shorten_list(unchecked, 5)}")
     for name in _list_required_schemes(document):
         if name not in schemes:
             note = f"security names {name!r}, which securitySchemes does not define"
@@ -334,7 +345,7 @@ def _list_required_schemes(document: Document) -> list[str]:
 
 
 def _list_unchecked(document: Document) -> list[str]:
-    """Return the parts of the operations that say something of a request, and that no call is held against."""
+    """Return the parts of requests that the operations describe, and that are not checked."""
     found = []
     for operation in document.operations:
         path = str(operation.pointer[1])

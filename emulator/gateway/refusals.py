@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from emulator.core.phrases import name_go_kind, name_kind, quote
@@ -96,7 +96,9 @@ def refuse_rate(
 def refuse_cost(model: str, *, left: float, need: float, rule: str | None = None) -> GatewayError:
     """Return the error of a call that costs `need` dollars of an account that has `left`."""
     facts = {"model": model, "left": format_dollars(left), "need": format_dollars(need)}
-    words = {"case": "estimate"} if left > 0 else {}
+    words = {}
+    if left > 0:
+        words["case"] = "estimate"
     return GatewayError("billing", facts=facts, rule=rule, words=words)
 
 
@@ -123,41 +125,44 @@ def build_scripted_error(
     It is built as the contract builds its own. What the call does not have, such as a model where models are listed,
     is the gateway's usual one. `now` is Unix seconds.
     """
-    words = refusal.words
-    param, value = _choose_param(call, words)
+    param, value = _choose_param(call, refusal.words)
     key = gateway.find_key(asked.request.headers) or asked.request.headers.get("Authorization", "").partition(" ")[2]
+    key = key or _NO_KEY
     model = call.model or gateway.usual_model
-    error = _build_kind(refusal.kind, call, asked, model=model, key=key or _NO_KEY)
-    headers = error.headers
-    wait = refusal.wait
-    if refusal.until is not None:
-        wait = f"{max(0, math.ceil(refusal.until - now))}s"
-    if refusal.kind == "rate_limit":
-        headers = make_retry_headers(_read_wait(wait)) if refusal.sends_wait else ()
+    error = _build_kind(refusal.kind, call, asked, model=model, key=key)
+    wait = _find_wait(refusal, now)
     facts = {
         **_describe_value(param, value),
         **_describe_price(call),
         **describe_address(asked.request.method, asked.path),
         "content_type": asked.request.headers.get("Content-Type", "application/json")[:100],
         "model": model[:LONGEST_MODEL],
-        "key": mask_key(key or _NO_KEY),
+        "key": mask_key(key),
         "request_id": request_id,
         **error.facts,
         "wait": wait,
     }
-    named = words.get("param") or error.param
-    if refusal.kind == "invalid_request":
-        named, error.value = param, value
-        if "message" in words and "param" not in words:  # the tester's own words: what they are about is not known
-            named = None
-    return GatewayError(
-        kind=refusal.kind,
-        param=named,
+    error = replace(
+        error,
+        param=refusal.words.get("param") or error.param,
         facts=facts,
-        value=error.value,
-        headers=headers,
-        words={**error.words, **words},
+        words={**error.words, **refusal.words},
+        rule=None,  # the call breaks none
     )
+    if refusal.kind == "rate_limit":
+        return replace(error, headers=make_retry_headers(_read_wait(wait)) if refusal.sends_wait else ())
+    if refusal.kind == "invalid_request":
+        if "message" not in refusal.words:  # else it is not known what the tester's own words are about
+            error = replace(error, param=param)
+        return replace(error, value=value)
+    return error
+
+
+def _find_wait(refusal: Refuse, now: float) -> str:
+    """Return the wait of which a refusal tells; where the scenario gives a date, it is what is left until then."""
+    if refusal.until is None:
+        return refusal.wait
+    return f"{max(0, math.ceil(refusal.until - now))}s"
 
 
 def _build_kind(kind: Kind, call: Call, asked: RequestFacts, *, model: str, key: str) -> GatewayError:

@@ -208,7 +208,7 @@ class ResponseBuilder:
     ) -> Mapping[str, Any]:
         """Build the members of an error inside a stream, in the gateway's words."""
         error = self._build_scripted_error(refusal, call, gateway, context)
-        error.words = {"case": "stream", **error.words}
+        error = replace(error, words={"case": "stream", **error.words})
         return gateway.error_catalog.format_members(error)
 
     def _build_url(self, link: PictureLink, origin: str, gateway: Gateway) -> str:

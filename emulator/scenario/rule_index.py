@@ -134,5 +134,5 @@ def _name_place(path: str, value: Any) -> Place:
 
 
 MOST_WORK: Final = 600_000
-"""Rules that are looked at while one scenario is loaded, about a second; 1,000 rules can all be held against others."""
-COMPARISON: Final = 10  # times what it takes to look at a rule is the time in which two are compared
+"""Rules that are looked at while one scenario is loaded, in about a second: 1,000 rules are half a million pairs."""
+COMPARISON: Final = 10  # as many rules are looked at in the time in which two are compared

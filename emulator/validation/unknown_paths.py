@@ -28,8 +28,10 @@ def find_mistake(request: Request, route: Route, prefix: str | None, gateways: M
     if route.operations:
         return Finding("unknown_path", f"{asked}: the method is wrong; this path takes {', '.join(route.operations)}")
     gateway = route.gateway
-    own = path if prefix is None else path.removeprefix(f"/s/{prefix}")
-    first = own.split("/", 2)[1] if "/" in own else ""
+    own = path
+    if prefix is not None:
+        own = path.removeprefix(f"/s/{prefix}")
+    first = own.removeprefix("/").partition("/")[0]
     if own == route.path and first not in gateways:  # the path names no gateway, so that the default one answers
         named = _find_meant_gateway(first, own, gateways)
         if named is not None:
@@ -87,13 +89,15 @@ def _find_nearest(tail: str, known: Iterable[str]) -> str | None:
         if tail.lower() in one.split("/"):  # `images` or `generations` alone
             return one
     nearest = difflib.get_close_matches(tail.lower(), whole, n=1, cutoff=_CLOSE_ENOUGH)
-    return nearest[0] if nearest else None
+    if not nearest:
+        return None
+    return nearest[0]
 
 
 def _list_operations(gateway: Gateway) -> str:
     """Return the paths that the gateway has; a path with a slash at its end is the same as one without."""
     paths = dict.fromkeys(path.rstrip("/") for path in gateway.operations)
-    return f"{gateway.name} has here {', '.join(paths)}"
+    return f"{gateway.name} has the paths {', '.join(paths)}"
 
 
 _LONGEST: Final = 200  # characters of a path that a message shows; it comes from the network

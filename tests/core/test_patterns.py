@@ -69,7 +69,7 @@ DOUBLING = {"$defs": {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} fo
         ({"const": "x" * 20_001}, "the schema has more than 20000 characters"),
         (
             {"patternProperties": {"a+b+": {}}, "unevaluatedProperties": False},
-            "patternProperties: 'a+b+' repeats, which unevaluatedProperties cannot stand beside it",
+            "patternProperties: 'a+b+' has one of * + ? {, and beside unevaluatedProperties none is allowed",
         ),
     ],
 )

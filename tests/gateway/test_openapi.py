@@ -254,7 +254,7 @@ QUERY: Final = {
 def test_parameters_of_the_query_are_checked(
     serve: Callable[..., Served], written: Callable[[Any], Path], level: str, query: str, status: int, code: str | None
 ) -> None:
-    """A required one is missed, and each is held against its schema, for whichever level the file writes it."""
+    """A required one is missed, and each is checked by its schema, for whichever level the file writes it."""
     document = _plain()
     path = document["paths"]["/images/generations"]
     node = path if level == "path" else path["post"]
@@ -305,4 +305,7 @@ def test_what_no_call_is_held_against_is_a_finding(written: Callable[[Any], Path
     (finding,) = load_gateway(written(document)).findings
     assert "not_checked" == finding.code
     where = "of POST /images/generations"
-    assert finding.message == f"no call is held against header X-Tenant {where}, cookie id {where}, text/plain {where}"
+    assert (
+        finding.message
+        == f"in the file, and not checked: header X-Tenant {where}, cookie id {where}, text/plain {where}"
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from emulator.cli.console import format_call
 from tests.conftest import Served
+from tests.stable_ids import stable_id
 
 GENERATIONS = "images/generations"
 
@@ -39,18 +40,18 @@ GENERATIONS = "images/generations"
         ("POST", f"/openai/v1/{GENERATIONS}/", "did you mean /v1/images/generations?", "/openai/v1"),
         ("POST", "/ezmodel/v1/Images/Generations", "did you mean /v1/images/generations?", "/ezmodel/v1"),
         ("GET", "/ezmodel/v1/model", "did you mean /v1/models?", "/ezmodel/v1"),
-        ("POST", "/openai/v1/chat/completions", "openai has here /v1/images/generations, ", "/openai/v1"),
+        ("POST", "/openai/v1/chat/completions", "openai has the paths /v1/images/generations, ", "/openai/v1"),
         ("POST", "/openai/openai/v1/images/generations", "begins with /openai/v1", "/openai/v1"),
-        ("POST", "/v1/responses", "openai has here /v1/images/generations, ", "/openai/v1"),
-        ("GET", "/", "openai has here /v1/images/generations, ", "/openai/v1"),
-        ("GET", "/ezmodel", "this is no operation; ezmodel has here ", "/ezmodel/v1"),
-        ("GET", "/ezmodel/v1", "this is no operation; ezmodel has here ", "/ezmodel/v1"),
+        ("POST", "/v1/responses", "openai has the paths /v1/images/generations, ", "/openai/v1"),
+        ("GET", "/", "openai has the paths /v1/images/generations, ", "/openai/v1"),
+        ("GET", "/ezmodel", "this is no operation; ezmodel has the paths ", "/ezmodel/v1"),
+        ("GET", "/ezmodel/v1", "this is no operation; ezmodel has the paths ", "/ezmodel/v1"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("behavior", ["documented", "observed"])
 def test_what_to_mend(serve_once: Served, method: str, path: str, said: str, base: str, behavior: str) -> None:
     """The finding names method, path, what is wrong, and the base URL that works; the header has its code."""
-    key = f"sk-{behavior}-{abs(hash((method, path)))}"
+    key = f"sk-{stable_id(f'{behavior} {method} {path}')}"
     headers = {"authorization": f"Bearer {key}", "x-emulator": f"behavior={behavior}"}
     response = httpx.request(method, serve_once.url + path, headers=headers)
     assert 404 == response.status_code
