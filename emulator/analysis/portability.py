@@ -180,10 +180,12 @@ def _parse_request(place: int, value: Any) -> SampleRequest | None:
 def _parse_description(place: int, value: Mapping[str, Any]) -> SampleRequest:
     """Return a call that is described by `body` and what belongs to it."""
     uploads = value.get("uploads", [])
-    operation = value.get("operation", "edit" if "uploads" in value else "generate")
-    if operation not in _HELD:
+    operation = value.get("operation", "generate")
+    if "uploads" in value:
+        operation = value.get("operation", "edit")
+    if operation not in _CHECKED:
         shown = describe_value(operation)
-        raise ValueError(f"call {place}: operation is {shown}; {describe_known(str(operation), _HELD)}")
+        raise ValueError(f"call {place}: operation is {shown}; {describe_known(str(operation), _CHECKED)}")
     if not isinstance(uploads, list) or not all(isinstance(one, Mapping) for one in uploads):
         raise ValueError(f"call {place}: uploads is {describe_value(uploads)}; expected a list of mappings")
     for upload in uploads:
@@ -192,7 +194,7 @@ def _parse_description(place: int, value: Mapping[str, Any]) -> SampleRequest:
                 raise ValueError(f"call {place}: uploads have the unknown key {key!r}; {describe_known(key, _UPLOAD)}")
     body = value["body"]
     if uploads and isinstance(body, Mapping):
-        body = {name: text if isinstance(text, str) else json.dumps(text) for name, text in body.items()}
+        body = {name: _write_field(member) for name, member in body.items()}
     return SampleRequest(
         body=body,
         gateway=_parse_gateway(place, value),
@@ -202,10 +204,17 @@ def _parse_description(place: int, value: Mapping[str, Any]) -> SampleRequest:
     )
 
 
+def _write_field(value: Any) -> str:
+    """Return the text of a form's field that means `value`."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
 def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
     gateway = _parse_gateway(place, entry)
     operation = entry.get("operation")
-    if operation not in _HELD:
+    if operation not in _CHECKED:
         return None
     if entry.get("given") is None and entry.get("state") in ("under_way", "client_gone"):
         return None  # its body has not come, so nobody knows what it asks for
@@ -232,14 +241,16 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
 
 def _build_upload(described: Mapping[str, Any], in_json: bool) -> Upload:
     """Return a file of a call as the journal describes it, without its bytes."""
-    has_alpha = described.get("alpha_share") is not None
+    mode = "RGB"
+    if described.get("alpha_share") is not None:
+        mode = "RGBA"
     examination = Examination(
         sha256=described.get("sha256") or "",
         bytes=described.get("bytes") or 0,
         format=described.get("format"),
         width=described.get("width"),
         height=described.get("height"),
-        mode="RGBA" if has_alpha else "RGB",
+        mode=mode,
         alpha_share=described.get("alpha_share"),
         flaw=None if described.get("format") else "strange",
     )
@@ -394,8 +405,8 @@ def _blank_keys(text: str | None) -> str | None:
 _HEADERS: Final = {"Content-Type": "application/json"}
 _FORM: Final = "multipart/form-data"
 _FORM_HEADERS: Final = {"Content-Type": f"{_FORM}; boundary=x"}
-_HELD: Final = ("generate", "edit")
-"""The operations whose calls are held against other gateways."""
+_CHECKED: Final = ("generate", "edit")
+"""The operations whose calls are checked at other gateways."""
 _UPLOAD: Final = ("name", "filename", "media_type", "sha256", "format", "width", "height", "alpha_share", "bytes")
 _USUAL_UPLOAD: Final = {
     "name": "image", "filename": "image.png", "media_type": "image/png", "format": "png", "width": 1024, "height": 1024,

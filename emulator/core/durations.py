@@ -25,7 +25,9 @@ def parse_duration(value: Any, longest: float = LONGEST_DURATION) -> float:
             raise ValueError(f"{value!r} is no duration; expected one such as 500ms, 2s or 1m")
         seconds = float(match[1]) * _UNITS[match[2] or "s"]
     if not 0 <= seconds <= longest:
-        most = "24h" if longest == LONGEST_DURATION else f"{longest / _UNITS['d']:.0f}d"
+        most = f"{longest / _UNITS['d']:.0f}d"
+        if longest == LONGEST_DURATION:
+            most = "24h"
         raise ValueError(f"{shorten_text(repr(value), _LONGEST)} is outside 0s to {most}")
     return seconds
 

@@ -7,7 +7,7 @@ call is answered, and a finding says that nobody has promised it. A channel to t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ class MakerContract:
     def _schema_validator(self) -> SchemaValidator:
         return SchemaValidator(self.maker.document, self.rules.ref, self.rules.types_first)
 
-    def find_violations(self, body: Mapping[str, Any]) -> Sequence[SchemaViolation]:
+    def find_violations(self, body: Mapping[str, Any]) -> tuple[SchemaViolation, ...]:
         """Return what of the maker's rules `body` breaks."""
         return self._schema_validator.find_violations(body)
 

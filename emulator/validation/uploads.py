@@ -301,23 +301,27 @@ def _describe_missing_picture(steps: Steps, text: str) -> tuple[SchemaViolation,
 
 def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
     """Return `request` with the pictures that its JSON holds as text as uploads; a short text takes their place."""
+    body = copy.deepcopy(request.json)
     found: list[Upload] = []
-    body, is_changed = copy.deepcopy(request.json), False
+    is_changed = False
     for name in _PARAMETERS:
         for steps, text in _find_texts(body.get(name), (name,)):
-            upload_name, upload = format_path(steps), None
+            upload_name = format_path(steps)
             if text in linked:
                 found.append(Upload(upload_name, None, "", linked[text], in_json=True))
                 continue
+            upload = None
             if steps[-1] != _FILE_ID and len(found) < MOST_FILES:  # as many as a form may have; the rest stay texts
                 upload = _decode_text(upload_name, text)
             if upload is not None:
                 found.append(upload)
-                _replace_text(body, steps, f"(a picture of {len(upload.data)} bytes)")
-                is_changed = True
+                text = f"(a picture of {len(upload.data)} bytes)"
             elif len(text) > _LONGEST_KEPT:
-                _replace_text(body, steps, f"{text[:_SHOWN]}… ({len(text)} characters)")
-                is_changed = True
+                text = f"{text[:_SHOWN]}… ({len(text)} characters)"
+            else:
+                continue
+            _replace_text(body, steps, text)
+            is_changed = True
     if not found and not is_changed:
         return request
     return replace(request, json=body, body=b"", uploads=tuple(found))

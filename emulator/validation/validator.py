@@ -19,7 +19,7 @@ from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
 from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.refusals import describe_address, mask_key, refuse_key, refuse_path
 from emulator.gateway.rules import ModelRules, Models
-from emulator.messages import Call, ChannelName, GatewayError, Request
+from emulator.messages import Call, ChannelName, GatewayError, Kind, Request
 from emulator.validation.body import (
     convert_form,
     convert_text,
@@ -118,41 +118,30 @@ class RequestValidator:
 
         Raises GatewayError where the upstream, or the gateway itself, refuses it; with report-only that is a finding.
         """
-        operation, model, usual = context.operation, call.model, self.gateway.channels.get("")
+        usual = self.gateway.channels.get("")
         used = self.gateway.channels.get(channel or "", usual)
-        if used is None or model is None or not operation.bodies:
+        if used is None or call.model is None or not context.operation.bodies:
             return call
         if used.refusal is not None:
-            kind, case = used.refusal
-            words = {} if case is None else {"case": case}
-            rule = f"channel {channel}: not for pictures"
-            raise GatewayError(kind, facts={"model": model}, rule=rule, source="observed", words=words, model=model)
-        in_form = is_form_request(request, operation)
-        models = operation.form if in_form else operation.models
-        rules = None if models is None else models.find_rules(model, context.channels)
+            raise _refuse_channel(used.refusal, channel, call.model)
+        in_form = is_form_request(request, context.operation)
+        rules = _find_rules(call.model, context, in_form)
         if rules is None:
             return call
         passed_on = {name: value for name, value in call.params.items() if name in rules.parameters}
         if in_form:
             passed_on.update(list_placeholders(request.uploads, rules))
-        contract = self._makers.find(operation.name, in_form, model)
-        violations: Sequence[SchemaViolation]
+        draft = Draft(self.gateway, request, context)
         if used is usual and rules.upstream is not None:
             violations = self._schema_validator(rules.upstream).find_violations(passed_on)
-        elif used.by_maker and contract is not None:
-            violations = contract.find_violations(passed_on)
-            if not violations:
-                return contract.answer(call, passed_on)
-        else:
+            return _report_upstream(call, draft, violations, used.by_maker)
+        contract = self._makers.find(context.operation.name, in_form, call.model)
+        if contract is None or not used.by_maker:
             return call
-        errors = tuple(violation.build_error(model, by_upstream=True) for violation in violations)
-        if not errors:
-            return call
-        notes = call.findings
-        if used.by_maker:  # the maker itself is asked, so nothing is assumed
-            notes = tuple(finding for finding in notes if finding.code != "assumed_accepted")
-        draft = copy_draft(Draft(self.gateway, request, context), errors=errors, findings=notes)
-        return replace(call, findings=report_errors(draft).findings)
+        violations = contract.find_violations(passed_on)
+        if not violations:
+            return contract.answer(call, passed_on)
+        return _report_upstream(call, draft, violations, used.by_maker)
 
     def compile_schemas(self) -> Iterator[int]:
         """Compile one request schema after the other, and yield how many live rules each has.
@@ -331,6 +320,46 @@ def list_models(draft: Draft) -> Draft:
     if operation.name == "model":
         listing = _describe_model(operation, model, listing)
     return copy_draft(draft, model=model, listing=listing)
+
+
+def _refuse_channel(refusal: tuple[Kind, str | None], channel: str | None, model: str) -> GatewayError:
+    """Return the error of a call by a kind of channel that has no pictures; `refusal` is its kind and case."""
+    kind, case = refusal
+    words = {}
+    if case is not None:
+        words["case"] = case
+    return GatewayError(
+        kind=kind,
+        facts={"model": model},
+        rule=f"channel {channel}: not for pictures",
+        source="observed",
+        words=words,
+        model=model,
+    )
+
+
+def _find_rules(model: str, context: ValidationContext, in_form: bool) -> ModelRules | None:
+    """Return the rules for calls of `model` by a form, or by JSON; None where there are none."""
+    models = context.operation.models
+    if in_form:
+        models = context.operation.form
+    if models is None:
+        return None
+    return models.find_rules(model, context.channels)
+
+
+def _report_upstream(call: Call, draft: Draft, violations: Sequence[SchemaViolation], by_maker: bool) -> Call:
+    """Return `call` with what its upstream refuses as findings; without report-only that raises GatewayError.
+
+    Where the upstream is the model's maker (`by_maker`), nothing is assumed any more.
+    """
+    if not violations:
+        return call
+    notes = call.findings
+    if by_maker:
+        notes = tuple(finding for finding in notes if finding.code != "assumed_accepted")
+    errors = tuple(violation.build_error(call.model, by_upstream=True) for violation in violations)
+    return replace(call, findings=report_errors(copy_draft(draft, errors=errors, findings=notes)).findings)
 
 
 def build_call(draft: Draft) -> Call:

@@ -295,7 +295,7 @@ def test_an_edit_may_be_json_alone(serve: Callable[..., Served], written: Callab
     assert 400 == httpx.post(f"{served.base('plain')}/images/edits", json={}, headers=headers).status_code
 
 
-def test_what_no_call_is_held_against_is_a_finding(written: Callable[[Any], Path]) -> None:
+def test_what_is_not_checked_is_a_finding(written: Callable[[Any], Path]) -> None:
     """Headers, cookies and other kinds of bodies are said to be unchecked; the key's own header is not one of them."""
     document = _plain()
     post = document["paths"]["/images/generations"]["post"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_what_is_within_the_bounds() -> None:
     rules = [{"when": {"prompt": f"p{n}"}, "answers": "draw"} for n in range(300)]
     headers = {f"x{n}": "a" for n in range(99)} | {"y": "z" * 8187}
     rules.append({"answers": {"draw": {}, "headers": headers}})
-    assert 301 == len(loader.parse_scenario(repr(rules and {"rules": rules}).replace("'", '"'), "s").rules)
+    assert 301 == len(loader.parse_scenario(json.dumps({"rules": rules}), "s").rules)
 
 
 @pytest.mark.parametrize("name", ["rules", "many rules", "not", "a header", "brackets", "lists in lists"])
@@ -88,9 +89,9 @@ def test_over_http(server: Served, name: str) -> None:
     """It is a 400 with the same line."""
     text, told = HOSTILE[name]
     url = f"{server.url}/_emulator/sessions/bounds/scenario"
-    refused = httpx.put(url, content=text[:1_000_000], headers={"content-type": "application/yaml"}, timeout=60)
+    refused = httpx.put(url, content=text, headers={"content-type": "application/yaml"}, timeout=60)
     assert 400 == refused.status_code
-    assert re.search(told, refused.json()["error"]["message"]) or name == "many rules"
+    assert re.search(told, refused.json()["error"]["message"])
 
 
 @pytest.mark.parametrize("name", ["rules", "not", "brackets"])
