@@ -118,7 +118,7 @@ class ScenarioEngine:
             tries_left -= 1
             tries.append(selection)
 
-    async def _settle(self, charge: limits.Charge, selection: Selection, call: Call, session: str) -> None:
+    async def _settle(self, charge: Charge, selection: Selection, call: Call, session: str) -> None:
         """Give back what the call was charged for the pictures that are not made."""
         made = count_made_pictures(selection.answer.plan, call)
         await limits.settle(charge, call, made, self.counter, session)
@@ -128,20 +128,15 @@ class ScenarioEngine:
         now = self.clock.now(session)
         await limits.spend_request(scenario.limits, self.counter, session=session, now=now, model=gateway.usual_model)
 
-    async def count_call(
-        self, call: Call, scenario: Scenario, gateway: Gateway, *, session: str, ask_upstream: Callable[[], Call]
-    ) -> tuple[Call, Charge]:
-        """Count the pictures and the money of `call`, then ask the upstream, and return the call and its charge.
-
-        Raises GatewayError where the call is beyond the limits, or where the upstream refuses it and is not paid.
-        """
+    async def count_call(self, call: Call, scenario: Scenario, gateway: Gateway, session: str) -> Charge:
+        """Count the pictures and the money of `call`; raises GatewayError where it is beyond the limits."""
         model, now = call.model or gateway.usual_model, self.clock.now(session)
-        charge = await limits.spend_rest(scenario.limits, call, self.counter, session=session, now=now, model=model)
-        try:
-            return ask_upstream(), charge
-        except GatewayError:
-            await limits.give_back(scenario.limits, charge, call, self.counter, session=session, now=now)
-            raise
+        return await limits.spend_rest(scenario.limits, call, self.counter, session=session, now=now, model=model)
+
+    async def give_back(self, charge: Charge, call: Call, scenario: Scenario, session: str) -> None:
+        """Give back what `count_call` has counted: the upstream has refused the call, and is not paid."""
+        now = self.clock.now(session)
+        await limits.give_back(scenario.limits, charge, call, self.counter, session=session, now=now)
 
     def _draw_latency(self, selection: Selection, call: Call, session: str) -> float | None:
         """Return how many seconds the answer takes; None where it has no latency."""

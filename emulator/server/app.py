@@ -30,7 +30,7 @@ from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.refusals import RequestFacts
 from emulator.image.store import ImageStore
-from emulator.messages import Behavior, Call, Draw, GatewayError, Request, Response
+from emulator.messages import Behavior, Call, ChannelName, Draw, GatewayError, Plan, Request, Response
 from emulator.response import builder
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
@@ -168,9 +168,7 @@ class App:
             pending.response = await self._process(http, pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
-        except (
-            Exception
-        ) as error:  # a bug of ours: answered as a server error of the gateway; the log has the traceback
+        except Exception as error:  # a bug of ours, unless the system has no more files
             if is_out_of_files(error):
                 self._refuse(pending, GatewayError("overloaded"))
             else:
@@ -206,66 +204,77 @@ class App:
         pending.operation = operation.name
         if operation.redirect is not None:
             return operation.make_redirect(pending.request)
-        staged = route.gateway.staged_limits and (scenario.limits.any or scenario.names_channels)
-        if staged:
-            context = replace(context, defers_upstream=True)
-            route.validator.check_key(pending.request, context)
-            await self.engine.count_request(scenario, route.gateway, pending.session)
-        pending.request = request = await self.upload_reader.read_uploads(pending.request, operation.takes_pictures)
-        pending.call = call = route.validator.validate(request, context)
-        charge = None
-        if staged:
-            charge = await self._count_call(pending, call, route, context=context, scenario=scenario)
-            call = pending.call
-        if self.events.has_listeners:
-            self.events.publish_beginning(self.sessions.describe_call(pending))
-        pending.selection = await self.engine.select(
-            call,
-            scenario,
-            request=request,
-            gateway=pending.gateway,
-            session=pending.session,
-            note=pending.note_selection,
-            charge=charge,
-        )
-        plan = pending.selection.answer.plan
-        if staged and scenario.names_channels and isinstance(plan, Draw):
-            pending.call = None  # what its upstream refuses is no accepted call
-            pending.call = call = route.validator.check_upstream(call, request, context, plan.channel)
-        expected = builder.estimate_body(call, plan)
+        if route.gateway.staged_limits and (scenario.limits.any or scenario.names_channels):
+            plan = await self._select_in_stages(pending, route, context=context, scenario=scenario)
+        else:
+            await self._validate(pending, route, context)
+            plan = await self._select(pending, scenario)
+        assert pending.call is not None
+        assert pending.selection is not None
+        expected = builder.estimate_body(pending.call, plan)
         if expected > PIECE:
             await self._reserve_room(http, expected)
-        latency = pending.selection.latency or 0.0
-        asked = RequestFacts(request, path=route.path, methods=route.operations, limit=operation.limit)
+        request = pending.request
         reply_context = ReplyContext(
             session=pending.session,
             origin=request.origin,
-            asked=asked,
+            asked=RequestFacts(request, path=route.path, methods=route.operations, limit=operation.limit),
             request_id=pending.request_id,
-            seconds=latency,
+            seconds=pending.selection.latency or 0.0,
             number=pending.number,
             picture_weight=pending.picture_weight,
         )
         return await self.task_manager.respond(pending, reply_context)
 
-    async def _count_call(
-        self, pending: PendingCall, call: Call, route: Route, *, context: ValidationContext, scenario: Scenario
-    ) -> Charge:
-        """Count a call that keeps the gateway's own rules, then ask its upstream; raises GatewayError.
+    async def _validate(self, pending: PendingCall, route: Route, context: ValidationContext) -> Call:
+        """Return the call that the request makes; raises GatewayError where it breaks a rule of the gateway."""
+        pending.request = await self.upload_reader.read_uploads(pending.request, context.operation.takes_pictures)
+        pending.call = route.validator.validate(pending.request, context)
+        return pending.call
 
-        Where the scenario names channels, the upstream is known, and asked, when the answer is chosen.
-        """
-
-        def ask_upstream() -> Call:
-            if scenario.names_channels:
-                return call
-            pending.call = None  # what its upstream refuses is no accepted call
-            return route.validator.check_upstream(call, pending.request, context, None)
-
-        pending.call, charge = await self.engine.count_call(
-            call, scenario, route.gateway, session=pending.session, ask_upstream=ask_upstream
+    async def _select(self, pending: PendingCall, scenario: Scenario, charge: Charge | None = None) -> Plan:
+        """Return the plan that the scenario selects for an accepted call, after the latency of the answer."""
+        assert pending.call is not None
+        if self.events.has_listeners:
+            self.events.publish_beginning(self.sessions.describe_call(pending))
+        pending.selection = await self.engine.select(
+            pending.call,
+            scenario,
+            request=pending.request,
+            gateway=pending.gateway,
+            session=pending.session,
+            note=pending.note_selection,
+            charge=charge,
         )
-        return charge
+        return pending.selection.answer.plan
+
+    async def _select_in_stages(
+        self, pending: PendingCall, route: Route, *, context: ValidationContext, scenario: Scenario
+    ) -> Plan:
+        """The same two steps at a gateway that counts a request before its body, and asks its upstream last.
+
+        Where the scenario names channels, the upstream is known, and asked, when the answer is chosen; else before.
+        """
+        context = replace(context, defers_upstream=True)
+        route.validator.check_key(pending.request, context)
+        await self.engine.count_request(scenario, route.gateway, pending.session)
+        call = await self._validate(pending, route, context)
+
+        def ask_upstream(channel: ChannelName | None = None) -> None:
+            pending.call = None  # what its upstream refuses is no accepted call
+            pending.call = route.validator.check_upstream(call, pending.request, context, channel)
+
+        charge = await self.engine.count_call(call, scenario, route.gateway, pending.session)
+        if not scenario.names_channels:
+            try:
+                ask_upstream()
+            except GatewayError:
+                await self.engine.give_back(charge, call, scenario, pending.session)
+                raise
+        plan = await self._select(pending, scenario, charge)
+        if scenario.names_channels and isinstance(plan, Draw):
+            ask_upstream(plan.channel)
+        return plan
 
     async def _reserve_room(self, http: web.BaseRequest, expected: int) -> None:
         """Make room for an answer of about `expected` bytes; raises GatewayError where none becomes free in time."""
