@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulator.admin.auth import AdminAuth
 from emulator.core import clock, strict_json
 from emulator.core.clock import Clock
+from emulator.core.data_folders import list_ready_made
 from emulator.findings import FINDINGS
 from emulator.image.store import ImageStore
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, PICTURE_WEIGHTS, VIOLATIONS, Request, Response
@@ -57,7 +58,6 @@ class AdminContext:
     def spec(self) -> AdminSpec:
         """The description of these paths; the first use reads the file."""
         from emulator.admin.spec import AdminSpec
-        from emulator.scenario.loader import list_ready_made  # imported when it is first needed
 
         enums = {
             "gateways": list(self.registry.validators),

@@ -20,7 +20,7 @@ from emulator.admin.request import (
     read_version,
 )
 from emulator.core import clock
-from emulator.core.data_folders import find_schemas
+from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.suggestions import describe_unknown
 from emulator.explanations import EXPLANATIONS
@@ -98,7 +98,7 @@ async def list_scenarios(request: AdminRequest) -> Response:
 def _load_scenarios() -> list[Mapping[str, str]]:
     from emulator.scenario import loader  # imported when it is first needed: few servers list their scenarios
 
-    scenarios = [(name, loader.find_scenario(name)) for name in loader.list_ready_made()]
+    scenarios = [(name, loader.find_scenario(name)) for name in list_ready_made()]
     return [{"name": name, "about": " ".join(scenario.about.split())} for name, scenario in scenarios]
 
 
@@ -117,8 +117,8 @@ async def get_finding(request: AdminRequest) -> Response:
 
 async def get_openapi(request: AdminRequest) -> Response:
     """The description of these paths."""
-    spec = await asyncio.to_thread(lambda: request.context.spec)  # the first use reads a file
-    return build_response("application/json", spec.text)
+    text = await asyncio.to_thread(lambda: request.context.spec.text)  # the first use reads files
+    return build_response("application/json", text)
 
 
 async def get_clock(request: AdminRequest) -> Response:

@@ -21,6 +21,7 @@ from emulator.admin.request import (
 )
 from emulator.admin.server_api import resolve_session
 from emulator.core import clock, yaml_file
+from emulator.core.data_folders import list_ready_made
 from emulator.core.suggestions import nearest_word
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.files import MissingFile
@@ -192,7 +193,7 @@ def _read_scenario(admin_request: AdminRequest) -> tuple[Scenario, Sequence[Find
             gateways = [validator.gateway for validator in registry.validators.values()]
             return scenario, loader.check_words(scenario, gateways)
         if not loader.is_ready_made(name):  # the name of a file is not accepted from the network
-            raise _no_ready_made(name, loader.list_ready_made())
+            raise _no_ready_made(name, list_ready_made())
         return loader.load_ready_made(name), ()
     except (yaml_file.InvalidFile, UnicodeDecodeError) as error:
         raise AdminError(400, str(error)) from None

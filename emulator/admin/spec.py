@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -34,10 +35,9 @@ class AdminSpec:
         source = yaml_file.load_yaml(PATH)
         root = _fill_enums(source.root, enums)
         root["info"]["version"] = version
-        root["components"]["schemas"][_FULL_SCENARIO] = _move_references(load_schema("scenario.schema.json").root)
         if needs_token:
             root["security"].remove({})
-        self.text = strict_json.format_json(root).encode()
+        self._root = root
         self._paths = root["paths"]
         queries = {}
         for path_item in self._paths.values():
@@ -47,6 +47,14 @@ class AdminSpec:
                     queries[operation["operationId"]] = schema
         self._document = Document(source, {**root, "x-queries": queries})
         self._validators: dict[str, SchemaValidator] = {}
+
+    @cached_property
+    def text(self) -> bytes:
+        """The description as JSON, with the schema by which scenarios are judged when they are loaded."""
+        components = self._root["components"]
+        full_scenario = _move_references(load_schema("scenario.schema.json").root)
+        schemas = {**components["schemas"], _FULL_SCENARIO: full_scenario}
+        return strict_json.format_json({**self._root, "components": {**components, "schemas": schemas}}).encode()
 
     def parse_query(self, method: str, path: str, query: str) -> Mapping[str, Any]:
         """Return the names and values in `query`; `path` is as in the description. Raises AdminError."""

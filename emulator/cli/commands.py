@@ -18,6 +18,7 @@ from typing import Any, Final
 from emulator.analysis import differences, rules_table
 from emulator.cli.main import NAME
 from emulator.core import clock, yaml_file
+from emulator.core.data_folders import list_ready_made
 from emulator.core.file_reading import read_file
 from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import format_table
@@ -91,7 +92,7 @@ def _print_differences(gateway: Gateway) -> None:
 
 def list_scenarios(options: argparse.Namespace) -> int:
     """Print a table of the ready-made scenarios."""
-    scenarios = [(name, loader.find_scenario(name)) for name in loader.list_ready_made()]
+    scenarios = [(name, loader.find_scenario(name)) for name in list_ready_made()]
     _print_table([("SCENARIO", "ABOUT"), *((name, " ".join(scenario.about.split())) for name, scenario in scenarios)])
     return 0
 

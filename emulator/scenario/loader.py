@@ -22,7 +22,7 @@ from urllib.parse import unquote
 from emulator import faults
 from emulator.core.byte_sizes import parse_byte_size
 from emulator.core.clock import parse_http_date
-from emulator.core.data_folders import find_scenarios
+from emulator.core.data_folders import find_scenarios, list_ready_made
 from emulator.core.durations import parse_duration
 from emulator.core.json_schema import check_json_values, load_schema
 from emulator.core.names import ENCLOSED
@@ -94,11 +94,6 @@ def load_ready_made(name: str) -> Scenario:
 def is_ready_made(name: str) -> bool:
     """Return whether a ready-made scenario is called `name`."""
     return re.fullmatch(r"[a-z0-9-]+", name) is not None and _ready_made_file(name).is_file()
-
-
-def list_ready_made() -> list[str]:
-    """Return the names of the ready-made scenarios, sorted."""
-    return sorted(path.stem for path in find_scenarios().glob("*.yaml"))
 
 
 class WatchedScenario:

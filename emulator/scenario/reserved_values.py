@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, Final
 
 from emulator import faults
+from emulator.core.data_folders import list_ready_made
 from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
 from emulator.core.suggestions import nearest_word
 from emulator.faults import FAULTS
@@ -115,7 +116,7 @@ def _note_slip(read: str, word: str, around: tuple[str, str], param: str | None)
 @cache
 def list_values() -> Mapping[str, str]:
     """Return every reserved value, and what it does."""
-    described = {name: f"the scenario `{name}` is played" for name in loader.list_ready_made()}
+    described = {name: f"the scenario `{name}` is played" for name in list_ready_made()}
     described |= {word.replace("_", "-"): f"answered, with the fault `{word}`" for word in FAULTS}
     described |= {kind.replace("_", "-"): f"refused as `{kind}`" for kind in KINDS}
     return described
@@ -282,7 +283,7 @@ def _add_latency(options: _HeaderOptions, value: str) -> _HeaderOptions:
 
 def _add_scenario(options: _HeaderOptions, value: str) -> _HeaderOptions:
     if not loader.is_ready_made(value):
-        raise ValueError(_describe_word("scenario", value, loader.list_ready_made()))
+        raise ValueError(_describe_word("scenario", value, list_ready_made()))
     return replace(options, scenario=loader.load_ready_made(value))
 
 

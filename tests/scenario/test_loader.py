@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 
 from emulator.core import yaml_file
 from emulator.core.base64_spelling import BASE64_SPELLINGS
-from emulator.core.data_folders import find_scenarios, find_schemas
+from emulator.core.data_folders import find_scenarios, find_schemas, list_ready_made
 from emulator.faults import FAULTS
 from emulator.image.recipe import FORMATS, MODES, Alteration
 from emulator.messages import KINDS, OPERATIONS, Canned, Draw, PictureOverride, Refuse
@@ -595,7 +595,7 @@ GOOD: Final = {
     "an operation by matchers": _rule("when: {operation: {matches: ^gen, not: models}}, answers: draw"),
     **{f"sequence: {name}": text for name, text, _ in SEQUENCES},
     **{f"README: {number}": text for number, text in enumerate(BLOCKS)},
-    **{name: (find_scenarios() / f"{name}.yaml").read_text("utf-8") for name in loader.list_ready_made()},
+    **{name: (find_scenarios() / f"{name}.yaml").read_text("utf-8") for name in list_ready_made()},
     "bumpy-morning": BUMPY_MORNING,
     "eventful": EVENTFUL,
 }
@@ -863,7 +863,7 @@ def test_the_schema_lists_the_members_of_every_reply() -> None:
         assert members <= {*drawn["omit"]["items"]["enum"]}
 
 
-@pytest.mark.parametrize("name", loader.list_ready_made())
+@pytest.mark.parametrize("name", list_ready_made())
 def test_a_ready_made_scenario_keeps_the_schema(name: str) -> None:
     """A server plays them without validating them, so the same scenario must come of the file with validation."""
     path = find_scenarios() / f"{name}.yaml"

@@ -20,7 +20,7 @@ import openai
 import pytest
 from openai.types import Image, ImagesResponse
 
-from emulator.core.data_folders import find_scenarios
+from emulator.core.data_folders import find_scenarios, list_ready_made
 from emulator.scenario import loader
 from tests.conftest import Served
 from tests.scenario.examples import BLOCKS, BUMPY_MORNING
@@ -103,7 +103,7 @@ def _links(response: ImagesResponse) -> list[str]:
     return [one.url or one.b64_json or "" for one in response.data or ()]
 
 
-@pytest.mark.parametrize("name", loader.list_ready_made())
+@pytest.mark.parametrize("name", list_ready_made())
 def test_each_loads_and_says_what_it_does(name: str) -> None:
     """A ready-made scenario is called as its file is, and its `about` says what happens and what a client should do."""
     scenario = loader.find_scenario(name)
@@ -115,8 +115,8 @@ def test_the_shelf_is_complete() -> None:
     """README's table names every ready-made scenario and no other, and each is played in this file."""
     table = re.findall(r"^\| `([a-z0-9-]+)` \|", (find_scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
     played = re.findall(r"play\(\"([a-z0-9-]+)\"", Path(__file__).read_text("utf-8"))
-    assert loader.list_ready_made() == sorted(table)
-    assert loader.list_ready_made() == sorted(set(played))
+    assert list_ready_made() == sorted(table)
+    assert list_ready_made() == sorted(set(played))
 
 
 @pytest.mark.parametrize("text", BLOCKS, ids=lambda text: text.split("\n")[0][10:])
