@@ -76,8 +76,9 @@ FINDINGS: Final[dict[str, str]] = {
     ),
     "unknown_mark": (
         "The call has a word in a place for reserved values (`[[…]]` in the prompt, behind the model's colon, in an "
-        "API key, or in the header X-Emulator) that is none, and is like one. The README lists the reserved values; "
-        "correct the spelling, or start the server with `--no-reserved-values`."
+        "API key) that is none, and is like one; or the header X-Emulator or a key `sk-emulator.…` has something that "
+        "it does not take. The README lists the reserved values; correct the call, or start the server with "
+        "`--no-reserved-values`."
     ),
     "usage_not_adding_up": (
         "A scenario sets members of `usage` that do not add up to each other any more. A client that counts parts gets "

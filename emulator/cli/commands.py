@@ -18,13 +18,14 @@ from typing import Any, Final
 from emulator.analysis import differences, rules_table
 from emulator.cli.main import NAME
 from emulator.core import clock, yaml_file
-from emulator.core.data_folders import list_ready_made
+from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.file_reading import read_file
 from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import format_table
 from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import Finding
+from emulator.gateway.errors import ErrorCatalogLoader
 from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.image import render
@@ -33,6 +34,7 @@ from emulator.messages import Call, Draw, GatewayError, Request
 from emulator.response import builder
 from emulator.response.picture_overrides import override_recipes
 from emulator.scenario import loader
+from emulator.scenario.reserved_values import list_values
 from emulator.settings import Settings, UsageError, load_settings
 from emulator.validation import registry
 from emulator.validation.draft import ValidationContext
@@ -125,10 +127,37 @@ def check_files(options: argparse.Namespace) -> int:
 
 def explain_word(options: argparse.Namespace) -> int:
     """Print what a word that the emulator prints means: the code of a finding, a kind of refusal, a breach."""
-    if options.code not in EXPLANATIONS:
-        raise UsageError(describe_unknown("code", options.code, EXPLANATIONS))
-    print(EXPLANATIONS[options.code])
+    word = options.code
+    text = EXPLANATIONS.get(word) or _explain_code(word) or _explain_reserved_value(word)
+    if text is None:
+        raise UsageError(describe_unknown("code", word, EXPLANATIONS))
+    print(text)
     return 0
+
+
+def _explain_code(code: str) -> str | None:
+    """Return which kinds and breaches a gateway answers with `code`; None where no gateway does."""
+    reader = ErrorCatalogLoader()
+    words: dict[str, None] = {}
+    for path in sorted((find_schemas() / "wordings").glob("*.yaml")):
+        words |= dict.fromkeys(reader.load(path).list_words(code))
+    if not words:
+        return None
+    if len(words) == 1:
+        (word,) = words
+        return f"Code in a gateway's refusal, of `{word}`: {EXPLANATIONS[word]}"
+    return f"Code in a gateway's refusal, of one of these; `{NAME} explain WORD` tells more: {', '.join(words)}"
+
+
+def _explain_reserved_value(word: str) -> str | None:
+    """Return what the reserved value `word` does, and for a scenario what it is about; None for any other word."""
+    value = word.lower().replace("_", "-")
+    does = list_values().get(value)
+    if does is None:
+        return None
+    if does.startswith("the scenario"):
+        return f"Reserved value: {does}. {loader.load_ready_made(value).about}".rstrip()
+    return f"Reserved value: the call is {does}."
 
 
 def render_picture(options: argparse.Namespace) -> int:

@@ -25,6 +25,7 @@ from emulator.session.journal import JournalEntry
 _MOST_LINES: Final = 10_000  # a burst fits; a pipe that nobody reads does not fill the memory
 _LONGEST_NAME: Final = 40  # characters of a name that a client chose
 _LONGEST_PATH: Final = 120  # characters; a session's prefix and the longest path of a gateway fit
+_LONGEST_MISTAKE: Final = 600  # characters; a path of 200, a base URL, and the paths of a gateway fit
 _LAST_LINES: Final = 1.0  # seconds for the lines that still wait when the server stops
 
 
@@ -84,14 +85,15 @@ def print_line(line: str) -> bool:
 def format_call(entry: JournalEntry) -> str:
     """Return time, session, gateway, model, status or state, what decided (rule, refusal, operation), and findings.
 
-    Where a call's address means no operation, its method and path are there too.
+    Where a call's address means no operation, its method and path are there too, and what to mend about them.
     """
     model = _shorten(entry.redact(entry.model or "")) or "-"
     reasons = [entry.rule]
     if entry.refused is not None:
         reasons.append(entry.refused["breach"] or entry.refused["kind"])
         reasons.append(_shorten(entry.redact(entry.refused["param"] or "")))
-    if entry.operation is None:  # the address was not understood
+    mistake = _find_mistake(entry)
+    if entry.operation is None and not mistake:
         reasons.append(_shorten(entry.method))
         reasons.append(replace_unprintable(entry.redact(entry.path)[:_LONGEST_PATH]))
     why = " ".join(filter(None, reasons)) or entry.operation or "-"
@@ -100,7 +102,15 @@ def format_call(entry: JournalEntry) -> str:
     outcome = str(entry.status or "")
     if entry.state != "answered":
         outcome = f"{outcome} {entry.state}".lstrip()
-    return f"{time} {entry.session} {entry.gateway} {model} {outcome} {why} {codes}".rstrip()
+    return f"{time} {entry.session} {entry.gateway} {model} {outcome} {why} {codes} {mistake}".rstrip()
+
+
+def _find_mistake(entry: JournalEntry) -> str:
+    """Return what is wrong with the method and path of a call that means no operation; they begin the text."""
+    for finding in entry.findings:
+        if finding["code"] == "unknown_path":
+            return replace_unprintable(entry.redact(finding["message"])[:_LONGEST_MISTAKE])
+    return ""
 
 
 def format_call_as_json(entry: JournalEntry) -> str:

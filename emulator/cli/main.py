@@ -141,7 +141,7 @@ def _add_check_flags(parser: argparse.ArgumentParser) -> None:
 
 def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
     about = "word from the console, the journal, the header X-Emulator-Finding or the command `check`: the code of a "
-    about += "finding, a kind of refusal, a breach, a fault"
+    about += "finding or a refusal, a kind of refusal, a breach, a fault; or a reserved value"
     parser.add_argument("code", metavar="CODE", help=about)
 
 

@@ -28,7 +28,7 @@ def parse_duration(value: Any, longest: float = LONGEST_DURATION) -> float:
         most = f"{longest / _UNITS['d']:.0f}d"
         if longest == LONGEST_DURATION:
             most = "24h"
-        raise ValueError(f"{shorten_text(repr(value), _LONGEST)} is outside 0s to {most}")
+        raise ValueError(f"the duration {shorten_text(repr(value), _LONGEST)} is outside 0s to {most}")
     return seconds
 
 

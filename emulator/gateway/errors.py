@@ -69,6 +69,14 @@ class ErrorCatalog:
         """Whether the message for a body that is not JSON quotes the decoder."""
         return any("{unreadable}" in message for message in self.violations["bad_json"].messages.values())
 
+    def list_words(self, code: str) -> list[str]:
+        """Return the kinds and breaches that are answered with `code`, in any of their variants."""
+        words: list[str] = []
+        for word, template in (*self.kinds.items(), *self.violations.items()):
+            if any(code == one.code for one in _list_templates([template])):
+                words.append(word)
+        return words
+
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
         """Return the answer to `error`: status, headers and body.
 

@@ -165,7 +165,10 @@ def check_words(scenario: Scenario, gateways: Iterable[Gateway]) -> tuple[Findin
                 pointer: Pointer = ["rules", index, "when"]
                 raise _find_fault(source, pointer, path, str(error)) from None
             for name in unknown:
-                message = f"rule {rule.name!r} asks for {name!r}, which no model of any known gateway has"
+                reason = "which no model of any known gateway has"
+                if name in matching.OUTCOME_FIELDS:
+                    reason = "which is known only after the answer; `verify` takes it, a scenario does not"
+                message = f"rule {rule.name!r} asks for {name!r}, {reason}"
                 findings.append(Finding("unknown_field", message, name))
     return tuple(dict.fromkeys(findings))
 

@@ -38,7 +38,9 @@ def find_mistake(request: Request, route: Route, prefix: str | None, gateways: M
             base_url = f"{origin}/{named}{gateways[named].base}"
             return Finding("unknown_path", f"{asked}: no gateway is named {first!r}; {named}'s base URL is {base_url}")
     base_url = f"{origin}/{gateway.name}{gateway.base}"
-    return Finding("unknown_path", f"{asked}: {_explain(gateway, route.path[:_LONGEST])}; the base URL is {base_url}")
+    mistake = _explain(gateway, route.path[:_LONGEST])
+    end = f" The base URL is {base_url}" if mistake.endswith("?") else f"; the base URL is {base_url}"
+    return Finding("unknown_path", f"{asked}: {mistake}{end}")
 
 
 def _find_meant_gateway(first: str, path: str, gateways: Mapping[str, Gateway]) -> str | None:

@@ -116,6 +116,26 @@ def test_every_word_is_explained(capsys: pytest.CaptureFixture[str], word: str) 
     assert (0, True) == (exit_code, len(out) > 30)
 
 
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("integer_above_max_value", "Code in a gateway's refusal, of `above_maximum`: The number is larger than"),
+        ("model_not_found", "tells more: no_such_model, unknown_model, retired_model"),
+        ("insufficient_user_quota", "quota, billing"),
+        ("rate-limit", "Reserved value: the call is refused as `rate_limit`."),
+        ("hang-up", "Reserved value: the call is answered, with the fault `hang_up`."),
+        ("flaky", "Reserved value: the scenario `flaky` is played. "),
+    ],
+)
+def test_codes_of_refusals_and_reserved_values_are_explained(
+    capsys: pytest.CaptureFixture[str], word: str, told: str
+) -> None:
+    """A code stands in `--json-log`, journal and report, and a reserved value in a finding and in the README."""
+    exit_code, out, _ = _main(capsys, "explain", word)
+    assert 0 == exit_code
+    assert told in out
+
+
 def test_no_other_word_is_explained() -> None:
     """A word that is gone leaves no text behind."""
     assert set(PRINTED) == set(EXPLANATIONS)

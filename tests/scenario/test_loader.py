@@ -823,6 +823,13 @@ def test_a_field_that_no_gateway_has_is_a_finding() -> None:
     assert told == loader.check_words(scenario, GATEWAYS)[0].message
 
 
+def test_a_field_of_the_outcome_is_named_as_one_of_verify() -> None:
+    """A rule is chosen before there is a status, so that none can ask for it."""
+    scenario = loader.parse_scenario("rules: [{when: {status: 200}, answers: draw}]", "script.yaml")
+    (finding,) = loader.check_words(scenario, GATEWAYS)
+    assert ("unknown_field", True) == (finding.code, "known only after the answer" in finding.message)
+
+
 def test_a_parameter_of_a_gateway_of_ones_own_is_known(tmp_path: Path) -> None:
     """What a file of --schema describes is known, and so is the gateway itself; without the file they are not."""
     path = tmp_path / "own.yaml"

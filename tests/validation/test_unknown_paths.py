@@ -81,8 +81,8 @@ def serve_once() -> object:
     served.stop()
 
 
-def test_the_console_has_method_and_path(serve: Callable[..., Served]) -> None:
-    """Of a call whose address was not understood; no key that stands in the path, no line break."""
+def test_the_console_says_what_to_mend(serve: Callable[..., Served]) -> None:
+    """Method and path of a call whose address was not understood, and the mistake; no key that stands in the path."""
     served = serve()
     lines: list[str] = []
     served.app.observers.append(lambda entry: lines.append(format_call(entry)))
@@ -91,6 +91,7 @@ def test_the_console_has_method_and_path(serve: Callable[..., Served]) -> None:
     served.generate("ezmodel", {"prompt": "x"})
     while len(lines) < 3:  # the line is written when the answer has been sent
         served.calls()
-    assert f"404 not_found POST /ezmodle/v1/{GENERATIONS} unknown_path" in lines[0]
-    assert "404 not_found GET /ezmodel/v1/*** unknown_path" in lines[1]
+    meant = f"no gateway is named 'ezmodle'; ezmodel's base URL is {served.url}/ezmodel/v1"
+    assert lines[0].endswith(f"404 not_found unknown_path POST /ezmodle/v1/{GENERATIONS}: {meant}")
+    assert "404 not_found unknown_path GET /ezmodel/v1/***: ezmodel has the paths /v1/" in lines[1]
     assert "/ezmodel/v1" not in lines[2]
