@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.core.phrases import shorten_text
+
 if TYPE_CHECKING:
     import regex
 
@@ -28,7 +30,7 @@ class Pattern:
     def __init__(self, text: Any) -> None:
         """Compile `text`; raises ValueError, in one line, for what is no pattern or too long a one."""
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is no text")
+            raise ValueError(f"{shorten_text(repr(text), 100)} is no text")
         if text.count("(") > _MOST_BRACKETS:
             raise ValueError(f"the pattern has too many parts inside of parts: over {_MOST_BRACKETS} brackets")
         if len(text) > LONGEST_PATTERN:
@@ -69,7 +71,7 @@ class Pattern:
 
 
 class _Patience:
-    """The time that searches may take which come to no end: it is used up by some, and comes back slowly."""
+    """The time that searches which come to no end may take together: each uses some up, and it comes back slowly."""
 
     def __init__(self) -> None:
         self._left = LONGEST_SEARCH

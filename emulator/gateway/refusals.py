@@ -150,7 +150,9 @@ def build_scripted_error(
         rule=None,  # the call breaks none
     )
     if refusal.kind == "rate_limit":
-        return replace(error, headers=make_retry_headers(_read_wait(wait)) if refusal.sends_wait else ())
+        if not refusal.sends_wait:
+            return replace(error, headers=())
+        return replace(error, headers=make_retry_headers(_read_wait(wait)))
     if refusal.kind == "invalid_request":
         if "message" not in refusal.words:  # else it is not known what the tester's own words are about
             error = replace(error, param=param)
@@ -223,8 +225,9 @@ def _describe_value(param: str, value: Any) -> dict[str, str]:
 
 def _describe_price(call: Call) -> dict[str, str]:
     """Return what a call costs, and what an account has that cannot pay it."""
-    dollars = pricing.price_call(call, call.count) if call.count else None
-    need = dollars or _USUAL_PRICE
+    need = _USUAL_PRICE
+    if call.count:
+        need = pricing.price_call(call, call.count) or _USUAL_PRICE
     left = min(_USUAL_REST, need / 2)
     return {"left": format_dollars(left), "need": format_dollars(need)}
 

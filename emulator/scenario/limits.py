@@ -71,10 +71,12 @@ class _Ceiling:
 async def spend(limits: Limits, call: Call, counter: Counter, *, session: str, now: float, model: str) -> Charge:
     """Count `call` against `limits`; raises GatewayError (rate_limit, quota or billing) where it is one too many.
 
-    `model` is the one that a message names. `now` is Unix seconds.
-    A call that is refused here spends a request, as in life, and neither pictures nor money.
+    `model` is the one that a message names. `now` is Unix seconds. A call that is refused here spends a request, as in
+    life, and neither pictures nor money.
     """
-    charge = FREE if limits.cost is None else _charge(call)
+    charge = FREE
+    if limits.cost is not None:
+        charge = _charge(call)
     await _count(_list_ceilings(limits, call, charge, now), counter, session=session, now=now, model=model)
     return charge
 

@@ -225,7 +225,9 @@ def _build_scenario(source: YamlFile, folder: Path | None) -> Scenario:
 
 def _check_rule_count(source: YamlFile) -> None:
     """Raise InvalidFile for more rules than a scenario may have."""
-    rules = source.root.get("rules") if isinstance(source.root, Mapping) else None
+    if not isinstance(source.root, Mapping):
+        return
+    rules = source.root.get("rules")
     if isinstance(rules, list) and len(rules) > MOST_RULES:
         raise source.error_at(["rules"], f"rules is a list of {len(rules)}; expected at most {MOST_RULES} rules")
 

@@ -84,7 +84,9 @@ class SchemaValidator:
         resource = DRAFT202012.create_resource(document.root)
         registry: Registry[Any] = Registry().with_resource(_URI, resource)
         is_trusted = is_shipped_schema(document.file.path)
-        validator_class = _Validator if is_trusted else _bounded_validator_class()
+        validator_class = _Validator
+        if not is_trusted:
+            validator_class = _bounded_validator_class()
         self._validator = validator_class({"$ref": _URI + ref}, registry=registry)
         try:
             parts = _collect_parts(document, ref)

@@ -264,8 +264,8 @@ def test_links_in_a_prompt_are_no_marks(server: Served, key: str, prompt: str) -
     assert prompt == server.calls()[-1]["given"]["prompt"]
 
 
-def test_a_thousand_marks(server: Served, key: str) -> None:
-    """Only the first ones are looked at."""
+def test_only_the_first_marks_are_looked_at(server: Served, key: str) -> None:
+    """Of 50,000 different ones, 20 are findings."""
     prompt = " ".join(f"[[rate-limt-{number}]]" for number in range(50_000))
     assert 400 == server.generate("ezmodel", {"prompt": prompt}, key=key).status_code
     assert 20 == len([one for one in server.calls()[-1]["findings"] if one["code"] == "unknown_mark"])
