@@ -217,10 +217,12 @@ class PendingCall:
         gateway, request_id = self.gateway, self.request_id
         request = self.request
         redactor = Redactor(self.key, request.headers, gateway.credential_headers, request.json, request.query)
-        redact = redactor.redact_value
-        value, param, path = redactor.redact_member(error.param, error.value), redact(error.param), redact(request.path)
+        value, param = redactor.redact_member(error.param, error.value), redactor.redact_value(error.param)
+        path = request.path
+        if "path" in error.facts:
+            path = redactor.redact_value(path)
         redacted_error = error
-        came = (error.value, error.param, self.request.path)
+        came = (error.value, error.param, request.path)
         shows_credential = (value, param, path) != came or "key" in error.facts
         if shows_credential:
             facts = dict(error.facts)
@@ -232,7 +234,7 @@ class PendingCall:
             if "key" in facts:
                 facts["key"] = BLANK
             redacted_error = replace(error, param=param, facts=facts)
-        language = gateway.choose_language(self.request.headers)
+        language = gateway.choose_language(request.headers)
         message = gateway.error_catalog.format_message(redacted_error, language=language, request_id=request_id)
         if shows_credential and isinstance(body, str):
             rendered = gateway.render(redacted_error, language=language, request_id=request_id)
@@ -245,7 +247,7 @@ class PendingCall:
             "value": value,
             "rule": error.rule,
             "source": error.source,
-            "message": redact(message),
+            "message": message,
         }
         return description, body
 
