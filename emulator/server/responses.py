@@ -67,8 +67,7 @@ async def send_response(
         outgoing, sent_bytes, complete = await _send_large_body(http, response, headers, close)
     else:
         connection.limits.release(connection)
-        outgoing, complete = await _send_body(http, response, headers, close)
-        sent_bytes = size if complete and body is not None else 0
+        outgoing, sent_bytes, complete = await _send_body(http, response, headers, close)
     sent = SentResponse(
         status=response.status,
         headers=dict(outgoing.headers.items()),
@@ -82,8 +81,8 @@ async def send_response(
 
 async def _send_body(
     http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
-) -> tuple[web.StreamResponse, bool]:
-    """Send a response in one piece; return it, and whether the client took it."""
+) -> tuple[web.StreamResponse, int, bool]:
+    """Send a response in one piece; return it, how many bytes of its body were sent, and whether the client took it."""
     body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
     outgoing = web.Response(status=response.status, headers=headers, body=body)
     if close:
@@ -92,17 +91,15 @@ async def _send_body(
         await outgoing.prepare(http)
         await outgoing.write_eof()
     except ConnectionError:
-        return outgoing, False
-    return outgoing, http.transport is not None
+        return outgoing, 0, False
+    sent_bytes = 0 if http.method == "HEAD" else len(body)
+    return outgoing, sent_bytes, http.transport is not None
 
 
 async def _send_large_body(
     http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
 ) -> tuple[web.StreamResponse, int, bool]:
-    """The same, in many pieces: only one at a time is copied into the buffer of the connection.
-
-    Also return how many bytes of the body were sent.
-    """
+    """The same, in many pieces: only one at a time is copied into the buffer of the connection."""
     outgoing = web.StreamResponse(status=response.status, headers=headers)
     if close:
         outgoing.force_close()
