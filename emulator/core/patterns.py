@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LONGEST_PATTERN: Final = 1000  # characters; the longest pattern of a gateway that ships has 60
 LONGEST_SEARCH: Final = 0.05  # seconds; a usual search takes microseconds, and other callers wait meanwhile
 _MOST_BRACKETS: Final = 100  # as Python's own limit on groups once was; compiling recurses into each
+_MOST_REPEATED: Final = 20_000  # parts with their repetitions, compiled in about 30 ms; a million take over a second
+_PART: Final = r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{([0-9]+)(?:,[0-9]*)?\}|."
 _SHORTEST_SEARCH: Final = 0.001  # seconds for each search while the time of the others is used up
 _RECOVERY: Final = 0.1  # seconds of searching that come back each second
 
@@ -38,6 +40,7 @@ class Pattern:
         self.text = text
         try:
             re.compile(text)  # its errors are those that people know, and what it does not read is no pattern here
+            _check_repetitions(text)
             self._compiled  # noqa: B018 - what the other engine does not read is refused here too
         except (re.error, OverflowError) as error:
             raise ValueError(str(error)) from None
@@ -68,6 +71,32 @@ class Pattern:
         except TimeoutError:
             _PATIENCE.spend(monotonic() - began)
             return None
+
+
+def _check_repetitions(text: str) -> None:
+    """Raise ValueError where a pattern has too many parts once each part is written as often as its `{n}` says.
+
+    The package `regex` writes them so when it compiles: `((a{1000}){1000}){1000}` would take all memory.
+    """
+    sizes = [0]  # of the pattern, and of each bracket that is open
+    last = 0  # the size of the part that a repetition is about
+    for match in re.finditer(_PART, text, re.DOTALL):
+        part, count = match[0], match[1]
+        if part == "(":
+            sizes.append(0)
+            last = 0
+        elif part == ")" and len(sizes) > 1:
+            last = sizes.pop()
+            sizes[-1] += last
+        elif count:
+            added = last * (int(count) - 1)
+            sizes[-1] += max(0, added)
+            last += max(0, added)
+        else:
+            last = 1
+            sizes[-1] += 1
+        if sizes[-1] > _MOST_REPEATED:
+            raise ValueError(f"the pattern has more than {_MOST_REPEATED} parts, repetitions counted")
 
 
 class _Patience:

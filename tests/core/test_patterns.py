@@ -118,3 +118,24 @@ def test_the_engine_is_imported_with_the_first_pattern() -> None:
     """A server whose scenario has no pattern starts without it."""
     code = "import sys, emulator.scenario.matching, emulator.core.patterns; print('regex' in sys.modules)"
     assert "False" == subprocess.check_output([sys.executable, "-c", code], text=True).strip()
+
+
+@pytest.mark.parametrize("text", ["(?:(?:(?:a{1000}){1000}){1000})", "(a{200}b){101}", "([()]{150,}){150}"])
+def test_repetitions_inside_of_repetitions(text: str) -> None:
+    """What would be compiled to too many parts is refused before it is compiled."""
+    with pytest.raises(ValueError, match="the pattern has more than 20000 parts, repetitions counted"):
+        Pattern(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        r"(?:\({64}[{}]{1000}){10}",
+        "a{,5}b{x}",
+        "((a{1,1000}){1,1000}){1,1000}",
+    ],
+)
+def test_usual_repetitions(text: str) -> None:
+    """Identifiers, escaped brackets, and repetitions that need not come."""
+    assert text == Pattern(text).text
