@@ -51,3 +51,10 @@ def test_the_client_comes_when_asked_for() -> None:
 def test_it_has_a_switch() -> None:
     """`serve` takes the shortcut, unless `--no-fast-import` is given."""
     assert ["False\n", "True\n"] == [_run(SWITCH), _run(SWITCH, "--no-fast-import")]
+
+
+def test_a_start_compiles_no_pattern() -> None:
+    """The package for patterns takes 14 ms to import; the patterns of the files that ship wait for their first call."""
+    script = "import sys\nfrom emulator.server.app import App\nfrom emulator.settings import Settings\n"
+    script += 'App(Settings())\nassert "regex" not in sys.modules'
+    subprocess.run([sys.executable, "-c", script], check=True)
