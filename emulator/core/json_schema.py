@@ -116,6 +116,7 @@ class ValueSchema:
             raise ValueError(f"{place}: {shorten_text(error.message, _LONGEST)}") from None
         except RecursionError:  # of a pattern, which a schema's own rules compile
             raise ValueError("the schema has too many parts inside of parts") from None
+        _check_keywords(schema)
         bounded_schema.check_patterns(schema)
         _check_references(schema)
         self._validator = _bounded_validator_class()(schema)
@@ -426,6 +427,33 @@ def _is_number(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _check_keywords(schema: Any) -> None:
+    """Raise ValueError for a keyword that JSON Schema does not know and that is like one it knows: `tpye`.
+
+    It lets any other unknown keyword by, as an annotation.
+    """
+    known = [*_validator_class().VALIDATORS, *_ANNOTATIONS]
+    waiting, unknown = [schema], 0
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, Mapping):
+            continue
+        for keyword, value in node.items():
+            if keyword not in known and not str(keyword).startswith("x-") and unknown < _MOST_UNKNOWN:
+                unknown += 1
+                nearest = nearest_word(str(keyword), known)
+                if nearest is not None:
+                    raise ValueError(
+                        f"unknown keyword {shorten_text(str(keyword), _LONGEST)!r}; did you mean {nearest!r}?"
+                    )
+            if keyword in _NAMED_SCHEMAS and isinstance(value, Mapping):
+                waiting.extend(value.values())
+            elif isinstance(value, list) and keyword in _LISTED_SCHEMAS:
+                waiting.extend(value)
+            elif keyword not in _DATA:
+                waiting.append(value)
+
+
 def _check_references(schema: Mapping[str, Any]) -> None:
     """Raise ValueError where a schema refers to anything but a part of itself."""
     from referencing import Registry
@@ -476,6 +504,16 @@ _KINDS: Final = {
 _BOUNDS: Final = {
     "minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
 }  # fmt: skip
+_ANNOTATIONS: Final = (
+    "$schema", "$id", "$anchor", "$dynamicAnchor", "$defs", "$comment", "$vocabulary", "definitions", "title", "then",
+    "else", "description", "default", "deprecated", "readOnly", "writeOnly", "examples", "maxContains", "minContains",
+    "contentEncoding", "contentMediaType", "contentSchema", "errorMessage",
+)  # fmt: skip
+"""Keywords that check nothing by themselves."""
+_NAMED_SCHEMAS: Final = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_LISTED_SCHEMAS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
+_MOST_UNKNOWN: Final = 100  # keywords that are held against the known ones; each takes half a millisecond
+_DATA: Final = ("enum", "const", "default", "examples")  # what stands in them is no schema
 _SAMPLES: Final[Sequence[Any]] = (None, True, 0, 1.5, "", "x", [], [0], {}, {"x": 0})
 """Values of every type, which find out whether a schema refers to itself without an end."""
 _MOST_ERRORS: Final = 200  # that are looked at to choose the one that is told; each can hold the errors of its branches

@@ -174,6 +174,30 @@ def test_an_integer_that_no_float_can_hold(tmp_path: Path) -> None:
     assert ValueSchema({"multipleOf": 0.3}).find_difference(huge) == "a value that keeps multipleOf: 0.3"
 
 
+@pytest.mark.parametrize(
+    ("schema", "unknown", "nearest"),
+    [
+        ({"tpye": "string"}, "tpye", "type"),
+        ({"properties": {"a": {"maxLenght": 3}}}, "maxLenght", "maxLength"),
+        ({"anyOf": [{"requried": ["a"]}]}, "requried", "required"),
+        ({"items": {"not": {"minium": 1}}}, "minium", "minimum"),
+    ],
+)
+def test_a_misspelled_keyword_is_refused(schema: object, unknown: str, nearest: str) -> None:
+    """JSON Schema lets unknown keywords by, so that a slip would check nothing."""
+    with pytest.raises(ValueError, match=f"unknown keyword '{unknown}'; did you mean '{nearest}'"):
+        ValueSchema(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"properties": {"tpye": {}}}, {"enum": [{"tpye": 1}]}, {"x-type": 1}, {"wildly": 1}, {"examples": [{"typ": 1}]}],
+)
+def test_what_is_no_misspelled_keyword_passes(schema: object) -> None:
+    """Names of properties, data and annotations are no keywords."""
+    ValueSchema(schema)
+
+
 def test_multiples_are_exact() -> None:
     """0.3 is a multiple of 0.1, as a person reads it."""
     schema = ValueSchema({"multipleOf": 0.1})

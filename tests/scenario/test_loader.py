@@ -457,6 +457,10 @@ SENSELESS: Final = {
         + ", {when: {prompt: {contains: cats}}, answers: draw}]",
         1, "rule 'rule-2' is unreachable: 'rule-1' takes the same calls and never ends",
     ),
+    "a turn that no call has": (
+        _rule('when: {turn: "3"}, answers: draw'), 1,
+        "turn is '3'; expected a whole number from 1, a list of them, or a mapping of matchers",
+    ),
     "bounds that leave nothing": (
         "rules:\n- when:\n    n: {at_least: 5, at_most: 3}\n  answers: draw", 2,
         "when contradicts itself: n cannot be at least 5 and at most 3",
