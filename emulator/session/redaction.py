@@ -182,7 +182,7 @@ def names_a_key(name: str, also: frozenset[str] = frozenset()) -> bool:
         return False
     if plain in also or plain in _CREDENTIAL_NAMES or plain.endswith(_CREDENTIAL_ENDINGS):
         return True
-    return re.search(r"[-_. ]key$|[a-z]Key$", name.rstrip("]")) is not None
+    return re.search(r"(?i:[-_. ]key)$|[a-z]Key$", name.rstrip("]")) is not None
 
 
 @lru_cache(maxsize=256)  # clients send the same keys again and again
@@ -321,17 +321,18 @@ _PAIR_VALUE: Final = r"""(?x)
     """
 _CREDENTIAL_NAMES: Final = frozenset({
     "key", "auth", "pwd", "passwd", "passphrase", "bearer", "jwt", "cookie", "setcookie", "sessionid", "credentials",
-    "xemulatortoken", "xauth", "xapiauth",
+    "xemulatortoken", "xauth", "xapiauth", "sig", "signature",
 })  # fmt: skip
 _CREDENTIAL_ENDINGS: Final = (
     "apikey", "token", "secret", "password", "authorization", "secretkey", "privatekey", "accesskey", "accesskeyid",
     "subscriptionkey", "functionskey", "credential",
+    "authentication", "hubsignature",
 )  # fmt: skip
 _HARMLESS_NAMES: Final = frozenset({
     "idempotencykey", "xidempotencykey", "promptcachekey", "cachekey", "publickey", "primarykey", "sortkey",
     "secwebsocketkey", "maxtoken", "eostoken", "bostoken", "stoptoken", "padtoken",
 })  # fmt: skip
-_URL_NAMES: Final = frozenset({"code", "sig", "signature", "xamzsignature", "xgoogsignature", "accesstoken"})
+_URL_NAMES: Final = frozenset({"code", "xamzsignature", "xgoogsignature", "accesstoken"})
 """Names of credentials in URLs alone; an error in JSON has a `code` too."""
 _LONG_ENOUGH: Final = 10  # characters; a shorter word may be a part of another one
 _SHORTEST: Final = 6  # characters of a credential that is redacted where it is repeated; `k1` may be anything

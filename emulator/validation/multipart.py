@@ -202,8 +202,8 @@ def _read_text(part: _Part) -> str:
     try:
         return _decode_utf8(part.data)
     except BadForm:
-        if part.media_type.startswith(_FILE_TYPES):
-            return f"({len(part.data)} bytes of {part.media_type} without a file name)"
+        if part.media_type.startswith(_FILE_TYPES) or part.data.startswith(_PICTURES):
+            return f"({len(part.data)} bytes of {part.media_type or 'a picture'} without a file name)"
         raise
 
 
@@ -217,6 +217,7 @@ def _decode_utf8(data: bytes) -> str:
 _UTF8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
 _UNENCODED: Final = ("7bit", "8bit", "binary")
 _FILE_TYPES: Final = ("image/", "application/octet-stream")  # what is not UTF-8 and of one of these is no broken text
+_PICTURES: Final = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"RIFF")  # how the bytes of PNG, JPEG and WebP begin
 _BOUNDARY: Final = r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"
 _LONGEST_PADDING: Final = 128  # bytes of blanks behind a boundary
 _LONGEST_PREAMBLE: Final = 65536  # bytes; mail has a line for people there, forms have nothing

@@ -440,6 +440,8 @@ FORMS: Final[list[tuple[str, dict[str, Any], list[tuple[str, Any]], str, str, An
      "Invalid type for 'mask': expected a file, but got a string instead.", "S", "mask", "invalid_type"),
     ("a picture without a file name", {}, [("image", (None, SQUARE[1], "image/png"))], NO_FILE, "S", "image",
      "invalid_type"),
+    ("a picture with neither a name nor a type", {}, [("image", (None, SQUARE[1]))], NO_FILE, "S", "image",
+     "invalid_type"),
     ("a picture of no known type", {}, [("image", ("a.png", SQUARE[1], "application/octet-stream"))],
      "Invalid file 'image': unsupported mimetype ('application/octet-stream'). Supported file formats are "
      "'image/jpeg', 'image/png', and 'image/webp'.", "S", "image", "unsupported_file_mimetype"),

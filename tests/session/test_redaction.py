@@ -38,7 +38,8 @@ def test_each_part_of_a_credential_header_is_redacted() -> None:
         "aws_secret_access_key", "AWSAccessKeyId", "subscription-key", "openai_api_key", "authorization",
         "X-Access-Token", "Private-Token", "X-Functions-Key", "X-Token", "Apikey", "X-Authorization", "Set-Cookie",
         "Cookie", "Proxy-Authorization", "X-Auth-Token", "X-Amz-Security-Token", "Ocp-Apim-Subscription-Key",
-        "X-Emulator-Token", "X-Goog-Api-Key", "cf-access-client-secret", "credentials[token]",
+        "X-Emulator-Token", "X-Goog-Api-Key", "X-Auth-Key", "MY_KEY", "Authentication", "X-Hub-Signature", "sig",
+        "signature", "cf-access-client-secret", "credentials[token]",
     ],
 )  # fmt: skip
 def test_names_of_credentials(name: str) -> None:

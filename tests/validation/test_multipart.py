@@ -70,6 +70,12 @@ GOOD: Final = part(data="ein Ü".encode()) + part(IMAGE, b"\x89PNG\r\n\0--B\xff"
             [],
         ),
         (
+            TYPE,  # the bytes of a picture say themselves that they are no broken text
+            part(b'Content-Disposition: form-data; name="image"', b"\x89PNG\r\n\x1a") + END,
+            {"image": "(7 bytes of a picture without a file name)"},
+            [],
+        ),
+        (
             TYPE,
             part(IMAGE.replace(b'"image"', b'"image[0]"')) + part(IMAGE.replace(b'"image"', b'"image[1]"')) + END,
             {},
