@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from emulator.core.patterns import Pattern
@@ -52,6 +53,9 @@ class Matcher(Protocol):
         ...
 
 
+_SIMPLE: Final = (str, int, float, NoneType)  # of which a long list is a set
+
+
 @dataclass(frozen=True)
 class Equal:
     """Takes one value; 1, 1.0 and true are three values."""
@@ -83,10 +87,26 @@ class AnyOf:
 
     def misses(self, value: Any) -> str | None:
         """Return everything that matches, unless the value does."""
+        if self.values is not None:
+            if isinstance(value, _SIMPLE) and (value.__class__, value) in self.values:
+                return None
+            return self._expected
         missed = [matcher.misses(value) for matcher in self.matchers]
         if None in missed:
             return None
         return "any of " + ", ".join(str(one) for one in missed)
+
+    @cached_property
+    def values(self) -> frozenset[tuple[type, Any]] | None:
+        """The values that match, each with its type; None where they cannot be listed."""
+        values = [matcher.value for matcher in self.matchers if isinstance(matcher, Equal)]
+        if len(values) < len(self.matchers) or not all(isinstance(value, _SIMPLE) for value in values):
+            return None
+        return frozenset((value.__class__, value) for value in values)
+
+    @cached_property
+    def _expected(self) -> str:
+        return "any of " + ", ".join(str(matcher.misses(ABSENT)) for matcher in self.matchers)
 
 
 @dataclass(frozen=True)
@@ -292,6 +312,8 @@ def find_contradiction(pattern: RequestPattern) -> str | None:
     for path, matchers in by_path.items():
         for place, matcher in enumerate(matchers):
             for other in matchers[:place]:
+                if count_parts(other) * count_parts(matcher) > _MOST_PAIRS:
+                    continue  # as said above: nothing is found
                 if excludes(other, matcher, path):
                     return f"{path} cannot be {describe_matcher(other)} and {describe_matcher(matcher)}"
     return None
@@ -314,6 +336,8 @@ def covers(wide: Matcher, narrow: Matcher, path: str) -> bool:
     match narrow:
         case Equal(value):
             return wide.misses(value) is None
+        case AnyOf() if isinstance(wide, AnyOf) and wide.values is not None and narrow.values is not None:
+            return narrow.values <= wide.values
         case AnyOf(parts):
             return all(covers(wide, part, path) for part in parts)
         case AllOf(parts) if any(covers(wide, part, path) for part in parts):
@@ -342,6 +366,16 @@ def _covers_simple(wide: Matcher, narrow: Matcher, path: str) -> bool:
         case IsAbsent(False), _:
             return narrow.misses(ABSENT) is not None
     return False
+
+
+def count_parts(matcher: Matcher) -> int:
+    """Return how many parts of a matcher are compared one by one; values in a list are found at once."""
+    match matcher:
+        case AnyOf(parts) if matcher.values is None:
+            return sum(map(count_parts, parts))
+        case AllOf(parts):
+            return sum(map(count_parts, parts))
+    return 1
 
 
 def excludes(one: Matcher, other: Matcher, path: str) -> bool:
@@ -598,6 +632,7 @@ def _write_value(value: Any) -> str:
 
 MATCHERS: Final = ("contains", "matches", "at_least", "at_most", "not", "absent", "schema")
 """The words of a mapping of matchers."""
+_MOST_PAIRS: Final = 100_000  # of parts of two conditions that are compared: half a second
 _PLAIN_FIELDS: Final = ("operation", "gateway", "model", "prompt", "n", "size", "turn")  # with no fields inside of them
 _TEXT_FIELDS: Final = ("operation", "gateway", "model", "prompt", "size")
 _RESOLVED_FIELDS: Final = ("size", "quality", "background", "response_format")

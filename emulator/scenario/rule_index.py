@@ -65,13 +65,13 @@ class RuleIndex:
             found.extend(self._by_place.get(place, ()))
         texts = {path: "\n".join(_list_texts(matcher)) for path, matcher in rule.when.conditions}
         self._work_left -= len(found)
-        for indexed in sorted(found, key=lambda indexed: indexed.number):
+        for _, indexed in sorted({indexed.number: indexed for indexed in found}.items()):
             if any(part not in texts.get(path, "") for path, part in indexed.needles):
                 continue
             earlier = indexed.rule
             if rule.about_tasks and not earlier.about_tasks:
                 continue  # a call that asks for a task comes to rules that say so, and to no other
-            self._work_left -= COMPARISON
+            self._work_left -= COMPARISON + _count_pairs(earlier, rule)
             if self._work_left < 0:
                 return None
             if matching.covers_pattern(earlier.when, rule.when):
@@ -90,6 +90,12 @@ class RuleIndex:
         if not choices:
             return []
         return min(choices, key=lambda choice: choice[0])[1]
+
+
+def _count_pairs(earlier: Rule, rule: Rule) -> int:
+    """Return how many parts of conditions are compared with each other, where the two rules have lists of them."""
+    wide, narrow = (sum(matching.count_parts(one) for _, one in each.when.conditions) for each in (earlier, rule))
+    return wide * narrow
 
 
 def _list_all_values(matcher: Matcher) -> list[Any]:

@@ -148,6 +148,35 @@ def test_rules_that_differ_in_a_value_are_not_compared(
     assert _count_comparisons(monkeypatch, [make_when(number) for number in range(1000)]) <= 2000
 
 
+@pytest.mark.parametrize("make_part", [lambda number: f"p{number}", lambda number: {"contains": f"-{number}-"}])
+def test_long_lists_of_two_rules_are_not_compared_by_pairs(
+    monkeypatch: pytest.MonkeyPatch, make_part: Callable[[int], Any]
+) -> None:
+    """A list of values is found in another at once; lists of conditions too long to be compared are not compared."""
+    compared = []
+    covers = matching.covers
+
+    def count(wide: Any, narrow: Any, path: str) -> bool:
+        compared.append(1)
+        return covers(wide, narrow, path)
+
+    monkeypatch.setattr(matching, "covers", count)
+    index = RuleIndex()
+    for length in (1000, 1001):
+        when = matching.parse_pattern({"prompt": [make_part(number) for number in range(length)]})
+        rule = Rule(str(length), when, (Answer(),))
+        assert index.find_covering(rule) is None
+        index.add(rule)
+    assert len(compared) <= 2
+
+
+def test_a_condition_of_two_long_lists_is_not_compared_by_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lists for one field contradict each other, or are too long for that to be found out."""
+    monkeypatch.setattr(matching, "excludes", lambda *_: pytest.fail("compared"))
+    parts = [{"contains": f"-{number}-"} for number in range(400)]
+    assert matching.find_contradiction(matching.parse_pattern({"style.left": parts, "style": {"left": parts}})) is None
+
+
 def test_comparisons_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rules that cannot be told apart by a value are compared for about a second, and not for ever."""
     rules = [{"prompt": {"matches": f"a{number}"}} for number in range(600)]
