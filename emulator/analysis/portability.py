@@ -193,7 +193,8 @@ def _parse_description(place: int, value: Mapping[str, Any]) -> SampleRequest:
             if key not in _UPLOAD:
                 raise ValueError(f"call {place}: uploads have the unknown key {key!r}; {describe_known(key, _UPLOAD)}")
     body = value["body"]
-    if uploads and isinstance(body, Mapping):
+    if uploads:
+        _check_mapping(place, "body", body)
         body = {name: _write_field(member) for name, member in body.items()}
     return SampleRequest(
         body=body,
@@ -202,6 +203,12 @@ def _parse_description(place: int, value: Mapping[str, Any]) -> SampleRequest:
         in_form=bool(uploads),
         uploads=tuple(_build_upload({**_USUAL_UPLOAD, **upload}, in_json=False) for upload in uploads),
     )
+
+
+def _check_mapping(place: int, name: str, value: Any) -> None:
+    """Raise ValueError where the member `name` of a call is no mapping."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"call {place}: {name} is {describe_value(value)}; expected a mapping")
 
 
 def _write_field(value: Any) -> str:
@@ -225,9 +232,14 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
     if trouble is not None and trouble not in _TROUBLES:
         trouble = "bad_json"
     headers = entry.get("headers") or {}
+    _check_mapping(place, "headers", headers)
     types = [value for name, value in headers.items() if name.lower() == "content-type"]
     in_form = any(str(value).lower().startswith(_FORM) for value in types)
-    uploads = entry.get("uploads") or ()
+    uploads = entry.get("uploads") or []
+    if not isinstance(uploads, list) or not all(isinstance(one, Mapping) for one in uploads):
+        raise ValueError(f"call {place}: uploads is {describe_value(uploads)}; expected a list of mappings")
+    if in_form and trouble is None:
+        _check_mapping(place, "given", entry["given"])
     return SampleRequest(
         body=entry["given"],
         number=entry.get("number"),

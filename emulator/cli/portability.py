@@ -21,7 +21,7 @@ from emulator.analysis.portability import (
     select_targets,
 )
 from emulator.client.connection import Connection, EmulatorError, session_path
-from emulator.core import clock, strict_json, yaml_file
+from emulator.core import clock, json_schema, strict_json, yaml_file
 from emulator.core.data_folders import find_schemas
 from emulator.core.file_reading import read_file
 from emulator.core.strict_json import BadJson
@@ -130,7 +130,9 @@ def _read_file(path: Path) -> Sequence[SampleRequest]:
     try:
         value, _ = strict_json.parse_json(data, strict_json.MOST_STORED_VALUES)
     except BadJson:  # YAML names the line of an error, and reads nearly all JSON
-        value = yaml_file.load_yaml(path, aliases=True).root
+        source = yaml_file.load_yaml(path, aliases=True)
+        json_schema.check_json_values(source)
+        value = source.root
     try:
         return parse_requests(value)
     except ValueError as error:

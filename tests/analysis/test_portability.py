@@ -262,6 +262,16 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
         ),
         ([{"body": {}, "operation": "vry"}], "call 1: operation is 'vry'; known are generate, edit"),
         ([{"body": {}, "uploads": 5}], "call 1: uploads is 5; expected a list of mappings"),
+        ([{"body": [], "uploads": [{}]}], "call 1: body is a list; expected a mapping"),
+        (
+            [{"given": {}, "operation": "edit", "uploads": [5]}],
+            "call 1: uploads is a list; expected a list of mappings",
+        ),
+        ([{"given": {}, "operation": "edit", "headers": 5}], "call 1: headers is 5; expected a mapping"),
+        (
+            [{"given": [], "operation": "edit", "headers": {"Content-Type": "multipart/form-data"}}],
+            "call 1: given is a list; expected a mapping",
+        ),
         ([{"body": {}, "uploads": [{"widht": 5}]}], "call 1: uploads have the unknown key 'widht'; known are name, "),
         ([{"body": {}, "gateway": 5}], "call 1: gateway is 5; expected a name"),
         ([{**ENTRY, "gateway": ["aiai"]}], "call 1: gateway is a list; expected a name"),

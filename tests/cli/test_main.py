@@ -241,6 +241,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"image-api-emulator \d+\.\d+\S*\n", out)
 
 
+def test_portability_reads_what_json_has(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """YAML has keys that are no texts; no body has them."""
+    path = tmp_path / "call.yaml"
+    path.write_text("model: dall-e-3\n5: 6\n")
+    code, out, err = _main(capsys, "portability", str(path))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "call.yaml:2: the key 5" in err
+
+
 def test_check_reads_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     """A file that can be read only once, such as /dev/stdin, is checked like any other."""
     reader, writer = os.pipe()
