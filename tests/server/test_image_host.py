@@ -13,12 +13,12 @@ import httpx
 import pytest
 import yaml
 
+from emulator.core.data_folders import find_schemas
 from emulator.image import recipe
 from emulator.image.link import format_token, parse_token, seal_fields
 from emulator.image.render import draw_image
 from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
-from tests.paths import ROOT
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_signed_link(serve: Callable[..., Served]) -> None:
 
 def test_the_query_of_a_gateway_is_data(serve: Callable[..., Served], tmp_path: Path) -> None:
     """Any gateway's file can say how its links are signed."""
-    schema = yaml.safe_load((ROOT / "schemas" / "ezmodel.yaml").read_text("utf-8"))
+    schema = yaml.safe_load((find_schemas() / "ezmodel.yaml").read_text("utf-8"))
     schema["x-emulator-gateway"] = {"links": {"query": {"Expires": "{expiry}", "Signature": "{signature}"}}}
     (tmp_path / "own.yaml").write_text(yaml.safe_dump(schema), "utf-8")
     served = serve(schema=(str(tmp_path / "own.yaml"),))
