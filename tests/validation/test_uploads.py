@@ -160,7 +160,7 @@ print(seen.flaw, peak() - before)
         (lambda: bomb(13_377, 13_377), "huge"),
         (lambda: bomb(65_000, 65), "None"),
         (lambda: bomb(4096, 4096), "None"),
-        (lambda: bomb(1, 16_000_000), "damaged"),
+        (lambda: bomb(1, 2_000_000), "damaged"),
         (lambda: bomb(8, 8)[:33] + chunk(b"tEXt", b"") * 1_000_000 + bomb(8, 8)[33:], "damaged"),
         (lambda: draw_file("WEBP", "RGB", (4096, 4096), quality=1), "None"),
         (lambda: draw_file("WEBP", "RGBA", (4096, 4096), quality=1), "None"),
