@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.admin.auth import AdminAuth
@@ -124,8 +124,9 @@ def build_error_response(
     return build_json_response({"error": error}, status, headers)
 
 
+@cache
 def read_version() -> str:
-    """Return the version of this package."""
+    """Return the version of this package; its file is read once, since health is asked often."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
