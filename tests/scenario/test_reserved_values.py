@@ -72,6 +72,19 @@ def test_a_breach_of_the_contract_comes_first(server: Served) -> None:
     assert (400, "size") == (response.status_code, response.json()["error"]["param"])
 
 
+@pytest.mark.parametrize(
+    ("value", "statuses"), [("latency=1ms", [200, 200, 200]), ("behavior=documented", [200, 429, 429])]
+)
+def test_only_what_decides_the_answer_takes_the_scenarios_place(
+    serve: Callable[..., Served], tmp_path: Any, value: str, statuses: list[int]
+) -> None:
+    """The limits of the session do not count a call whose own value says how it is answered."""
+    (tmp_path / "limited.yaml").write_text("rules: []\nlimits: {requests_per_minute: 1}\n", "utf-8")
+    served = serve(scenario=str(tmp_path / "limited.yaml"))
+    answers = [served.generate("ezmodel", BODY, **{"x-emulator": value}) for _ in statuses]
+    assert statuses == [answer.status_code for answer in answers]
+
+
 def test_latency_faults_and_scenarios(serve: Callable[..., Served]) -> None:
     """The header's other words; a ready-made scenario goes on from call to call."""
     served = serve(clock="scale:0")
