@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from emulator.core import clock, yaml_file
+from emulator.core.accelerators import SPEEDS, Speed
 from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.core.yaml_file import describe_value
 from emulator.messages import BEHAVIORS, PICTURE_WEIGHTS, Behavior, PictureWeight
@@ -63,6 +64,12 @@ def _parse_behavior(text: str) -> Behavior:
 
 def _parse_weight(text: str) -> PictureWeight:
     return _parse_word(text, PICTURE_WEIGHTS)
+
+
+def _parse_speed(text: str) -> Speed:
+    if text == "false":  # how YAML reads the word off
+        return "off"
+    return _parse_word(text, SPEEDS)
 
 
 def _parse_word(text: str, words: Sequence[_Word]) -> _Word:
@@ -193,6 +200,10 @@ class Settings:
     session_age: int = _setting(3600, "seconds after which an unused session is dropped", _parse_positive, "SECONDS")
     picture_cache: int = _setting(32 * 2**20, "most bytes of drawn pictures in memory", _parse_positive, "BYTES")
     upload_bytes: int = _setting(32 * 2**20, "most bytes of uploaded pictures in memory", _parse_positive, "BYTES")
+    speed: Speed = _setting(  # noqa: RUF009 - the default is a text
+        "auto", "auto (the libraries of the extra [speed] that are installed are used) or off (none of them)",
+        _parse_speed, "WORD",
+    )  # fmt: skip
     no_fast_import: bool = _setting(
         False, "import all of aiohttp at start: 50 ms slower, for when its partial import fails", _parse_switch
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -12,12 +13,17 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from emulator.core.accelerators import choose_speed
 from emulator.server.app import App
 from emulator.server.listener import Running, start
 from emulator.session.store import Store
 from emulator.settings import Settings
 from tests.paths import TESTS
 from tests.stable_ids import stable_id
+
+SPEED: Final = "auto" if os.environ.setdefault("EMULATOR_SPEED", "off") == "auto" else "off"
+"""Without the variable, the tests use none of the libraries of the extra `[speed]`, installed or not."""
+choose_speed(SPEED)
 
 SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_routes", "admin/test_spec", "analysis/test_differences",

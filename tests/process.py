@@ -16,12 +16,13 @@ import httpx
 import emulator
 
 PATIENCE: Final = 8.0  # seconds: what a container's runtime would allow, and never needed when all is well
+_SPEED: Final = "EMULATOR_SPEED"
 COMMAND: Final = (sys.executable, "-m", "emulator", "serve")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The tests' own, without settings for the emulator, and with the package where the process runs elsewhere."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
+    """The tests' own, without settings for the emulator but `speed`, and with the package where it runs elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_") or name == _SPEED}
     return {**kept, "PYTHONPATH": str(Path(emulator.__file__).parent.parent), **more}
 
 

@@ -32,6 +32,13 @@ def test_pyproject_serves_where_there_is_no_file_of_our_own(tmp_path: Path) -> N
     assert Settings() == load_settings({}, {}, tmp_path)
 
 
+def test_speed_is_a_word_that_yaml_reads_as_a_switch(tmp_path: Path) -> None:
+    """`off` in a YAML file is false, and means off here too."""
+    (tmp_path / "emulator.yaml").write_text("speed: off\n")
+    assert "off" == load_settings({}, {}, tmp_path).speed
+    assert "auto" == load_settings({}, {"EMULATOR_SPEED": "auto"}, tmp_path).speed
+
+
 def test_seed_random_draws() -> None:
     """`random` draws a seed, each time another."""
     seeds = {load_settings({"seed": "random"}, {}, Path("/nonexistent")).seed for _ in range(5)}

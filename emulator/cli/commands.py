@@ -18,6 +18,7 @@ from typing import Any, Final
 from emulator.analysis import differences, rules_table
 from emulator.cli.main import NAME
 from emulator.core import clock, yaml_file
+from emulator.core.accelerators import choose_speed
 from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.file_reading import read_file
 from emulator.core.suggestions import describe_unknown
@@ -163,6 +164,7 @@ def _explain_reserved_value(word: str) -> str | None:
 def render_picture(options: argparse.Namespace) -> int:
     """Draw the picture that a server with the same seed draws for the same request."""
     chosen = load_settings(vars(options))
+    choose_speed(chosen.speed)
     gateway = _find_gateway(_load_gateways(options), chosen.gateway)
     call = _validate_request(gateway, options, chosen)
     if not 0 <= options.index < call.count:

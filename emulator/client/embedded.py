@@ -19,6 +19,7 @@ from emulator import settings as server_settings
 from emulator.client.api import ImageApi
 from emulator.client.connection import NOT_RUNNING, Connection, EmulatorError, ScenarioSource, is_inline
 from emulator.client.records import RecordedCall
+from emulator.core.accelerators import choose_speed
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.image.files import MissingFile
@@ -72,6 +73,7 @@ class EmulatorSettings(TypedDict, total=False):
     session_age: int
     picture_cache: int
     upload_bytes: int
+    speed: Literal["auto", "off"]
     no_fast_import: bool
 
 
@@ -209,7 +211,9 @@ class Emulator(EmbeddedSession):
         if self._thread is not None:
             raise EmulatorError("this emulator runs already")
         try:
-            self._thread = ServerThread(App(_load_settings(self._keywords), self._observe_call))
+            settings = _load_settings(self._keywords)
+            choose_speed(settings.speed)
+            self._thread = ServerThread(App(settings, self._observe_call))
         except (UsageError, InvalidFile) as error:
             # Messages name flags of the command line, which are keywords here.
             message = re.sub("^--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), str(error))
