@@ -89,8 +89,11 @@ class ScenarioEngine:
 
         The latency of a stream passes while it is sent, that of a task while its client asks for it. A call that asks
         for a task is answered by rules that name that operation. `note` is called with each selection before its wait.
-        `charge` is what has been counted for the call before; None: nothing.
+        `charge` is what has been counted for the call before; None: nothing. Where a scenario `is_plain`, every call
+        has the answer UNSCRIPTED, and the engine need not be asked.
         """
+        if scenario.is_plain and charge is None:
+            return UNSCRIPTED
         if charge is None and scenario.limits.any:
             model, now = call.model or gateway.usual_model, self.clock.now(session)
             charge = await limits.spend(scenario.limits, call, self.counter, session=session, now=now, model=model)

@@ -94,6 +94,11 @@ class Scenario:
     folder: Path | None = field(default=None, compare=False)
 
     @cached_property
+    def is_plain(self) -> bool:
+        """Whether it neither has a rule nor counts anything, so that every call is answered as if there were none."""
+        return not self.rules and not self.limits.any
+
+    @cached_property
     def about_tasks(self) -> bool:
         """Whether a rule names the operation `task`."""
         return any(rule.about_tasks for rule in self.rules)

@@ -28,11 +28,10 @@ from emulator.core.file_reading import read_file
 from emulator.findings import Finding
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
-from emulator.gateway.refusals import RequestFacts
 from emulator.image.store import ImageStore
 from emulator.messages import Behavior, Call, ChannelName, Draw, GatewayError, Plan, Request, Response
 from emulator.response import builder
-from emulator.response.builder import ReplyContext, ResponseBuilder
+from emulator.response.builder import ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
 from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
@@ -214,17 +213,7 @@ class App:
         expected = builder.estimate_body(pending.call, plan)
         if expected > PIECE:
             await self._reserve_room(http, expected)
-        request = pending.request
-        reply_context = ReplyContext(
-            session=pending.session,
-            origin=request.origin,
-            asked=RequestFacts(request, path=route.path, methods=route.operations, limit=operation.limit),
-            request_id=pending.request_id,
-            seconds=pending.selection.latency or 0.0,
-            number=pending.number,
-            picture_weight=pending.picture_weight,
-        )
-        return await self.task_manager.respond(pending, reply_context)
+        return await self.task_manager.respond(pending, route)
 
     async def _validate(self, pending: PendingCall, route: Route, context: ValidationContext) -> Call:
         """Return the call that the request makes; raises GatewayError where it breaks a rule of the gateway."""

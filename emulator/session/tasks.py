@@ -16,6 +16,7 @@ from emulator.findings import Finding
 from emulator.gateway.errors import fill_template
 from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.refusals import RequestFacts
 from emulator.messages import Call, Canned, Draw, GatewayError, Kind, PictureOverride, Plan, Refuse, Response
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
@@ -23,6 +24,7 @@ from emulator.scenario.engine import Selection, is_postponed
 from emulator.session.json_values import from_plain, to_plain, weigh_value
 from emulator.session.pending_call import PendingCall
 from emulator.session.store import Store
+from emulator.validation.registry import Route
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,12 @@ class TaskManager:
         self._response_builder = response_builder
         self._clock = response_builder.clock
 
-    async def respond(self, pending: PendingCall, context: ReplyContext) -> Response:
+    async def respond(self, pending: PendingCall, route: Route) -> Response:
         """Return the response to an accepted call; raises GatewayError where the scenario refuses it."""
         call, selection, gateway = pending.call, pending.selection, pending.gateway
         assert call is not None
         assert selection is not None
-        plan, shape = selection.answer.plan, gateway.tasks
+        plan, shape, context = selection.answer.plan, gateway.tasks, _make_context(pending, route)
         if shape is None:
             return await self._response_builder.build(call, plan, gateway, context)
         if call.operation == "task" and isinstance(plan, Draw):
@@ -194,6 +196,22 @@ class TaskManager:
     async def _keep_task(self, session: str, task: Task) -> None:
         values = {name: getattr(task, name) for name in _TASK_FIELDS}
         await self._store.set_task(session, task.id, values, weight=task.weight, now=self._clock.base())
+
+
+def _make_context(pending: PendingCall, route: Route) -> ReplyContext:
+    """Return what the reply to a call depends on beside the call itself."""
+    selection, request = pending.selection, pending.request
+    assert selection is not None
+    limit = route.operation(request.method).limit
+    return ReplyContext(
+        session=pending.session,
+        origin=request.origin,
+        asked=RequestFacts(request, path=route.path, methods=route.operations, limit=limit),
+        request_id=pending.request_id,
+        seconds=selection.latency or 0.0,
+        number=pending.number,
+        picture_weight=pending.picture_weight,
+    )
 
 
 def _drop_own_pictures(plan: Plan) -> Plan:
