@@ -5,8 +5,9 @@ A finding never changes an answer. Codes are public: add new ones, do not rename
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from emulator.core.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

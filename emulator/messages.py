@@ -6,8 +6,10 @@ Every class here but GatewayError is frozen: who wants a change makes a copy. No
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+from emulator.core.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     from emulator.core.base64_spelling import Base64Spelling

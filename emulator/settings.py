@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from emulator.core import clock, yaml_file
 from emulator.core.accelerators import SPEEDS, Speed
+from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.core.yaml_file import describe_value
 from emulator.messages import BEHAVIORS, PICTURE_WEIGHTS, Behavior, PictureWeight
@@ -144,14 +145,14 @@ class Settings:
     no_reserved_values: bool = _setting(
         False, "treat reserved values such as [[rate-limit]] in calls as ordinary text", _parse_switch
     )
-    behavior: Behavior = _setting(  # noqa: RUF009 - the default is a text
+    behavior: Behavior = _setting(
         "documented", "documented (what the gateways' pages promise) or observed (what their servers do)",
         _parse_behavior, "WORD",
     )  # fmt: skip
     report_only: bool = _setting(
         False, "answer calls that the gateway would refuse, and record the refusal as a finding", _parse_switch
     )
-    picture_weight: PictureWeight = _setting(  # noqa: RUF009 - the default is a text
+    picture_weight: PictureWeight = _setting(
         "small", "bytes of pictures: small (as few as they come to) or realistic (a PNG of 1024x1024 has 1 to 2 MB)",
         _parse_weight, "WORD",
     )  # fmt: skip
@@ -200,7 +201,7 @@ class Settings:
     session_age: int = _setting(3600, "seconds after which an unused session is dropped", _parse_positive, "SECONDS")
     picture_cache: int = _setting(32 * 2**20, "most bytes of drawn pictures in memory", _parse_positive, "BYTES")
     upload_bytes: int = _setting(32 * 2**20, "most bytes of uploaded pictures in memory", _parse_positive, "BYTES")
-    speed: Speed = _setting(  # noqa: RUF009 - the default is a text
+    speed: Speed = _setting(
         "auto", "auto (the libraries of the extra [speed] that are installed are used) or off (none of them)",
         _parse_speed, "WORD",
     )  # fmt: skip

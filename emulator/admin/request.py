@@ -6,7 +6,7 @@ A function takes one AdminRequest and returns one Response (or Stream); it raise
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from emulator.admin.auth import AdminAuth
 from emulator.core import clock, strict_json
 from emulator.core.clock import Clock
 from emulator.core.data_folders import list_ready_made
+from emulator.core.light_dataclass import dataclass
 from emulator.findings import FINDINGS
 from emulator.image.store import ImageStore
 from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, PICTURE_WEIGHTS, VIOLATIONS, Request, Response

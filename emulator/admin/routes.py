@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
@@ -24,6 +23,7 @@ from emulator.admin.request import (
     Stream,
     build_error_response,
 )
+from emulator.core.light_dataclass import dataclass
 from emulator.messages import Request, Response
 from emulator.session.redaction import redact_keys
 

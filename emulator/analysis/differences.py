@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, NamedTuple
 
+from emulator.core.light_dataclass import dataclass
 from emulator.gateway.gateway import Gateway
 from emulator.messages import GatewayError, Kind, Request, Response, Violation
 from emulator.validation.draft import ValidationContext

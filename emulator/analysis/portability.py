@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import join_bare
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import describe_value

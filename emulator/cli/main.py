@@ -15,10 +15,10 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from emulator import settings
+from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.settings import UsageError

@@ -7,8 +7,9 @@ error messages and help show the name that users import.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+
+from emulator.core.light_dataclass import dataclass
 
 _Record = TypeVar("_Record", bound="RecordedValue")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
+
+from emulator.core.light_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
 from emulator.core.file_reading import read_file
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import shorten_text
 
 try:

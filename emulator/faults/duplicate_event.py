@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import quote_value, read_parameters
 from emulator.faults.stream_events import is_event, is_stream, mark_last_event, split_events

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import quote_value, read_parameters
 

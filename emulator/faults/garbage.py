@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import read_parameters
 

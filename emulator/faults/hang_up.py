@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.position import START, Position
 from emulator.faults.head import Chunks, HangUp, Head, Sleep
 from emulator.faults.parameters import read_after, read_parameters, send_until

@@ -7,8 +7,10 @@ CutOff.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
+
+from emulator.core.light_dataclass import dataclass
 
 Chunks = AsyncIterator[bytes]
 Sleep = Callable[[float], Awaitable[None]]

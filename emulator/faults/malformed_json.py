@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
+from emulator.core.light_dataclass import dataclass
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import read_parameters
 from emulator.faults.stream_events import is_stream, mark_last_event

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.position import HALF, Position
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import quote_value, read_after, read_parameters, send_until

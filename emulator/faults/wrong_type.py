@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.faults.head import Chunks, Head, Sleep
 from emulator.faults.parameters import quote_value, read_parameters
 

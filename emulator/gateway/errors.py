@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from emulator.core import json_schema
 from emulator.core.data_folders import is_shipped_schema
+from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import Pointer, YamlFile, load_yaml
 from emulator.gateway import address_masking
 from emulator.gateway.formats import JsonFormat, read_json_format

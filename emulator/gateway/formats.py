@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
 
 from emulator.core import clock, strict_json
+from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import YamlFile, describe_value
 from emulator.image.link_query import LinkQuery
 from emulator.messages import CHANNELS, Kind, ResponseShape

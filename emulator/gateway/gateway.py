@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from emulator.core.data_folders import find_schemas, is_shipped_schema
+from emulator.core.light_dataclass import dataclass
 from emulator.core.patterns import compile_pattern
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile, describe_value

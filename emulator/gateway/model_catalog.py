@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from emulator.core import json_schema
 from emulator.core.data_folders import find_schemas, is_shipped_schema
+from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import Pointer, YamlFile, load_yaml
 from emulator.findings import Finding
 from emulator.messages import GatewayError, Source

@@ -7,7 +7,7 @@ A file of OpenAPI 3.0 is translated, so that the rest of the package knows only 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from emulator.core import json_schema
+from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import Pointer, YamlFile, describe_value, load_yaml
 from emulator.findings import Finding
 from emulator.messages import OperationName

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway

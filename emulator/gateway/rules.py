@@ -6,10 +6,11 @@ Rules are data from the gateway's file, keyword by keyword. The validator compil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import Pointer
 from emulator.gateway.formats import freeze_lists
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step

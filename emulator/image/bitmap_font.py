@@ -10,10 +10,11 @@ import io
 import re
 import unicodedata
 import zipfile
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from emulator.core.light_dataclass import dataclass
 
 HEIGHT: Final = 16  # px, of every line
 _LONGEST: Final = 2000  # characters that are read; far more than any caption's lines can hold

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
 
 from PIL import Image, ImageDraw
+
+from emulator.core.light_dataclass import dataclass
 
 SKIES: Final = 9
 LANDS: Final = 6

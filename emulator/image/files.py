@@ -6,9 +6,10 @@ A call holds its own files while it is answered, so that its pictures can be dra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
+
+from emulator.core.light_dataclass import dataclass
 
 FileKind = Literal["upload", "picture"]
 """An upload of a call, or a tester's own picture; the bytes of each kind are bounded apart."""

@@ -9,11 +9,12 @@ import hashlib
 import html
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from PIL import Image, ImageChops
 
+from emulator.core.light_dataclass import dataclass
 from emulator.image.decode import PIXEL_BUDGET, load_pixels, open_image
 from emulator.image.files import guess_format
 from emulator.image.recipe import LARGEST_SIDE

@@ -14,11 +14,11 @@ import hashlib
 import hmac
 import json
 import zlib
-from dataclasses import dataclass
 from enum import STRICT, IntFlag
 from types import NoneType
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.strict_json import format_json
 from emulator.image.recipe import ImageRecipe
 from emulator.image.recipe_json import FieldTypes, check_fields, recipe_from_json, recipe_to_json

@@ -10,11 +10,11 @@ import base64
 import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs, quote
 
 from emulator.core.clock import format_iso
+from emulator.core.light_dataclass import dataclass
 from emulator.image.link import PictureLink
 
 LIFETIME: Final = 3600  # seconds for which a picture's URL is good, as at OpenAI

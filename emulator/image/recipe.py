@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.strict_json import format_json
 
 LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 picture is drawn in a palette, and is 16 MiB meanwhile

@@ -10,11 +10,11 @@ import base64
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from emulator.core.bounded_cache import BoundedCache
+from emulator.core.light_dataclass import dataclass
 from emulator.image.files import NO_FILES, EditInputs, FileKind, Files, FileStore, MissingFile
 from emulator.image.recipe import EditSource, ImageRecipe
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
 from typing import Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.image.files import guess_format
 
 MOST_PARTS: Final = 16_384  # chunks of a PNG or a WebP; libpng's chunks of 8 KiB make 6,400 of 50 MB, OpenAI's maximum

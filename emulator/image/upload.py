@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal
+
+from emulator.core.light_dataclass import dataclass
 
 Flaw = Literal["strange", "damaged", "huge", "long"]
 """Why a file cannot be used: none of the formats, it does not decode, too many pixels, or its text is too long."""

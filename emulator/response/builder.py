@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, assert_never
 
 from emulator.core.chance import make_seed
 from emulator.core.clock import Clock
+from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core import strict_json
 from emulator.core.clock import Clock
+from emulator.core.light_dataclass import dataclass
 from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core.chance import draw_chance
 from emulator.core.clock import Clock
+from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image import upload

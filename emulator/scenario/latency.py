@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.core.chance import make_random
 from emulator.core.durations import LONGEST_DURATION, is_duration_text, parse_duration
+from emulator.core.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     from random import Random  # noqa: TID251 - the type alone; emulator.core.chance makes them

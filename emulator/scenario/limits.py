@@ -7,10 +7,11 @@ counted in whole millionths of a dollar.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import cached_property
 from typing import Final, Protocol
 
+from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway import pricing
 from emulator.gateway.refusals import refuse_cost, refuse_rate

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.patterns import Pattern
 from emulator.core.phrases import shorten_text
 from emulator.core.suggestions import describe_unknown, nearest_word

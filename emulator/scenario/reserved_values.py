@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any, Final
 
 from emulator import faults
 from emulator.core.data_folders import list_ready_made
+from emulator.core.light_dataclass import dataclass
 from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
 from emulator.core.suggestions import nearest_word
 from emulator.faults import FAULTS

@@ -7,9 +7,9 @@ one, up to as many comparisons as take a second.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.scenario import matching
 from emulator.scenario.matching import AllOf, AnyOf, Contains, Equal, Matcher
 from emulator.scenario.scenario import Rule

@@ -6,11 +6,12 @@ The loader makes scenarios of YAML, and the engine plays them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.names import KEY_PREFIX, RESERVED_HEADER, RESERVED_KEY
 from emulator.messages import Draw, Plan, Request
 from emulator.scenario.latency import Latency

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from emulator.core import clock
 from emulator.core.clock import Clock
+from emulator.core.light_dataclass import dataclass
 from emulator.image.files import MissingFile
 from emulator.image.link import BadToken, HostBehavior, PictureLink, parse_token
 from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw, find_start

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from emulator.core.light_dataclass import dataclass
 from emulator.server.app import App
 from emulator.server.connection import HttpServer
 from emulator.server.rare_warnings import is_out_of_files

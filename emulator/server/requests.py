@@ -10,13 +10,14 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.core import strict_json
+from emulator.core.light_dataclass import dataclass
 from emulator.core.strict_json import LARGE
 from emulator.messages import Request, Violation
 from emulator.validation import multipart

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from emulator.core.light_dataclass import dataclass
 
 if TYPE_CHECKING:
     from emulator.server.connection import HttpConnection

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from emulator.admin.request import PREFIX, build_error_response
+from emulator.core.light_dataclass import dataclass
 from emulator.messages import GatewayError, Response
 from emulator.server.rare_warnings import warn_rarely
 from emulator.session import sessions

@@ -6,9 +6,9 @@ Matching sees the real values; messages use the redacted ones.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_known
 from emulator.findings import FINDINGS
 from emulator.image import upload

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import shorten_text
 from emulator.core.tables import replace_unprintable
 from emulator.scenario import matching

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import describe_value
 
 COUNT_WORDS: Final = ("times", "once", "never", "at_least", "at_most", "between")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 from emulator.core.bounded_cache import BoundedCache
 from emulator.core.clock import Clock
+from emulator.core.light_dataclass import dataclass
 from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Behavior, GatewayError, PictureWeight, Request

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
 from emulator.core.bounded_cache import BoundedCache
+from emulator.core.light_dataclass import dataclass
 from emulator.image.files import FileKind, FileStore
 from emulator.scenario.limits import Counter
 from emulator.session.json_values import weigh_value

@@ -7,10 +7,11 @@ the store as plain values, and bounded.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core.clock import Clock
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.errors import fill_template

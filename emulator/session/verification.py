@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import describe_value
 from emulator.gateway import pricing

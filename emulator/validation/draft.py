@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.model_catalog import Calendar

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from emulator.core.data_folders import is_shipped_schema
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote, shorten_text
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway, load_gateway

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from emulator.core.light_dataclass import dataclass
 from emulator.image.upload import Upload
 
 MOST_FIELDS: Final = 64  # the largest call of the SDKs has about twenty

@@ -6,11 +6,11 @@ Three ways lead to a gateway: its name as the first part of the path, its real h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from emulator.core.data_folders import find_schemas
+from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.errors import ErrorCatalogLoader

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import Any, Final
@@ -24,6 +23,7 @@ from referencing.jsonschema import DRAFT202012
 from emulator.core.bounded_schema import MOST_KEYWORDS, TooMuchWork, bound_validator, check_patterns, list_errors
 from emulator.core.data_folders import is_shipped_schema
 from emulator.core.json_schema import check_multiple
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import format_path, join_bare, join_quoted, name_go_kind, name_kind, quote
 from emulator.gateway.openapi import Document
 from emulator.messages import GatewayError, Violation

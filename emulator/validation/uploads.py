@@ -9,9 +9,10 @@ import asyncio
 import base64
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
 from emulator.image.files import FileStore, MissingFile
