@@ -6,10 +6,10 @@ Azure's storage compares the values, not their spelling: the order does not matt
 
 from __future__ import annotations
 
-import base64
-import functools
+import binascii
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 from urllib.parse import parse_qs, quote
 
@@ -32,17 +32,43 @@ class LinkQuery:
 
     def list_values(self, link: PictureLink, token: str, secret: bytes) -> Mapping[str, str]:
         """Return the parameters of `link`, whose path has `token`."""
-        start = find_start(link)
-        key_start = start - start % LIFETIME
-        values = {
-            "{start}": format_iso(start),
-            "{expiry}": format_iso(link.expires),
-            "{key_start}": format_iso(key_start),
-            "{key_expiry}": format_iso(key_start + _DAY),
-            "{type}": f"image/{link.recipe.served_as}",
-            "{signature}": _sign_token(token, secret),
-        }
+        values = _describe_times(find_start(link), link.expires)
+        values["{type}"] = f"image/{link.recipe.served_as}"
+        values["{signature}"] = _sign_token(token, secret)
         return {name: values.get(value, value) for name, value in self.parameters}
+
+    def write(self, token: str, secret: bytes, *, start: int, expires: int, image_format: str) -> str:
+        """Return the query of a link as it stands in its URL: `st=2024-01-01T00%3A00%3A00Z&se=…&sig=…%3D`.
+
+        The link is good from `start` until `expires`, in Unix seconds. All but the signature is the same in the links
+        of one second, and is kept.
+        """
+        key = (start, expires, image_format)
+        kept = self._kept.get(key)
+        if kept is None:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            kept = self._kept[key] = self._write_around_signature(*key)
+        signature = _sign_token(token, secret)
+        return signature.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D").join(kept)
+
+    def _write_around_signature(self, start: int, expires: int, image_format: str) -> list[str]:
+        """Return the texts before, between and behind the signatures of a query."""
+        values = _describe_times(start, expires)
+        values["{type}"] = f"image/{image_format}"
+        pieces = [""]
+        for number, (name, value) in enumerate(self.parameters):
+            pieces[-1] += f"{'&' if number else ''}{name}="
+            if value == "{signature}":
+                pieces.append("")
+            else:
+                pieces[-1] += quote(values.get(value, value))
+        return pieces
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, int, str], list[str]]:
+        """The texts around the signatures in the newest links, by when and for what these are good."""
+        return {}
 
     def find_flaw(self, query: str, *, link: PictureLink, token: str, secret: bytes) -> str | None:
         """Return what is wrong with the query with which `link` is asked for, in the storage's words; None: nothing."""
@@ -77,12 +103,21 @@ def find_link_flaw(queries: LinkQueries, link: PictureLink, query: str, *, token
     return expected.find_flaw(query, link=link, token=token, secret=secret)
 
 
-@functools.lru_cache(maxsize=1024)  # as tokens: equal calls of one second have one link
 def format_query(query: LinkQuery, link: PictureLink, token: str, secret: bytes) -> str:
-    """Return the query of `link` as it stands in its URL: `st=2024-01-01T00%3A00%3A00Z&se=…&sig=…%3D`."""
-    values = query.list_values(link, token, secret)
-    signature = _sign_token(token, secret)
-    return "&".join(f"{name}={quote(value, safe='' if value == signature else '/')}" for name, value in values.items())
+    """Return the query of `link`, whose path has `token`."""
+    start, image_format = find_start(link), link.recipe.served_as
+    return query.write(token, secret, start=start, expires=link.expires, image_format=image_format)
+
+
+def _describe_times(start: int, expires: int) -> dict[str, str]:
+    """Return the times of a link and of the key that signs it, by the words that stand for them."""
+    key_start = start - start % LIFETIME
+    return {
+        "{start}": format_iso(start),
+        "{expiry}": format_iso(expires),
+        "{key_start}": format_iso(key_start),
+        "{key_expiry}": format_iso(key_start + _DAY),
+    }
 
 
 def _sign_token(token: str, secret: bytes) -> str:
@@ -90,13 +125,16 @@ def _sign_token(token: str, secret: bytes) -> str:
 
     A `+` is always among them: it is what breaks, at Azure too, when a client decodes `%2B` once too often.
     """
-    signature, turn = "", 0
-    while "+" not in signature:
-        digest = hashlib.blake2b(b"%d %s" % (turn, token.encode()), digest_size=32, key=secret).digest()
-        signature, turn = base64.b64encode(digest).decode(), turn + 1
-    return signature
+    digest = hashlib.blake2b(token.encode(), digest_size=32, key=secret).digest()
+    signature = binascii.b2a_base64(digest, newline=False).decode()
+    if "+" in signature:
+        return signature
+    place = digest[0] % _WHOLE_LETTERS
+    return f"{signature[:place]}+{signature[place + 1 :]}"
 
 
 _DAY: Final = 86400  # seconds for which a key signs, as in links of OpenAI
+_WHOLE_LETTERS: Final = 42  # of Base64 for 32 bytes, before the last one, which has four bits alone
+_MOST_KEPT: Final = 16  # queries of one second, of which calls are answered at the same time
 _MOST_PARAMETERS: Final = 100  # in a query; a link has thirteen
 _MALFORMED: Final = "Signature fields not well formed."

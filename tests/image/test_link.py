@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,9 +15,12 @@ from emulator.image.link import (
     PictureLink,
     format_token,
     parse_token,
-    seal_fields,
+    seal_recipe,
+    seal_text,
+    write_common_values,
 )
 from emulator.image.recipe import Alteration, EditSource, ImageRecipe
+from tests.picture_tokens import SMALL, write_token_list
 
 RECIPE = ImageRecipe("geekai", "cogview-4", "猫", "0" * 16, 1024, 768, "hd", "opaque", "png", None, 0, 2**64 - 1)
 LINK = PictureLink(RECIPE, "key-3f9a2c10", 1_800_000_000)
@@ -55,23 +59,57 @@ def test_each_choice_of_parts_is_read_back(
 def test_a_token_of_another_version_is_damaged() -> None:
     """The first byte names the layout: a token of another layout is refused, whatever is in it."""
     sealed = base64.urlsafe_b64decode(format_token(LINK, b"secret") + "==")
-    other = base64.urlsafe_b64encode(b"\x02" + sealed[1:]).rstrip(b"=").decode()
+    other = base64.urlsafe_b64encode(b"\x01" + sealed[1:]).rstrip(b"=").decode()
     with pytest.raises(BadToken):
         parse_token(other, b"secret")
 
 
+@pytest.mark.parametrize("caption", ["", "\x00" * 160, '"' * 160, "\\" * 160, "\ud800" * 160, "👩" * 160, "a\nb\tc"])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("host", [None, HostBehavior.BROWSERS_ONLY])
+def test_no_caption_makes_a_token_too_long(caption: str, signed: bool, host: HostBehavior | None) -> None:
+    """Whatever the longest texts are made of, and with everything else that a recipe can have, the token is read."""
+    recipe = replace(RECIPE, caption=caption, model="模" * 48, quality="\x01" * 48, altered=ALTERED, source=SOURCE)
+    link = PictureLink(replace(recipe, weight=123_456), 's"' * 32, 1, host=host, signed=signed)
+    token = format_token(link, b"secret")
+    assert len(token) <= LONGEST_TOKEN
+    assert re.fullmatch("[A-Za-z0-9_-]+", token)
+    assert link == parse_token(token, b"secret")
+
+
+@pytest.mark.parametrize("length", range(7))
+def test_links_of_one_recipe_begin_alike(length: int) -> None:
+    """Only behind the recipe do they differ, in session, end and MAC; each is the one that is made alone."""
+    recipe = replace(RECIPE, caption="x" * length)
+    sealed = seal_recipe(recipe, b"secret", write_common_values(replace(recipe, caption="", index=3)))
+    links = [PictureLink(recipe, session, expires) for session in ("", "s", "key-1234") for expires in (0, 99)]
+    tokens = [sealed.format_token(link.session, link.expires) for link in links]
+    assert tokens == [format_token(link, b"secret") for link in links]
+    assert links == [parse_token(token, b"secret") for token in tokens]
+    assert len(tokens) == len(set(tokens))
+    assert 1 == len({token[:140] for token in tokens})
+
+
 @pytest.mark.parametrize(
-    "change", [{"colour": 1}, {"partial": None}, {"session": None}, {"seed": 1.0}, {"width": True}]
+    ("change", "own"),
+    [
+        ({"more": None, "and": None, "still": None, "other": 1}, ("s", 1)),
+        ({"seed": 1.0}, ("s", 1)),
+        ({"width": True}, ("s", 1)),
+        ({"width": 0}, ("s", 1)),
+        ({}, (None, 1)),
+        ({}, ("s", True)),
+        ({}, ("s", -1)),
+        ({}, ("s",)),
+        ({}, ("s", 1, None, 1)),
+        ({}, ("s", 1, None, None, None)),
+    ],
 )
-def test_fields_that_no_link_has(change: dict[str, object]) -> None:
-    """An unknown field, and one of another type, is damaged, although the signature is good."""
-    fields = {
-        "session": "s", "expires": 1, "gateway": "g", "model": "m", "caption": "c", "prompt_hash": "h", "width": 64,
-        "height": 64, "quality": "q", "background": "opaque", "format": "png", "index": 0, "seed": 0,
-    }  # fmt: skip
-    assert 64 == parse_token(seal_fields(fields, b"secret"), b"secret").recipe.width
+def test_values_that_no_link_has(change: dict[str, object], own: tuple[object, ...]) -> None:
+    """A value too many or too few, and one of another type, is damaged, although the signature is good."""
+    assert 64 == parse_token(seal_text(write_token_list(SMALL, ("s", 1)), b"secret"), b"secret").recipe.width
     with pytest.raises(BadToken):
-        parse_token(seal_fields({**fields, **change}, b"secret"), b"secret")
+        parse_token(seal_text(write_token_list({**SMALL, **change}, own), b"secret"), b"secret")
 
 
 def test_no_character_of_a_token_can_change() -> None:

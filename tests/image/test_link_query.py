@@ -41,6 +41,19 @@ def test_the_parameters_stand_in_their_order() -> None:
     assert flaw(QUERY) is None
 
 
+def test_all_but_the_signature_is_kept_without_a_trace() -> None:
+    """Links of the same second, of other seconds and of other formats get the query that each gets alone."""
+    links = [
+        replace(LINK, recipe=replace(LINK.recipe, format=name), expires=LINK.expires + seconds)
+        for name in ("png", "jpeg", "webp") for seconds in range(20)
+    ]  # fmt: skip
+    for link in [*links, *links]:
+        token, alone = format_token(link, SECRET), LinkQuery(AZURE.parameters)
+        query = format_query(AZURE, link, token, SECRET)
+        assert query == format_query(alone, link, token, SECRET)
+        assert dict(alone.list_values(link, token, SECRET)) == dict(parse_qsl(query))
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_every_signature_has_what_clients_break(seed: int) -> None:
     """`%2B` and `%3D` are in each query, so that a client with such a mistake meets it at the first link."""

@@ -25,8 +25,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 import emulator
 from emulator.gateway.gateway import GENERATE_LIMIT
-from emulator.image import link as image_link
-from emulator.image.link import PictureLink, format_token, parse_token
+from emulator.image.link import PictureLink, format_token, parse_token, seal_text
 from emulator.image.recipe import ImageRecipe
 from tests.conftest import Served
 from tests.json_suite import read_suite
@@ -882,10 +881,7 @@ def lost(answer: Answer) -> None:
 def test_every_letter_of_a_token_counts(server: Served) -> None:
     """One bit turned over, at any place, and the token is forged: there is one spelling of a link, and no other."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    tokens = [
-        format_token(PictureLink(replace(DRAWN, caption="x" + "ab" * n), "s", FAR), server.app.storage.secret)
-        for n in range(12)
-    ]
+    tokens = [format_token(PictureLink(DRAWN, "s" * n, FAR), server.app.storage.secret) for n in range(12)]
     by_rest = {len(token) % 4: token for token in tokens}  # the last letter of some lengths has bits to spare
     assert {0, 2, 3} == set(by_rest)
     taken = []
@@ -927,17 +923,18 @@ def test_a_token_of_another_server_is_forged(server: Served, serve: Serve, link:
 
 def signed(served: Served, fields: bytes) -> bytes:
     """The path of a picture whose token is signed as it should be, whatever JSON it holds."""
-    return f"/pictures/{image_link._seal(fields, served.app.storage.secret)}.png".encode()
+    return f"/pictures/{seal_text(fields, served.app.storage.secret)}.png".encode()
 
 
-def token_json(**changes: bytes) -> bytes:
-    """The JSON of a good token, with some members spelled otherwise."""
-    members = {
-        "session": b'"s"', "expires": b"32000000000", "gateway": b'"g"', "model": b'"m"', "caption": b'"c"',
-        "prompt_hash": b'"h"', "width": b"64", "height": b"64", "quality": b'"q"', "background": b'"opaque"',
-        "format": b'"png"', "compression": b"null", "index": b"0", "seed": b"0", **changes,
+def token_json(more: bytes = b"", own: bytes = b"", **changes: bytes) -> bytes:
+    """The JSON of a good token, with some values spelled otherwise, and more behind those of the recipe, or of all."""
+    values = {
+        "gateway": b'"g"', "model": b'"m"', "width": b"64", "height": b"64", "quality": b'"q"',
+        "background": b'"opaque"', "format": b'"png"', "compression": b"null", "caption": b'"c"',
+        "prompt_hash": b'"h"', "index": b"0", "seed": b"0", "session": b'"s"', "expires": b"32000000000", **changes,
     }  # fmt: skip
-    return b"{" + b",".join(b'"' + name.encode() + b'":' + value for name, value in members.items()) + b"}"
+    *recipe, session, expires = values.values()
+    return b"[[" + b",".join(recipe) + more + b"]," + session + b"," + expires + own + b"]"
 
 
 @pytest.mark.parametrize(
@@ -952,9 +949,10 @@ def token_json(**changes: bytes) -> bytes:
         token_json(index=b'"x"'), token_json(seed=b'"x"'), token_json(seed=b"-1"),
         token_json(seed=b"1" + b"0" * 4000), token_json(format=b'["png"]'),
         token_json(caption=b'"' + b"c" * 7000 + b'"'), token_json(caption=b'"' + b"c" * 9000 + b'"'),
-        token_json(altered=b"[]"), token_json(altered=b"{}"), token_json(source=b"{}"), token_json(source=b"[1]"),
-        token_json(source=b'{"act":"edit","image":"x","mask":null,"palette":"x","open":true}'),
-        token_json(host=b"[]"), token_json(host=b"8"), token_json(other=b"1"),
+        token_json(b",[]"), token_json(b",{}"), token_json(b",null,{}"), token_json(b",null,[1]"),
+        token_json(b',null,{"act":"edit","image":"x","mask":null,"palette":"x","open":true}'),
+        token_json(b",null,null,0"), token_json(b",null,null,null,1"), token_json(own=b",[]"), token_json(own=b",8"),
+        token_json(own=b",null,1"), token_json(own=b",null,null,null"),
     ],
     ids=lambda fields: repr(fields[:70])[:75],
 )  # fmt: skip

@@ -15,10 +15,11 @@ import yaml
 
 from emulator.core.data_folders import find_schemas
 from emulator.image import recipe
-from emulator.image.link import format_token, parse_token, seal_fields
+from emulator.image.link import format_token, parse_token, seal_text
 from emulator.image.render import draw_image
 from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import Served
+from tests.picture_tokens import SMALL, write_token_list
 
 
 @pytest.fixture
@@ -285,13 +286,10 @@ def test_a_difficult_host_after_an_hour(serve: Callable[..., Served]) -> None:
     assert "access-control-allow-origin" not in late.headers
 
 
-def _signed(served: Served, **members: object) -> str:
-    """The link of a small picture with more members in its token, signed as it should be."""
-    fields = {
-        "session": "s", "expires": 4_102_444_800, "gateway": "g", "model": "m", "caption": "c", "prompt_hash": "h",
-        "width": 64, "height": 64, "quality": "q", "background": "opaque", "format": "png", "index": 0, "seed": 0,
-    }  # fmt: skip
-    return f"{served.url}/pictures/{seal_fields({**fields, **members}, served.app.storage.secret)}.png"
+def _signed(served: Served, *, altered: object = None, host: object = None) -> str:
+    """The link of a small picture with these members in its token, signed as it should be."""
+    text = write_token_list(SMALL, ("s", 4_102_444_800, host), altered, None, None)
+    return f"{served.url}/pictures/{seal_text(text, served.app.storage.secret)}.png"
 
 
 @pytest.mark.parametrize(("expires_in", "lifetime"), [(None, 3600), ("90s", 90), ("24h", 86_400)])
