@@ -67,7 +67,7 @@ def take_reserved_value(request: Request, key: str | None) -> tuple[Request, Res
     if isinstance(request.json, Mapping):
         body = dict(request.json)
         found += [*_take_from_prompt(body), *_take_from_model(body)]
-        request = replace(request, json=body)
+        request = request._replace(json=body)
     if key is not None and key.startswith(RESERVED_KEY):
         word = key[len(RESERVED_KEY) :].partition(".")[0]
         if word != NEUTRAL:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from emulator.admin.auth import AdminAuth
-from emulator.admin.request import PREFIX, AdminContext, Stream
+from emulator.admin.request import AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import find_schemas
@@ -35,8 +35,9 @@ from emulator.response.builder import ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
 from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
-from emulator.server import image_host, requests, responses
-from emulator.server.connection import get_connection
+from emulator.server import responses
+from emulator.server.addresses import Address, AddressBook, split_target
+from emulator.server.connection import HttpConnection, get_connection
 from emulator.server.image_host import ImageHost
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
@@ -57,6 +58,7 @@ from emulator.validation.uploads import UploadReader
 from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
+    from emulator.session.ended_call import EndedCall
     from emulator.session.pending_call import PendingCall
 
 log = logging.getLogger("emulator")
@@ -93,11 +95,12 @@ class App:
         )
         self.task_manager = TaskManager(self.store, response_builder)
         self.metrics, self.events = Metrics(), Events()
-        self.observers: list[Observer] = [self.metrics.count_call, self.events.publish]
+        self.observers: list[Observer] = []
         if observer is not None:
             self.observers.append(observer)
         self.admin_auth = AdminAuth(settings)
         self.admin = AdminApi(self._build_admin_context())
+        self._addresses = AddressBook(self.registry)
         self._reader = RequestReader(timeout=settings.body_timeout, public_url=settings.public_url)
         self._body_budget = BodyBudget()
         self.unanswered = 0
@@ -111,37 +114,47 @@ class App:
         if connection.is_pipelined:  # from Python 3.12 on aiohttp would answer all of them before anybody else
             await asyncio.sleep(0)
         try:
-            prefix, path = sessions.split_path(requests.read_path(http))
-            if path == PREFIX or path.startswith(PREFIX + "/"):
-                return await self._answer_admin(http, path)
-            if http.method == "OPTIONS" and not self.storage.is_closed(path):
+            address = self._addresses.find(http.raw_path, http.host)
+            if address.is_admin:
+                return await self._answer_admin(http, address)
+            if http.method == "OPTIONS" and not self.storage.is_closed(address.path):
                 return await self._send_unrecorded(http, _answer_preflight(http))
-            if path.startswith(image_host.PREFIX):
-                _, _, query = http.raw_path.partition("?")
-                response = await self.storage.answer(http.method, f"{path}?{query}", http.headers)
+            if address.is_picture:
+                target = f"{address.path}?{address.query}"
+                response = await self.storage.answer(http.method, target, http.headers)
                 return await self._send_unrecorded(http, response)
-            return await self._answer_call(http, prefix, self.registry.find_route(http.host, path))
+            return await self._answer_call(http, connection, address)
         except Exception:  # a bug of ours before the gateway is known: a plain envelope
-            log.exception("%s %s failed", http.method, redact_keys(requests.read_path(http)))
+            log.exception("%s %s failed", http.method, redact_keys(split_target(http.raw_path)[0]))
             headers = {**_CORS, "Content-Type": "application/json"}
             return web.Response(status=500, body=_FAILED, headers=headers)
         finally:
             self.send_limits.release(connection)
 
-    async def _answer_call(self, http: web.BaseRequest, prefix: str | None, route: Route) -> web.StreamResponse:
+    async def _answer_call(
+        self, http: web.BaseRequest, connection: HttpConnection, address: Address
+    ) -> web.StreamResponse:
         """Answer a call to a gateway: begin, read, validate, select, respond, send, finish."""
-        head = self._reader.read_head(http, requests.read_path(http), self.clock.now())
-        key = route.gateway.find_key(head.headers)
-        session, bad_session = sessions.choose_session(head, prefix, key, self._reserved_values)
-        pending = await self.sessions.begin_call(session, head, route.gateway, key)
+        route, path, query, now = address.route, address.target_path, address.query, self.clock.now()
+        limit = route.limit(http.method)
+        request = self._reader.read_at_once(http, path, query=query, limit=limit, now=now)
+        is_whole = request is not None
+        if request is None:
+            request = self._reader.read_head(http, path, query=query, now=now)
+        key = route.gateway.find_key(request.headers)
+        session, bad_session = sessions.choose_session(request, address.session, key, self._reserved_values)
+        pending = await self.sessions.begin_call(session, request, route.gateway, key)
         pending.error = bad_session
-        connection, limit = get_connection(http), route.limit(http.method)
         connection.cancel_when_left(asyncio.current_task())
         try:
-            if not self._body_budget.is_needed(http, limit):  # most calls: they save an asynchronous context manager
-                return await self._complete_call(http, pending, route)
+            if is_whole:
+                return await self._complete_call(http, connection, pending, route)
+            if not self._body_budget.is_needed(http, limit):
+                await self._receive_body(http, pending, limit)
+                return await self._complete_call(http, connection, pending, route)
             async with self._body_budget.open_share() as share:
-                return await self._complete_call(http, pending, route, share)
+                await self._receive_body(http, pending, limit, share)
+                return await self._complete_call(http, connection, pending, route)
         except asyncio.CancelledError:
             await self._journal_unanswered(pending, route, client_left=connection.client_left)
             if not connection.client_left:
@@ -152,15 +165,20 @@ class App:
             connection.cancel_when_left(None)
             self.sessions.end_call(pending)
 
-    async def _complete_call(
-        self, http: web.BaseRequest, pending: PendingCall, route: Route, share: BodyShare | None = None
-    ) -> web.StreamResponse:
-        """Answer a call that has begun, and write it to the journal."""
+    async def _receive_body(
+        self, http: web.BaseRequest, pending: PendingCall, limit: int, share: BodyShare | None = None
+    ) -> None:
+        """Read the body of a call that has begun."""
         try:
-            pending.request = await self._reader.read_call(http, pending.request, route.limit(http.method), share)
+            pending.request = await self._reader.read_call(http, pending.request, limit, share)
         except asyncio.CancelledError:
-            pending.request = replace(pending.request, trouble="cut_body")
+            pending.request = pending.request._replace(trouble="cut_body")
             raise
+
+    async def _complete_call(
+        self, http: web.BaseRequest, connection: HttpConnection, pending: PendingCall, route: Route
+    ) -> web.StreamResponse:
+        """Answer a call whose request is known, and write it to the journal."""
         try:
             if pending.error is not None:
                 raise pending.error
@@ -173,7 +191,7 @@ class App:
             else:
                 log.exception("call %s of session %s failed", pending.number, pending.session)
                 self._refuse(pending, GatewayError("server_error"))
-        get_connection(http).cancel_when_left(None)  # sending notices itself who leaves, and knows what was sent
+        connection.cancel_when_left(None)  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
         self._tell_observers(await self.sessions.finish_call(pending, delivery.sent))
         return delivery.response
@@ -192,9 +210,12 @@ class App:
             )
         self._tell_observers(await self.sessions.finish_call(pending, pending.sent_so_far, state))
 
-    def _tell_observers(self, entry: JournalEntry) -> None:
+    def _tell_observers(self, ended: EndedCall) -> None:
+        self.metrics.count_call(ended)
+        if self.events.has_listeners:
+            self.events.publish(ended.entry)
         for observer in self.observers:
-            observer(entry)
+            observer(ended.entry)
 
     async def _process(self, http: web.BaseRequest, pending: PendingCall, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
@@ -340,7 +361,8 @@ class App:
         headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
         close = pending.request.trouble in _UNREAD
         if response.frames is None and not answer.faults:
-            return await responses.send_response(http, response, headers, close=close)
+            scripted = bool(answer.headers)
+            return await responses.send_response(http, response, headers, close=close, scripted=scripted)
         if response.frames is not None:
             response = replace(response, frames=pending.count_events(response.frames))
         return await responses.send_with_faults(
@@ -367,10 +389,11 @@ class App:
             headers["X-Emulator-Finding"] = _list_codes(pending.error, findings)
         return headers
 
-    async def _answer_admin(self, http: web.BaseRequest, path: str) -> web.StreamResponse:
+    async def _answer_admin(self, http: web.BaseRequest, address: Address) -> web.StreamResponse:
         """Answer a request to the emulator's own paths."""
-        limit = SCENARIO_LIMIT if path.endswith("/scenario") else GENERATE_LIMIT
-        request = await self._reader.read_request(http, path, limit, self.clock.now())
+        limit = SCENARIO_LIMIT if address.path.endswith("/scenario") else GENERATE_LIMIT
+        now = self.clock.now()
+        request = await self._reader.read_request(http, address.path, query=address.query, limit=limit, now=now)
         answer = await self.admin.answer(request)
         headers = self._make_common_headers()
         if isinstance(answer, Stream):

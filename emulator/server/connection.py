@@ -47,6 +47,10 @@ class HttpConnection(web.RequestHandler):
         """Whether the client has sent further requests behind the one that is answered."""
         return bool(self._messages)
 
+    async def wait_until_taken(self) -> None:
+        """Wait until the client takes what was written; raises ConnectionError where it leaves."""
+        await self._drain_helper()
+
     async def wait_until_left(self) -> None:
         """Wait until the connection is closed, by whichever side."""
         if self.transport is None:

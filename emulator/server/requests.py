@@ -10,8 +10,8 @@ import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, Final, Literal
+from functools import lru_cache
+from typing import Any, Final, Literal, NamedTuple
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
 from emulator.core.strict_json import LARGE
+from emulator.gateway.openapi import JSON
 from emulator.messages import Request, Violation
 from emulator.validation import multipart
 from emulator.validation.uploads import count_picture_characters
@@ -134,24 +135,64 @@ class RequestReader:
     timeout: float
     public_url: str | None
 
-    async def read_request(self, http: web.BaseRequest, path: str, limit: int, now: float) -> Request:
+    async def read_request(self, http: web.BaseRequest, path: str, *, query: str, limit: int, now: float) -> Request:
         """Return the request to `path`, received at `now` (Unix seconds); a body above `limit` bytes is not kept."""
-        return await self.read_body(http, self.read_head(http, path, now), limit)
+        return await self.read_body(http, self.read_head(http, path, query=query, now=now), limit)
 
-    def read_head(self, http: web.BaseRequest, path: str, now: float) -> Request:
+    def read_head(self, http: web.BaseRequest, path: str, *, query: str, now: float) -> Request:
         """Return the request to `path`, received at `now` (Unix seconds), without its body."""
         return Request(
             method=http.method,
             path=path,
-            query=http.raw_path.partition("?")[2],
+            query=query,
             headers=http.headers,
             body=b"",
             json=None,
             trouble=None,
             duplicates=(),
-            origin=self.public_url or _find_origin(http),
+            origin=self._find_origin(http),
             received=now,
         )
+
+    def read_at_once(self, http: web.BaseRequest, path: str, *, query: str, limit: int, now: float) -> Request | None:
+        """Return the request to `path` with its body, where a short JSON has come together with the head; else None.
+
+        Most calls are such: nothing has to be waited for, decompressed, or bounded.
+        """
+        headers, content, method = http.headers, http.content, http.method
+        content_type = headers.get("Content-Type", "")
+        is_json = content_type == JSON or "json" in content_type.lower()
+        is_short = content.total_bytes <= min(limit, _PARSED_AT_ONCE)
+        if not content.is_eof() or content.exception() is not None or not is_short or "Content-Encoding" in headers:
+            return None
+        if content_type and not is_json:
+            return None
+        body = content.read_nowait()
+        parsed = _NO_JSON
+        if is_json and (body or method not in ("GET", "HEAD")):
+            parsed = _parse_json([body])
+        return Request(
+            method=method,
+            path=path,
+            query=query,
+            headers=headers,
+            body=body,
+            json=parsed.value,
+            trouble=parsed.trouble,
+            duplicates=parsed.duplicates,
+            origin=self._find_origin(http),
+            received=now,
+            why=parsed.why,
+        )
+
+    def _find_origin(self, http: web.BaseRequest) -> str:
+        """Return scheme, host and port for links: `public_url`, or what the client wrote."""
+        if self.public_url is not None:
+            return self.public_url
+        headers = http.headers
+        if "X-Forwarded-Host" in headers or "X-Forwarded-Proto" in headers:
+            return _find_forwarded_origin(http)
+        return _format_origin(http.scheme, headers.get("Host", "")) or f"{http.scheme}://{_find_own_host(http)}"
 
     async def read_body(
         self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None
@@ -162,7 +203,7 @@ class RequestReader:
             body, trouble = await _read_body(http, limit, self.timeout, share)
         expected = bool(body) or http.method not in ("GET", "HEAD")
         if trouble is not None or not expected or "json" not in head.headers.get("Content-Type", "").lower():
-            return replace(head, body=body, trouble=trouble)
+            return head._replace(body=body, trouble=trouble)
         owned = [body]
         if len(body) > _PARSED_AT_ONCE:
             if len(body) > LARGE:
@@ -170,8 +211,7 @@ class RequestReader:
             parsed = await asyncio.to_thread(_parse_json, owned)
         else:
             parsed = _parse_json(owned)
-        return replace(
-            head,
+        return head._replace(
             body=body or parsed.beginning,
             json=parsed.value,
             trouble=parsed.trouble,
@@ -192,8 +232,7 @@ class RequestReader:
         return _parse_form(request, content_type)
 
 
-@dataclass(frozen=True)
-class _ParsedJson:
+class _ParsedJson(NamedTuple):
     """The JSON of a body, or what is wrong with it and why; of a large one that is broken, the beginning is kept."""
 
     value: Any = None
@@ -234,36 +273,31 @@ def _count_characters(value: Any) -> int:
     return count
 
 
-def read_path(http: web.BaseRequest) -> str:
-    """Return the path as the client spelled it, without the query."""
-    target = http.raw_path
-    if target[:1] != "/":  # a proxy's absolute form, or the * of OPTIONS
-        target = "/" + target.partition("://")[2].partition("/")[2]
-    return target.partition("?")[0]
-
-
 def _parse_form(request: Request, content_type: str) -> Request:
     """Return the request with its form parsed; of a body that is no form only the beginning is kept."""
     try:
         form = multipart.parse_form(request.body, content_type)
     except multipart.BadForm as error:
-        return replace(request, body=request.body[:_BEGINNING], trouble="bad_form", why=str(error))
-    return replace(request, body=b"", json=dict(form.texts), duplicates=form.duplicates, uploads=form.uploads)
+        return request._replace(body=request.body[:_BEGINNING], trouble="bad_form", why=str(error))
+    return request._replace(body=b"", json=dict(form.texts), duplicates=form.duplicates, uploads=form.uploads)
 
 
-def _find_origin(http: web.BaseRequest) -> str:
-    """Return scheme, host and port as the client wrote them; what proxies say of them comes first."""
+def _find_forwarded_origin(http: web.BaseRequest) -> str:
+    """Return scheme, host and port as proxies say that the client wrote them."""
     headers = http.headers
-    host = headers.get("Host", "")
-    if "X-Forwarded-Host" in headers:
-        host = _first_of_chain(headers["X-Forwarded-Host"]) or host
-    if not _HOST.fullmatch(host):
-        host = _find_own_host(http)
+    host = _first_of_chain(headers.get("X-Forwarded-Host", "")) or headers.get("Host", "")
     scheme = http.scheme
-    if "X-Forwarded-Proto" in headers:
-        forwarded = _first_of_chain(headers["X-Forwarded-Proto"])
-        if forwarded in ("http", "https"):
-            scheme = forwarded
+    forwarded = _first_of_chain(headers.get("X-Forwarded-Proto", ""))
+    if forwarded in ("http", "https"):
+        scheme = forwarded
+    return _format_origin(scheme, host) or f"{scheme}://{_find_own_host(http)}"
+
+
+@lru_cache(maxsize=256)  # clients name few hosts, again and again
+def _format_origin(scheme: str, host: str) -> str:
+    """Return `scheme` and `host` as the beginning of a URL; empty where that is no host."""
+    if not _HOST.fullmatch(host):
+        return ""
     return f"{scheme}://{host}"
 
 
@@ -377,6 +411,7 @@ class _CollectedBody:
         return b"".join(self._pieces), None
 
 
+_NO_JSON: Final = _ParsedJson()
 _PARSED_AT_ONCE: Final = 2**16  # bytes of JSON; up to here they are parsed on the event loop
 _STEP: Final = 2**18  # bytes that are decompressed at a time, in about a millisecond
 _PATIENCE: Final = 1.0  # seconds that others wait before a client that sends nothing is cut off

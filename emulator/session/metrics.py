@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
-from emulator.session.journal import JournalEntry
+from emulator.session.ended_call import EndedCall
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]
@@ -21,39 +21,43 @@ class Metrics:
     """The counters of one server; they begin with it and only grow."""
 
     def __init__(self) -> None:
-        self._calls: dict[tuple[str, str, str], int] = {}
+        self._calls: dict[tuple[str, str | None, int | None], int] = {}
         self._gone: dict[tuple[str], int] = {}
         self._refusals: dict[tuple[str, str], int] = {}
         self._findings: dict[tuple[str], int] = {}
         self._pictures: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, _Histogram] = {}
 
-    def count_call(self, entry: JournalEntry) -> None:
+    def count_call(self, call: EndedCall) -> None:
         """Count a call that has ended."""
-        gateway = entry.gateway
-        call = (gateway, entry.operation or "none", str(entry.status or "none"))
-        self._calls[call] = self._calls.get(call, 0) + 1
-        if entry.state == "client_gone":
+        gateway, error, status = call.gateway.name, call.error, call.status
+        counted = (gateway, call.operation, status)
+        self._calls[counted] = self._calls.get(counted, 0) + 1
+        if call.state == "client_gone":
             self._gone[gateway,] = self._gone.get((gateway,), 0) + 1
-        if entry.refused is not None:
-            refusal = (gateway, entry.refused["kind"])
+        if error is not None:
+            refusal = (gateway, error.kind)
             self._refusals[refusal] = self._refusals.get(refusal, 0) + 1
-        for finding in entry.findings:
-            code = (finding["code"],)
+        for finding in call.findings:
+            code = (finding.code,)
             self._findings[code] = self._findings.get(code, 0) + 1
-        for picture in entry.pictures:
-            drawn = (gateway, picture["format"])
+        for picture in call.pictures:
+            drawn = (gateway, picture.format)
             self._pictures[drawn] = self._pictures.get(drawn, 0) + 1
         histogram = self._seconds.get(gateway)
         if histogram is None:
             histogram = self._seconds[gateway] = _Histogram()
-        histogram.add(entry.duration)
+        histogram.add(call.duration)
 
     def format_text(self, gauges: Mapping[str, tuple[float, str]]) -> str:
         """Return everything that is counted, and the gauges: by name, the value now and what it measures."""
         lines: list[str] = []
+        calls = {
+            (gateway, operation or "none", str(status or "none")): count
+            for (gateway, operation, status), count in self._calls.items()
+        }
         for name, labels, help_text, counted in (
-            ("calls", ("gateway", "operation", "status"), _CALLS, self._calls),
+            ("calls", ("gateway", "operation", "status"), _CALLS, calls),
             ("clients_gone", ("gateway",), _GONE, self._gone),
             ("refusals", ("gateway", "kind"), _REFUSALS, self._refusals),
             ("findings", ("code",), _FINDINGS, self._findings),

@@ -33,6 +33,30 @@ def record_body(body: bytes, pictures: Sequence[ImageRecipe]) -> RecordedBody:
     return {"digest": hashlib.sha256(body).hexdigest(), "length": len(body)}
 
 
+def keep_body(body: bytes, pictures: Sequence[ImageRecipe]) -> RecordedBody | bytes:
+    """Return what is kept of a body: a short one itself, of any other what `record_body` returns."""
+    if len(body) <= _SHORT:
+        return body
+    return record_body(body, pictures)
+
+
+def record_kept_body(body: RecordedBody | bytes, pictures: Sequence[ImageRecipe]) -> RecordedBody:
+    """Return what `record_body` makes of a body that was kept, which only those entries need that somebody reads."""
+    if isinstance(body, bytes):
+        return record_body(body, pictures)
+    return body
+
+
+def read_head(head: str) -> dict[str, str]:
+    """Return the headers in the text of a response's head, as `join_headers` in *responses* returns them."""
+    headers: dict[str, str] = {}
+    for line in head.split("\r\n")[1:]:
+        name, _, value = line.partition(": ")
+        if name:
+            headers[name] = value
+    return headers
+
+
 class EventRecorder:
     """Records the events of a stream while it is sent: each with its offset, pictures replaced by references.
 
@@ -119,5 +143,6 @@ def _describe_picture(recipe: ImageRecipe | None, length: int) -> bytes:
 
 
 LONGEST_BODY: Final = 2**16  # bytes of a body, and of a stream's events, that a journal keeps; lists of models fit
+_SHORT: Final = 4096  # bytes of a body that is kept as it is
 _SHORTEST_PICTURE: Final = 100  # characters of Base64; the smallest PNG of one pixel has about that many
 _MEMBER: Final = b'"b64_json"'

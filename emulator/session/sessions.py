@@ -19,8 +19,9 @@ from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Behavior, GatewayError, PictureWeight, Request
 from emulator.scenario.scenario import Scenario
+from emulator.session.ended_call import EndedCall, SentResponse
 from emulator.session.journal import CallState, JournalEntry, entry_from_plain
-from emulator.session.pending_call import PendingCall, SentResponse
+from emulator.session.pending_call import PendingCall
 from emulator.session.redaction import LIKE_A_KEY, is_known_key, names_a_key, note_key
 from emulator.session.store import SessionSummary, Store
 
@@ -70,18 +71,18 @@ class Sessions:
 
     async def finish_call(
         self, pending: PendingCall, sent: SentResponse | None, state: CallState | None = None
-    ) -> JournalEntry:
-        """Write a call that has ended to the journal and return its entry.
+    ) -> EndedCall:
+        """Write a call that has ended to the journal and return what is kept of it.
 
         `sent` is None where nothing was sent, and `state` is by default what `sent` says: whether the client took all.
         """
         if state is None:
             state = "answered" if sent is not None and sent.complete else "client_gone"
-        entry = self._make_entry(pending, state, sent)
+        ended = pending.end(state, sent, self._clock.now(pending.session) - pending.began)
         if not pending.forgotten:
             self.end_call(pending)
-            await self._store.add_call(entry.session, entry.to_plain(), entry.weight)
-        return entry
+            await self._store.add_call(ended.session, ended, ended.weight)
+        return ended
 
     def end_call(self, pending: PendingCall) -> None:
         """Let the call be under way no more, whether it was journalled or a bug of ours broke it off."""
@@ -94,7 +95,8 @@ class Sessions:
 
     def describe_call(self, pending: PendingCall) -> JournalEntry:
         """Return the entry of a call that is under way, as far as it is now."""
-        return self._make_entry(pending, "under_way", pending.sent_so_far)
+        duration = self._clock.now(pending.session) - pending.began
+        return pending.end("under_way", pending.sent_so_far, duration).entry
 
     def count_under_way(self, session: str | None = None) -> int:
         """Return how many calls are under way, in all sessions or in one."""
@@ -180,9 +182,6 @@ class Sessions:
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, first the one that was not used for the longest time."""
         return await self._store.list_sessions()
-
-    def _make_entry(self, pending: PendingCall, state: CallState, sent: SentResponse | None) -> JournalEntry:
-        return pending.make_entry(state, sent, self._clock.now(pending.session) - pending.began)
 
     def _add_under_way(self, pending: PendingCall) -> None:
         calls = self._under_way.setdefault(pending.session, {})

@@ -64,6 +64,14 @@ class StoreSize:
     bytes: int
 
 
+class StoredCall(Protocol):
+    """A finished call; its plain values are made when somebody reads it, or a store on another machine wants them."""
+
+    def to_plain(self) -> PlainValue:
+        """Return the values of its journal entry."""
+        ...
+
+
 class Store(Counter, FileStore, Protocol):
     """What every kind of store does; files belong to no session, and outlive theirs."""
 
@@ -82,7 +90,7 @@ class Store(Counter, FileStore, Protocol):
         """
         ...
 
-    async def add_call(self, session: str, call: PlainValue, weight: int) -> None:
+    async def add_call(self, session: str, call: StoredCall, weight: int) -> None:
         """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
         ...
 
@@ -152,7 +160,7 @@ class _Session:
     numbered: int = 0
     dropped: int = 0
     operations: int = 0
-    calls: deque[tuple[PlainValue, int]] = field(default_factory=deque)
+    calls: deque[tuple[StoredCall, int]] = field(default_factory=deque)
     counts: dict[str, int] = field(default_factory=dict)
     values: dict[str, tuple[PlainValue, int]] = field(default_factory=dict)
     tasks: dict[str, tuple[PlainValue, int]] = field(default_factory=dict)
@@ -208,7 +216,7 @@ class InMemoryStore(Store):
             return name
         return next(reversed(self._sessions))
 
-    async def add_call(self, session: str, call: PlainValue, weight: int) -> None:
+    async def add_call(self, session: str, call: StoredCall, weight: int) -> None:
         """Keep a finished call of about `weight` bytes; older ones make room. An unknown session keeps nothing."""
         found = self._sessions.get(session)
         if found is None:
@@ -224,7 +232,7 @@ class InMemoryStore(Store):
         found = self._sessions.get(session)
         if found is None:
             return None
-        return [call for call, _ in found.calls]
+        return [call.to_plain() for call, _ in found.calls]
 
     async def count(self, session: str, what: str, more: int = 1) -> int:
         """Count `more` of `what` in `session`; return how many there are. No two callers get the same number."""

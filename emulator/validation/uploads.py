@@ -108,7 +108,7 @@ def examine_uploads(request: Request, linked: Mapping[str, bytes]) -> Request:
         if upload.examination is None:
             upload = replace(upload, examination=examine_upload(upload.data))
         examined.append(upload)
-    return replace(request, uploads=tuple(examined))
+    return request._replace(uploads=tuple(examined))
 
 
 def check_uploads(draft: Draft) -> Draft:
@@ -325,7 +325,7 @@ def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
             is_changed = True
     if not found and not is_changed:
         return request
-    return replace(request, json=body, body=b"", uploads=tuple(found))
+    return request._replace(json=body, body=b"", uploads=tuple(found))
 
 
 def _decode_text(name: str, text: str) -> Upload | None:

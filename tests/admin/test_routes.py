@@ -300,7 +300,7 @@ def test_calls_stand_in_the_order_in_which_they_came(ask: Described, served: Ser
     """A slow call that ends after later ones stands before them, and is not the latest."""
     play(served, BODY, BODY, BODY)
     first, *_ = asyncio.run(served.app.sessions.list_calls("case")) or ()
-    asyncio.run(served.app.store.add_call("case", first.to_plain(), first.weight))  # as if it ended only now
+    asyncio.run(served.app.store.add_call("case", first, first.weight))  # as if it ended only now
     assert [1, 1, 2, 3] == [call["number"] for call in ask.get("/sessions/case/calls")["calls"]]
     assert 3 == ask.get("/sessions/case/calls/latest")["number"]
 

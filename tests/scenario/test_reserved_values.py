@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -224,7 +223,7 @@ def test_a_bare_word_in_the_header(serve: Callable[..., Served], header: str, st
 )  # fmt: skip
 def test_the_contract_sees_the_prompt_without_the_mark(prompt: str, seen: str) -> None:
     """A mark goes with the blank before it, so that no double blank is left; the rest stays letter by letter."""
-    request = replace(REQUEST, json={"prompt": prompt, "n": 1})
+    request = REQUEST._replace(json={"prompt": prompt, "n": 1})
     taken, reserved_value = reserved_values.take_reserved_value(request, "sk-plain")
     assert reserved_value is not None
     assert {"prompt": seen, "n": 1} == taken.json
@@ -233,7 +232,7 @@ def test_the_contract_sees_the_prompt_without_the_mark(prompt: str, seen: str) -
 
 def test_a_prompt_without_a_reserved_value_keeps_its_blanks() -> None:
     """What is no mark is not touched at all."""
-    request = replace(REQUEST, json={"prompt": " a [[b]]  cat "})
+    request = REQUEST._replace(json={"prompt": " a [[b]]  cat "})
     taken, reserved_value = reserved_values.take_reserved_value(request, None)
     assert (None, {"prompt": " a [[b]]  cat "}) == (reserved_value, taken.json)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 
+from emulator.core.names import name_for_key
 from emulator.messages import Response
 from emulator.server import responses
+from tests.conftest import Served
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,60 @@ async def test_bytes_of_a_small_answer_whose_client_left(
     http: Any = SimpleNamespace(method=method, transport=None)
     _, count, complete = await responses._send_body(http, Response(200, (), (b"abc",)), {}, False)
     assert (sent_bytes, False) == (count, complete)
+
+
+@pytest.mark.parametrize(
+    ("version", "wish", "said", "stays"),
+    [
+        ("1.1", "", None, True),
+        ("1.1", "Connection: close\r\n", "close", False),
+        ("1.0", "", None, False),
+        ("1.0", "Connection: keep-alive\r\n", "keep-alive", True),
+    ],
+)
+def test_the_head_of_an_answer_sent_at_once(
+    server: Served, version: str, wish: str, said: str | None, stays: bool
+) -> None:
+    """The head says what the client's version does not say by itself; the journal has the head that was sent."""
+    key = f"sk-at-once-{version}-{len(wish)}"
+    head = f"POST /ezmodel/v1/images/generations HTTP/{version}\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{wish}"
+    request = (
+        f"{head}Content-Type: application/json\r\nContent-Length: 33\r\n\r\n".encode()
+        + b'{"model":"dall-e-2","prompt":"x"}'
+    )
+    with socket.create_connection(("127.0.0.1", server.port), 5) as line, line.makefile("rb") as received:
+        line.sendall(request)
+        lines = []
+        while (text := received.readline().decode().strip()) != "":
+            lines.append(text)
+        pairs = dict(text.split(": ", 1) for text in lines[1:])
+        assert f"HTTP/{version} 200 OK" == lines[0]
+        assert said == pairs.get("Connection")
+        body = received.read(int(pairs["Content-Length"]))
+        assert body.endswith(b"}")
+        if not stays:
+            assert b"" == received.read(1)
+    (call,) = server.calls(name_for_key(key))
+    assert pairs == call["response"]["headers"]
+    assert len(body) == call["bytes_sent"]
+
+
+def test_a_header_with_a_line_break_is_never_sent(server: Served) -> None:
+    """It would be a header, or an answer, of its own."""
+    http: Any = SimpleNamespace(version=(1, 1))
+    for broken in ("a\r\nb: c", "a\nb", "a\rb"):
+        with pytest.raises(ValueError, match="line break"):
+            responses._format_head(http, 200, {"X-A": broken}, size=0, keep_alive=True)
+
+
+def test_a_refusal_of_an_unknown_status_has_no_reason(server: Served) -> None:
+    """A script may answer with any status; the line still has its three parts."""
+    answers = "rules: [{answers: [{canned: {status: 599, content_type: text/plain, text: a}}]}]"
+    yaml = {"content-type": "application/yaml"}
+    httpx.put(f"{server.url}/_emulator/sessions/at-once/scenario", content=answers, headers=yaml).raise_for_status()
+    answer = httpx.post(
+        f"{server.url}/s/at-once/ezmodel/v1/images/generations",
+        json={"model": "dall-e-2", "prompt": "x"},
+        headers={"authorization": "Bearer k"},
+    )
+    assert (599, "") == (answer.status_code, answer.reason_phrase)

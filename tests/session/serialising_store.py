@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from emulator.image.files import FileKind
-from emulator.session.store import InMemoryStore
+from emulator.session.store import InMemoryStore, StoredCall
 
 
 class SerialisingStore(InMemoryStore):
     """Encodes everything to JSON as it comes in, and decodes it as it goes out; fails for what JSON cannot hold."""
 
-    async def add_call(self, session: str, call: Mapping[str, Any], weight: int) -> None:
-        await super().add_call(session, {"json": _encode(call)}, weight)
-
-    async def list_calls(self, session: str) -> Sequence[Mapping[str, Any]] | None:
-        calls = await super().list_calls(session)
-        if calls is None:
-            return None
-        return [_decode(call["json"]) for call in calls]
+    async def add_call(self, session: str, call: StoredCall, weight: int) -> None:
+        await super().add_call(session, _EncodedCall(_encode(call.to_plain())), weight)
 
     async def set_value(self, session: str, name: str, value: Any, now: float) -> None:
         await super().set_value(session, name, None if value is None else _encode(value), now)
@@ -40,6 +34,16 @@ class SerialisingStore(InMemoryStore):
     async def find_file(self, kind: FileKind, digest: str) -> bytes | None:
         data = await super().find_file(kind, digest)
         return None if data is None else bytes(bytearray(data))
+
+
+@dataclass(frozen=True)
+class _EncodedCall:
+    """A call as the bytes of its values."""
+
+    encoded: bytes
+
+    def to_plain(self) -> Any:
+        return _decode(self.encoded)
 
 
 def _encode(value: Any) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 
@@ -35,8 +36,18 @@ def make(request: pytest.FixtureRequest) -> Make:
     return with_limits
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A finished call of which nothing but a text is kept."""
+
+    text: str
+
+    def to_plain(self) -> dict[str, str]:
+        return {"text": self.text}
+
+
 async def _add(store: Store, session: str, text: str, weight: int = 1) -> None:
-    await store.add_call(session, {"text": text}, weight)
+    await store.add_call(session, _Call(text), weight)
 
 
 async def _texts(store: Store, session: str) -> list[str] | None:
@@ -139,7 +150,7 @@ async def test_tasks_count_towards_the_bytes_of_the_journal(make: Make) -> None:
     """Calls and tasks of all sessions have one bound; the longest unused session loses its own first."""
     store = make(in_bytes=100)
     await store.begin_call("a", 0)
-    await store.add_call("a", {"text": "one"}, 40)
+    await store.add_call("a", _Call("one"), 40)
     await store.set_task("a", "t1", {"polls": 0}, weight=40, now=0)
     assert 80 == (await store.measure()).bytes
     await store.set_task("b", "t2", {"polls": 0}, weight=50, now=0)

@@ -18,8 +18,9 @@ from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import Answer, Rule, Scenario
 from emulator.session import call_fields, verification
 from emulator.session.call_fields import KnownWords
+from emulator.session.ended_call import SentResponse
 from emulator.session.journal import JournalEntry
-from emulator.session.pending_call import PendingCall, SentResponse
+from emulator.session.pending_call import PendingCall
 from emulator.session.store import InMemoryStore, StoreLimits
 from emulator.session.verification import UnusedAnswers, Verdict
 from emulator.validation import registry
@@ -59,7 +60,7 @@ def finished(call: PendingCall) -> JournalEntry:
     """The journal's entry of a call that was sent."""
     assert call.response is not None
     sent = SentResponse(status=call.response.status, headers={}, body=None, events=None, complete=True, bytes=0)
-    return call.make_entry("answered", sent, 0)
+    return call.end("answered", sent, 0).entry
 
 
 def entry(number: int, body: Any, headers: Mapping[str, str] | None = None, **known: Any) -> JournalEntry:
