@@ -226,6 +226,10 @@ class Draw:
         return self.picture[index]
 
 
+UNCHANGED: Final = Draw()
+"""The plan of every call that no scenario changes."""
+
+
 @dataclass(frozen=True)
 class Refuse:
     """The plan to refuse as the gateway refuses `kind`; `words` are the parts of the refusal that a scenario sets.

@@ -32,7 +32,7 @@ from emulator.gateway.model_catalog import Calendar
 from emulator.image import render
 from emulator.image.inspect import inspect_image
 from emulator.messages import Call, Draw, GatewayError, Request
-from emulator.response import builder
+from emulator.response import recipes
 from emulator.response.picture_overrides import override_recipes
 from emulator.scenario import loader
 from emulator.scenario.reserved_values import list_values
@@ -169,7 +169,7 @@ def render_picture(options: argparse.Namespace) -> int:
     call = _validate_request(gateway, options, chosen)
     if not 0 <= options.index < call.count:
         raise UsageError(f"--index {options.index}: the request makes {call.count} picture(s), counted from 0")
-    plain = builder.build_recipe(call, gateway.name, chosen.seed, options.index)
+    plain = recipes.build_recipe(call, gateway.name, chosen.seed, options.index)
     (recipe,) = override_recipes([plain], Draw(), chosen.picture_weight, number=1)
     try:
         Path(options.output).write_bytes(render.draw_image(recipe))

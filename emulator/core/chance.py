@@ -13,7 +13,11 @@ from emulator.core import strict_json
 
 def make_seed(*parts: str | int) -> int:
     """Return a number from 0 to 2**64 - 1 that depends on each part and on their order."""
-    text = strict_json.format_json(parts)
+    return make_seed_of_json(strict_json.format_json(parts))
+
+
+def make_seed_of_json(text: str) -> int:
+    """Return what `make_seed` returns of the parts that `text` has as a JSON list without blanks."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 

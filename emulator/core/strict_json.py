@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 DEEPEST: Final = 64  # levels; image requests use two, and Python's own parser fails at about a thousand
@@ -59,6 +60,11 @@ def take_json(owned: list[bytes], most_values: int = MOST_VALUES) -> tuple[Any, 
 def format_json(value: Any) -> str:
     """Return `value` as JSON without spaces; characters outside ASCII are not escaped."""
     return _ENCODER.encode(value)
+
+
+def format_text(text: str) -> str:
+    """Return what `format_json` returns of a text; this is quicker."""
+    return encode_basestring(text)
 
 
 class _DuplicateKey(Exception):

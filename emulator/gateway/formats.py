@@ -42,11 +42,17 @@ class JsonFormat:
     def encode(self, value: Any) -> bytes:
         """Return `value` as this gateway writes it, in UTF-8."""
         encode = self._encoder.encode if self.indent else strict_json.format_json
-        text = encode(value)
+        return self._escape(encode(value)).encode("utf-8", "replace")
+
+    def format_text(self, text: str) -> str:
+        """Return what `encode` returns of a text, before its characters become bytes."""
+        return self._escape(strict_json.format_text(text))
+
+    def _escape(self, text: str) -> str:
         if self.escape:
             for letter, escaped in _GO_ESCAPES.items():
                 text = text.replace(letter, escaped)
-        return text.encode("utf-8", "replace")
+        return text
 
 
 @dataclass(frozen=True)

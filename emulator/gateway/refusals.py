@@ -9,17 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Call, GatewayError, Kind, Refuse, Request, Source
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(NamedTuple):
     """What a refusal can say of a request beside its parameters.
 
     `path` is the gateway's own, `methods` are those that it takes, `limit` is the most bytes that a body may have.

@@ -63,8 +63,9 @@ class SealedRecipe:
     __slots__ = ("_beginning", "_mac")
 
     def __init__(self, text: str, secret: bytes) -> None:
-        """`text` is the beginning of the token's JSON: the recipe's part, filled with blanks as its Base64 needs it."""
-        beginning = _VERSION + text.encode("utf-8", "surrogatepass").translate(_INVERTED)
+        """`text` is the beginning of the token's JSON, before the bracket that ends the list of the recipe's values."""
+        data = text.encode("utf-8", "surrogatepass")
+        beginning = _VERSION + (data + _FILLINGS[len(data) % 3]).translate(_INVERTED)
         self._beginning = _encode_base64(beginning)
         self._mac = _begin_mac(secret).copy()
         self._mac.update(beginning)
@@ -90,9 +91,7 @@ def seal_recipe(recipe: ImageRecipe, secret: bytes, common: str | None = None) -
     text = f"{common}{caption},{_write_text(recipe.prompt_hash)},{recipe.index},{recipe.seed}"
     if recipe.altered is not None or recipe.source is not None or recipe.weight is not None:
         text += f",{_write_rest(recipe)}"
-    # A character of more than one byte makes the length of the bytes another than that of the text.
-    length = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return SealedRecipe(text + _FILLINGS[length % 3], secret)
+    return SealedRecipe(text, secret)
 
 
 def write_common_values(recipe: ImageRecipe) -> str:
@@ -216,7 +215,7 @@ _RECIPE_VALUES: Final = (
 """The values of a recipe in their order; those before the caption do not depend on the prompt."""
 _RARE_VALUES: Final = ("altered", "source", "weight")
 """The values that few recipes have, behind the others: two mappings and a number, or null."""
-_FILLINGS: Final = ("] ", "]", "]  ")  # by the length of the text before it: the version is one byte more
+_FILLINGS: Final = (b"] ", b"]", b"]  ")  # by the length of what is before it: the version is one byte more
 _SWITCH: Final = ("null", "true")
 _DECODER: Final = json.JSONDecoder(strict=False)
 _INVERTED: Final = bytes(range(255, -1, -1))  # each byte with all of its bits turned over

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 from urllib.parse import parse_qs, quote
 
@@ -125,12 +125,20 @@ def _sign_token(token: str, secret: bytes) -> str:
 
     A `+` is always among them: it is what breaks, at Azure too, when a client decodes `%2B` once too often.
     """
-    digest = hashlib.blake2b(token.encode(), digest_size=32, key=secret).digest()
+    mac = _begin_signature(secret).copy()
+    mac.update(token.encode())
+    digest = mac.digest()
     signature = binascii.b2a_base64(digest, newline=False).decode()
     if "+" in signature:
         return signature
     place = digest[0] % _WHOLE_LETTERS
     return f"{signature[:place]}+{signature[place + 1 :]}"
+
+
+@lru_cache(maxsize=16)
+def _begin_signature(secret: bytes) -> hashlib.blake2b:
+    """Return the signature of nothing yet; to copy it takes half the time of making it."""
+    return hashlib.blake2b(digest_size=32, key=secret)
 
 
 _DAY: Final = 86400  # seconds for which a key signs, as in links of OpenAI

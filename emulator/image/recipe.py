@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import astuple
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -155,6 +156,18 @@ class ImageRecipe:
             raise ValueError(f"{self.weight} bytes are outside 1 to {LARGEST_WEIGHT}")
         if self.source is not None and not self.source.is_valid():
             raise ValueError(f"{self.source} cannot be edited")
+
+    @classmethod
+    def make_unchecked(
+        cls, common: Mapping[str, Any], *, caption: str, prompt_hash: str, index: int, seed: int
+    ) -> ImageRecipe:
+        """Return the recipe with these fields, and those of `common`, of a call that its gateway has accepted.
+
+        Nothing is checked, and no field is set by itself: it takes 0.7 microseconds, and the constructor 5.
+        """
+        recipe = object.__new__(cls)
+        recipe.__dict__.update(common, caption=caption, prompt_hash=prompt_hash, index=index, seed=seed)
+        return recipe
 
     @cached_property
     def digest(self) -> str:

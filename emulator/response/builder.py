@@ -6,25 +6,23 @@ A reply depends on the call, the clock and the seed alone, so that a run with a 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, Final, assert_never
+from functools import cached_property, partial
+from typing import Any, Final, NamedTuple, assert_never
 
-from emulator.core.chance import make_seed
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
-from emulator.gateway import pricing
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts, build_scripted_error
 from emulator.image.files import NO_FILES, Files, FileStore, MissingFile
 from emulator.image.link import PictureLink, format_token
 from emulator.image.link_query import LIFETIME, format_query
-from emulator.image.recipe import CAPTION_LENGTH, DIGEST, FORMATS, EditSource, ImageRecipe, PartialImage
+from emulator.image.recipe import DIGEST, FORMATS, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import (
+    UNCHANGED,
     Call,
     Canned,
     Delivery,
@@ -35,17 +33,18 @@ from emulator.messages import (
     Plan,
     Refuse,
     Response,
-    ResponseShape,
 )
+from emulator.response.body import build_body, build_common_members, choose_delivery, insert_base64, write_body
 from emulator.response.overrides import override_body, override_event, override_members
 from emulator.response.picture_overrides import (
-    EXACT,
     find_unmet_overrides,
     list_own_pictures,
     list_visible_overrides,
     measure_largest,
     override_recipes,
 )
+from emulator.response.prepared import PreparedReplies
+from emulator.response.recipes import outline_recipes
 from emulator.response.revised_prompt import build_revised_prompt, format_parameter
 
 
@@ -68,6 +67,10 @@ class ResponseBuilder:
             case Draw():
                 if call.listing is not None:
                     return _build_response(gateway, gateway.json_format.encode(call.listing))
+                if context.is_usual and plan == UNCHANGED:
+                    response = await self.build_prepared(call, gateway, context.session, context.origin)
+                    if response is not None:
+                        return response
                 if gateway.channels:
                     call, gateway = gateway.apply_channel(plan.channel, call)
                 return await self._build_drawn(call, plan, gateway, context)
@@ -89,19 +92,20 @@ class ResponseBuilder:
             await self.keep_own_pictures(draw)
         if call.streams:
             return replace(self._build_stream(drawing, gateway, context), altered=altered)
-        pictures = await self._draw_pictures(drawing)
-        body = _build_body(drawing)
+        pictures = await self._draw_pictures(
+            drawing.recipes, drawing.deliveries, _collect_files(drawing.call, drawing.draw)
+        )
+        body = build_body(call, created=drawing.created, items=drawing.items, first=drawing.first)
         if context.wrap_body is not None:
             body = context.wrap_body(body)
-        end = b"\n" if call.response.newline else b""
         json_format = gateway.json_format
-        if draw == _UNCHANGED:
-            pieces = _insert_base64(json_format.encode(body) + end, json_format.colon, pictures)
+        if draw == UNCHANGED:
+            pieces = insert_base64(write_body(body, call.response, json_format), json_format.colon, pictures)
             return _build_response(gateway, *pieces, pictures=drawing.recipes)
 
         def write_overridden() -> tuple[bytes, tuple[Finding, ...]]:
             overridden, findings = override_body(draw, body, drawing.recipes, pictures)
-            return json_format.encode(overridden) + end, findings
+            return write_body(overridden, call.response, json_format), findings
 
         if sum(picture.size for picture in pictures if picture is not None) > _SLOW_TO_WRITE:
             written, findings = await self.image_store.run_in_thread(write_overridden)
@@ -116,27 +120,50 @@ class ResponseBuilder:
         for digest, data in list_own_pictures(draw).items():
             await self.files.keep_file("picture", digest, data)
 
-    async def _draw_pictures(self, drawing: _Drawing) -> Sequence[Picture | None]:
+    async def build_prepared(self, call: Call, gateway: Gateway, session: str, origin: str) -> Response | None:
+        """Build a reply that nothing changes of prepared texts; None where it has to be built in the usual way.
+
+        `origin` is scheme, host and port for links back to the server.
+        """
+        if call.streams or call.listing is not None:
+            return None
+        reply = self._prepared_replies.find(call, gateway)
+        if reply is None:
+            return None
+        response = reply.write(int(self.clock.now(session)), session, origin)
+        outline = reply.outline
+        if not outline.is_base64:
+            return response
+        deliveries: list[Delivery] = ["b64_json" for _ in reply.recipes]
+        pictures = await self._draw_pictures(reply.recipes, deliveries, NO_FILES)
+        return replace(response, body=insert_base64(response.body[0], outline.json_format.colon, pictures))
+
+    @cached_property
+    def _prepared_replies(self) -> PreparedReplies:
+        return PreparedReplies(self.seed, self.secret)
+
+    async def _draw_pictures(
+        self, recipes: Sequence[ImageRecipe], deliveries: Sequence[Delivery], files: Files
+    ) -> Sequence[Picture | None]:
         """Draw the pictures of a reply that come as Base64; for the others None.
 
         Raises GatewayError where a task's own picture is not kept any more.
         """
-        if "b64_json" not in drawing.deliveries:
-            return [None] * len(drawing.deliveries)
-        held = _collect_files(drawing.call, drawing.draw)
+        if "b64_json" not in deliveries:
+            return [None] * len(deliveries)
         try:
-            if len(drawing.deliveries) == 1:  # the usual case, which needs no task of its own
-                return [await self.image_store.draw(drawing.recipes[0], held)]
-            wanted = [delivery == "b64_json" for delivery in drawing.deliveries]
-            recipes = [recipe for recipe, is_wanted in zip(drawing.recipes, wanted, strict=True) if is_wanted]
-            drawn = iter(await asyncio.gather(*(self.image_store.draw(recipe, held) for recipe in recipes)))
-            return [next(drawn) if is_wanted else None for is_wanted in wanted]
+            if len(deliveries) == 1:  # the usual case, which needs no task of its own
+                return [await self.image_store.draw(recipes[0], files)]
+            wanted = [recipe for recipe, one in zip(recipes, deliveries, strict=True) if one == "b64_json"]
+            drawn = iter(await asyncio.gather(*(self.image_store.draw(recipe, files) for recipe in wanted)))
+            return [next(drawn) if one == "b64_json" else None for one in deliveries]
         except MissingFile as error:
             raise GatewayError(kind="upstream_error") from error
 
     def _plan_drawing(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> _Drawing:
         """Plan the pictures of a call as a scenario wants them, and the members of each picture in the reply."""
-        requested = [build_recipe(call, gateway.name, self.seed, index) for index in range(call.count)]
+        outline, prompt = outline_recipes(call, gateway.name, self.seed), format_parameter(call.effective.get("prompt"))
+        requested = [outline.make_recipe(prompt, index) for index in range(call.count)]
         first = requested[0]
         recipes = override_recipes(requested[: draw.images], draw, context.picture_weight, context.number)
         now = int(self.clock.now(context.session) if context.made is None else context.made)
@@ -178,14 +205,14 @@ class ResponseBuilder:
             shape=shape,
             recipes=drawing.recipes,
             items=drawing.items,
-            common=_build_common_members(drawing, len(partials)),
+            common=build_common_members(call, created=drawing.created, first=drawing.first, partials=len(partials)),
             partials=partials,
             error=error,
             failure=self._build_stream_error(Refuse("server_error"), call, gateway, context),
             seconds=context.seconds,
             session=context.session,
             files=_collect_files(call, draw),
-            override_event=None if draw == _UNCHANGED else partial(override_event, draw),
+            override_event=None if draw == UNCHANGED else partial(override_event, draw),
         )
         findings: tuple[Finding, ...] = ()
         if pictures:
@@ -220,8 +247,7 @@ class ResponseBuilder:
         return url
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyContext:
+class ReplyContext(NamedTuple):
     """What a reply depends on beside its call: the session, and scheme, host and port for links back to the server.
 
     `asked` is what a refusal can say of the request. `seconds` is how long a stream takes. Pictures that were made
@@ -239,6 +265,11 @@ class ReplyContext:
     wrap_body: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     number: int = 0
     picture_weight: PictureWeight = "small"
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether nothing in it changes the reply, but for its time and its links."""
+        return self.made is None and self.wrap_body is None and self.picture_weight == "small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,59 +312,6 @@ def estimate_body(call: Call, plan: Plan) -> int:
     return len(in_base64) * max(width * height * 3, measure_largest(plan)) * 4 // 3
 
 
-def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
-    """Build the recipe of the picture `index` of `call`, as a server with `seed` draws it."""
-    params = call.effective
-    prompt, quality = format_parameter(params.get("prompt")), format_parameter(params.get("quality"))
-    width, height = call.pixels
-    requested_background = "transparent" if params.get("background") == "transparent" else "opaque"
-    name = format_parameter(params.get("output_format"))
-    image_format = {"jpg": "jpeg"}.get(name, name)
-    background = requested_background
-    if image_format == "jpeg":
-        background = "opaque"
-    compression = params.get("output_compression")
-    if image_format == "png" or not _is_percent(compression):
-        compression = None
-    caption = prompt
-    if len(prompt) > CAPTION_LENGTH:
-        caption = prompt[: CAPTION_LENGTH - 1] + "…"
-    style = format_parameter(params.get("style"))
-    seed_parts: tuple[str, ...] = (call.model or "", prompt, f"{width}x{height}", quality, style, requested_background)
-    if call.uploads:
-        digests = [upload.examination.sha256 for upload in call.uploads if upload.examination is not None]
-        seed_parts = (*seed_parts, call.operation, *digests)
-    return ImageRecipe(
-        gateway=gateway,
-        model=(call.model or "")[:_NAME_LENGTH],
-        caption=caption,
-        prompt_hash=hashlib.sha256(prompt.encode()).hexdigest()[:16],
-        width=width,
-        height=height,
-        quality=quality[:_NAME_LENGTH],
-        background=background,
-        format=image_format if image_format in FORMATS else "png",
-        compression=compression,
-        index=index,
-        seed=make_seed(seed, *seed_parts, index) & EXACT,
-        source=_build_edit_source(call),
-    )
-
-
-def _build_edit_source(call: Call) -> EditSource | None:
-    """Return what the pictures of `call` are made of: its first image and its first mask, None without an image."""
-    examinations = {
-        upload.role: upload.examination for upload in reversed(call.uploads) if upload.examination is not None
-    }
-    image, mask = examinations.get("image"), examinations.get("mask")
-    if image is None:
-        return None
-    act = "vary" if call.operation == "vary" else "edit"
-    if mask is None:
-        return EditSource(act, image.sha256[:DIGEST], None, image.palette, bool(image.alpha_share))
-    return EditSource(act, image.sha256[:DIGEST], mask.sha256[:DIGEST], image.palette, True)
-
-
 def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe, ...] = ()) -> Response:
     headers = (("Content-Type", gateway.json_format.content_type),)
     return Response(status=200, headers=headers, body=body, pictures=pictures)
@@ -350,96 +328,7 @@ def _choose_delivery(call: Call, draw: Draw, index: int) -> Delivery:
     override = draw.find_override(index)
     if override is not None and override.base64 == "null":
         return "url"
-    if call.response.delivery is not None:
-        return call.response.delivery
-    return "b64_json" if call.effective.get("response_format") == "b64_json" else "url"
+    return choose_delivery(call)
 
 
-def _build_body(drawing: _Drawing) -> dict[str, Any]:
-    """Build the reply's members in their order."""
-    call, shape = drawing.call, drawing.call.response
-    items: Sequence[Mapping[str, Any]] = drawing.items
-    if shape.data_fields:
-        items = [_order_item(item, shape) for item in items]
-    members: dict[str, Any] = {"created": drawing.created, "data": list(items)}
-    if shape.usage is not None:
-        members["usage"] = _build_usage(call, shape.usage)
-    if any(name not in members for name in shape.fields):
-        members |= _describe_picture(call, drawing.first)
-    return {name: members[name] for name in shape.fields if name in members}
-
-
-def _order_item(item: Mapping[str, Any], shape: ResponseShape) -> Mapping[str, Any]:
-    """Return the members of a picture in the model's order; with `blank` those without a value are empty texts."""
-    if shape.blank:
-        return {name: item.get(name, "") for name in shape.data_fields}
-    return {name: item[name] for name in shape.data_fields if name in item}
-
-
-def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
-    """Return what a reply says of its pictures; nothing of it is `auto`."""
-    members = {
-        "background": first.background,
-        "output_format": first.format,
-        "quality": first.quality,
-        "size": f"{first.width}x{first.height}",
-    }
-    user = call.effective.get("safety_identifier") or call.effective.get("user")
-    if user:
-        members["safety_identifier"] = user
-    return members
-
-
-def _build_common_members(drawing: _Drawing, partials: int) -> dict[str, Any]:
-    """Build the members of a stream's events that are the same for all pictures.
-
-    Each event has the usage of its own picture and of `partials` partial images, or where a stream is made of a whole
-    reply the usage of all pictures.
-    """
-    call, table, stream = drawing.call, drawing.call.response.usage, drawing.call.response.stream
-    members: dict[str, Any] = {"created_at": drawing.created, **_describe_picture(call, drawing.first)}
-    if table is None or stream is None:
-        return members
-    if not stream.partials:
-        return {**members, "usage": pricing.add_partials(_build_usage(call, table), partials)}
-    usage = pricing.add_partials(_build_usage(replace(call, count=1), table), partials)
-    return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
-
-
-def _insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture | None]) -> tuple[bytes, ...]:
-    """Return `body` with the pictures where their text is still empty: Base64 needs no escaping, and may be large.
-
-    No other text can be mistaken for such a place: inside a JSON text a quote has a backslash before it.
-    """
-    in_base64 = [picture for picture in pictures if picture is not None]
-    if not in_base64:
-        return (body,)
-    place = b'"b64_json"' + colon + b'"'
-    first, *rest = body.split(place + b'"')
-    pieces = [first]
-    for picture, after in zip(in_base64, rest, strict=True):
-        pieces += [place, picture.base64, b'"', after]
-    return tuple(pieces)
-
-
-def _build_usage(call: Call, table: str) -> Mapping[str, Any]:
-    """Build the usage of a call by the published table of its model, in the model's order."""
-    prompt, quality = format_parameter(call.effective.get("prompt")), str(call.effective.get("quality"))
-    given = pricing.count_input_tokens(call, table) if call.uploads else (0, 0)
-    tokens = pricing.count_usage(table, prompt, quality, pixels=call.pixels, count=call.count, inputs=given)
-    usage: dict[str, Any] = {}
-    for name in call.response.usage_fields:
-        usage[name] = tokens[name]
-        if name.endswith("_details"):
-            usage[name] = {detail: tokens[name][detail] for detail in call.response.usage_details}
-    return usage
-
-
-def _is_percent(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
-
-
-_STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")
-_UNCHANGED: Final = Draw()
-_NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short
 _SLOW_TO_WRITE: Final = 2**20  # bytes of pictures; to write them as JSON takes milliseconds, in which no call may wait

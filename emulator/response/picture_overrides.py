@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from emulator.core.chance import make_seed
 from emulator.findings import Finding
@@ -13,12 +13,10 @@ from emulator.image.realistic_weight import choose_realistic_weight
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import Delivery, Draw, PictureOverride, PictureWeight
+from emulator.response.recipes import EXACT
 
 Altered = Mapping[str, Any] | list[Mapping[str, Any] | None]
 """What a scenario changes about all pictures of a reply, or about each of them, in the scenario's words."""
-
-EXACT: Final = 2**53 - 1
-"""The largest seed: a larger whole number is not exact in JavaScript, and labels are read there too."""
 
 
 def override_recipes(

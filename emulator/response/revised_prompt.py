@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from emulator.messages import Call, Draw
 
@@ -20,16 +20,24 @@ def build_revised_prompt(call: Call, draw: Draw, seed: int) -> Mapping[str, str]
         size = f"{call.pixels[0]}x{call.pixels[1]}"
         values = {"{prompt}": prompt, "{model}": call.model or "", "{size}": size}
         return {"revised_prompt": re.sub(r"\{[a-z]+\}", lambda match: values[match[0]], draw.revised_prompt)}
-    match call.response.revised_prompt:
+    revised = revise_prompt(call.response.revised_prompt, prompt, seed)
+    if revised is None:
+        return {}
+    return {"revised_prompt": revised}
+
+
+def revise_prompt(treatment: Literal["none", "echoed", "rewritten"], prompt: str, seed: int) -> str | None:
+    """Return a prompt as a model that treats prompts so repeats it; None where it does not repeat them."""
+    match treatment:
         case "rewritten":
             opening = _OPENINGS[seed % len(_OPENINGS)]
             ending = _ENDINGS[seed // len(_OPENINGS) % len(_ENDINGS)]
             subject = prompt.strip().rstrip(".。") or "an open landscape"
-            return {"revised_prompt": f"{opening} {subject}. {ending}"}
+            return f"{opening} {subject}. {ending}"
         case "echoed":
-            return {"revised_prompt": prompt}
+            return prompt
         case "none":
-            return {}
+            return None
 
 
 def format_parameter(value: Any) -> str:

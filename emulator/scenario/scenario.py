@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator.core.light_dataclass import dataclass
 from emulator.core.names import KEY_PREFIX, RESERVED_HEADER, RESERVED_KEY
-from emulator.messages import Draw, Plan, Request
+from emulator.messages import UNCHANGED, Draw, Plan, Request
 from emulator.scenario.latency import Latency
 from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
@@ -32,7 +32,7 @@ class Answer:
     `headers` take the place of the response's own ones; `times` is how often the answer is given in a row.
     """
 
-    plan: Plan = field(default_factory=Draw)
+    plan: Plan = UNCHANGED
     latency: Latency | None = None
     faults: tuple[Fault, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()

@@ -18,7 +18,7 @@ from emulator.gateway.errors import fill_template
 from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts
-from emulator.messages import Call, Canned, Draw, GatewayError, Kind, PictureOverride, Plan, Refuse, Response
+from emulator.messages import UNCHANGED, Call, Canned, Draw, GatewayError, Kind, PictureOverride, Plan, Refuse, Response
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
@@ -79,7 +79,13 @@ class TaskManager:
         call, selection, gateway = pending.call, pending.selection, pending.gateway
         assert call is not None
         assert selection is not None
-        plan, shape, context = selection.answer.plan, gateway.tasks, _make_context(pending, route)
+        plan, shape = selection.answer.plan, gateway.tasks
+        if plan is UNCHANGED and shape is None and pending.picture_weight == "small":  # most calls
+            session, origin = pending.session, pending.request.origin
+            response = await self._response_builder.build_prepared(call, gateway, session, origin)
+            if response is not None:
+                return response
+        context = _make_context(pending, route)
         if shape is None:
             return await self._response_builder.build(call, plan, gateway, context)
         if call.operation == "task" and isinstance(plan, Draw):
@@ -101,8 +107,7 @@ class TaskManager:
     ) -> Response:
         """Return the response to a call that waits for its pictures, with its ended task beside them."""
         task = replace(task, ended=task.began, seconds=0.0)
-        context = replace(
-            context,
+        context = context._replace(
             made=task.began,
             wrap_body=lambda body: body | fill_template(beside, _describe_task(task, progress=100)),
         )
@@ -157,7 +162,7 @@ class TaskManager:
             shown: dict[str, Any] = fill_template(shape.states["done"], {**body, **_describe_task(task, progress=100)})
             return shown
 
-        context = replace(context, made=task.ended, wrap_body=wrap_body, request_id=task.request_id, number=task.number)
+        context = context._replace(made=task.ended, wrap_body=wrap_body, request_id=task.request_id, number=task.number)
         plan = _combine_plans(from_plain(task.plan), poll)
         try:
             response = await self._response_builder.build(from_plain(task.call), plan, gateway, context)

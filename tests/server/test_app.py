@@ -13,7 +13,7 @@ import pytest
 from emulator import settings
 from emulator.core.names import name_for_key
 from emulator.gateway import errors
-from emulator.response import builder
+from emulator.response.prepared import PreparedReplies
 from tests.conftest import Served
 
 BODY = {"prompt": "A cat"}
@@ -76,7 +76,7 @@ def test_a_bug_wears_the_envelope_and_leaves_its_trace(
     def fails(*_: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(builder, "build_recipe", fails)
+    monkeypatch.setattr(PreparedReplies, "find", fails)
     with caplog.at_level(logging.ERROR, "emulator"):
         answer = served.generate("ezmodel", BODY)
     assert (500, "server_error") == (answer.status_code, answer.json()["error"]["type"])

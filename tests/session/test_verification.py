@@ -11,7 +11,7 @@ from multidict import CIMultiDict
 
 from emulator.gateway.gateway import Credential
 from emulator.messages import Call, Canned, GatewayError, Request, Response
-from emulator.response import builder
+from emulator.response import recipes
 from emulator.scenario import matching
 from emulator.scenario.engine import UNSCRIPTED, Selection, select_answer
 from emulator.scenario.matching import RequestPattern
@@ -73,7 +73,7 @@ def drawn(number: int, body: Any) -> JournalEntry:
     made = pending(number, body)
     assert isinstance(made.call, Call)
     assert made.response is not None
-    pictures = tuple(builder.build_recipe(made.call, "ezmodel", 0, index) for index in range(made.call.count))
+    pictures = tuple(recipes.build_recipe(made.call, "ezmodel", 0, index) for index in range(made.call.count))
     made.response = replace(made.response, pictures=pictures)
     return finished(made)
 

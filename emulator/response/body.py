@@ -1,0 +1,116 @@
+"""Builds the members of a reply: created, data, usage, and what it says of its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from emulator.gateway import pricing
+from emulator.gateway.formats import JsonFormat
+from emulator.image.recipe import ImageRecipe
+from emulator.image.store import Picture
+from emulator.messages import Call, Delivery, ResponseShape
+from emulator.response.revised_prompt import format_parameter
+
+
+def build_body(call: Call, *, created: Any, items: Sequence[Mapping[str, Any]], first: ImageRecipe) -> dict[str, Any]:
+    """Build the reply's members in their order; `items` are the members of each picture, `first` is the first one."""
+    shape = call.response
+    if shape.data_fields:
+        items = [_order_item(item, shape) for item in items]
+    members: dict[str, Any] = {"created": created, "data": list(items)}
+    if shape.usage is not None:
+        members["usage"] = build_usage(call, shape.usage)
+    if any(name not in members for name in shape.fields):
+        members |= _describe_picture(call, first)
+    return {name: members[name] for name in shape.fields if name in members}
+
+
+def write_body(body: Mapping[str, Any], shape: ResponseShape, json_format: JsonFormat) -> bytes:
+    """Return the members of a reply of `shape` as JSON."""
+    written = json_format.encode(body)
+    if shape.newline:
+        written += b"\n"
+    return written
+
+
+def build_common_members(call: Call, *, created: int, first: ImageRecipe, partials: int) -> dict[str, Any]:
+    """Build the members of a stream's events that are the same for all pictures.
+
+    Each event has the usage of its own picture and of `partials` partial images, or where a stream is made of a whole
+    reply the usage of all pictures.
+    """
+    table, stream = call.response.usage, call.response.stream
+    members: dict[str, Any] = {"created_at": created, **_describe_picture(call, first)}
+    if table is None or stream is None:
+        return members
+    if not stream.partials:
+        return {**members, "usage": pricing.add_partials(build_usage(call, table), partials)}
+    usage = pricing.add_partials(build_usage(replace(call, count=1), table), partials)
+    return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
+
+
+def build_usage(call: Call, table: str) -> dict[str, Any]:
+    """Build the usage of a call by the published table of its model, in the model's order."""
+    prompt, quality = format_parameter(call.effective.get("prompt")), str(call.effective.get("quality"))
+    given = pricing.count_input_tokens(call, table) if call.uploads else (0, 0)
+    tokens = pricing.count_usage(table, prompt, quality, pixels=call.pixels, count=call.count, inputs=given)
+    usage: dict[str, Any] = {}
+    for name in call.response.usage_fields:
+        usage[name] = tokens[name]
+        if name.endswith("_details"):
+            usage[name] = {detail: tokens[name][detail] for detail in call.response.usage_details}
+    return usage
+
+
+def choose_delivery(call: Call) -> Delivery:
+    """Return how the pictures of a call come, where no scenario changes it."""
+    if call.response.delivery is not None:
+        return call.response.delivery
+    return "b64_json" if call.effective.get("response_format") == "b64_json" else "url"
+
+
+def find_user(call: Call) -> Any:
+    """Return what a reply repeats as `safety_identifier`, if it has that member; None or empty: nothing."""
+    return call.effective.get("safety_identifier") or call.effective.get("user")
+
+
+def insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture | None]) -> tuple[bytes, ...]:
+    """Return `body` with the pictures where their text is still empty: Base64 needs no escaping, and may be large.
+
+    No other text can be mistaken for such a place: inside a JSON text a quote has a backslash before it.
+    """
+    in_base64 = [picture for picture in pictures if picture is not None]
+    if not in_base64:
+        return (body,)
+    place = b'"b64_json"' + colon + b'"'
+    first, *rest = body.split(place + b'"')
+    pieces = [first]
+    for picture, after in zip(in_base64, rest, strict=True):
+        pieces += [place, picture.base64, b'"', after]
+    return tuple(pieces)
+
+
+def _order_item(item: Mapping[str, Any], shape: ResponseShape) -> Mapping[str, Any]:
+    """Return the members of a picture in the model's order; with `blank` those without a value are empty texts."""
+    if shape.blank:
+        return {name: item.get(name, "") for name in shape.data_fields}
+    return {name: item[name] for name in shape.data_fields if name in item}
+
+
+def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
+    """Return what a reply says of its pictures; nothing of it is `auto`."""
+    members = {
+        "background": first.background,
+        "output_format": first.format,
+        "quality": first.quality,
+        "size": f"{first.width}x{first.height}",
+    }
+    user = find_user(call)
+    if user:
+        members["safety_identifier"] = user
+    return members
+
+
+_STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")
