@@ -102,7 +102,7 @@ class Request(NamedTuple):
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: validation/known_calls.py sets all fields at once
 class Call:
     """A request that its gateway accepts.
 

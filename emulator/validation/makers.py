@@ -32,12 +32,13 @@ class MakerContract:
     rules: ModelRules
 
     @cached_property
-    def _schema_validator(self) -> SchemaValidator:
+    def schema_validator(self) -> SchemaValidator:
+        """The maker's schema for these calls."""
         return SchemaValidator(self.maker.document, self.rules.ref, self.rules.types_first)
 
     def find_violations(self, body: Mapping[str, Any]) -> tuple[SchemaViolation, ...]:
         """Return what of the maker's rules `body` breaks."""
-        return self._schema_validator.find_violations(body)
+        return self.schema_validator.find_violations(body)
 
     def answer(self, call: Call, body: Mapping[str, Any]) -> Call:
         """Return `call` with the maker's reply to `body`: its shape, and the defaults that it fills in."""
@@ -57,15 +58,21 @@ class MakerContracts:
 
     def __init__(self, gateway: Gateway) -> None:
         self._files = gateway.makers
-        self._known: dict[tuple[OperationName, bool, str], MakerContract] | None = None
 
     def find(self, operation: OperationName, in_form: bool, model: str | None) -> MakerContract | None:
         """Return the contract for `operation` of `model`, by a form or by JSON; None where no maker has one."""
         if not self._files or model is None:
             return None
-        if self._known is None:
-            self._known = dict(self._list_contracts())
         return self._known.get((operation, in_form, model))
+
+    def find_all(self, operation: OperationName, in_form: bool) -> list[MakerContract]:
+        """Return the contracts for `operation` of all models, by a form or by JSON."""
+        wanted = (operation, in_form)
+        return [contract for key, contract in self._known.items() if key[:2] == wanted]
+
+    @cached_property
+    def _known(self) -> dict[tuple[OperationName, bool, str], MakerContract]:
+        return dict(self._list_contracts())
 
     def _list_contracts(self) -> Iterator[tuple[tuple[OperationName, bool, str], MakerContract]]:
         for path in self._files:

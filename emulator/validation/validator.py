@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from emulator.core.data_folders import is_shipped_schema
@@ -29,6 +30,7 @@ from emulator.validation.body import (
     read_body,
 )
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
+from emulator.validation.known_calls import FreeText, KnownCalls, list_free_texts
 from emulator.validation.makers import MakerContracts, list_assumptions
 from emulator.validation.parameters import (
     apply_defaults,
@@ -44,7 +46,9 @@ from emulator.validation.parameters import (
     note_parameters,
     select_effective,
 )
-from emulator.validation.schema import InvalidSchema, SchemaValidator, SchemaViolation, count_live_rules
+from emulator.validation.schema import SchemaValidator, SchemaViolation
+from emulator.validation.schema_engines import InvalidSchema
+from emulator.validation.schema_parts import count_live_rules
 from emulator.validation.uploads import check_uploads
 
 Step = Callable[[Draft], Draft]
@@ -68,6 +72,7 @@ class RequestValidator:
         self._reserved_keys = reserved_keys
         self._schema_validators: dict[str, SchemaValidator] = {}
         self._makers = MakerContracts(gateway)
+        self._known_calls = dict(self._make_known_calls())
         self._steps: tuple[Step, ...] = (
             refuse_ended_operation,
             self.authenticate,
@@ -100,6 +105,27 @@ class RequestValidator:
 
         With `context.report_only` a violation becomes a finding, and the parameter that has it counts as not given.
         """
+        operation = context.operation
+        known_calls = self._known_calls.get(id(operation))
+        if known_calls is None:
+            return self.run_steps(request, context)
+        self.check_key(context)
+        key = known_calls.build_key(request, context, request.query if operation.query is not None else "")
+        if key is None:
+            return self.run_steps(request, context)
+        known = known_calls.find(key)
+        if known is not None:
+            return known.build(request.json)
+        try:
+            call = self.run_steps(request, context)
+        except GatewayError as error:
+            known_calls.keep_refusal(key, error)
+            raise
+        known_calls.keep_call(key, call)
+        return call
+
+    def run_steps(self, request: Request, context: ValidationContext) -> Call:
+        """Do what `validate` does, for a call of which no verdict is known."""
         draft = Draft(self.gateway, request, context)
         for step in self._select_steps(context.operation):
             draft = step(draft)
@@ -107,9 +133,30 @@ class RequestValidator:
                 draft = report_errors(draft)
         return build_call(draft)
 
-    def check_key(self, request: Request, context: ValidationContext) -> None:
+    def check_key(self, context: ValidationContext) -> None:
         """Raise GatewayError where the gateway does not take the key of a call, before anything else is looked at."""
-        self.authenticate(Draft(self.gateway, request, context))
+        if not self.gateway.credentials:
+            return
+        key, source = context.key, self.gateway.credentials[0].source
+        if key is None:
+            raise GatewayError(kind="missing_key", rule="security: a key is required", source=source)
+        if self._reserved_keys and key.startswith(RESERVED_KEY):  # a reserved key is good wherever keys are listed
+            return
+        if key.startswith("sk-invalid") or (self._keys is not None and not self._is_listed(key, self._keys)):
+            rule = "security: no key starts with sk-invalid"
+            if self._keys is not None:
+                rule = "security: --keys"
+            raise refuse_key(key, rule, source)
+        if self.gateway.plain_keys and "-" in key.removeprefix("sk-"):
+            note = Finding("key_in_parts", "a dash inside a key names a channel, which only an administrator may do")
+            raise GatewayError(
+                kind="forbidden",
+                violation="key_in_parts",
+                facts={"key": mask_key(key)},
+                rule="security: a key has no second part behind a dash",
+                source="observed",
+                findings=(note,),
+            )
 
     def check_upstream(
         self, call: Call, request: Request, context: ValidationContext, channel: ChannelName | None
@@ -155,11 +202,11 @@ class RequestValidator:
         for operation, models in self.gateway.iter_validated():
             for rules in _list_rules(models):
                 try:
-                    self._schema_validator(rules.ref, rules.types_first)
+                    self._schema_validator(rules.ref, rules.types_first).compile()
                     if rules.upstream is not None:
-                        self._schema_validator(rules.upstream)
+                        self._schema_validator(rules.upstream).compile()
                     if operation.query is not None:
-                        self._schema_validator(operation.query.ref)
+                        self._schema_validator(operation.query.ref).compile()
                 except InvalidSchema as error:
                     raise InvalidFile(f"{path}: a schema does not compile: {error}") from None
                 live = count_live_rules(self.gateway.document, rules.ref)
@@ -169,28 +216,7 @@ class RequestValidator:
 
     def authenticate(self, draft: Draft) -> Draft:
         """Refuse a call without a key, or with a bad one."""
-        if not self.gateway.credentials:
-            return draft
-        key, source = draft.context.key, self.gateway.credentials[0].source
-        if key is None:
-            raise GatewayError(kind="missing_key", rule="security: a key is required", source=source)
-        if self._reserved_keys and key.startswith(RESERVED_KEY):  # a reserved key is good wherever keys are listed
-            return draft
-        if key.startswith("sk-invalid") or (self._keys is not None and not self._is_listed(key, self._keys)):
-            rule = "security: no key starts with sk-invalid"
-            if self._keys is not None:
-                rule = "security: --keys"
-            raise refuse_key(key, rule, source)
-        if self.gateway.plain_keys and "-" in key.removeprefix("sk-"):
-            note = Finding("key_in_parts", "a dash inside a key names a channel, which only an administrator may do")
-            raise GatewayError(
-                kind="forbidden",
-                violation="key_in_parts",
-                facts={"key": mask_key(key)},
-                rule="security: a key has no second part behind a dash",
-                source="observed",
-                findings=(note,),
-            )
+        self.check_key(draft.context)
         return draft
 
     def check_query(self, draft: Draft) -> Draft:
@@ -245,6 +271,39 @@ class RequestValidator:
         if not assumptions:
             return draft
         return copy_draft(draft, findings=(*draft.findings, *assumptions))
+
+    def _make_known_calls(self) -> Iterator[tuple[int, KnownCalls]]:
+        """Yield what keeps the verdicts on calls of an operation, by its identity; the gateway keeps the operation."""
+        operations = [one for by_method in self.gateway.operations.values() for one in by_method.values()]
+        for operation in operations:
+            models = operation.models
+            takes_json = operation.name == "generate" and operation.form is None
+            if models is not None and takes_json and operation.ended is None:
+                yield id(operation), KnownCalls(partial(self._find_free_texts, operation, models), models.listed)
+
+    def _find_free_texts(self, operation: Operation, models: Models, name: str | None) -> tuple[FreeText, ...]:
+        """Return the parameters that are free texts in calls of the model `name`; None: of whatever model."""
+        if name is None:
+            all_rules = _list_rules(models)
+            contracts = self._makers.find_all(operation.name, in_form=False)
+        else:
+            all_rules = [models.listed[name]]
+            contract = self._makers.find(operation.name, False, name)
+            contracts = [] if contract is None else [contract]
+        validators = [contract.schema_validator for contract in contracts]
+        candidates: dict[str, None] = {}
+        read_by_steps = {*READ_BY_STEPS, *models.when_present}
+        for rules in all_rules:
+            validators.append(self._schema_validator(rules.ref, rules.types_first))
+            if rules.upstream is not None:
+                validators.append(self._schema_validator(rules.upstream))
+            candidates.update(dict.fromkeys(rules.parameters))
+            read_by_steps.update(rules.aliases, rules.pictures)
+            for parameter, values in rules.absent_values.items():
+                if any(isinstance(value, str) for value in values):
+                    read_by_steps.add(parameter)
+        names = (candidate for candidate in candidates if candidate not in read_by_steps)
+        return list_free_texts(names, [validator.text_rules for validator in validators])
 
     def _select_steps(self, operation: Operation) -> tuple[Step, ...]:
         """Select the steps of an operation: with a body, without one, or refused because nobody carries it out."""
@@ -412,3 +471,7 @@ def _list_rules(models: Models) -> list[ModelRules]:
     if models.otherwise is not None:
         every.append(models.otherwise)
     return list({rules.ref: rules for rules in every}.values())
+
+
+READ_BY_STEPS: Final = frozenset({"model", "size", "n"})
+"""Parameters that steps beside the schemas read, whose values therefore are no free texts."""
