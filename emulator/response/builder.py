@@ -307,6 +307,8 @@ def estimate_body(call: Call, plan: Plan) -> int:
     """
     if not isinstance(plan, Draw) or call.listing is not None:
         return 0
+    if plan.picture is None and choose_delivery(call) == "url":
+        return 0
     in_base64 = [index for index in range(call.count) if _choose_delivery(call, plan, index) == "b64_json"]
     width, height = call.pixels
     return len(in_base64) * max(width * height * 3, measure_largest(plan)) * 4 // 3

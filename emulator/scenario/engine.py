@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emulator.core.chance import draw_chance
 from emulator.core.clock import Clock
@@ -23,7 +23,7 @@ from emulator.scenario import limits, matching
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
 from emulator.scenario.limits import Charge, Counter
 from emulator.scenario.matching import Difference, RequestPattern
-from emulator.scenario.scenario import DRAWN, Answer, Scenario
+from emulator.scenario.scenario import DRAWN, Answer, Rule, Scenario
 
 MOST_TRIES: Final = 20  # of one call; no page names a maximum, and a scenario may fail for ever
 
@@ -45,8 +45,37 @@ class NearMiss:
         return tuple(self.when.differences(self.fields))
 
 
-@dataclass(frozen=True)
-class Selection:
+class NearMisses(Sequence[NearMiss]):
+    """The rules of a scenario that did not answer a call with `fields`, by their numbers; each is made when it is read.
+
+    `reasons` has those that the call does not differ from, by their numbers too.
+    """
+
+    __slots__ = ("_fields", "_numbers", "_reasons", "_rules")
+
+    def __init__(
+        self, rules: Sequence[Rule], fields: Mapping[str, Any], numbers: list[int], reasons: Mapping[int, Difference]
+    ) -> None:
+        self._rules = rules
+        self._fields = fields
+        self._numbers = numbers
+        self._reasons = reasons
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return one, or a list of those that a slice means."""
+        if isinstance(index, slice):
+            return [self._make(number) for number in self._numbers[index]]
+        return self._make(self._numbers[index])
+
+    def _make(self, number: int) -> NearMiss:
+        rule = self._rules[number]
+        return NearMiss(rule.name, rule.when, self._fields, self._reasons.get(number))
+
+
+class Selection(NamedTuple):
     """The answer to a call: from which rule (None: no rule, so drawn), at which step, and the rules that missed.
 
     `latency` is how long it takes, in seconds, `tries` are the failures before it that the gateway took itself, and
@@ -57,7 +86,7 @@ class Selection:
     turn: int
     rule: str | None = None
     step: int | None = None
-    misses: tuple[NearMiss, ...] = ()
+    misses: Sequence[NearMiss] = ()
     latency: float | None = None
     tries: tuple[Selection, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -109,7 +138,7 @@ class ScenarioEngine:
             selection = _refuse_instead_of_breaking_off(selection, call)
             if selection.answer.latency is not None or tries:
                 seconds = self._draw_latency(selection, call, session)
-                selection = replace(selection, latency=seconds, tries=tuple(tries))
+                selection = selection._replace(latency=seconds, tries=tuple(tries))
                 note(selection)
                 try:
                     await self._wait(selection, call, session)
@@ -124,6 +153,8 @@ class ScenarioEngine:
 
     async def _settle(self, charge: Charge, selection: Selection, call: Call, session: str) -> None:
         """Give back what the call was charged for the pictures that are not made."""
+        if not charge.amount:  # most scenarios limit no money
+            return
         made = count_made_pictures(selection.answer.plan, call)
         await limits.settle(charge, call, made, self.counter, session)
 
@@ -165,26 +196,37 @@ async def select_answer(
     """Return the answer that `scenario` has for a call with `fields`: of the first rule that has one."""
     turn = await counter.count(session, "turn")
     fields = {**fields, "turn": turn}
-    misses: list[NearMiss] = []
+    asks_for_task = fields.get("operation") == "task"
+    missed: list[int] = []
+    reasons: dict[int, Difference] = {}
     for number, rule in enumerate(scenario.rules):
-        if fields.get("operation") == "task" and not rule.about_tasks:
+        if asks_for_task and not rule.about_tasks:
             continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
         if not rule.when.matches(fields):
-            misses.append(NearMiss(rule.name, rule.when, fields))
+            missed.append(number)
             continue
         if rule.chance < 1 and not draw_chance(rule.chance, seed, session, number, turn):
-            reason = Difference("chance", f"{rule.chance} of all calls", "sat out")
-            misses.append(NearMiss(rule.name, rule.when, fields, reason))
+            reasons[number] = Difference("chance", f"{rule.chance} of all calls", "sat out")
+            missed.append(number)
             continue
         step = await counter.count(session, scenario.name_counter(number))
         answer = rule.choose_answer(step)
         if answer is None and rule.then == "refuse":
             answer = Answer(Exhausted(rule.name, rule.length))
         if answer is not None:
-            return Selection(answer, turn, rule=rule.name, step=step, misses=tuple(misses))
-        reason = Difference("answers", f"at most {rule.length}", f"call {step}")
-        misses.append(NearMiss(rule.name, rule.when, fields, reason))
-    return Selection(DRAWN, turn, misses=tuple(misses))
+            misses = _note_misses(scenario, fields, missed, reasons)
+            return Selection(answer, turn, rule=rule.name, step=step, misses=misses)
+        reasons[number] = Difference("answers", f"at most {rule.length}", f"call {step}")
+        missed.append(number)
+    return Selection(DRAWN, turn, misses=_note_misses(scenario, fields, missed, reasons))
+
+
+def _note_misses(
+    scenario: Scenario, fields: Mapping[str, Any], missed: list[int], reasons: Mapping[int, Difference]
+) -> Sequence[NearMiss]:
+    if not missed:
+        return ()
+    return NearMisses(scenario.rules, fields, missed, reasons)
 
 
 def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
@@ -192,7 +234,9 @@ def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[s
 
     `given` is the body as it was sent. The number and the size of the pictures are there wherever some are made.
     """
-    fields: dict[str, Any] = {name: value for name, value in call.params.items() if name not in matching.OWN_FIELDS}
+    fields: dict[str, Any] = dict(call.params)
+    if not matching.OWN_FIELDS.isdisjoint(fields):
+        fields = {name: value for name, value in fields.items() if name not in matching.OWN_FIELDS}
     fields |= {
         "operation": call.operation, "gateway": gateway, "model": call.model, "headers": request.headers,
         "given": call.given,
@@ -231,7 +275,7 @@ def is_postponed(call: Call, plan: Plan) -> bool:
 def _add_findings(selection: Selection, findings: tuple[Finding, ...]) -> Selection:
     if not findings:
         return selection
-    return replace(selection, findings=findings)
+    return selection._replace(findings=findings)
 
 
 def _count_retries(call: Call) -> int:
@@ -247,7 +291,7 @@ def _refuse_instead_of_breaking_off(selection: Selection, call: Call) -> Selecti
     plan = selection.answer.plan
     if call.streams or not isinstance(plan, Draw) or plan.error is None:
         return selection
-    return replace(selection, answer=replace(selection.answer, plan=plan.error))
+    return selection._replace(answer=replace(selection.answer, plan=plan.error))
 
 
 def _make_realistic(call: Call) -> Latency:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from functools import cached_property
 from types import NoneType
@@ -228,6 +228,8 @@ class Fits:
 
 Condition = tuple[str, Matcher]
 """The dotted path of a field, and what it has to be."""
+Check = Callable[[Mapping[str, Any]], bool]
+"""Tells whether the fields of a call keep a condition."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +243,18 @@ class RequestPattern:
     conditions: tuple[Condition, ...] = ()
 
     def matches(self, fields: Mapping[str, Any]) -> bool:
-        """Return whether a call with `fields` does not differ; this is quicker than to say how."""
-        return all(_find_miss(matcher, fields, path) is None for path, matcher in self.conditions)
+        """Return whether a call with `fields` does not differ; this takes a tenth of the time that it takes to say how.
+
+        It is asked for each rule above the one that answers, of each call.
+        """
+        for check in self._checks:  # noqa: SIM110 - all() with a generator takes twice the time
+            if not check(fields):
+                return False
+        return True
+
+    @cached_property
+    def _checks(self) -> tuple[Check, ...]:
+        return tuple(_compile_condition(path, matcher) for path, matcher in self.conditions)
 
     def differences(self, fields: Mapping[str, Any]) -> list[Difference]:
         """Return how a call with `fields` differs; no difference is a match."""
@@ -611,6 +623,52 @@ def _find_miss_of_both(matcher: Matcher, value: Any, sent: Any) -> str | None:
     if missed_value is None or matcher.misses(sent) is None:
         return None
     return missed_value
+
+
+def _compile_condition(path: str, matcher: Matcher) -> Check:
+    """Return the check of a condition: whether `_find_miss` finds nothing.
+
+    A field without others inside of it, which most conditions are about, is looked up at once.
+    """
+    takes = _compile_matcher(matcher)
+    name, dot, _ = path.partition(".")
+    if dot and name in _UNSENT:
+        return lambda fields: takes(_find_value(fields, path))
+    if dot:
+        return lambda fields: _find_miss(matcher, fields, path) is None
+    if path in _UNSENT:
+        return lambda fields: takes(fields.get(path, ABSENT))
+    takes_both = isinstance(matcher, Not | AllOf)
+
+    def check(fields: Mapping[str, Any]) -> bool:
+        value = fields.get(path, ABSENT)
+        is_taken = takes(value)
+        if is_taken and not takes_both:
+            return True
+        given = fields.get("given")
+        if given.__class__ is not dict:
+            return _find_miss(matcher, fields, path) is None
+        sent = given.get(path, ABSENT)
+        if sent is ABSENT or sent is value or _is_same(sent, value):
+            return is_taken
+        return _find_miss_of_both(matcher, value, sent) is None
+
+    return check
+
+
+def _compile_matcher(matcher: Matcher) -> Callable[[Any], bool]:
+    """Return the function that tells whether a matcher takes a value: whether it misses nothing."""
+    match matcher:
+        case Equal(expected):
+            type_expected = expected.__class__
+            return lambda value: value.__class__ is type_expected and bool(value == expected)
+        case AnyOf() if matcher.values is not None:
+            values = matcher.values
+            return lambda value: isinstance(value, _SIMPLE) and (value.__class__, value) in values
+        case Contains(str(part)):
+            return lambda value: isinstance(value, str | list) and part in value
+        case _:
+            return lambda value: matcher.misses(value) is None
 
 
 def _describe_came(fields: Mapping[str, Any], path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
@@ -345,3 +346,49 @@ def test_a_word_that_a_field_never_has(expected: Any) -> None:
         ValueError, match=r"^operation is \"generat\"; expected one of generate, edit; did you mean 'gen"
     ):
         matching.check_choices(matching.parse_pattern({"operation": expected}), {"operation": ["generate", "edit"]})
+
+
+OPERANDS: Final = (
+    None, True, 1, 1.0, "1", "cat", "", [1, "cat"], ["cat", {"at_least": 1}], [None, {"absent": True}],
+    {"contains": "cat"}, {"contains": 1}, {"contains": True}, {"matches": "^c"}, {"at_least": 1}, {"at_most": 1},
+    {"not": "cat"}, {"not": {"contains": "a"}}, {"not": [1, None]}, {"absent": True}, {"absent": False},
+    {"contains": "c", "not": "cat"}, {"at_least": 1, "at_most": 5}, {"not": {"not": "cat"}},
+    {"schema": {"type": "string"}},
+)  # fmt: skip
+CAME: Final[tuple[Any, ...]] = (
+    matching.ABSENT,
+    None,
+    True,
+    1,
+    1.0,
+    3,
+    "1",
+    "cat",
+    "a cat",
+    "",
+    [1, "cat"],
+    [],
+    {"name": "cat"},
+)
+GIVENS: Final[tuple[Any, ...]] = (matching.ABSENT, "no mapping", MappingProxyType({"prompt": "cat"}), {})
+
+
+@pytest.mark.parametrize(
+    "path", ["prompt", "operation", "turn", "headers.name", "prompt.name", "uploads", "given.prompt"]
+)
+@pytest.mark.parametrize("operand", OPERANDS, ids=repr)
+def test_a_match_is_no_difference(path: str, operand: Any) -> None:
+    """The quick way to tell whether a call matches agrees with the list of differences, whatever came and was sent."""
+    pattern = matching.RequestPattern((*matching.parse_pattern({"n": 1}).conditions, (path, _parse_operand(operand))))
+    name = path.removeprefix("given.").partition(".")[0]
+    for came in CAME:
+        for given in (*GIVENS, *({"prompt": sent} for sent in CAME if sent is not matching.ABSENT)):
+            for n in (1, 2):
+                fields = {name: came, "n": n, "given": given}
+                fields = {key: value for key, value in fields.items() if value is not matching.ABSENT}
+                assert pattern.matches(fields) == (not pattern.differences(fields)), fields
+
+
+def _parse_operand(operand: Any) -> matching.Matcher:
+    ((_, matcher),) = matching.parse_pattern({"prompt": operand}).conditions
+    return matcher
