@@ -19,7 +19,12 @@ LATEST: Final = 32_503_680_000  # the year 3000 in Unix seconds; dates beyond it
 
 
 class ClockStore(Protocol):
-    """Remembers by how many seconds the time of each session was moved on; "" stands for all sessions together."""
+    """Remembers by how many seconds the time of each session was moved on; "" stands for all sessions together.
+
+    Where `is_shared`, other processes move it on as well.
+    """
+
+    is_shared: bool
 
     async def move_clock(self, session: str, seconds: float) -> float:
         """Add `seconds` for `session`; return the sum."""
@@ -80,7 +85,7 @@ class Clock:
 
     async def refresh(self, session: str) -> None:
         """Take over from the store how far the time of `session`, and of all ("" alone), has been moved on."""
-        if self._store is None:
+        if self._store is None or not self._store.is_shared:
             return
         self._advanced = await self._store.get_clock("")
         if session:

@@ -307,7 +307,7 @@ class App:
             pending.request, pending.reserved_value = reserved_values.take_reserved_value(pending.request, pending.key)
             pending.further_findings += reserved_values.find_slips(pending.request, pending.key)
         reserved_value, session = pending.reserved_value, pending.session
-        own = await self.sessions.get_overrides(session)
+        own_scenario, own = await self.sessions.get_setup(session)
         behavior = (reserved_value and reserved_value.behavior) or own.behavior or self.settings.behavior
         route = self.registry.change_behavior(route, behavior)
         if route.gateway is not pending.gateway:
@@ -319,7 +319,6 @@ class App:
             report_only = self.settings.report_only
         asked_weight = reserved_value and reserved_value.picture_weight
         pending.picture_weight = asked_weight or own.picture_weight or self.settings.picture_weight
-        own_scenario = await self.sessions.get_scenario(session)
         scenario = (reserved_value and reserved_value.scenario) or own_scenario
         operation = self._find_operation(pending.request, route)
         await self.sessions.note_operation(pending)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from emulator.core.bounded_cache import BoundedCache
 from emulator.core.clock import Clock
@@ -40,6 +40,13 @@ class SessionOverrides:
     picture_weight: PictureWeight | None = None
 
 
+class SessionSetup(NamedTuple):
+    """How the calls of a session are answered."""
+
+    scenario: Scenario
+    overrides: SessionOverrides
+
+
 class Sessions:
     """All sessions of one server; what they remember is in `store`.
 
@@ -62,7 +69,8 @@ class Sessions:
         if key is not None:
             note_key(key)
         number = await self._store.begin_call(session, self._clock.base())
-        await self._clock.refresh(session)
+        if self._store.is_shared:
+            await self._clock.refresh(session)
         now = self._clock.now(session)
         request_id = gateway.response_headers.ids.make_id(f"{self._seed}\n{session}\n{number}", now)
         pending = PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
@@ -113,9 +121,17 @@ class Sessions:
             f"{self._seed}\n{pending.session}\n{pending.number}", now
         )
 
+    async def get_setup(self, session: str) -> SessionSetup:
+        """Return the scenario of the session, and the settings that it has in the place of the server's."""
+        values = await self._store.get_values(session)
+        return SessionSetup(self._read_scenario(values.get(_SCENARIO)), _read_overrides(values.get(_SETTINGS)))
+
     async def get_scenario(self, session: str) -> Scenario:
         """Return the scenario of the session."""
-        stored = await self._store.get_value(session, _SCENARIO)
+        values = await self._store.get_values(session)
+        return self._read_scenario(values.get(_SCENARIO))
+
+    def _read_scenario(self, stored: Any) -> Scenario:
         if stored is None:
             return self._default_scenario()
         return self._parse_scenario(stored["source"], stored["file"], stored["folder"], stored["version"])
@@ -134,10 +150,8 @@ class Sessions:
 
     async def get_overrides(self, session: str) -> SessionOverrides:
         """Return the settings that the session has in the place of the server's."""
-        stored = await self._store.get_value(session, _SETTINGS)
-        if stored is None:
-            return NO_OVERRIDES
-        return SessionOverrides(**stored)
+        values = await self._store.get_values(session)
+        return _read_overrides(values.get(_SETTINGS))
 
     async def change_overrides(self, session: str, **changes: Any) -> SessionOverrides:
         """Change fields of SessionOverrides for the session; return all that it has then."""
@@ -208,6 +222,12 @@ class Sessions:
 
     def _remember_parsed(self, key: tuple[str, str, str | None, int], scenario: Scenario) -> None:
         self._parsed.put(key, scenario, _PARSED_WEIGHT + len(scenario.source))
+
+
+def _read_overrides(stored: Any) -> SessionOverrides:
+    if stored is None:
+        return NO_OVERRIDES
+    return SessionOverrides(**stored)
 
 
 def split_path(path: str) -> tuple[str | None, str]:

@@ -8,7 +8,7 @@ sessions, age, and bytes of files.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any, Final, Protocol
 
@@ -73,7 +73,12 @@ class StoredCall(Protocol):
 
 
 class Store(Counter, FileStore, Protocol):
-    """What every kind of store does; files belong to no session, and outlive theirs."""
+    """What every kind of store does; files belong to no session, and outlive theirs.
+
+    Where `is_shared`, other processes change what is kept; else this process knows of every change.
+    """
+
+    is_shared: bool
 
     async def begin_call(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
@@ -102,8 +107,8 @@ class Store(Counter, FileStore, Protocol):
         """Keep `value` under `name` for `session`, which begins if it is new; None removes it."""
         ...
 
-    async def get_value(self, session: str, name: str) -> PlainValue:
-        """Return the value under `name`, None where there is none."""
+    async def get_values(self, session: str) -> Mapping[str, PlainValue]:
+        """Return all values of `session` by their names; none where the session is unknown."""
         ...
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
@@ -179,6 +184,8 @@ class _Session:
 class InMemoryStore(Store):
     """A store in the memory of this process."""
 
+    is_shared = False
+
     def __init__(self, limits: StoreLimits) -> None:
         self._limits = limits
         self._bytes = 0
@@ -195,8 +202,9 @@ class InMemoryStore(Store):
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
         self._expire_sessions(now, self._limits.sessions)
         found = self._open_session(session, now)
-        found.used = now
-        found.used_at = now + self._get_moved(session)
+        found.used = found.used_at = now
+        if self._clocks:
+            found.used_at += self._get_moved(session)
         found.numbered += 1
         return found.numbered
 
@@ -258,13 +266,12 @@ class InMemoryStore(Store):
                 return
             self._drop_session(oldest)
 
-    async def get_value(self, session: str, name: str) -> PlainValue:
-        """Return the value under `name`, None where there is none."""
+    async def get_values(self, session: str) -> Mapping[str, PlainValue]:
+        """Return all values of `session` by their names; none where the session is unknown."""
         found = self._sessions.get(session)
-        if found is None or name not in found.values:
-            return None
-        value, _ = found.values[name]
-        return value
+        if found is None or not found.values:
+            return _NO_VALUES
+        return {name: value for name, (value, _) in found.values.items()}
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
         """Keep the task with the id `task`, of about `weight` bytes; older tasks and calls make room."""
@@ -392,4 +399,5 @@ class InMemoryStore(Store):
             self._drop_session(name)
 
 
+_NO_VALUES: Final[Mapping[str, PlainValue]] = {}
 MOST_CLOCKS: Final = 100_000  # sessions whose clock was moved; the one that was moved first loses its own time then

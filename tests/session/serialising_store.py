@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +14,17 @@ from emulator.session.store import InMemoryStore, StoredCall
 class SerialisingStore(InMemoryStore):
     """Encodes everything to JSON as it comes in, and decodes it as it goes out; fails for what JSON cannot hold."""
 
+    is_shared = True
+
     async def add_call(self, session: str, call: StoredCall, weight: int) -> None:
         await super().add_call(session, _EncodedCall(_encode(call.to_plain())), weight)
 
     async def set_value(self, session: str, name: str, value: Any, now: float) -> None:
         await super().set_value(session, name, None if value is None else _encode(value), now)
 
-    async def get_value(self, session: str, name: str) -> Any:
-        return _decode(await super().get_value(session, name))
+    async def get_values(self, session: str) -> Mapping[str, Any]:
+        values = await super().get_values(session)
+        return {name: _decode(value) for name, value in values.items()}
 
     async def set_task(self, session: str, task: str, value: Any, weight: int, now: float) -> None:
         await super().set_task(session, task, _encode(value), weight, now)

@@ -113,15 +113,15 @@ async def test_counts_values_and_reset(make: Make) -> None:
     assert (1, ["one"], {"source": "rules: []"}) == (
         await store.count("a", "x"),
         await _texts(store, "a"),
-        await store.get_value("a", "scenario"),
+        (await store.get_values("a")).get("scenario"),
     )
     await store.reset("a")
     assert ([], 1, {"source": "rules: []"}) == (
         await _texts(store, "a"),
         await store.begin_call("a", 0),
-        await store.get_value("a", "scenario"),
+        (await store.get_values("a")).get("scenario"),
     )
-    assert await store.get_value("b", "scenario") is None
+    assert (await store.get_values("b")).get("scenario") is None
 
 
 async def test_a_value_begins_its_session_and_none_removes_it(make: Make) -> None:
@@ -130,7 +130,7 @@ async def test_a_value_begins_its_session_and_none_removes_it(make: Make) -> Non
     await store.set_value("a", "settings", {"report_only": True}, 5)
     assert [("a", 0, 5)] == [(one.name, one.calls, one.began) for one in await store.list_sessions()]
     await store.set_value("a", "settings", None, 6)
-    assert await store.get_value("a", "settings") is None
+    assert (await store.get_values("a")).get("settings") is None
 
 
 async def test_tasks_are_kept_by_their_id(make: Make) -> None:
@@ -242,7 +242,7 @@ async def test_a_forgotten_session_was_never_there(make: Make) -> None:
     await store.forget("nobody")
     await _add(store, "a", "late")
     assert (None, None, None, ["b"], 5) == (
-        await store.list_calls("a"), await store.get_value("a", "scenario"), await store.get_task("a", "t"),
+        await store.list_calls("a"), (await store.get_values("a")).get("scenario"), await store.get_task("a", "t"),
         await _texts(store, "b"), (await store.measure()).bytes,
     )  # fmt: skip
     assert (1, 1, 2) == (await store.begin_call("a", 0), await store.count("a", "x"), await store.count("b", "x"))
