@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, get_args
 
 from emulator.core import clock, strict_json
+from emulator.core.header_lines import format_header_lines
 from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import YamlFile, describe_value
 from emulator.image.link_query import LinkQuery
@@ -102,6 +103,26 @@ class ResponseHeaders:
         if self.duration is not None:
             headers[self.duration] = str(round(seconds * 1000))
         return headers
+
+    def format_lines(self, request_id: str, seconds: float = 0, has_good_key: bool = True) -> str:
+        """Return the headers that `make_headers` returns, as lines."""
+        if self.duration is not None:
+            return format_header_lines(self.make_headers(request_id, seconds, has_good_key).items())
+        rest = self._lines_with_account if has_good_key else self._other_lines
+        return f"{self.request_id}: {request_id}\r\n{rest}"
+
+    @cached_property
+    def _other_lines(self) -> str:
+        return self._format_all_but_id(has_good_key=False)
+
+    @cached_property
+    def _lines_with_account(self) -> str:
+        return self._format_all_but_id(has_good_key=True)
+
+    def _format_all_but_id(self, has_good_key: bool) -> str:
+        headers = self.make_headers("", has_good_key=has_good_key)
+        del headers[self.request_id]
+        return format_header_lines(headers.items())
 
 
 @dataclass(frozen=True)

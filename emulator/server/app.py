@@ -38,6 +38,7 @@ from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved
 from emulator.server import responses
 from emulator.server.addresses import Address, AddressBook, split_target
 from emulator.server.connection import HttpConnection, get_connection
+from emulator.server.heads import CORS, OwnHeaders
 from emulator.server.image_host import ImageHost
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
@@ -106,7 +107,7 @@ class App:
         self.unanswered = 0
         """Calls that were broken off because the server stopped."""
         self.send_limits = SendLimits(settings.send_bytes, settings.send_timeout)
-        self._date = (0, "")
+        self._own_headers = OwnHeaders(self.clock)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, of any kind."""
@@ -126,7 +127,7 @@ class App:
             return await self._answer_call(http, connection, address)
         except Exception:  # a bug of ours before the gateway is known: a plain envelope
             log.exception("%s %s failed", http.method, redact_keys(split_target(http.raw_path)[0]))
-            headers = {**_CORS, "Content-Type": "application/json"}
+            headers = {**CORS, "Content-Type": "application/json"}
             return web.Response(status=500, body=_FAILED, headers=headers)
         finally:
             self.send_limits.release(connection)
@@ -357,11 +358,13 @@ class App:
         response, selection = pending.response, pending.selection
         assert response is not None
         answer = DRAWN if selection is None else selection.answer
-        headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
         close = pending.request.trouble in _UNREAD
-        if response.frames is None and not answer.faults:
-            scripted = bool(answer.headers)
-            return await responses.send_response(http, response, headers, close=close, scripted=scripted)
+        is_whole = response.frames is None and not answer.faults
+        if is_whole and not answer.headers and responses.is_plain(http, response):
+            return await responses.send_at_once(http, response, self._format_header_lines(pending), close=close)
+        headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
+        if is_whole:
+            return await responses.send_response(http, response, headers, close=close)
         if response.frames is not None:
             response = replace(response, frames=pending.count_events(response.frames))
         return await responses.send_with_faults(
@@ -377,16 +380,27 @@ class App:
 
     def _make_headers(self, pending: PendingCall, response: Response) -> dict[str, str]:
         """Return the headers that the server and its gateway put beside a response's own."""
-        headers = self._make_common_headers(pending.session)
+        headers = self._own_headers.make_headers(pending.session)
         if not response.bare:
             known = pending.error is None or pending.error.kind not in _BAD_KEY
             elapsed = self.clock.now(pending.session) - pending.began
-            headers |= _CORS
+            headers |= CORS
             headers |= pending.gateway.response_headers.make_headers(pending.request_id, elapsed, known)
         findings = pending.findings
         if findings or pending.error is not None:
             headers["X-Emulator-Finding"] = _list_codes(pending.error, findings)
         return headers
+
+    def _format_header_lines(self, pending: PendingCall) -> str:
+        """Return what `_make_headers` returns for a response that is not bare, as lines: most answers need no more."""
+        known = pending.error is None or pending.error.kind not in _BAD_KEY
+        elapsed = self.clock.now(pending.session) - pending.began
+        own_lines = self._own_headers.format_lines_with_cors(pending.session)
+        gateway_lines = pending.gateway.response_headers.format_lines(pending.request_id, elapsed, known)
+        findings = pending.findings
+        if findings or pending.error is not None:
+            return f"{own_lines}{gateway_lines}X-Emulator-Finding: {_list_codes(pending.error, findings)}\r\n"
+        return own_lines + gateway_lines
 
     async def _answer_admin(self, http: web.BaseRequest, address: Address) -> web.StreamResponse:
         """Answer a request to the emulator's own paths."""
@@ -394,7 +408,7 @@ class App:
         now = self.clock.now()
         request = await self._reader.read_request(http, address.path, query=address.query, limit=limit, now=now)
         answer = await self.admin.answer(request)
-        headers = self._make_common_headers()
+        headers = self._own_headers.make_headers()
         if isinstance(answer, Stream):
             return await responses.send_stream(http, {**headers, **dict(answer.headers)}, answer.pieces)
         headers = responses.combine_headers(headers, answer)
@@ -403,19 +417,12 @@ class App:
 
     async def _send_unrecorded(self, http: web.BaseRequest, response: Response) -> web.StreamResponse:
         """Send a response to a request that is no call to a gateway; the journal has no entry of it."""
-        own = self._make_common_headers()
+        own = self._own_headers.make_headers()
         if not response.bare:
-            own |= _CORS
+            own |= CORS
         headers = responses.combine_headers(own, response)
         delivery = await responses.send_response(http, response, headers, close=not http.content.is_eof())
         return delivery.response
-
-    def _make_common_headers(self, session: str = "") -> dict[str, str]:
-        """Return the headers that every response has; the date is the session's own."""
-        second = int(self.clock.now(session))
-        if second != self._date[0]:
-            self._date = (second, clock.format_http_date(second))
-        return {"Date": self._date[1], "Server": "image-api-emulator"}
 
     def _build_registry(self) -> GatewayRegistry:
         keys = _load_good_keys(self.settings.keys)
@@ -514,7 +521,3 @@ _UNREAD: Final = ("too_large", "slow_body", "cut_body")
 _FAILED: Final = (
     b'{"error":{"message":"The emulator failed; its log says why.","type":"server_error","param":null,"code":null}}'
 )
-_CORS: Final = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",
-}

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -168,21 +168,24 @@ class RequestReader:
         if content_type and not is_json:
             return None
         body = content.read_nowait()
-        parsed = _NO_JSON
+        value, duplicates, trouble, why = None, _NO_NAMES, None, ""
         if is_json and (body or method not in ("GET", "HEAD")):
-            parsed = _parse_json([body])
+            try:
+                value, duplicates = strict_json.parse_json(body)
+            except strict_json.BadJson as error:
+                trouble, why = _BAD_JSON, str(error)
         return Request(
             method=method,
             path=path,
             query=query,
             headers=headers,
             body=body,
-            json=parsed.value,
-            trouble=parsed.trouble,
-            duplicates=parsed.duplicates,
+            json=value,
+            trouble=trouble,
+            duplicates=duplicates,
             origin=self._find_origin(http),
             received=now,
-            why=parsed.why,
+            why=why,
         )
 
     def _find_origin(self, http: web.BaseRequest) -> str:
@@ -232,7 +235,8 @@ class RequestReader:
         return _parse_form(request, content_type)
 
 
-class _ParsedJson(NamedTuple):
+@dataclass(frozen=True)
+class _ParsedJson:
     """The JSON of a body, or what is wrong with it and why; of a large one that is broken, the beginning is kept."""
 
     value: Any = None
@@ -249,10 +253,10 @@ def _parse_json(owned: list[bytes]) -> _ParsedJson:
     try:
         value, duplicates = strict_json.take_json(owned)
     except strict_json.BadJson as error:
-        return _ParsedJson(trouble="bad_json", why=str(error), beginning=beginning)
+        return _ParsedJson(trouble=_BAD_JSON, why=str(error), beginning=beginning)
     if is_large and _count_characters(value) > multipart.LONGEST_TEXT:
         why = f"more than {multipart.LONGEST_TEXT} characters that are no picture"
-        return _ParsedJson(trouble="bad_json", why=why, beginning=beginning)
+        return _ParsedJson(trouble=_BAD_JSON, why=why, beginning=beginning)
     return _ParsedJson(value=value, duplicates=duplicates)
 
 
@@ -411,7 +415,8 @@ class _CollectedBody:
         return b"".join(self._pieces), None
 
 
-_NO_JSON: Final = _ParsedJson()
+_NO_NAMES: Final[tuple[str, ...]] = ()
+_BAD_JSON: Final[Violation] = "bad_json"
 _PARSED_AT_ONCE: Final = 2**16  # bytes of JSON; up to here they are parsed on the event loop
 _STEP: Final = 2**18  # bytes that are decompressed at a time, in about a millisecond
 _PATIENCE: Final = 1.0  # seconds that others wait before a client that sends nothing is cut off

@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aiohttp import web
 
+from emulator.core.header_lines import format_header_lines
 from emulator.messages import Response
 from emulator.server.connection import get_connection, run_until_left, split_into_pieces, write_pieces
+from emulator.server.heads import format_status_line
 from emulator.server.send_limits import PIECE
 from emulator.session.ended_call import SentResponse
 from emulator.session.response_record import EventRecorder, RecordedBody, keep_body, record_body
@@ -53,19 +54,64 @@ def combine_headers(
     return {**kept, **dict(scripted)}
 
 
-async def send_response(
-    http: web.BaseRequest, response: Response, headers: Mapping[str, str], *, close: bool, scripted: bool = False
-) -> Delivery:
-    """Send a response whose body is complete; with `close` the connection ends behind it.
+def is_plain(http: web.BaseRequest, response: Response) -> bool:
+    """Return whether `send_at_once` can send a response: a short one, with a body, and no header but its type."""
+    if http.method == "HEAD" or response.status in _WITHOUT_BODY or response.bare or len(response.headers) != 1:
+        return False
+    return response.headers[0][0] == "Content-Type" and sum(map(len, response.body)) <= PIECE
 
-    Where the headers are `scripted`, some of them may be about the connection.
+
+async def send_at_once(http: web.BaseRequest, response: Response, header_lines: str, *, close: bool) -> Delivery:
+    """Send a plain response, head and body by one write; with `close` the connection ends behind it.
+
+    `header_lines` are those of the server and its gateway.
     """
     connection = get_connection(http)
+    connection.limits.release(connection)
+    keep_alive = http.keep_alive and not close
+    body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
+    head = _format_head(http.version, response, header_lines, size=len(body), keep_alive=keep_alive)
+    transport = connection.transport
+    sent_bytes = 0
+    if transport is not None and not transport.is_closing():
+        transport.write(head.encode("utf-8", "surrogatepass") + body)
+        sent_bytes = len(body)
+        if connection.writing_paused:
+            try:
+                await connection.wait_until_taken()
+            except ConnectionError:
+                sent_bytes = 0
+    sent = SentResponse(
+        status=response.status,
+        headers=head,
+        body=keep_body(body, response.pictures),
+        events=None,
+        complete=sent_bytes == len(body) and connection.transport is not None,
+        bytes=sent_bytes,
+    )
+    return Delivery(SentAtOnce(response.status, keep_alive), sent)
+
+
+def _format_head(
+    version: tuple[int, int], response: Response, header_lines: str, *, size: int, keep_alive: bool
+) -> str:
+    """Return the head of a plain response with a body of `size` bytes."""
+    status_line = format_status_line(version, response.status)
+    own_lines = format_header_lines(response.headers)
+    connection = ""
+    if keep_alive and version == _HTTP_1_0:
+        connection = "Connection: keep-alive\r\n"
+    elif not keep_alive and version == _HTTP_1_1:
+        connection = "Connection: close\r\n"
+    return f"{status_line}{header_lines}{own_lines}Content-Length: {size}\r\n{connection}\r\n"
+
+
+async def send_response(
+    http: web.BaseRequest, response: Response, headers: Mapping[str, str], *, close: bool
+) -> Delivery:
+    """Send any response whose body is complete; with `close` the connection ends behind it."""
+    connection = get_connection(http)
     size = sum(map(len, response.body))
-    is_usual = http.method != "HEAD" and response.status not in _WITHOUT_BODY and "Content-Type" in headers
-    if size <= PIECE and is_usual and not scripted:
-        connection.limits.release(connection)
-        return await _send_at_once(http, response, headers, size, close)
     body = None
     if http.method != "HEAD":  # recorded before it is sent: who has the whole answer finds it in the journal
         body = await _record_body(response.body, response.pictures)
@@ -106,51 +152,6 @@ class SentAtOnce(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the body has been sent; aiohttp calls this."""
-
-
-async def _send_at_once(
-    http: web.BaseRequest, response: Response, headers: Mapping[str, str], size: int, close: bool
-) -> Delivery:
-    """Send a small response, head and body by one write."""
-    keep_alive = http.keep_alive and not close
-    head = _format_head(http, response.status, headers, size, keep_alive)
-    body = b"".join(response.body)
-    connection = get_connection(http)
-    transport = connection.transport
-    sent_bytes = 0
-    if transport is not None and not transport.is_closing():
-        transport.write(b"".join((head.encode("utf-8", "surrogatepass"), body)))
-        sent_bytes = size
-        if connection.writing_paused:
-            try:
-                await connection.wait_until_taken()
-            except ConnectionError:
-                sent_bytes = 0
-    sent = SentResponse(
-        status=response.status,
-        headers=head,
-        body=keep_body(body, response.pictures),
-        events=None,
-        complete=sent_bytes == size and connection.transport is not None,
-        bytes=sent_bytes,
-    )
-    return Delivery(SentAtOnce(response.status, keep_alive), sent)
-
-
-def _format_head(http: web.BaseRequest, status: int, headers: Mapping[str, str], size: int, keep_alive: bool) -> str:
-    """Return the head of a response with a body of `size` bytes; raises ValueError where a header has a line break."""
-    major, minor = http.version
-    lines = [f"HTTP/{major}.{minor} {status} {_REASONS.get(status, '')}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    lines.append(f"Content-Length: {size}")
-    if not keep_alive and minor == 1:
-        lines.append("Connection: close")
-    elif keep_alive and minor == 0:
-        lines.append("Connection: keep-alive")
-    head = "\r\n".join(lines)
-    if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
-        raise ValueError("a header has a line break")
-    return head + "\r\n\r\n"
 
 
 async def _send_large_body(
@@ -318,6 +319,7 @@ def join_headers(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
     return headers
 
 
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+_HTTP_1_0: Final = (1, 0)
+_HTTP_1_1: Final = (1, 1)
 _WITHOUT_BODY: Final = (204, 304)
 """The statuses of responses that have no body, whatever their Content-Type is."""

@@ -237,8 +237,7 @@ def weigh_call(request: Request, misses: int, sent: SentResponse | None) -> int:
     """Return about how many bytes of memory a call needs, its entry included."""
     weight = _OWN_WEIGHT + len(request.path) + len(request.query) + misses * _OF_MISS
     weight += _PARSED * _count_body_bytes(request)
-    headers = request.headers
-    weight += sum(map(len, headers)) + sum(map(len, headers.values()))
+    weight += _NAME * len(request.headers) + sum(map(len, request.headers.values()))
     if sent is None:
         return weight
     if isinstance(sent.body, str | bytes):
@@ -277,6 +276,7 @@ def _describe_misses(misses: Sequence[NearMiss]) -> Sequence[dict[str, Any]]:
 
 _OWN_WEIGHT: Final = 4000  # bytes of an entry with its parameters and recipes
 _OF_MISS: Final = 1000  # bytes of a rule that did not answer, with the texts of its differences
+_NAME: Final = 30  # bytes of a header's name; the longest usual ones have as many
 _PARSED: Final = 7  # bytes in memory for a byte of body: itself, its text, and Python's own objects for it
 _LONGEST_BODY: Final = 4096  # bytes; to keep a shorter one takes less than to copy the request without it
 _BEGINNING: Final = 2000  # bytes of an unreadable body

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from emulator.core.header_lines import format_header_lines
 from emulator.core.names import name_for_key
 from emulator.messages import Response
 from emulator.server import responses
@@ -77,12 +78,20 @@ def test_the_head_of_an_answer_sent_at_once(
     assert len(body) == call["bytes_sent"]
 
 
-def test_a_header_with_a_line_break_is_never_sent(server: Served) -> None:
+@pytest.mark.parametrize("broken", ["a\r\nb: c", "a\nb", "a\rb"])
+def test_a_header_with_a_line_break_is_never_sent(broken: str) -> None:
     """It would be a header, or an answer, of its own."""
-    http: Any = SimpleNamespace(version=(1, 1))
-    for broken in ("a\r\nb: c", "a\nb", "a\rb"):
-        with pytest.raises(ValueError, match="line break"):
-            responses._format_head(http, 200, {"X-A": broken}, size=0, keep_alive=True)
+    with pytest.raises(ValueError, match="line break"):
+        format_header_lines([("Content-Type", broken)])
+
+
+def test_header_lines_of_every_gateway(server: Served) -> None:
+    """The lines have the same headers in the same order as the mapping, with a good key and without."""
+    for validator in server.app.registry.validators.values():
+        headers = validator.gateway.response_headers
+        for has_good_key in (True, False):
+            lines = headers.format_lines("req-1", 0.25, has_good_key)
+            assert format_header_lines(headers.make_headers("req-1", 0.25, has_good_key).items()) == lines
 
 
 def test_a_refusal_of_an_unknown_status_has_no_reason(server: Served) -> None:

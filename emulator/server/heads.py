@@ -1,0 +1,56 @@
+"""Makes the heads of answers: the headers of the server and of the gateway, once as a mapping and once as text.
+
+Most answers need the text alone; what they have in common is formatted once a second.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from emulator.core import clock
+from emulator.core.clock import Clock
+from emulator.core.header_lines import format_header_lines
+
+CORS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",
+}
+"""The headers that let a page of another origin read an answer."""
+
+
+class OwnHeaders:
+    """The headers that one server puts into every answer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._headers: dict[str, str] = {}
+        self._lines = ""
+
+    def make_headers(self, session: str = "") -> dict[str, str]:
+        """Return the headers by name; the date is the session's own."""
+        self._follow_clock(session)
+        return dict(self._headers)
+
+    def format_lines_with_cors(self, session: str) -> str:
+        """Return the lines of the same headers and of CORS."""
+        self._follow_clock(session)
+        return self._lines
+
+    def _follow_clock(self, session: str) -> None:
+        second = int(self._clock.now(session))
+        if second != self._second:
+            self._second = second
+            self._headers = {"Date": clock.format_http_date(second), "Server": _SERVER}
+            self._lines = format_header_lines((*self._headers.items(), *CORS.items()))
+
+
+def format_status_line(version: tuple[int, int], status: int) -> str:
+    """Return the first line of an answer; the reason of a status that HTTP does not know is empty."""
+    major, minor = version
+    return f"HTTP/{major}.{minor} {status} {_REASONS.get(status, '')}\r\n"
+
+
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+_SERVER: Final = "image-api-emulator"
