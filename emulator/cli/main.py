@@ -60,15 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Return the flags of a command; exits with code 2 where they are not understood."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
     parser = Parser(prog=NAME, description=_ABOUT, allow_abbrev=False)
     parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         about = command.about[0].upper() + command.about[1:] + "."
         subparser = commands.add_parser(command.name, help=command.about, description=about, allow_abbrev=False)
-        command.add_flags(subparser)
+        if command.name in arguments:  # the flags of the other commands are not needed; they take 5 ms
+            command.add_flags(subparser)
         subparser.set_defaults(function=command.function, parser=subparser)
-    options, unknown = parser.parse_known_args(argv)
+    options, unknown = parser.parse_known_args(arguments)
     if unknown:
         options.parser.refuse_unknown(unknown)
     return options

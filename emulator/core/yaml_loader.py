@@ -1,0 +1,146 @@
+"""Reads texts as YAML 1.2's core schema. This is the only module that uses PyYAML; `yaml_file` is how it is used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from emulator.core.yaml_file import InvalidFile, Pointer
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML built without libyaml: the same language, many times slower
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+
+def load_text(text: str, path: Path, *, aliases: bool) -> Any:
+    """Return the value in `text`; `path` is the name of the file in errors. Raises InvalidFile."""
+    loader = _LoaderWithAliases if aliases else _Loader
+    try:
+        root = yaml.load(text, loader)  # noqa: S506 - both are SafeLoaders
+    except yaml.MarkedYAMLError as error:
+        raise InvalidFile(f"{_format_place(error, text, path)}: {_describe_problem(error, text)}") from None
+    except yaml.YAMLError as error:
+        raise InvalidFile(f"{path}: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InvalidFile(f"{path}: too many parts inside of parts") from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # explicit tags on odd values
+        raise InvalidFile(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
+    if aliases and not _is_bounded(root):
+        raise InvalidFile(f"{path}: more than {_MOST_NODES} parts, or one that contains itself through an alias")
+    return root
+
+
+def count_nodes(text: str, most: int) -> int:
+    """Count the values and keys in `text`, to one more than `most`; 0 where it is no YAML. Nothing is built."""
+    count = 0
+    try:
+        for event in yaml.parse(text, SafeLoader):
+            count += isinstance(event, yaml.NodeEvent)
+            if count > most:
+                break
+    except yaml.YAMLError:
+        return 0  # whoever reads it says why
+    return count
+
+
+def find_line(text: str, pointer: Pointer) -> int:
+    """Return the line, from 1, of the place that `pointer` leads to, or of the nearest place above it."""
+    node = yaml.compose(text, SafeLoader)
+    line = 1
+    for step in pointer:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(key, value) for key, value in node.value if key.value == str(step)]
+            if not pairs:
+                break
+            key, node = pairs[0]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def _describe_problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    """Return what is wrong with a document, in PyYAML's words but for a tab, which an editor shows like blanks."""
+    mark, lines = error.problem_mark, text.splitlines()
+    is_tab = mark is not None and mark.line < len(lines) and lines[mark.line][: mark.column + 1].endswith("\t")
+    if is_tab or "tab character" in str(error.problem):
+        return "a tab cannot start any token: YAML takes blanks only, so indent with blanks"
+    return str(error.problem or error.context)
+
+
+def _format_place(error: yaml.MarkedYAMLError, text: str, path: Path) -> str:
+    mark = error.problem_mark or error.context_mark
+    if mark is None:
+        return str(path)
+    last = len(text.splitlines()) or 1  # PyYAML finds an unclosed bracket behind the last line
+    return f"{path}:{min(mark.line + 1, last)}"
+
+
+def _is_bounded(root: Any) -> bool:
+    """Return whether `root` has at most _MOST_NODES values, aliases followed; one that contains itself has more."""
+    waiting, count = [root], 0
+    while waiting and count <= _MOST_NODES:
+        node = waiting.pop()
+        count += 1
+        if isinstance(node, Mapping):
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return not waiting
+
+
+class _Loader(SafeLoader):
+    """PyYAML's safe loader; it also refuses a key that is given twice, and an alias of a list or a mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
+            seen: set[Any] = set()
+            for key_node, _ in node.value:
+                if key_node.value in seen:
+                    error = f"the key {key_node.value!r} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, error, key_node.start_mark)
+                seen.add(key_node.value)
+        return mapping
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node in self.constructed_objects and isinstance(node, yaml.CollectionNode):
+            raise yaml.constructor.ConstructorError(None, None, "an alias (*name) is not supported", node.start_mark)
+        return super().construct_object(node, deep=deep)
+
+
+class _LoaderWithAliases(_Loader):
+    """The same loader, but it accepts aliases of lists and mappings."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        return SafeLoader.construct_object(self, node, deep)
+
+
+_MOST_NODES: Final = 500_000  # ten times the largest OpenAPI files there are
+_CORE: Final = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+     "-+0123456789."),
+)  # fmt: skip
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in _CORE:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""])
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    base = 16 if node.value.startswith("0x") else 10
+    return int(node.value, base)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
