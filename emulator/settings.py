@@ -205,6 +205,11 @@ class Settings:
         "auto", "auto (the libraries of the extra [speed] that are installed are used) or off (none of them)",
         _parse_speed, "WORD",
     )  # fmt: skip
+    cache_dir: str | None = _setting(
+        None, "folder that keeps what gateways' files say for the next start; off keeps nothing (default: "
+        "image-api-emulator in the user's folder for caches)",
+        metavar="FOLDER",
+    )  # fmt: skip
     no_fast_import: bool = _setting(
         False, "import all of aiohttp at start: 50 ms slower, for when its partial import fails", _parse_switch
     )

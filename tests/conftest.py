@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
+import shutil
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -24,6 +27,11 @@ from tests.stable_ids import stable_id
 SPEED: Final = "auto" if os.environ.setdefault("EMULATOR_SPEED", "off") == "auto" else "off"
 """Without the variable, the tests use none of the libraries of the extra `[speed]`, installed or not."""
 choose_speed(SPEED)
+
+if "EMULATOR_CACHE_DIR" not in os.environ:  # the workers of pytest-xdist have the folder of the process above them
+    _caches = tempfile.mkdtemp(prefix="emulator-caches-")
+    os.environ["EMULATOR_CACHE_DIR"] = _caches
+    atexit.register(shutil.rmtree, _caches, ignore_errors=True)
 
 SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_routes", "admin/test_spec", "analysis/test_differences",

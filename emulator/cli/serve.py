@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulator.cli.fast_import import defer_aiohttp_client, without_garbage_collection
 from emulator.cli.main import NAME
 from emulator.core.accelerators import choose_speed
+from emulator.core.parse_cache import use_cache_folder
 from emulator.settings import Settings, UsageError, list_unknown_variables, load_settings
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def run_server(options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code. Raises UsageError where the server cannot start."""
     chosen = load_settings(vars(options))
     choose_speed(chosen.speed)
+    use_cache_folder(chosen.cache_dir)
     with without_garbage_collection():
         if not chosen.no_fast_import:
             defer_aiohttp_client()

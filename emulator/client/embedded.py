@@ -20,6 +20,7 @@ from emulator.client.api import ImageApi
 from emulator.client.connection import NOT_RUNNING, Connection, EmulatorError, ScenarioSource, is_inline
 from emulator.client.records import RecordedCall
 from emulator.core.accelerators import choose_speed
+from emulator.core.parse_cache import use_cache_folder
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.image.files import MissingFile
@@ -74,6 +75,7 @@ class EmulatorSettings(TypedDict, total=False):
     picture_cache: int
     upload_bytes: int
     speed: Literal["auto", "off"]
+    cache_dir: FilePath
     no_fast_import: bool
 
 
@@ -213,6 +215,7 @@ class Emulator(EmbeddedSession):
         try:
             settings = _load_settings(self._keywords)
             choose_speed(settings.speed)
+            use_cache_folder(settings.cache_dir)
             self._thread = ServerThread(App(settings, self._observe_call))
         except (UsageError, InvalidFile) as error:
             # Messages name flags of the command line, which are keywords here.

@@ -18,7 +18,8 @@ from typing import Any, Final
 from emulator.core import json_schema
 from emulator.core.data_folders import is_shipped_schema
 from emulator.core.light_dataclass import dataclass
-from emulator.core.yaml_file import Pointer, YamlFile, load_yaml
+from emulator.core.parse_cache import load_yaml_once
+from emulator.core.yaml_file import Pointer, YamlFile
 from emulator.gateway import address_masking
 from emulator.gateway.formats import JsonFormat, read_json_format
 from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError, Kind, Response, Violation
@@ -213,7 +214,7 @@ class ErrorCatalogLoader:
 
 def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
     """Return the catalog in the file at `path`; raises InvalidFile where it breaks its schema or has a gap."""
-    file = load_yaml(path)
+    file = load_yaml_once(path)
     if not is_shipped_schema(path):  # the files that ship are checked by the tests
         json_schema.load_schema(SCHEMA).validate(file)
     root = file.root

@@ -7,9 +7,9 @@ not say takes the defaults of an OpenAI-compatible API. What would leave a call 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -114,13 +114,14 @@ class Gateway:
     """One gateway in one behavior.
 
     `base` is the path at the end of a client's base URL. `credentials` say how a key is sent; with `plain_keys` a key
-    must not have a second part after a dash. With `any_type` a body of another Content-Type than JSON is read as an
-    empty one. With `calendar` a model exists from its release to its end. `json_format` is how replies are written;
-    refusals have their own, and so have the replies of `channels`, of which "" is the usual one. `tasks` is how calls
-    are answered that do not wait for their pictures; None where every call waits. `error_catalog` has the refusals in
-    `languages`, the usual one first. `link_query` is the query of links to pictures; None: they have none.
-    `makers` are the files with the contracts of the models' own makers. With `staged_limits` a session's requests are
-    counted before the body is read, and its pictures and money before the upstream is asked.
+    must not have a second part after a dash. `read_operations` reads the operations from the file. With `any_type` a
+    body of another Content-Type than JSON is read as an empty one. With `calendar` a model exists from its release to
+    its end. `json_format` is how replies are written; refusals have their own, and so have the replies of `channels`,
+    of which "" is the usual one. `tasks` is how calls are answered that do not wait for their pictures; None where
+    every call waits. `error_catalog` has the refusals in `languages`, the usual one first. `link_query` is the query of
+    links to pictures; None: they have none. `makers` are the files with the contracts of the models' own makers. With
+    `staged_limits` a session's requests are counted before the body is read, and its pictures and money before the
+    upstream is asked.
     """
 
     name: str
@@ -129,7 +130,7 @@ class Gateway:
     base: str
     hosts: frozenset[str]
     credentials: tuple[Credential, ...]
-    operations: Mapping[str, Mapping[str, Operation]]
+    read_operations: Callable[[], Mapping[str, Mapping[str, Operation]]]
     error_catalog: ErrorCatalog
     response_headers: ResponseHeaders
     languages: tuple[str, ...]
@@ -144,6 +145,11 @@ class Gateway:
     staged_limits: bool
     document: Document
     findings: tuple[Finding, ...]
+
+    @cached_property
+    def operations(self) -> Mapping[str, Mapping[str, Operation]]:
+        """The operations by path and method, read when they are first needed: most runs use one of the gateways."""
+        return self.read_operations()
 
     def find_key(self, headers: Mapping[str, str]) -> str | None:
         """Return the API key in the headers of a call; None where this gateway finds none."""
@@ -264,7 +270,10 @@ def load_gateway(
         document = load_document(path)
         if not is_shipped_schema(path):
             check_vendor_keys(document.file)
-        return _make_gateway(document, catalog_loader, behavior)
+        gateway = _make_gateway(document, catalog_loader, behavior)
+        if not is_shipped_schema(path):
+            _ = gateway.operations  # a user's file is read to its end at once, so that the start tells its errors
+        return gateway
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         # Anybody's file may have another shape than OpenAPI's anywhere. What Python makes of it is the best hint.
         message = f"{path}: not laid out as OpenAPI is: {type(error).__name__}: {error}"
@@ -288,7 +297,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
         base=_find_base(document, generating[0]),
         hosts=_list_hosts(document, keys),
         credentials=tuple(_read_credentials(document, generating[0])),
-        operations=_read_operations(document),
+        read_operations=cache(partial(_read_operations, document)),
         error_catalog=_load_error_catalog(document, keys, catalog_loader),
         response_headers=formats.read_response_headers(keys.get("request_id", {})),
         languages=tuple(keys.get("languages", ())),

@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 from emulator.core import json_schema
 from emulator.core.data_folders import find_schemas, is_shipped_schema
 from emulator.core.light_dataclass import dataclass
-from emulator.core.yaml_file import Pointer, YamlFile, load_yaml
+from emulator.core.parse_cache import load_yaml_once
+from emulator.core.yaml_file import Pointer, YamlFile
 from emulator.findings import Finding
 from emulator.messages import GatewayError, Source
 
@@ -187,7 +188,7 @@ def load_shipped() -> ModelCatalog:
 
 def load_catalog(path: Path) -> ModelCatalog:
     """Return the catalog in the file at `path`; raises InvalidFile."""
-    file = load_yaml(path)
+    file = load_yaml_once(path)
     if not is_shipped_schema(path):  # the file that ships is checked by the tests
         json_schema.load_schema(SCHEMA).validate(file)
     lines: dict[str, Mapping[str, Any]] = {}

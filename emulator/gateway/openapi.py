@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from emulator.core import json_schema
 from emulator.core.light_dataclass import dataclass
-from emulator.core.yaml_file import Pointer, YamlFile, describe_value, load_yaml
+from emulator.core.parse_cache import load_yaml_once
+from emulator.core.yaml_file import Pointer, YamlFile, describe_value
 from emulator.findings import Finding
 from emulator.messages import OperationName
 
@@ -278,7 +279,7 @@ def load_document(path: Path) -> Document:
 
     Vendor keys are checked by `check_vendor_keys`.
     """
-    file = load_yaml(path, aliases=True)
+    file = load_yaml_once(path, aliases=True)
     root = file.root
     if not isinstance(root, Mapping):
         raise file.error_at([], f"{describe_value(root)} is no OpenAPI document")
