@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ import yaml
 from emulator.core import yaml_file
 from emulator.core.data_folders import find_schemas
 from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
-from emulator.messages import GatewayError
+from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError
 
 OPENAIS = find_schemas() / "wordings/openai.yaml"
 
@@ -91,6 +94,37 @@ def test_rendering_changes_no_error() -> None:
     assert b"request ID req_7." in body
     assert "request ID req_7." in catalog.format_message(error, request_id="req_7")
     assert GatewayError("moderation", facts={"model": "gpt-image-1"}) == error
+
+
+@pytest.mark.parametrize("path", sorted((find_schemas() / "wordings").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_kept_answer_is_the_one_that_would_be_rendered(path: Path) -> None:
+    """For every kind and breach, whatever the facts, the language and the request's id."""
+    catalog, random = ErrorCatalogLoader().load(path), Random(path.stem)
+    errors = [GatewayError(kind) for kind in KINDS]
+    errors += [GatewayError("invalid_request", violation=violation) for violation in VIOLATIONS]
+    values = ("'a'", "", 'é <b> "', "www.example.com", "\x00", "(request id: \x00)", "x" * 3000, "{request_id}")
+    kinds = ("dall-e-3", None), (None, "model", "prompt"), (True, False), ("", "zh")
+    ids = ("", "2026abc", "a.example.com", '"é<\x00')
+    for error in errors:
+        facts = {name: random.choice(values) for name in random.sample(FACTS, 5) if name not in ("request_id", "model")}
+        for model, param, upstream, language in product(*kinds):
+            varied = replace(error, model=model, param=param, upstream=upstream, facts=facts)
+            request_id = random.choice(ids)
+            expected = catalog._render(varied, language, request_id)
+            assert expected == catalog.render(varied, language, request_id), varied
+        for name, text in product(facts, values):
+            varied = replace(error, facts={**facts, "model": "gpt-image-1", name: text}, headers=(("allow", "GET"),))
+            assert catalog._render(varied, "", "2026abc") == catalog.render(varied, "", "2026abc"), varied
+
+
+def test_kept_answers_are_bounded() -> None:
+    """However many clients name parameters of their own, some hundred answers are kept, and none with a long text."""
+    catalog = ErrorCatalogLoader().load(OPENAIS)
+    for number in range(1000):
+        catalog.render(GatewayError("invalid_request", f"p{number}", "unknown_parameter"))
+    catalog.render(GatewayError("invalid_request", "p" * 10_000, "unknown_parameter"))
+    assert 100 < len(catalog._rendered) < 500
+    assert len(repr(list(catalog._rendered.items()))) < 1000 * len(catalog._rendered)
 
 
 def test_own_words_for_parameters_and_cases(error_catalog: Any) -> None:
