@@ -85,10 +85,15 @@ class LinkQuery:
 
 
 def find_start(link: PictureLink) -> int:
-    """Return the Unix seconds from which `link` is good: a signed one an hour before it is made, as at OpenAI."""
-    if link.signed:
-        return link.expires - 2 * LIFETIME
-    return link.expires - LIFETIME
+    """Return the Unix seconds from which `link` is good."""
+    return compute_start(link.expires, link.signed)
+
+
+def compute_start(expires: int, signed: bool) -> int:
+    """Return from when a link until `expires` is good: a signed one an hour before it is made, as at OpenAI."""
+    if signed:
+        return expires - 2 * LIFETIME
+    return expires - LIFETIME
 
 
 LinkQueries = Mapping[str, LinkQuery]

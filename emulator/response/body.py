@@ -21,7 +21,7 @@ def build_body(call: Call, *, created: Any, items: Sequence[Mapping[str, Any]], 
         items = [_order_item(item, shape) for item in items]
     members: dict[str, Any] = {"created": created, "data": list(items)}
     if shape.usage is not None:
-        members["usage"] = build_usage(call, shape.usage)
+        members["usage"] = build_usage(call, shape, shape.usage)
     if any(name not in members for name in shape.fields):
         members |= _describe_picture(call, first)
     return {name: members[name] for name in shape.fields if name in members}
@@ -46,21 +46,21 @@ def build_common_members(call: Call, *, created: int, first: ImageRecipe, partia
     if table is None or stream is None:
         return members
     if not stream.partials:
-        return {**members, "usage": pricing.add_partials(build_usage(call, table), partials)}
-    usage = pricing.add_partials(build_usage(replace(call, count=1), table), partials)
+        return {**members, "usage": pricing.add_partials(build_usage(call, call.response, table), partials)}
+    usage = pricing.add_partials(build_usage(replace(call, count=1), call.response, table), partials)
     return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
 
 
-def build_usage(call: Call, table: str) -> dict[str, Any]:
-    """Build the usage of a call by the published table of its model, in the model's order."""
+def build_usage(call: Call, shape: ResponseShape, table: str) -> dict[str, Any]:
+    """Build the usage of a call by the published table of its model, in the order of a reply of `shape`."""
     prompt, quality = format_parameter(call.effective.get("prompt")), str(call.effective.get("quality"))
     given = pricing.count_input_tokens(call, table) if call.uploads else (0, 0)
     tokens = pricing.count_usage(table, prompt, quality, pixels=call.pixels, count=call.count, inputs=given)
     usage: dict[str, Any] = {}
-    for name in call.response.usage_fields:
+    for name in shape.usage_fields:
         usage[name] = tokens[name]
         if name.endswith("_details"):
-            usage[name] = {detail: tokens[name][detail] for detail in call.response.usage_details}
+            usage[name] = {detail: tokens[name][detail] for detail in shape.usage_details}
     return usage
 
 

@@ -17,9 +17,8 @@ from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts, build_scripted_error
 from emulator.image.files import NO_FILES, Files, FileStore, MissingFile
-from emulator.image.link import PictureLink, format_token
-from emulator.image.link_query import LIFETIME, format_query
-from emulator.image.recipe import DIGEST, FORMATS, ImageRecipe, PartialImage
+from emulator.image.link_query import LIFETIME
+from emulator.image.recipe import DIGEST, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import (
     UNCHANGED,
@@ -35,6 +34,7 @@ from emulator.messages import (
     Response,
 )
 from emulator.response.body import build_body, build_common_members, choose_delivery, insert_base64, write_body
+from emulator.response.links import write_link
 from emulator.response.overrides import override_body, override_event, override_members
 from emulator.response.picture_overrides import (
     find_unmet_overrides,
@@ -44,7 +44,7 @@ from emulator.response.picture_overrides import (
     override_recipes,
 )
 from emulator.response.prepared import PreparedReplies
-from emulator.response.recipes import outline_recipes
+from emulator.response.recipes import find_outline
 from emulator.response.revised_prompt import build_revised_prompt, format_parameter
 
 
@@ -67,7 +67,7 @@ class ResponseBuilder:
             case Draw():
                 if call.listing is not None:
                     return _build_response(gateway, gateway.json_format.encode(call.listing))
-                if context.is_usual and plan == UNCHANGED:
+                if context.is_usual and (plan is UNCHANGED or plan == UNCHANGED):
                     response = await self.build_prepared(call, gateway, context.session, context.origin)
                     if response is not None:
                         return response
@@ -136,7 +136,8 @@ class ResponseBuilder:
             return response
         deliveries: list[Delivery] = ["b64_json" for _ in reply.recipes]
         pictures = await self._draw_pictures(reply.recipes, deliveries, NO_FILES)
-        return replace(response, body=insert_base64(response.body[0], outline.json_format.colon, pictures))
+        body = insert_base64(response.body[0], outline.json_format.colon, pictures)
+        return Response(status=200, headers=outline.headers, body=body, pictures=reply.recipes)
 
     @cached_property
     def _prepared_replies(self) -> PreparedReplies:
@@ -162,7 +163,7 @@ class ResponseBuilder:
 
     def _plan_drawing(self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext) -> _Drawing:
         """Plan the pictures of a call as a scenario wants them, and the members of each picture in the reply."""
-        outline, prompt = outline_recipes(call, gateway.name, self.seed), format_parameter(call.effective.get("prompt"))
+        outline, prompt = find_outline(call, gateway.name, self.seed), format_parameter(call.effective.get("prompt"))
         requested = [outline.make_recipe(prompt, index) for index in range(call.count)]
         first = requested[0]
         recipes = override_recipes(requested[: draw.images], draw, context.picture_weight, context.number)
@@ -170,14 +171,22 @@ class ResponseBuilder:
         revised_prompt = build_revised_prompt(call, draw, first.seed)
         deliveries = _list_deliveries(call, draw, recipes)
         lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
-        is_signed = gateway.link_query is not None
         items: list[Mapping[str, Any]] = []
         for recipe, delivery in zip(recipes, deliveries, strict=True):
             if delivery == "b64_json":
                 items.append({"b64_json": "", **revised_prompt})
-            else:
-                link = PictureLink(recipe, context.session, now + lifetime, draw.host, is_signed)
-                items.append({"url": self._build_url(link, context.origin, gateway), **revised_prompt})
+                continue
+            link = write_link(
+                outline.seal_recipe(recipe, self.secret),
+                recipe.served_as,
+                origin=context.origin,
+                session=context.session,
+                expires=now + lifetime,
+                query=gateway.link_query,
+                secret=self.secret,
+                host=draw.host,
+            )
+            items.append({"url": link, **revised_prompt})
         return _Drawing(
             call=call,
             draw=draw,
@@ -238,13 +247,6 @@ class ResponseBuilder:
         error = self._build_scripted_error(refusal, call, gateway, context)
         error = replace(error, words={"case": "stream", **error.words})
         return gateway.error_catalog.format_members(error)
-
-    def _build_url(self, link: PictureLink, origin: str, gateway: Gateway) -> str:
-        token = format_token(link, self.secret)
-        url = f"{origin}/pictures/{token}.{FORMATS[link.recipe.served_as]}"
-        if gateway.link_query is not None:
-            url += f"?{format_query(gateway.link_query, link, token, self.secret)}"
-        return url
 
 
 class ReplyContext(NamedTuple):

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from emulator.gateway.gateway import Gateway
 from emulator.image.link_query import LIFETIME
-from emulator.image.recipe import FORMATS, ImageRecipe
+from emulator.image.recipe import ImageRecipe
 from emulator.messages import Call, Response
 from emulator.response.body import build_body, build_usage, choose_delivery, find_user, write_body
-from emulator.response.recipes import RecipeOutline, RecipeValues, read_recipe_values
+from emulator.response.links import write_link
+from emulator.response.recipes import RecipeValues, outline_recipes, read_recipe_values
 from emulator.response.revised_prompt import format_parameter, revise_prompt
 
 
@@ -29,6 +30,7 @@ class PreparedReplies:
         self._seed = seed
         self._secret = secret
         self._outlines: OrderedDict[tuple[Any, ...], ReplyOutline] = OrderedDict()
+        self._met: set[int] = set()
         self._replies: OrderedDict[tuple[ReplyOutline, str, Any], PreparedReply] = OrderedDict()
 
     def find(self, call: Call, gateway: Gateway) -> PreparedReply | None:
@@ -50,9 +52,18 @@ class PreparedReplies:
         reply = self._replies.get(prompt_key)
         if reply is None:
             reply = PreparedReply(outline, call, prompt, user=user, secret=self._secret)
-            if len(prompt) <= _LONGEST_KEPT:
+            if len(prompt) <= _LONGEST_KEPT and self._came_before(hash(prompt_key)):
                 _keep(self._replies, prompt_key, reply, _MOST_REPLIES)
         return reply
+
+    def _came_before(self, key: int) -> bool:
+        """Return whether a prompt comes again. Most never do: to keep each of them takes a sixth of a reply's time."""
+        if key in self._met:
+            return True
+        if len(self._met) >= _MOST_MET:
+            self._met.clear()
+        self._met.add(key)
+        return False
 
 
 class ReplyOutline:
@@ -70,10 +81,9 @@ class ReplyOutline:
         self.is_base64 = choose_delivery(call) == "b64_json"
         self.json_format, self.link_query = gateway.json_format, gateway.link_query
         self.headers = (("Content-Type", gateway.json_format.content_type),)
-        self.recipes = RecipeOutline(values, gateway=gateway.name, seed=seed)
+        self.recipes = outline_recipes(values, gateway.name, seed)
         first = self.recipes.make_recipe("", 0)
         self.image_format = first.format
-        self.ending = f".{FORMATS[first.format]}"
         self.texts = re.split(_MARKED, self._write_marked(call, first).decode())
         self.places: dict[str, list[int]] = {}
         """Where in `texts` the name of each mark stands."""
@@ -120,7 +130,7 @@ class PreparedReply:
         if revised is not None:
             self._put("revised_prompt", format_text(revised))
         if shape.usage is not None:
-            self._put_usage(build_usage(replace(call, response=shape), shape.usage))
+            self._put_usage(build_usage(call, shape, shape.usage))
 
     def write(self, now: int, session: str, origin: str) -> Response:
         """Return the reply at `now`, in Unix seconds, with links to `origin`; pictures in Base64 are not in it yet."""
@@ -130,17 +140,17 @@ class PreparedReply:
         outline, texts = self.outline, self._texts.copy()
         for place in outline.places.get("created", ()):
             texts[place] = str(now)
-        expires, query = now + LIFETIME, outline.link_query
         for place, sealed in self._links:
-            token = sealed.format_token(session, expires, signed=query is not None)
-            url = f"{origin}/pictures/{token}{outline.ending}"
-            if query is not None:
-                start = now - LIFETIME
-                written = query.write(
-                    token, self._secret, start=start, expires=expires, image_format=outline.image_format
-                )
-                url = f"{url}?{written}"
-            texts[place] = outline.json_format.format_text(url)
+            link = write_link(
+                sealed,
+                outline.image_format,
+                origin=origin,
+                session=session,
+                expires=now + LIFETIME,
+                query=outline.link_query,
+                secret=self._secret,
+            )
+            texts[place] = outline.json_format.format_text(link)
         body = ("".join(texts).encode("utf-8", "replace"),)
         response = Response(status=200, headers=outline.headers, body=body, pictures=self.recipes)
         self._newest = key, response
@@ -176,4 +186,5 @@ _MARKED: Final = f'"{_MARK}([a-z0-9_ ]+){_MARK}"'  # in JSON; a mark takes the p
 _MOST_PICTURES: Final = 10  # of a call; no gateway's page takes more
 _MOST_OUTLINES: Final = 500  # some 3 kB each
 _MOST_REPLIES: Final = 100  # some 3 kB each, with ten pictures 15; more would not stay in the processor's own memory
+_MOST_MET: Final = 1000  # hashes of prompts that came once
 _LONGEST_KEPT: Final = 2000  # characters of a prompt

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from emulator.core.chance import make_seed_of_json
@@ -110,16 +111,23 @@ class RecipeOutline:
         return seal_recipe(recipe, secret, self._common_values)
 
 
-def outline_recipes(call: Call, gateway: str, seed: int) -> RecipeOutline:
+@lru_cache(maxsize=500)  # some 2 kB each; to make one takes as long as three of its recipes
+def outline_recipes(values: RecipeValues, gateway: str, seed: int) -> RecipeOutline:
+    """Return the outline of the recipes of calls with these values, and without uploads."""
+    return RecipeOutline(values, gateway=gateway, seed=seed)
+
+
+def find_outline(call: Call, gateway: str, seed: int) -> RecipeOutline:
     """Return the outline of the recipes of `call`, as a server with `seed` draws it."""
-    return RecipeOutline(
-        read_recipe_values(call), gateway=gateway, seed=seed, uploads=call.uploads, operation=call.operation
-    )
+    values = read_recipe_values(call)
+    if not call.uploads:
+        return outline_recipes(values, gateway, seed)
+    return RecipeOutline(values, gateway=gateway, seed=seed, uploads=call.uploads, operation=call.operation)
 
 
 def build_recipe(call: Call, gateway: str, seed: int, index: int) -> ImageRecipe:
     """Build the recipe of the picture `index` of `call`, as a server with `seed` draws it."""
-    return outline_recipes(call, gateway, seed).make_recipe(format_parameter(call.effective.get("prompt")), index)
+    return find_outline(call, gateway, seed).make_recipe(format_parameter(call.effective.get("prompt")), index)
 
 
 def _build_edit_source(uploads: Sequence[Upload], operation: str) -> EditSource | None:

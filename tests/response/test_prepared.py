@@ -119,7 +119,7 @@ async def test_prepared_replies_are_the_usual_ones(name: str) -> None:
             turn += 1
             prompt = PROMPTS[turn % len(PROMPTS)]
             one = replace(call, effective={**call.effective, "prompt": prompt})
-            for again in (one, replace(one, effective=dict(one.effective))):
+            for again in (one, one, replace(one, effective=dict(one.effective))):
                 origin = ("http://a", "https://b:1", 'http://"<&>')[(turn + shift) % 3]
                 expected = await _build(_make_builder(), one, gateway, usual=True, origin=origin)
                 built = await _build(builder, again, gateway, usual=False, origin=origin)
@@ -146,9 +146,11 @@ async def test_no_more_is_kept_than_the_bounds_say(monkeypatch: pytest.MonkeyPat
     """The oldest outlines and replies go first, long prompts are not kept at all, and all replies stay right."""
     monkeypatch.setattr(prepared, "_MOST_OUTLINES", 3)
     monkeypatch.setattr(prepared, "_MOST_REPLIES", 2)
+    monkeypatch.setattr(prepared, "_MOST_MET", 6)
     gateway, replies = _load_gateways()["ezmodel"], PreparedReplies(0, b"secret")
     call = next(_iter_calls(gateway))
-    for number in range(20):
+    for turn in range(60):
+        number = turn // 3
         prompt = "A cat" * (1000 if number % 5 == 0 else number % 7)
         one = replace(call, count=number % 4 + 1, effective={"prompt": prompt})
         reply = replies.find(one, gateway)
@@ -156,6 +158,7 @@ async def test_no_more_is_kept_than_the_bounds_say(monkeypatch: pytest.MonkeyPat
         assert list(reply.recipes) == [build_recipe(one, "ezmodel", 0, index) for index in range(one.count)]
         assert len(replies._outlines) <= 3
         assert len(replies._replies) <= 2
+        assert len(replies._met) <= 6
         assert all(len(prompt) <= prepared._LONGEST_KEPT for _, prompt, _ in replies._replies)
 
 
