@@ -18,6 +18,7 @@ import pytest
 
 from emulator.core.accelerators import choose_speed
 from emulator.server.app import App
+from emulator.server.event_loop import new_event_loop
 from emulator.server.listener import Running, start
 from emulator.session.store import Store
 from emulator.settings import Settings
@@ -69,7 +70,7 @@ class Served:
     """A running server: `url` is its address, `app` the application; `stop` ends it."""
 
     def __init__(self, store: Store | None = None, **settings: Any) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
         app = App(Settings(**{"port": 0, **settings}), store=store)

@@ -20,6 +20,7 @@ from emulator.admin.request import (
     read_version,
 )
 from emulator.core import clock
+from emulator.core.accelerators import name_accelerator, name_running_loop
 from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.suggestions import describe_unknown
@@ -54,6 +55,11 @@ async def resolve_session(context: AdminContext, name: str, invalid_status: int 
 async def get_health(request: AdminRequest) -> Response:
     """That the server answers, and how it was started."""
     settings = request.context.settings
+    accelerators = {
+        "event_loop": name_running_loop(),
+        "json_schema": name_accelerator("jsonschema_rs"),
+        "png": name_accelerator("isal.isal_zlib"),
+    }
     return build_json_response({
         "status": "ok",
         "version": read_version(),
@@ -63,6 +69,7 @@ async def get_health(request: AdminRequest) -> Response:
         "reserved_values": not settings.no_reserved_values,
         "report_only": settings.report_only,
         "behavior": settings.behavior,
+        "accelerators": accelerators,
     })  # fmt: skip
 
 

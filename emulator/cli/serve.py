@@ -35,7 +35,9 @@ def run_server(options: argparse.Namespace) -> int:
         import asyncio
 
         from emulator.server import listener  # noqa: F401 - imported here, while no garbage is collected
-    return asyncio.run(_serve(chosen))
+        from emulator.server.event_loop import new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_serve(chosen))
 
 
 async def _serve(chosen: Settings) -> int:

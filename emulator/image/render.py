@@ -1,7 +1,7 @@
 """Draws the picture that a recipe describes: a landscape, a caption, and a label for programs.
 
-The same recipe gives the same pixels everywhere, and the same bytes with the same Pillow. Nothing is stored, so that
-many threads can draw at the same time.
+The same recipe gives the same pixels everywhere, and the same bytes with the same Pillow and zlib. With isal a PNG
+has other bytes. Nothing is stored, so that many threads can draw at the same time.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final
 # The three plugins by name: else Pillow loads all of its forty when it first meets a WebP.
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
+from emulator.core.accelerators import find_accelerator
 from emulator.image import bitmap_font, edit, png
 from emulator.image.canvas import Palette
 from emulator.image.files import EditInputs
@@ -156,9 +157,12 @@ def _encode_heavy(image: Image.Image, recipe: ImageRecipe, label: str) -> bytes:
 
 def _encode(image: Image.Image, recipe: ImageRecipe, label: str, *, has_grain: bool = False) -> bytes:
     mode, file = _choose_mode(image, recipe), io.BytesIO()
+    isal = None
+    if recipe.weight is None:  # else the grain would depend on isal: there is as much as fits into the file
+        isal = find_accelerator("isal.isal_zlib")
     match recipe.format:
-        case "png" if image.mode == "P" or has_grain:
-            return png.encode_png(image, mode, {LABEL_NAME: label})
+        case "png" if image.mode == "P" or has_grain or isal is not None:
+            return png.encode_png(image, mode, {LABEL_NAME: label}, isal)
         case "png":
             text = PngImagePlugin.PngInfo()
             text.add_text(LABEL_NAME, label)

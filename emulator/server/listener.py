@@ -12,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from emulator.core.light_dataclass import dataclass
 from emulator.server.app import App
 from emulator.server.connection import HttpServer
+from emulator.server.event_loop import make_site
 from emulator.server.rare_warnings import is_out_of_files
 from emulator.server.unparsed import UnparsedAnswers
 
@@ -73,7 +74,7 @@ async def start(app: App) -> Running:
     await runner.setup()
     settings = app.settings
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await make_site(runner, settings.host, settings.port).start()
     except BaseException:
         await runner.cleanup()
         raise

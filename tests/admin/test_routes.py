@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from emulator.admin.routes import ROUTES, AdminRoute
+from emulator.core.accelerators import Speed, choose_speed
 from emulator.findings import FINDINGS
-from tests.conftest import Served
+from tests.conftest import SPEED, Served
 from tests.described import Described
 
 GREAT: Final = gzip.compress(b"0" * 2**21, mtime=0)
@@ -63,7 +64,23 @@ def test_health(serve: Serve) -> None:
     assert {
         "status": "ok", "seed": 7, "clock": "frozen:2026-01-01T00:00:00Z", "reserved_values": False,
         "report_only": True, "behavior": "documented", "gateways": sorted(served.app.registry.validators),
-    } == {key: value for key, value in health.items() if key != "version"}  # fmt: skip
+    } == {key: value for key, value in health.items() if key not in ("version", "accelerators")}  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", ["auto", "off"])
+def test_health_names_the_accelerators(chosen: Speed, ask: Described) -> None:
+    """Name and version of each library that is used in place of an ordinary one, else null."""
+    choose_speed(chosen)
+    try:
+        told = ask.get("/health")["accelerators"]
+    finally:
+        choose_speed(SPEED)
+    names: dict[str, str | None] = {"event_loop": "uvloop", "json_schema": "jsonschema-rs", "png": "isal"}
+    if chosen == "off":
+        names |= dict.fromkeys(("json_schema", "png"))
+    if "off" in (chosen, SPEED):  # the loop was chosen when the server started
+        names["event_loop"] = None
+    assert names == {what: name and name.split()[0] for what, name in told.items()}
 
 
 def test_gateways(ask: Described, served: Served) -> None:

@@ -13,12 +13,13 @@ import httpx
 import pytest
 import yaml
 
+from emulator.core.accelerators import SPEEDS, choose_speed
 from emulator.core.data_folders import find_schemas
 from emulator.image import recipe
 from emulator.image.link import format_token, parse_token, seal_text
 from emulator.image.render import draw_image
 from emulator.session.store import InMemoryStore, StoreLimits
-from tests.conftest import Served
+from tests.conftest import SPEED, Served
 from tests.picture_tokens import SMALL, write_token_list
 
 
@@ -51,6 +52,19 @@ def test_get_head_and_headers(url: str) -> None:
     assert str(len(got.content)) == got.headers["content-length"] == head.headers["content-length"]
     assert "*" == got.headers["access-control-allow-origin"]
     assert got.headers["etag"] == head.headers["etag"]
+
+
+def test_the_tag_names_the_encoder(url: str) -> None:
+    """A cache does not take the bytes of one encoder for a part of the other's."""
+    try:
+        tags = []
+        for speed in SPEEDS:
+            choose_speed(speed)
+            tags.append(httpx.head(url).headers["etag"])
+    finally:
+        choose_speed(SPEED)
+    fast, plain = tags
+    assert fast == plain[:-1] + '-isal"'
 
 
 @pytest.mark.parametrize(
