@@ -169,6 +169,12 @@ class ImageRecipe:
         recipe.__dict__.update(common, caption=caption, prompt_hash=prompt_hash, index=index, seed=seed)
         return recipe
 
+    def make_partial(self, partial: PartialImage) -> ImageRecipe:
+        """Return the recipe of an unfinished picture before this one; as quick as `make_unchecked`."""
+        recipe = object.__new__(ImageRecipe)
+        recipe.__dict__.update(self.__dict__, partial=partial)
+        return recipe
+
     @cached_property
     def digest(self) -> str:
         """16 hex digits that name this recipe in the file's label, in the journal and in an ETag.

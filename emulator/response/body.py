@@ -47,7 +47,9 @@ def build_common_members(call: Call, *, created: int, first: ImageRecipe, partia
         return members
     if not stream.partials:
         return {**members, "usage": pricing.add_partials(build_usage(call, call.response, table), partials)}
-    usage = pricing.add_partials(build_usage(replace(call, count=1), call.response, table), partials)
+    if call.count != 1:
+        call = replace(call, count=1)
+    usage = pricing.add_partials(build_usage(call, call.response, table), partials)
     return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
 
 

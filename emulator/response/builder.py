@@ -37,6 +37,7 @@ from emulator.response.body import build_body, build_common_members, choose_deli
 from emulator.response.links import write_link
 from emulator.response.overrides import override_body, override_event, override_members
 from emulator.response.picture_overrides import (
+    Altered,
     find_unmet_overrides,
     list_own_pictures,
     list_visible_overrides,
@@ -91,7 +92,7 @@ class ResponseBuilder:
             altered = list_visible_overrides(draw, drawing.deliveries)
             await self.keep_own_pictures(draw)
         if call.streams:
-            return replace(self._build_stream(drawing, gateway, context), altered=altered)
+            return self._build_stream(drawing, gateway, context, altered)
         pictures = await self._draw_pictures(
             drawing.recipes, drawing.deliveries, _collect_files(drawing.call, drawing.draw)
         )
@@ -197,7 +198,9 @@ class ResponseBuilder:
             first=first,
         )
 
-    def _build_stream(self, drawing: _Drawing, gateway: Gateway, context: ReplyContext) -> Response:
+    def _build_stream(
+        self, drawing: _Drawing, gateway: Gateway, context: ReplyContext, altered: Altered | None
+    ) -> Response:
         """Build a reply that is a stream of events, none of which is made yet."""
         from emulator.response import streaming  # few calls ask for a stream
 
@@ -217,19 +220,25 @@ class ResponseBuilder:
             common=build_common_members(call, created=drawing.created, first=drawing.first, partials=len(partials)),
             partials=partials,
             error=error,
-            failure=self._build_stream_error(Refuse("server_error"), call, gateway, context),
+            describe_failure=partial(self._build_stream_error, Refuse("server_error"), call, gateway, context),
             seconds=context.seconds,
             session=context.session,
             files=_collect_files(call, draw),
             override_event=None if draw == UNCHANGED else partial(override_event, draw),
         )
         findings: tuple[Finding, ...] = ()
-        if pictures:
+        if pictures and draw != UNCHANGED:
             _, findings = override_members(draw, streaming.build_completed_event(stream, 0))
             findings += find_unmet_overrides(draw, [None] * len(pictures))
         frames = streaming.make_events(stream, self.image_store, self.clock)
         return Response(
-            status=200, headers=streaming.HEADERS, body=(), pictures=pictures, frames=frames, findings=findings
+            status=200,
+            headers=streaming.HEADERS,
+            body=(),
+            pictures=pictures,
+            altered=altered,
+            frames=frames,
+            findings=findings,
         )
 
     def _build_scripted_error(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core import strict_json
@@ -33,9 +32,9 @@ class EventStream:
 
     `name` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (an
     empty `b64_json` is filled with its bytes), `common` the members of all; `partials` come before each finished one.
-    `error` comes in the place of the first finished picture, and `failure` where a bug of ours breaks the stream: both
-    are the members of an error. `seconds` pass until the last event, on the clock of `session`. `files` are those that
-    the call holds.
+    `error` has the members of an error that comes in the place of the first finished picture; `describe_failure`
+    returns those of the error where a bug of ours breaks the stream. `seconds` pass until the last event, on the clock
+    of `session`. `files` are those that the call holds.
     """
 
     name: str
@@ -45,7 +44,7 @@ class EventStream:
     common: Mapping[str, Any]
     partials: tuple[PartialImage, ...]
     error: Mapping[str, Any] | None
-    failure: Mapping[str, Any]
+    describe_failure: Callable[[], Mapping[str, Any]]
     seconds: float
     session: str
     files: Files
@@ -75,7 +74,7 @@ async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock
         for index, recipe in enumerate(stream.recipes):
             for partial in stream.partials:
                 await clock.sleep(pause, stream.session)
-                picture = await image_store.draw(replace(recipe, partial=partial), stream.files)
+                picture = await image_store.draw(recipe.make_partial(partial), stream.files)
                 yield _format_partial(stream, partial, picture)
             await clock.sleep(pause, stream.session)
             if stream.error is not None:
@@ -87,7 +86,7 @@ async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock
             yield event
     except Exception:  # a bug of ours: the head has been sent, so all that can be done is to report it in the stream
         log.exception("a stream of session %s failed", stream.session)
-        yield _format_error(stream.failure)
+        yield _format_error(stream.describe_failure())
         return
     if stream.shape.done and not stream.recipes:
         yield _DONE

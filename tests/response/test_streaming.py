@@ -443,7 +443,7 @@ def order(**change: Any) -> streaming.EventStream:
         items=({"b64_json": ""}, {"b64_json": ""}), common={"created_at": 1},
         partials=streaming.list_partial_images(2, None),
         error=None,
-        failure={"code": "broken"}, seconds=12.0, session="s", files=NO_FILES,
+        describe_failure=lambda: {"code": "broken"}, seconds=12.0, session="s", files=NO_FILES,
     )  # fmt: skip
     return replace(usual, **change)
 
