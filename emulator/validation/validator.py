@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -72,7 +72,6 @@ class RequestValidator:
         self._reserved_keys = reserved_keys
         self._schema_validators: dict[str, SchemaValidator] = {}
         self._makers = MakerContracts(gateway)
-        self._known_calls = dict(self._make_known_calls())
         self._steps: tuple[Step, ...] = (
             refuse_ended_operation,
             self.authenticate,
@@ -271,6 +270,11 @@ class RequestValidator:
         if not assumptions:
             return draft
         return copy_draft(draft, findings=(*draft.findings, *assumptions))
+
+    @cached_property
+    def _known_calls(self) -> Mapping[int, KnownCalls]:
+        """What keeps the verdicts on calls, by operation; made with the first call, since few gateways are called."""
+        return dict(self._make_known_calls())
 
     def _make_known_calls(self) -> Iterator[tuple[int, KnownCalls]]:
         """Yield what keeps the verdicts on calls of an operation, by its identity; the gateway keeps the operation."""
