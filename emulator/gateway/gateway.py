@@ -118,10 +118,10 @@ class Gateway:
     body of another Content-Type than JSON is read as an empty one. With `calendar` a model exists from its release to
     its end. `json_format` is how replies are written; refusals have their own, and so have the replies of `channels`,
     of which "" is the usual one. `tasks` is how calls are answered that do not wait for their pictures; None where
-    every call waits. `error_catalog` has the refusals in `languages`, the usual one first. `link_query` is the query of
-    links to pictures; None: they have none. `makers` are the files with the contracts of the models' own makers. With
-    `staged_limits` a session's requests are counted before the body is read, and its pictures and money before the
-    upstream is asked.
+    every call waits. `read_error_catalog` reads the refusals, in `languages`, the usual one first. `link_query` is the
+    query of links to pictures; None: they have none. `makers` are the files with the contracts of the models' own
+    makers. With `staged_limits` a session's requests are counted before the body is read, and its pictures and money
+    before the upstream is asked.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Gateway:
     hosts: frozenset[str]
     credentials: tuple[Credential, ...]
     read_operations: Callable[[], Mapping[str, Mapping[str, Operation]]]
-    error_catalog: ErrorCatalog
+    read_error_catalog: Callable[[], ErrorCatalog]
     response_headers: ResponseHeaders
     languages: tuple[str, ...]
     plain_keys: bool
@@ -150,6 +150,11 @@ class Gateway:
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
         """The operations by path and method, read when they are first needed: most runs use one of the gateways."""
         return self.read_operations()
+
+    @cached_property
+    def error_catalog(self) -> ErrorCatalog:
+        """The refusals, read when they are first needed."""
+        return self.read_error_catalog()
 
     def find_key(self, headers: Mapping[str, str]) -> str | None:
         """Return the API key in the headers of a call; None where this gateway finds none."""
@@ -272,7 +277,7 @@ def load_gateway(
             check_vendor_keys(document.file)
         gateway = _make_gateway(document, catalog_loader, behavior)
         if not is_shipped_schema(path):
-            _ = gateway.operations  # a user's file is read to its end at once, so that the start tells its errors
+            _ = gateway.operations, gateway.error_catalog  # a user's file is read at once: the start tells its errors
         return gateway
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         # Anybody's file may have another shape than OpenAPI's anywhere. What Python makes of it is the best hint.
@@ -298,7 +303,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
         hosts=_list_hosts(document, keys),
         credentials=tuple(_read_credentials(document, generating[0])),
         read_operations=cache(partial(_read_operations, document)),
-        error_catalog=_load_error_catalog(document, keys, catalog_loader),
+        read_error_catalog=cache(partial(_load_error_catalog, document, keys, catalog_loader)),
         response_headers=formats.read_response_headers(keys.get("request_id", {})),
         languages=tuple(keys.get("languages", ())),
         plain_keys=keys.get("keys") == "plain",

@@ -130,7 +130,7 @@ def read_models(document: Document, operation: FoundOperation, media_type: str =
     """Return the rules of an operation for bodies of `media_type`, by its discriminator; raises InvalidFile."""
     pointer = _point_to_schema(operation, media_type)
     schema = document.find_request_schema(operation.node, media_type)
-    if not isinstance(schema, Mapping):
+    if not isinstance(schema, dict):
         body = _BODY_NAMES[media_type]
         message = f"{operation.method} {operation.path} has no {body} request schema, so no live rule"
         raise document.file.error_at(operation.pointer, message)
@@ -197,7 +197,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
     schema = document.look_up(ref, pointer)
     validation = document.find_annotation(schema, "x-emulator-judging") or {}
     source = form_source = document.find_annotation(schema, "x-emulator-source")
-    if isinstance(source, Mapping):
+    if isinstance(source, dict):
         form_source = source.get("x-emulator-judging")
         source = source.get("unevaluatedProperties")
     once = None
@@ -251,7 +251,7 @@ def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter])
 def _is_file(document: Document, node: Any) -> bool:
     """Return whether a schema means a file or a list of files, in the words of OpenAPI 3.0 or of 3.1."""
     node = document.resolve(node)
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         return False
     if node.get("format") == "binary" or str(node.get("contentMediaType", "")).startswith(_FILE_TYPES):
         return "contentEncoding" not in node

@@ -115,7 +115,9 @@ def test_a_gateway_tells_it_in_its_own_language() -> None:
         gateway.error_catalog.kinds["unknown_model"], messages={"en": "No such model.", "de": "Unbekannt."}, variants=()
     )
     error_catalog = replace(gateway.error_catalog, kinds={**gateway.error_catalog.kinds, "unknown_model": words})
-    german = portability.build_targets([replace(gateway, error_catalog=error_catalog, languages=("de", "en"))])
+    german = portability.build_targets(
+        [replace(gateway, read_error_catalog=lambda: error_catalog, languages=("de", "en"))]
+    )
     found = held({"prompt": "A cat", "model": "x"}, targets=german).calls[0].fits[0]
     assert "Unbekannt." == (found.refused and found.refused.message)
 
