@@ -103,12 +103,13 @@ def test_a_kept_answer_is_the_one_that_would_be_rendered(path: Path) -> None:
     errors = [GatewayError(kind) for kind in KINDS]
     errors += [GatewayError("invalid_request", violation=violation) for violation in VIOLATIONS]
     values = ("'a'", "", 'é <b> "', "www.example.com", "\x00", "(request id: \x00)", "x" * 3000, "{request_id}")
-    kinds = ("dall-e-3", None), (None, "model", "prompt"), (True, False), ("", "zh")
+    ways = ("dall-e-3", "gpt-image-1", None), (None, "model", "prompt"), (True, False), ("", "zh"), ((), (("a", "b"),))
     ids = ("", "2026abc", "a.example.com", '"é<\x00')
     for error in errors:
-        facts = {name: random.choice(values) for name in random.sample(FACTS, 5) if name not in ("request_id", "model")}
-        for model, param, upstream, language in product(*kinds):
-            varied = replace(error, model=model, param=param, upstream=upstream, facts=facts)
+        names = [name for name in random.sample(FACTS, 5) if name not in ("request_id", "model")]
+        facts = {name: random.choice(values[:4]) for name in names}
+        for model, param, upstream, language, headers in product(*ways):
+            varied = replace(error, model=model, param=param, upstream=upstream, facts=facts, headers=headers)
             request_id = random.choice(ids)
             expected = catalog._render(varied, language, request_id)
             assert expected == catalog.render(varied, language, request_id), varied
