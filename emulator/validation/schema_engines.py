@@ -66,7 +66,7 @@ def find_quick_check(document: Document, ref: str, parts: Mapping[str, Any]) -> 
 
     `parts` are all that the schema consists of.
     """
-    if not all(map(_means_the_same, parts.values())):
+    if not all(map(means_the_same, parts.values())):
         return None
     rs = find_accelerator("jsonschema_rs")
     if rs is None:
@@ -77,19 +77,19 @@ def find_quick_check(document: Document, ref: str, parts: Mapping[str, Any]) -> 
         return None
 
 
-def _means_the_same(schema: Any) -> bool:
+def means_the_same(schema: Any) -> bool:
     """Whether both engines read each pattern in `schema` alike; in those of this subset they do.
 
     `$` means the end of the text alone in one, the classes such as `\\d` have more letters in the other, and so on.
     """
     if isinstance(schema, list):
-        return all(map(_means_the_same, schema))
+        return all(map(means_the_same, schema))
     if not isinstance(schema, Mapping):
         return True
     pattern = schema.get("pattern", "")
     if isinstance(pattern, str) and not _COMMON_PATTERN.fullmatch(pattern):
         return False
-    return "patternProperties" not in schema and all(map(_means_the_same, schema.values()))
+    return "patternProperties" not in schema and all(map(means_the_same, schema.values()))
 
 
 def _is_plain(value: Any) -> bool:
