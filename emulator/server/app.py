@@ -59,8 +59,7 @@ from emulator.validation.uploads import UploadReader
 from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
-    from emulator.session.ended_call import EndedCall
-    from emulator.session.pending_call import PendingCall
+    from emulator.session.call_record import CallRecord
 
 log = logging.getLogger("emulator")
 Observer = Callable[[JournalEntry], None]
@@ -167,7 +166,7 @@ class App:
             self.sessions.end_call(pending)
 
     async def _receive_body(
-        self, http: web.BaseRequest, pending: PendingCall, limit: int, share: BodyShare | None = None
+        self, http: web.BaseRequest, pending: CallRecord, limit: int, share: BodyShare | None = None
     ) -> None:
         """Read the body of a call that has begun."""
         try:
@@ -177,7 +176,7 @@ class App:
             raise
 
     async def _complete_call(
-        self, http: web.BaseRequest, connection: HttpConnection, pending: PendingCall, route: Route
+        self, http: web.BaseRequest, connection: HttpConnection, pending: CallRecord, route: Route
     ) -> web.StreamResponse:
         """Answer a call whose request is known, and write it to the journal."""
         try:
@@ -194,10 +193,11 @@ class App:
                 self._refuse(pending, GatewayError("server_error"))
         connection.cancel_when_left(None)  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
-        self._tell_observers(await self.sessions.finish_call(pending, delivery.sent))
+        await self.sessions.finish_call(pending, delivery.sent)
+        self._tell_observers(pending)
         return delivery.response
 
-    async def _journal_unanswered(self, pending: PendingCall, route: Route, *, client_left: bool) -> None:
+    async def _journal_unanswered(self, pending: CallRecord, route: Route, *, client_left: bool) -> None:
         """Write a call to the journal whose client left before its answer, or that the stopping server breaks off."""
         if pending.operation is None:
             with suppress(GatewayError):
@@ -209,16 +209,18 @@ class App:
             pending.further_findings += (
                 Finding("server_stopped", "the server was stopped before the call was answered"),
             )
-        self._tell_observers(await self.sessions.finish_call(pending, pending.sent_so_far, state))
+        await self.sessions.finish_call(pending, pending.sent_so_far, state)
+        self._tell_observers(pending)
 
-    def _tell_observers(self, ended: EndedCall) -> None:
-        self.metrics.count_call(ended)
+    def _tell_observers(self, record: CallRecord) -> None:
+        """Tell of a call that has ended."""
+        self.metrics.count_call(record)
         if self.events.has_listeners:
-            self.events.publish(ended.entry)
+            self.events.publish(record.entry)
         for observer in self.observers:
-            observer(ended.entry)
+            observer(record.entry)
 
-    async def _process(self, http: web.BaseRequest, pending: PendingCall, route: Route) -> Response:
+    async def _process(self, http: web.BaseRequest, pending: CallRecord, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
         route, context, scenario = await self._choose_rules(pending, route)
         operation = context.operation
@@ -237,13 +239,13 @@ class App:
             await self._reserve_room(http, expected)
         return await self.task_manager.respond(pending, route)
 
-    async def _validate(self, pending: PendingCall, route: Route, context: ValidationContext) -> Call:
+    async def _validate(self, pending: CallRecord, route: Route, context: ValidationContext) -> Call:
         """Return the call that the request makes; raises GatewayError where it breaks a rule of the gateway."""
         pending.request = await self.upload_reader.read_uploads(pending.request, context.operation.takes_pictures)
         pending.call = route.validator.validate(pending.request, context)
         return pending.call
 
-    async def _select(self, pending: PendingCall, scenario: Scenario, charge: Charge | None = None) -> Plan:
+    async def _select(self, pending: CallRecord, scenario: Scenario, charge: Charge | None = None) -> Plan:
         """Return the plan that the scenario selects for an accepted call, after the latency of the answer."""
         assert pending.call is not None
         if self.events.has_listeners:
@@ -260,7 +262,7 @@ class App:
         return pending.selection.answer.plan
 
     async def _select_in_stages(
-        self, pending: PendingCall, route: Route, *, context: ValidationContext, scenario: Scenario
+        self, pending: CallRecord, route: Route, *, context: ValidationContext, scenario: Scenario
     ) -> Plan:
         """The same two steps at a gateway that counts a request before its body, and asks its upstream last.
 
@@ -296,7 +298,7 @@ class App:
             warn_rarely(f"calls are refused as overloaded: answers that nobody takes hold all of --send-bytes {limit}")
             raise GatewayError("overloaded") from None
 
-    async def _choose_rules(self, pending: PendingCall, route: Route) -> tuple[Route, ValidationContext, Scenario]:
+    async def _choose_rules(self, pending: CallRecord, route: Route) -> tuple[Route, ValidationContext, Scenario]:
         """Choose the behavior and the context in which a call is validated, and the scenario that answers it.
 
         A reserved value of the call counts first, then its session, then the server. The call is validated without its
@@ -347,13 +349,13 @@ class App:
             mistake = find_mistake(request, route, sessions.split_path(request.path)[0], gateways)
             raise replace(error, findings=(mistake,)) from None
 
-    def _refuse(self, pending: PendingCall, error: GatewayError) -> None:
+    def _refuse(self, pending: CallRecord, error: GatewayError) -> None:
         """Answer the call with the gateway's message for `error`, in the language of the caller."""
         language = pending.gateway.choose_language(pending.request.headers)
         pending.error = error.with_traceback(None)  # a traceback would tie the call and its frames into a ring
         pending.response = pending.gateway.render(error, language=language, request_id=pending.request_id)
 
-    async def _send_call(self, http: web.BaseRequest, pending: PendingCall) -> responses.Delivery:
+    async def _send_call(self, http: web.BaseRequest, pending: CallRecord) -> responses.Delivery:
         """Send the response to a call with all headers, and through the faults of its answer."""
         response, selection = pending.response, pending.selection
         assert response is not None
@@ -378,7 +380,7 @@ class App:
             note=pending.note_sending,
         )
 
-    def _make_headers(self, pending: PendingCall, response: Response) -> dict[str, str]:
+    def _make_headers(self, pending: CallRecord, response: Response) -> dict[str, str]:
         """Return the headers that the server and its gateway put beside a response's own."""
         headers = self._own_headers.make_headers(pending.session)
         if not response.bare:
@@ -391,7 +393,7 @@ class App:
             headers["X-Emulator-Finding"] = _list_codes(pending.error, findings)
         return headers
 
-    def _format_header_lines(self, pending: PendingCall) -> str:
+    def _format_header_lines(self, pending: CallRecord) -> str:
         """Return what `_make_headers` returns for a response that is not bare, as lines: most answers need no more."""
         known = pending.error is None or pending.error.kind not in _BAD_KEY
         elapsed = self.clock.now(pending.session) - pending.began

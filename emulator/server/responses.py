@@ -17,7 +17,7 @@ from emulator.messages import Response
 from emulator.server.connection import get_connection, run_until_left, split_into_pieces, write_pieces
 from emulator.server.heads import format_status_line
 from emulator.server.send_limits import PIECE
-from emulator.session.ended_call import SentResponse
+from emulator.session.call_record import SentResponse
 from emulator.session.response_record import EventRecorder, RecordedBody, keep_body, record_body
 
 if TYPE_CHECKING:

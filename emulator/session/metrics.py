@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
-from emulator.session.ended_call import EndedCall
+from emulator.session.call_record import CallRecord
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Labels = tuple[str, ...]
@@ -28,7 +28,7 @@ class Metrics:
         self._pictures: dict[tuple[str, str], int] = {}
         self._seconds: dict[str, _Histogram] = {}
 
-    def count_call(self, call: EndedCall) -> None:
+    def count_call(self, call: CallRecord) -> None:
         """Count a call that has ended."""
         gateway, error, status = call.gateway.name, call.error, call.status
         counted = (gateway, call.operation, status)

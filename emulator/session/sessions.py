@@ -19,9 +19,8 @@ from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Behavior, GatewayError, PictureWeight, Request
 from emulator.scenario.scenario import Scenario
-from emulator.session.ended_call import EndedCall, SentResponse
+from emulator.session.call_record import CallRecord, SentResponse
 from emulator.session.journal import CallState, JournalEntry, entry_from_plain
-from emulator.session.pending_call import PendingCall
 from emulator.session.redaction import LIKE_A_KEY, is_known_key, names_a_key, note_key
 from emulator.session.store import SessionSummary, Store
 
@@ -59,9 +58,9 @@ class Sessions:
         self._seed = seed
         self._default_scenario = default_scenario
         self._parsed: BoundedCache[tuple[str, str, str | None, int], Scenario] = BoundedCache(_PARSED_CAPACITY)
-        self._under_way: dict[str, dict[int, PendingCall]] = {}
+        self._under_way: dict[str, dict[int, CallRecord]] = {}
 
-    async def begin_call(self, session: str, request: Request, gateway: Gateway, key: str | None) -> PendingCall:
+    async def begin_call(self, session: str, request: Request, gateway: Gateway, key: str | None) -> CallRecord:
         """Give the call a number in its session, which begins with its first call, and a request id.
 
         The id depends on seed, session and number alone, so that a run repeats.
@@ -73,26 +72,23 @@ class Sessions:
             await self._clock.refresh(session)
         now = self._clock.now(session)
         request_id = gateway.response_headers.ids.make_id(f"{self._seed}\n{session}\n{number}", now)
-        pending = PendingCall(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
+        pending = CallRecord(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
         self._add_under_way(pending)
         return pending
 
-    async def finish_call(
-        self, pending: PendingCall, sent: SentResponse | None, state: CallState | None = None
-    ) -> EndedCall:
-        """Write a call that has ended to the journal and return what is kept of it.
+    async def finish_call(self, pending: CallRecord, sent: SentResponse | None, state: CallState | None = None) -> None:
+        """Write a call that has ended to the journal.
 
         `sent` is None where nothing was sent, and `state` is by default what `sent` says: whether the client took all.
         """
         if state is None:
             state = "answered" if sent is not None and sent.complete else "client_gone"
-        ended = pending.end(state, sent, self._clock.now(pending.session) - pending.began)
+        pending.end(state, sent, self._clock.now(pending.session) - pending.began)
         if not pending.forgotten:
             self.end_call(pending)
-            await self._store.add_call(ended.session, ended, ended.weight)
-        return ended
+            await self._store.add_call(pending.session, pending, pending.weight)
 
-    def end_call(self, pending: PendingCall) -> None:
+    def end_call(self, pending: CallRecord) -> None:
         """Let the call be under way no more, whether it was journalled or a bug of ours broke it off."""
         calls = self._under_way.get(pending.session, {})
         if calls.get(pending.number) is not pending:
@@ -101,10 +97,9 @@ class Sessions:
         if not calls:
             del self._under_way[pending.session]
 
-    def describe_call(self, pending: PendingCall) -> JournalEntry:
+    def describe_call(self, pending: CallRecord) -> JournalEntry:
         """Return the entry of a call that is under way, as far as it is now."""
-        duration = self._clock.now(pending.session) - pending.began
-        return pending.end("under_way", pending.sent_so_far, duration).entry
+        return pending.describe_under_way(self._clock.now(pending.session) - pending.began)
 
     def count_under_way(self, session: str | None = None) -> int:
         """Return how many calls are under way, in all sessions or in one."""
@@ -112,7 +107,7 @@ class Sessions:
             return len(self._under_way.get(session, ()))
         return sum(map(len, self._under_way.values()))
 
-    def change_gateway(self, pending: PendingCall, gateway: Gateway) -> None:
+    def change_gateway(self, pending: CallRecord, gateway: Gateway) -> None:
         """Let the same gateway in another behavior answer the call; it finds keys and makes ids in its own way."""
         pending.gateway = gateway
         pending.key = gateway.find_key(pending.request.headers)
@@ -185,7 +180,7 @@ class Sessions:
         entries += [self.describe_call(pending) for pending in self._under_way.get(session, {}).values()]
         return entries
 
-    async def note_operation(self, pending: PendingCall) -> None:
+    async def note_operation(self, pending: CallRecord) -> None:
         """Note that the call has reached an operation of its gateway."""
         await self._store.note_operation(pending.session)
 
@@ -197,7 +192,7 @@ class Sessions:
         """Return all sessions, first the one that was not used for the longest time."""
         return await self._store.list_sessions()
 
-    def _add_under_way(self, pending: PendingCall) -> None:
+    def _add_under_way(self, pending: CallRecord) -> None:
         calls = self._under_way.setdefault(pending.session, {})
         earlier = calls.get(pending.number)
         if earlier is not None:  # of a session that the store has dropped meanwhile

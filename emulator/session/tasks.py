@@ -22,8 +22,8 @@ from emulator.messages import UNCHANGED, Call, Canned, Draw, GatewayError, Kind,
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
+from emulator.session.call_record import CallRecord
 from emulator.session.json_values import from_plain, to_plain, weigh_value
-from emulator.session.pending_call import PendingCall
 from emulator.session.store import Store
 from emulator.validation.registry import Route
 
@@ -74,7 +74,7 @@ class TaskManager:
         self._response_builder = response_builder
         self._clock = response_builder.clock
 
-    async def respond(self, pending: PendingCall, route: Route) -> Response:
+    async def respond(self, pending: CallRecord, route: Route) -> Response:
         """Return the response to an accepted call; raises GatewayError where the scenario refuses it."""
         call, selection, gateway = pending.call, pending.selection, pending.gateway
         assert call is not None
@@ -172,7 +172,7 @@ class TaskManager:
             return _build_response(gateway, body, task, state="failed", poll=poll)
         return replace(response, task=_mention_task(task, "done"))
 
-    def _create_task(self, pending: PendingCall, call: Call, selection: Selection, shape: TaskFormat) -> Task:
+    def _create_task(self, pending: CallRecord, call: Call, selection: Selection, shape: TaskFormat) -> Task:
         """Return the task of a call that has just come; its id depends on seed, session and the call's number."""
         seed, session, now = self._response_builder.seed, pending.session, self._clock.now(pending.session)
         uploads = tuple(upload.without_bytes() for upload in call.uploads)
@@ -204,7 +204,7 @@ class TaskManager:
         await self._store.set_task(session, task.id, values, weight=task.weight, now=self._clock.base())
 
 
-def _make_context(pending: PendingCall, route: Route) -> ReplyContext:
+def _make_context(pending: CallRecord, route: Route) -> ReplyContext:
     """Return what the reply to a call depends on beside the call itself."""
     selection, request = pending.selection, pending.request
     assert selection is not None

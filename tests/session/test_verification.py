@@ -18,9 +18,8 @@ from emulator.scenario.matching import RequestPattern
 from emulator.scenario.scenario import Answer, Rule, Scenario
 from emulator.session import call_fields, verification
 from emulator.session.call_fields import KnownWords
-from emulator.session.ended_call import SentResponse
+from emulator.session.call_record import CallRecord, SentResponse
 from emulator.session.journal import JournalEntry
-from emulator.session.pending_call import PendingCall
 from emulator.session.store import InMemoryStore, StoreLimits
 from emulator.session.verification import UnusedAnswers, Verdict
 from emulator.validation import registry
@@ -36,7 +35,7 @@ DALL_E_3: Final = {"model": "dall-e-3", "prompt": "A cat"}
 
 def pending(
     number: int, body: Any, headers: Mapping[str, str] | None = None, gateway: str = "ezmodel", **known: Any
-) -> PendingCall:
+) -> CallRecord:
     """Call `number`, validated; `known` are more fields of it."""
     validator = CONTRACTS[gateway]
     operation = next(validator.gateway.iter_generating())
@@ -44,7 +43,7 @@ def pending(
     sent = CIMultiDict({**usual, **(headers or {})})
     request = Request("POST", operation.path, "", sent, b"{}", body, None, (), "", 0)
     key = validator.gateway.find_key(sent)
-    made = PendingCall(
+    made = CallRecord(
         number=number, session="s", request_id=f"req_{number}", request=request, key=key, began=0.0,
         gateway=validator.gateway, operation="generate", **known,
     )  # fmt: skip
@@ -56,11 +55,12 @@ def pending(
     return made
 
 
-def finished(call: PendingCall) -> JournalEntry:
+def finished(call: CallRecord) -> JournalEntry:
     """The journal's entry of a call that was sent."""
     assert call.response is not None
     sent = SentResponse(status=call.response.status, headers={}, body=None, events=None, complete=True, bytes=0)
-    return call.end("answered", sent, 0).entry
+    call.end("answered", sent, 0)
+    return call.entry
 
 
 def entry(number: int, body: Any, headers: Mapping[str, str] | None = None, **known: Any) -> JournalEntry:
@@ -83,7 +83,7 @@ def listing(number: int) -> JournalEntry:
     validator = CONTRACTS["ezmodel"]
     operation = validator.gateway.operations["/v1/models"]["GET"]
     request = Request("GET", operation.path, "", {}, b"", None, None, (), "", 0)
-    made = PendingCall(
+    made = CallRecord(
         number=number, session="s", request_id=f"req_{number}", request=request, key=KEY, began=0.0,
         gateway=validator.gateway, operation="models",
     )  # fmt: skip

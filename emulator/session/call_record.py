@@ -1,12 +1,15 @@
-"""What is kept of a call that has ended: what it refers to already, and nothing that has to be made.
+"""A call while it is answered, and what is kept of it afterwards.
 
-The journal's entry is made of it when somebody reads it: most entries are dropped unread, and to make one takes as long
-as to choose an answer. Pictures, uploads and long bodies are not kept.
+The journal's entry of a call is made when somebody reads it: most entries are dropped unread, and to make one takes as
+long as to choose an answer. So a call that has ended keeps what it refers to already, but for pictures, uploads, long
+bodies and the scenario.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,14 +18,15 @@ from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image.recipe_json import recipe_to_json
-from emulator.messages import Call, GatewayError, Request
+from emulator.messages import Call, GatewayError, PictureWeight, Request, Response
+from emulator.scenario.engine import UNSCRIPTED, NearMiss, Selection, count_made_pictures
 from emulator.session.journal import CallState, JournalEntry
 from emulator.session.redaction import BLANK, Redactor
 from emulator.session.response_record import RecordedBody, read_head, record_body, record_kept_body
 
 if TYPE_CHECKING:
     from emulator.image.recipe import ImageRecipe
-    from emulator.scenario.engine import NearMiss
+    from emulator.scenario.reserved_values import ReservedValue
 
 
 class SentResponse(NamedTuple):
@@ -52,39 +56,70 @@ class SelectedAnswer(NamedTuple):
     tries: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(slots=True)
-class EndedCall:
-    """One call that has ended, or a picture of one that is under way.
+_UNSELECTED: Final = SelectedAnswer()
+_UNSCRIPTED: Final = SelectedAnswer(turn=UNSCRIPTED.turn)
 
-    Its fields are those of JournalEntry, or what they are made of. It is written once, and not changed afterwards; it
-    is not frozen, because every call makes one, and to make a frozen one takes four times as long.
+
+@dataclass(slots=True)
+class CallRecord:
+    """One call; what is not known yet is None.
+
+    `began` is Unix seconds on the session's clock, `duration` the seconds on it until the call ended. `events` counts
+    the events of a stream that were made. `further_findings` are those of the server about the call as a whole.
+    `forgotten` tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
+    `picture_weight` counts where the answer does not say how heavy a picture is.
+
+    `selection` and `response` are there until the call ends, the fields behind them from then on. `billed` is for how
+    many pictures the call pays, `weight` about how many bytes of memory it needs with its entry.
     """
 
     number: int
     session: str
     request_id: str
-    gateway: Gateway
-    operation: str | None
+    request: Request
     key: str | None
     began: float
-    duration: float
-    request: Request
-    call: Call | None
-    error: GatewayError | None
-    state: CallState
-    sent: SentResponse | None
-    selected: SelectedAnswer
-    findings: Sequence[Finding]
-    reserved: Mapping[str, Any] | None
-    uploads: Sequence[Mapping[str, Any]]
-    unreadable: Mapping[str, Any] | None
-    events: int | None
-    task: Mapping[str, Any] | None
-    pictures: Sequence[ImageRecipe]
-    altered: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
-    billed: int
-    weight: int
+    gateway: Gateway
+    operation: str | None = None
+    reserved_value: ReservedValue | None = None
+    call: Call | None = None
+    error: GatewayError | None = None
+    picture_weight: PictureWeight = "small"
+    events: int | None = field(default=None, init=False)
+    further_findings: tuple[Finding, ...] = field(default=(), init=False)
+    forgotten: bool = field(default=False, init=False)
+    _describe_sent: Callable[[], SentResponse | None] | None = field(default=None, init=False)
+    selection: Selection | None = None
+    response: Response | None = None
+    state: CallState = field(default="under_way", init=False)
+    sent: SentResponse | None = field(default=None, init=False)
+    duration: float = field(default=0.0, init=False)
+    selected: SelectedAnswer = field(default=_UNSELECTED, init=False)
+    uploads: Sequence[Mapping[str, Any]] = field(default=(), init=False)
+    unreadable: Mapping[str, Any] | None = field(default=None, init=False)
+    task: Mapping[str, Any] | None = field(default=None, init=False)
+    pictures: tuple[ImageRecipe, ...] = field(default=(), init=False)
+    altered: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None = field(default=None, init=False)
+    billed: int = field(default=0, init=False)
+    weight: int = field(default=0, init=False)
+    _findings: tuple[Finding, ...] | None = field(default=None, init=False)
     _entry: JournalEntry | None = field(default=None, init=False)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was noticed, whether the call was accepted or refused."""
+        if self._findings is not None:
+            return self._findings
+        found: tuple[Finding, ...] = ()
+        if self.call is not None:
+            found = self.call.findings
+        elif self.error is not None:
+            found = self.error.findings
+        if self.selection is not None:
+            found += self.selection.findings
+        if self.response is not None:
+            found += self.response.findings
+        return found + self.further_findings
 
     @property
     def status(self) -> int | None:
@@ -107,7 +142,7 @@ class EndedCall:
 
     @property
     def entry(self) -> JournalEntry:
-        """The journal's entry of the call; it is made when it is first read."""
+        """The journal's entry of a call that has ended; it is made when it is first read."""
         if self._entry is None:
             self._entry = self._make_entry()
         return self._entry
@@ -115,6 +150,84 @@ class EndedCall:
     def to_plain(self) -> tuple[Any, ...]:
         """Return the fields of the entry as plain values, as a store on another machine holds them."""
         return self.entry.to_plain()
+
+    def note_selection(self, selection: Selection) -> None:
+        """Note the answer for which the call waits."""
+        self.selection = selection
+
+    def note_sending(self, describe: Callable[[], SentResponse | None]) -> None:
+        """Note the function that returns what was sent of the response so far."""
+        self._describe_sent = describe
+
+    @property
+    def sent_so_far(self) -> SentResponse | None:
+        """What was sent of the response so far, where it takes its time; None where nothing was."""
+        if self._describe_sent is None:
+            return None
+        return self._describe_sent()
+
+    def count_events(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Return the same frames, each counted when it is made; closing the result closes `frames` too."""
+        self.events = 0
+        return self._count(frames)
+
+    async def _count(self, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        async with aclosing(frames):
+            async for frame in frames:
+                self.events = (self.events or 0) + 1
+                yield frame
+
+    def end(self, state: CallState, sent: SentResponse | None, duration: float) -> None:
+        """Note how the call has ended, after `duration` seconds, and drop what is not kept of it.
+
+        `sent` is None where nothing was sent.
+        """
+        request, error, response = self.request, self.error, self.response
+        self.state, self.sent, self.duration = state, sent, duration
+        self.billed = self._count_billed_pictures()
+        self._findings = self.findings
+        if request.trouble is not None or request.json is None:
+            self.unreadable = _describe_unreadable_body(request, error)
+        if request.uploads:
+            self.uploads = tuple(upload.describe() for upload in request.uploads)
+        if self.selection is not None:
+            self.selected = _describe_selection(self.selection)
+        self.weight = _weigh_call(request, len(self.selected.misses), sent)
+        if response is not None:
+            self.task, self.pictures, self.altered = response.task, response.pictures, response.altered
+        if error is not None:  # what its raising has tied to it would keep the call's frames
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+        if self.call is not None and self.call.uploads:
+            self.call = replace(self.call, uploads=())
+        if request.uploads or len(request.body) > _LONGEST_BODY:
+            self.request = request._replace(body=b"", uploads=())
+        self.selection = self.response = self._describe_sent = None
+
+    def describe_under_way(self, duration: float) -> JournalEntry:
+        """Return the entry of a call that has been under way for `duration` seconds, as far as it is now."""
+        described = copy.copy(self)
+        described.end("under_way", self.sent_so_far, duration)
+        return described.entry
+
+    def _count_billed_pictures(self) -> int:
+        """Return for how many pictures the call pays: those of its response, or those that it would have got.
+
+        A gateway that draws for a client does not stop when the client leaves. A task is paid by the call that began
+        it, and not by those that ask for it.
+        """
+        call, response = self.call, self.response
+        if call is None or call.operation == "task":
+            return 0
+        if response is not None and not call.deferred:
+            return len(response.pictures)
+        if self.selection is None or self.error is not None:
+            return 0
+        return count_made_pictures(self.selection.answer.plan, call)
+
+    def _describe_reserved_value(self) -> dict[str, Any] | None:
+        if self.reserved_value is None:
+            return None
+        return {"door": self.reserved_value.door, "value": self.reserved_value.value}
 
     def _make_entry(self) -> JournalEntry:
         request, call, sent, selected = self.request, self.call, self.sent, self.selected
@@ -147,7 +260,7 @@ class EndedCall:
             uploads=self.uploads,
             unreadable=self.unreadable,
             refused=refused,
-            reserved=self.reserved,
+            reserved=self._describe_reserved_value(),
             turn=selected.turn,
             rule=selected.rule,
             step=selected.step,
@@ -210,7 +323,21 @@ class EndedCall:
         return description, body
 
 
-def describe_unreadable_body(request: Request, error: GatewayError | None) -> dict[str, Any] | None:
+def _describe_selection(selection: Selection) -> SelectedAnswer:
+    if selection is UNSCRIPTED:
+        return _UNSCRIPTED
+    tries = [{"rule": one.rule, "step": one.step, "latency": one.latency} for one in selection.tries]
+    return SelectedAnswer(
+        turn=selection.turn,
+        rule=selection.rule,
+        step=selection.step,
+        misses=selection.misses,
+        latency=selection.latency,
+        tries=tries,
+    )
+
+
+def _describe_unreadable_body(request: Request, error: GatewayError | None) -> dict[str, Any] | None:
     """Return why a body is no JSON, its length in bytes, and its beginning; None for one that is, or for none."""
     if request.trouble is None and (request.json is not None or not request.body):
         return None
@@ -226,14 +353,7 @@ def describe_unreadable_body(request: Request, error: GatewayError | None) -> di
     return {"why": why, "length": length, "beginning": beginning}
 
 
-def drop_large_parts(request: Request) -> Request:
-    """Return `request` without its uploads, and without a body that would take more room than all the rest."""
-    if not request.uploads and len(request.body) <= _LONGEST_BODY:
-        return request
-    return request._replace(body=b"", uploads=())
-
-
-def weigh_call(request: Request, misses: int, sent: SentResponse | None) -> int:
+def _weigh_call(request: Request, misses: int, sent: SentResponse | None) -> int:
     """Return about how many bytes of memory a call needs, its entry included."""
     weight = _OWN_WEIGHT + len(request.path) + len(request.query) + misses * _OF_MISS
     weight += _PARSED * _count_body_bytes(request)
