@@ -74,13 +74,19 @@ class SealedRecipe:
         self, session: str, expires: int, *, host: HostBehavior | None = None, signed: bool = False
     ) -> str:
         """Return the token of a link of this recipe; the parameters are fields of PictureLink."""
-        text = f",{_write_text(session)},{expires}]"
-        if signed or host is not None:
-            text = f",{_write_text(session)},{expires},{_write_number(host)},{_SWITCH[signed]}]"
-        rest = text.encode("utf-8", "surrogatepass").translate(_INVERTED)
+        rest = _write_link_values(session, expires, host, signed)
         mac = self._mac.copy()
         mac.update(rest)
         return self._beginning + _encode_base64(rest + mac.digest())
+
+
+@lru_cache(maxsize=64)  # many links of one session are made in the same second
+def _write_link_values(session: str, expires: int, host: HostBehavior | None, signed: bool) -> bytes:
+    """Return the end of a token's JSON: the values of a link beside its recipe."""
+    text = f",{_write_text(session)},{expires}]"
+    if signed or host is not None:
+        text = f",{_write_text(session)},{expires},{_write_number(host)},{_SWITCH[signed]}]"
+    return text.encode("utf-8", "surrogatepass").translate(_INVERTED)
 
 
 def seal_recipe(recipe: ImageRecipe, secret: bytes, common: str | None = None) -> SealedRecipe:

@@ -157,6 +157,10 @@ class ImageRecipe:
         if self.source is not None and not self.source.is_valid():
             raise ValueError(f"{self.source} cannot be edited")
 
+    def __hash__(self) -> int:
+        """Return the hash of the fields that tell nearly all recipes apart; that of all takes six times as long."""
+        return hash((self.seed, self.index, self.width, self.format, self.partial, self.weight))
+
     @classmethod
     def make_unchecked(
         cls, common: Mapping[str, Any], *, caption: str, prompt_hash: str, index: int, seed: int

@@ -35,7 +35,7 @@ from emulator.gateway.rules import ModelRules
 from emulator.image.files import guess_media_type
 from emulator.image.link import HostBehavior
 from emulator.image.recipe import LARGEST_WEIGHT, Alteration
-from emulator.messages import CASES, OPERATIONS, Canned, Draw, PictureOverride, Plan, Refuse
+from emulator.messages import CASES, OPERATIONS, UNCHANGED, Canned, Draw, PictureOverride, Plan, Refuse
 from emulator.scenario import matching
 from emulator.scenario.latency import parse_latency
 from emulator.scenario.limits import Limits
@@ -341,7 +341,7 @@ class _Builder:
         drawn = value.get("draw")
         if isinstance(drawn, Mapping):
             return self._build_draw([*pointer, "draw"], drawn)
-        return Draw()
+        return UNCHANGED
 
     def _build_draw(self, pointer: Pointer, value: Mapping[str, Any]) -> Draw:
         self._check_template([*pointer, "revised_prompt"], value.get("revised_prompt", ""))

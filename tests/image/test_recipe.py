@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, asdict, replace
 
 import pytest
 
-from emulator.image.recipe import Alteration, ImageRecipe
+from emulator.image.recipe import Alteration, ImageRecipe, PartialImage
 
 RECIPE = ImageRecipe("geekai", "cogview-4", "猫", "0" * 16, 1024, 768, "hd", "opaque", "png", None, 0, 2**64 - 1)
 ALTERED = Alteration(4095, 4096, "jpeg", "exif_rotated", kept=12.345, share=True)
@@ -33,3 +33,16 @@ def test_every_field_counts_in_the_digest() -> None:
     }  # fmt: skip
     digests = {replace(RECIPE, **{name: value}).digest for name, value in changes.items()}  # type: ignore[arg-type]
     assert len(changes) == len(digests - {RECIPE.digest})
+
+
+def test_a_recipe_that_is_made_quickly_is_an_equal_one() -> None:
+    """The quick ways skip the checks, and nothing else: equal fields, hash and digest, and a copy can be changed."""
+    fields = asdict(RECIPE)
+    own = {name: fields.pop(name) for name in ("caption", "prompt_hash", "index", "seed")}
+    made = ImageRecipe.make_unchecked(fields, **own)
+    assert (RECIPE, hash(RECIPE), RECIPE.digest, repr(RECIPE)) == (made, hash(made), made.digest, repr(made))
+    assert replace(RECIPE, seed=5) == replace(made, seed=5)
+    partial = made.make_partial(PartialImage(1, 2))
+    assert (partial, partial.digest) == (replace(RECIPE, partial=PartialImage(1, 2)), RECIPE.digest)
+    with pytest.raises(FrozenInstanceError):
+        made.seed = 7  # type: ignore[misc]
