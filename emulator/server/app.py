@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from aiohttp import web
 
@@ -29,7 +29,7 @@ from emulator.findings import Finding
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.store import ImageStore
-from emulator.messages import Behavior, Call, ChannelName, Draw, GatewayError, Plan, Request, Response
+from emulator.messages import Behavior, Call, ChannelName, Draw, GatewayError, PictureWeight, Plan, Request, Response
 from emulator.response import builder
 from emulator.response.builder import ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
@@ -48,7 +48,7 @@ from emulator.session.events import Events
 from emulator.session.journal import CallState, JournalEntry
 from emulator.session.metrics import Metrics
 from emulator.session.redaction import note_key, redact_keys
-from emulator.session.sessions import Sessions
+from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
 from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
 from emulator.settings import Settings
@@ -59,11 +59,20 @@ from emulator.validation.uploads import UploadReader
 from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
+    from emulator.scenario.reserved_values import ReservedValue
     from emulator.session.call_record import CallRecord
 
 log = logging.getLogger("emulator")
 Observer = Callable[[JournalEntry], None]
 """Is called with the entry of each call when the call has ended."""
+
+
+class _CallSettings(NamedTuple):
+    """The settings that a call may have in the place of its server's."""
+
+    behavior: Behavior
+    report_only: bool
+    picture_weight: PictureWeight
 
 
 class App:
@@ -106,7 +115,8 @@ class App:
         self.unanswered = 0
         """Calls that were broken off because the server stopped."""
         self.send_limits = SendLimits(settings.send_bytes, settings.send_timeout)
-        self._own_headers = OwnHeaders(self.clock)
+        self._own_headers = OwnHeaders()
+        self._usual_settings = _CallSettings(settings.behavior, settings.report_only, settings.picture_weight)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, of any kind."""
@@ -311,18 +321,16 @@ class App:
             pending.further_findings += reserved_values.find_slips(pending.request, pending.key)
         reserved_value, session = pending.reserved_value, pending.session
         own_scenario, own = await self.sessions.get_setup(session)
-        behavior = (reserved_value and reserved_value.behavior) or own.behavior or self.settings.behavior
+        scenario = own_scenario
+        behavior, report_only, picture_weight = self._usual_settings
+        if own is not NO_OVERRIDES or reserved_value is not None:
+            behavior, report_only, picture_weight = self._choose_settings(own, reserved_value)
+            if reserved_value is not None and reserved_value.scenario is not None:
+                scenario = reserved_value.scenario
+        pending.picture_weight = picture_weight
         route = self.registry.change_behavior(route, behavior)
         if route.gateway is not pending.gateway:
             self.sessions.change_gateway(pending, route.gateway)
-        report_only = own.report_only
-        if reserved_value is not None and reserved_value.report_only is not None:
-            report_only = reserved_value.report_only
-        if report_only is None:
-            report_only = self.settings.report_only
-        asked_weight = reserved_value and reserved_value.picture_weight
-        pending.picture_weight = asked_weight or own.picture_weight or self.settings.picture_weight
-        scenario = (reserved_value and reserved_value.scenario) or own_scenario
         operation = self._find_operation(pending.request, route)
         await self.sessions.note_operation(pending)
         if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
@@ -337,6 +345,20 @@ class App:
             today=Calendar(self.clock.today(session), self.settings.legacy),
         )
         return route, context, scenario
+
+    def _choose_settings(self, own: SessionOverrides, reserved_value: ReservedValue | None) -> _CallSettings:
+        """Choose the settings of a call: those of its reserved value, else of its session, else of the server."""
+        behavior, report_only, picture_weight = self._usual_settings
+        behavior = own.behavior or behavior
+        picture_weight = own.picture_weight or picture_weight
+        if own.report_only is not None:
+            report_only = own.report_only
+        if reserved_value is not None:
+            behavior = reserved_value.behavior or behavior
+            picture_weight = reserved_value.picture_weight or picture_weight
+            if reserved_value.report_only is not None:
+                report_only = reserved_value.report_only
+        return _CallSettings(behavior, report_only, picture_weight)
 
     def _find_operation(self, request: Request, route: Route) -> Operation:
         """Return the operation of a call; the GatewayError where there is none says in a finding what to mend."""
@@ -382,12 +404,12 @@ class App:
 
     def _make_headers(self, pending: CallRecord, response: Response) -> dict[str, str]:
         """Return the headers that the server and its gateway put beside a response's own."""
-        headers = self._own_headers.make_headers(pending.session)
+        now = self.clock.now(pending.session)
+        headers = self._own_headers.make_headers(now)
         if not response.bare:
             known = pending.error is None or pending.error.kind not in _BAD_KEY
-            elapsed = self.clock.now(pending.session) - pending.began
             headers |= CORS
-            headers |= pending.gateway.response_headers.make_headers(pending.request_id, elapsed, known)
+            headers |= pending.gateway.response_headers.make_headers(pending.request_id, now - pending.began, known)
         findings = pending.findings
         if findings or pending.error is not None:
             headers["X-Emulator-Finding"] = _list_codes(pending.error, findings)
@@ -396,9 +418,9 @@ class App:
     def _format_header_lines(self, pending: CallRecord) -> str:
         """Return what `_make_headers` returns for a response that is not bare, as lines: most answers need no more."""
         known = pending.error is None or pending.error.kind not in _BAD_KEY
-        elapsed = self.clock.now(pending.session) - pending.began
-        own_lines = self._own_headers.format_lines_with_cors(pending.session)
-        gateway_lines = pending.gateway.response_headers.format_lines(pending.request_id, elapsed, known)
+        now = self.clock.now(pending.session)
+        own_lines = self._own_headers.format_lines_with_cors(now)
+        gateway_lines = pending.gateway.response_headers.format_lines(pending.request_id, now - pending.began, known)
         findings = pending.findings
         if findings or pending.error is not None:
             return f"{own_lines}{gateway_lines}X-Emulator-Finding: {_list_codes(pending.error, findings)}\r\n"
@@ -410,7 +432,7 @@ class App:
         now = self.clock.now()
         request = await self._reader.read_request(http, address.path, query=address.query, limit=limit, now=now)
         answer = await self.admin.answer(request)
-        headers = self._own_headers.make_headers()
+        headers = self._own_headers.make_headers(self.clock.now())
         if isinstance(answer, Stream):
             return await responses.send_stream(http, {**headers, **dict(answer.headers)}, answer.pieces)
         headers = responses.combine_headers(headers, answer)
@@ -419,7 +441,7 @@ class App:
 
     async def _send_unrecorded(self, http: web.BaseRequest, response: Response) -> web.StreamResponse:
         """Send a response to a request that is no call to a gateway; the journal has no entry of it."""
-        own = self._own_headers.make_headers()
+        own = self._own_headers.make_headers(self.clock.now())
         if not response.bare:
             own |= CORS
         headers = responses.combine_headers(own, response)

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Final
 
 from emulator.core import clock
-from emulator.core.clock import Clock
 from emulator.core.header_lines import format_header_lines
 
 CORS: Final = {
@@ -22,24 +21,23 @@ CORS: Final = {
 class OwnHeaders:
     """The headers that one server puts into every answer."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._second = -1
         self._headers: dict[str, str] = {}
         self._lines = ""
 
-    def make_headers(self, session: str = "") -> dict[str, str]:
-        """Return the headers by name; the date is the session's own."""
-        self._follow_clock(session)
+    def make_headers(self, now: float) -> dict[str, str]:
+        """Return the headers by name, at `now` (Unix seconds)."""
+        self._follow_clock(now)
         return dict(self._headers)
 
-    def format_lines_with_cors(self, session: str) -> str:
+    def format_lines_with_cors(self, now: float) -> str:
         """Return the lines of the same headers and of CORS."""
-        self._follow_clock(session)
+        self._follow_clock(now)
         return self._lines
 
-    def _follow_clock(self, session: str) -> None:
-        second = int(self._clock.now(session))
+    def _follow_clock(self, now: float) -> None:
+        second = int(now)
         if second != self._second:
             self._second = second
             self._headers = {"Date": clock.format_http_date(second), "Server": _SERVER}
