@@ -12,31 +12,39 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Final
 
-from tests.bench.figures import Aim, Figure
-from tests.bench.requests import GENERATE, REFUSED
-from tests.bench.servers import Failed, Server, Shot, first_answer, load, serving
+from tests.bench.figures import CPU, CPU_TIME, PACE, Aim, Figure, Line, Pairs
+from tests.bench.requests import FIVE_RULES, GENERATE, REFUSED, SCRIPTED, SESSION, UNIQUE
+from tests.bench.rows import Scale
+from tests.bench.servers import CHECKOUT, CONNECTIONS, Failed, Server, Shot, first_answer, load, play, serving
 
 Measurement = Callable[[Path], tuple[float, float]]
 """Measures the code of one checkout: two values, in the units of its row."""
 
 
-def compare_checkouts(other: Path, seconds: float, rounds: int) -> Iterator[list[Figure]]:
-    """Yield the figures of each row, with at least five pairs: ours, and beside it the other checkout's."""
+def compare_checkouts(other: Path, scale: Scale) -> Iterator[list[Figure]]:
+    """Yield the figures of each row, with at least five pairs: ours, and beside it the other checkout's.
+
+    With [speed] in `scale`, both checkouts use it.
+    """
     if not (other / "emulator").is_dir():
         raise Failed(f"{other} is no checkout: it has no folder `emulator`")
-    pairs = max(rounds, LEAST_PAIRS)
-    with serving("ours") as ours, serving("ours", other) as theirs:
+    pairs = max(scale.rounds, LEAST_PAIRS)
+    who = scale.whos[-1]
+    with serving(who) as ours, serving(who, other) as theirs:
         servers = {CHECKOUT: ours, other: theirs}
-        for title, shot in (("url-mode call, same prompt", GENERATE), ("refused call, with reasons", REFUSED)):
-            found = measure_pairs(measure_calls(servers, shot, seconds), other, pairs)
-            yield make_figures(title, ("calls/s", FASTER), ("CPU µs a call", CHEAPER), found)
-    found = measure_pairs(measure_start, other, pairs)
-    yield make_figures("cold start to a good POST", ("ms", CHEAPER), ("CPU ms", CHEAPER), found)
+        for server in servers.values():
+            play(server, SESSION, FIVE_RULES)
+        for title, shot, connections in CALLS:
+            found = measure_pairs(measure_calls(servers, shot, connections, scale.seconds), other, pairs)
+            yield make_figures(title, (PACE, FASTER), (CPU, CHEAPER), found)
+    found = measure_pairs(lambda checkout: measure_start(who, checkout), other, pairs)
+    yield make_figures("start to the first good POST", ("ms", CHEAPER), (CPU_TIME, CHEAPER), found)
     found = measure_pairs(measure_fixture, other, pairs)
-    yield make_figures("pytest run of one test with image_api", ("ms", CHEAPER), ("CPU ms", CHEAPER), found)
+    yield make_figures("pytest run of one test with image_api", ("ms", CHEAPER), (CPU_TIME, CHEAPER), found)
 
 
 Pair = tuple[tuple[float, float], tuple[float, float]]
@@ -58,19 +66,20 @@ def measure_pairs(measure: Measurement, other: Path, pairs: int) -> list[Pair]:
     return found
 
 
-def measure_calls(servers: dict[Path, Server], shot: Shot, seconds: float) -> Measurement:
+def measure_calls(servers: dict[Path, Server], shot: Shot, connections: int, seconds: float) -> Measurement:
     """Return what measures calls a second, and microseconds of the server's CPU a call."""
+    numbers = count(step=1_000_000)
 
     def measure(checkout: Path) -> tuple[float, float]:
-        result, cpu = load(servers[checkout], shot, seconds=seconds)
+        result, cpu = load(servers[checkout], shot, connections=connections, seconds=seconds, first=next(numbers))
         return result.calls / result.seconds, cpu
 
     return measure
 
 
-def measure_start(checkout: Path) -> tuple[float, float]:
+def measure_start(who: str, checkout: Path) -> tuple[float, float]:
     """Milliseconds from the start of a server to its first good answer, and of its CPU."""
-    seconds, cpu = first_answer("ours", GENERATE, checkout)
+    seconds, cpu = first_answer(who, GENERATE, checkout)
     return 1000 * seconds, 1000 * cpu
 
 
@@ -99,11 +108,18 @@ def make_figures(title: str, first: tuple[str, Aim], second: tuple[str, Aim], pa
     for index, (unit, aim) in enumerate((first, second)):
         ours = [pair[0][index] for pair in pairs]
         theirs = [pair[1][index] for pair in pairs]
-        figures.append(Figure(title, unit, ours, theirs, name="other", aim=aim, note=f"{len(pairs)} pairs"))
+        line = Line(title, unit, beside="other", aim=aim)
+        figures.append(Figure(line, Pairs(ours, theirs), note=f"{len(pairs)} pairs"))
     return figures
 
 
-CHECKOUT: Final = Path(__file__).parents[2]
+CALLS: Final = (
+    ("url-mode calls, 32 connections", GENERATE, CONNECTIONS),
+    ("url-mode calls, varying prompts", UNIQUE, CONNECTIONS),
+    ("url-mode calls, one connection", GENERATE, 1),
+    ("refused calls, with reasons", REFUSED, CONNECTIONS),
+    ("calls under a five-rule scenario", SCRIPTED, CONNECTIONS),
+)
 LEAST_PAIRS: Final = 5
 FASTER: Final = Aim("≥", 0.95)
 CHEAPER: Final = Aim("≤", 1.05)

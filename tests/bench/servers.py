@@ -2,6 +2,8 @@
 
 Each is a process of its own, known by its pid; none outlives the `with` that started it. CPU time and memory come from
 /proc; where there is none they are not a number, and the table shows a dash.
+
+`ours` is the plain server, `fast` the same one with what the extra [speed] installs, `ref` the bare handler.
 """
 
 from __future__ import annotations
@@ -13,21 +15,19 @@ import json
 import math
 import os
 import select
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from tests.bench import wrk
 from tests.bench.load import NUMBER, Job, Result
-
-Who = Literal["ours", "ref"]
-CONNECTIONS: Final = 32
-_CHECKOUT: Final = Path(__file__).parents[2]
 
 
 class Failed(Exception):
@@ -38,7 +38,7 @@ class Failed(Exception):
 class Server:
     """A server that answers at `port` of the loopback address."""
 
-    who: Who
+    who: str
     pid: int
     port: int
 
@@ -109,9 +109,9 @@ def noise(side: int) -> bytes:
 
 
 @contextmanager
-def serving(who: Who, checkout: Path | None = None) -> Iterator[Server]:
+def serving(who: str, checkout: Path | None = None) -> Iterator[Server]:
     """A server of its own for as long as the `with` lasts, with the code of `checkout` (None: this one)."""
-    with _process(_COMMANDS[who], checkout or _CHECKOUT) as process:
+    with run_process(_COMMANDS[who], checkout or CHECKOUT, SPEEDS.get(who, "off")) as process:
         assert process.stdout is not None
         if not select.select([process.stdout], [], [], _PATIENCE)[0]:
             raise Failed(f"{who}: not ready after {_PATIENCE} s")
@@ -119,6 +119,36 @@ def serving(who: Who, checkout: Path | None = None) -> Iterator[Server]:
         if not line:
             raise Failed(f"{who}: ended with code {process.wait(_PATIENCE)} before it was ready")
         yield Server(who, process.pid, json.loads(line)["port"])
+
+
+@contextmanager
+def serving_foreign(who: str, command: Sequence[str], port: int) -> Iterator[Server]:
+    """The server that `command` starts at `port`, from when it takes connections; what it prints is not shown."""
+    with run_process(command, quiet=True) as process:
+        end = time.perf_counter() + _PATIENCE
+        while not _takes_connections(port):
+            if process.poll() is not None:
+                raise Failed(f"{who}: ended with code {process.returncode} before it was ready")
+            if time.perf_counter() > end:
+                raise Failed(f"{who}: not ready after {_PATIENCE} s")
+            time.sleep(_POLL)
+        yield Server(who, process.pid, port)
+
+
+def _takes_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def find_free_port() -> int:
+    """A port that nobody listens at now."""
+    with socket.socket() as line:
+        line.bind(("127.0.0.1", 0))
+        port: int = line.getsockname()[1]
+        return port
 
 
 def play(server: Server, session: str, script: str) -> None:
@@ -133,43 +163,63 @@ def play(server: Server, session: str, script: str) -> None:
 
 
 def load(server: Server, shot: Shot, **how: Any) -> tuple[Result, float]:
-    """Load `server` with `shot` as the fields `how` of a Job say; the result, and its CPU microseconds a call."""
+    """Load `server` with `shot` as the fields `how` of a Job say; the result, and its CPU microseconds a call.
+
+    wrk sends where it is installed; our own generator where calls are counted, have an upload, or `own` asks for it.
+    """
     rest = base64.b64encode(shot.rest).decode()
+    own = how.pop("own", False) or shot.upload or "calls" in how or wrk.find_wrk() is None
     job = Job(server.port, how.pop("connections", CONNECTIONS), shot.text(server.port), rest=rest, **how)
     before = server.cpu()
-    answer = _answer_of(("-m", "tests.bench.load"), json.dumps(asdict(job)))
-    result = Result(**json.loads(answer))
+    if own:
+        result = Result(**json.loads(ask_process(("-m", "tests.bench.load"), json.dumps(asdict(job)))))
+    else:
+        try:
+            result = wrk.run(job)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Failed(f"{server.who}: {error}") from None
+    cpu = server.cpu() - before
     if set(result.statuses) != {str(shot.status)}:
         raise Failed(f"{server.who}: {shot.method} {shot.path} was answered with {result.statuses}, not {shot.status}")
-    return result, 1e6 * (server.cpu() - before) / result.calls
+    return result, 1e6 * cpu / result.calls
 
 
-def first_answer(who: Who, shot: Shot, checkout: Path | None = None) -> tuple[float, float]:
+def first_answer(who: str, shot: Shot, checkout: Path | None = None) -> tuple[float, float]:
     """Seconds from the start of a process to its first good answer, and its seconds of CPU until then."""
     began = time.perf_counter()
     with serving(who, checkout) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_PATIENCE)
+        status = send_once(server, shot)
+        seconds, cpu = time.perf_counter() - began, server.cpu()
+    if status != shot.status:
+        raise Failed(f"{who}: {shot.method} {shot.path} was answered with {status}, not {shot.status}")
+    return seconds, cpu
+
+
+def send_once(server: Server, shot: Shot) -> int:
+    """Send one call; the status of its answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=_PATIENCE)
+    try:
         headers = {**HEADERS, "Content-Type": "application/json"}
         body = shot.payload.replace(NUMBER, "0" * len(NUMBER))
         connection.request(shot.method, shot.path, body or None, headers)
         answer = connection.getresponse()
         answer.read()
-        seconds, cpu = time.perf_counter() - began, server.cpu()
+        return answer.status
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(f"{server.who}: {shot.method} {shot.path}: {error}") from None
+    finally:
         connection.close()
-        if answer.status != shot.status:
-            raise Failed(f"{who}: {shot.method} {shot.path} was answered with {answer.status}, not {shot.status}")
-        return seconds, cpu
 
 
-def drawn(rounds: int, pictures: int) -> list[dict[str, dict[str, float]]]:
+def drawn(who: str, rounds: int, pictures: int) -> list[dict[str, dict[str, float]]]:
     """What `tests.bench.drawing` finds, round by round."""
-    lines = _answer_of(("-m", "tests.bench.drawing", str(rounds), str(pictures))).splitlines()
-    return [json.loads(line) for line in lines]
+    command = ("-m", "tests.bench.drawing", str(rounds), str(pictures))
+    return [json.loads(line) for line in ask_process(command, speed=SPEEDS[who]).splitlines()]
 
 
-def _answer_of(command: tuple[str, ...], question: str = "") -> str:
-    """What the process `command` prints when asked `question`."""
-    with _process(command) as process:
+def ask_process(command: tuple[str, ...], question: str = "", speed: str = "off") -> str:
+    """What the interpreter's process `command` prints when asked `question`."""
+    with run_process((sys.executable, *command), speed=speed) as process:
         try:
             answer, _ = process.communicate(question, timeout=_LONGEST)
         except subprocess.TimeoutExpired:
@@ -180,13 +230,17 @@ def _answer_of(command: tuple[str, ...], question: str = "") -> str:
 
 
 @contextmanager
-def _process(command: tuple[str, ...], folder: Path = _CHECKOUT) -> Iterator[subprocess.Popen[str]]:
-    """The process `command` of this interpreter in `folder`, ended when the `with` is left, however it is left."""
+def run_process(
+    command: Sequence[str], folder: Path | None = None, speed: str = "off", quiet: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """The process `command` in `folder`, ended when the `with` is left, however it is left."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
+    environ["EMULATOR_SPEED"] = speed
+    output = subprocess.DEVNULL if quiet else None
     # A session of its own: Ctrl-C reaches us alone, and we end it.
     process = subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, start_new_session=True,
+        command, cwd=folder or CHECKOUT, env=environ, stdin=subprocess.PIPE, stdout=output or subprocess.PIPE,
+        stderr=output, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         yield process
@@ -203,9 +257,12 @@ def _process(command: tuple[str, ...], folder: Path = _CHECKOUT) -> Iterator[sub
 
 
 HEADERS: Final = {"Authorization": "Bearer sk-bench", "User-Agent": "bench", "Accept": "application/json"}
-_COMMANDS: Final[Mapping[Who, tuple[str, ...]]] = {
-    "ours": ("-m", "emulator", "serve", "--port", "0", "--ready-json", "--gateway", "ezmodel"),
-    "ref": ("-m", "tests.bench.bare"),
-}
+CONNECTIONS: Final = 32
+CHECKOUT: Final = Path(__file__).parents[2]
+SPEEDS: Final = {"ours": "off", "fast": "auto"}
+"""The setting `speed` of our servers."""
+_OURS: Final = (sys.executable, "-m", "emulator", "serve", "--port", "0", "--ready-json", "--gateway", "ezmodel")
+_COMMANDS: Final = {"ours": _OURS, "fast": _OURS, "ref": (sys.executable, "-m", "tests.bench.bare")}
 _PATIENCE: Final = 20  # seconds for a server to start or to end
-_LONGEST: Final = 150  # seconds for one round of load, or for all pictures
+_POLL: Final = 0.002  # seconds between two looks at a server that starts
+_LONGEST: Final = 300  # seconds for one round of load, or for all pictures
