@@ -141,22 +141,24 @@ def build_scripted_error(
         **error.facts,
         "wait": wait,
     }
-    error = replace(
+    refused_param, refused_value, headers = refusal.words.get("param") or error.param, error.value, error.headers
+    if refusal.kind == "rate_limit":
+        headers = ()
+        if refusal.sends_wait:
+            headers = make_retry_headers(_read_wait(wait))
+    elif refusal.kind == "invalid_request":
+        refused_value = value
+        if "message" not in refusal.words:  # else it is not known what the tester's own words are about
+            refused_param = param
+    return replace(
         error,
-        param=refusal.words.get("param") or error.param,
+        param=refused_param,
         facts=facts,
         words={**error.words, **refusal.words},
         rule=None,  # the call breaks none
+        value=refused_value,
+        headers=headers,
     )
-    if refusal.kind == "rate_limit":
-        if not refusal.sends_wait:
-            return replace(error, headers=())
-        return replace(error, headers=make_retry_headers(_read_wait(wait)))
-    if refusal.kind == "invalid_request":
-        if "message" not in refusal.words:  # else it is not known what the tester's own words are about
-            error = replace(error, param=param)
-        return replace(error, value=value)
-    return error
 
 
 def _find_wait(refusal: Refuse, now: float) -> str:

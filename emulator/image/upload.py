@@ -5,7 +5,6 @@ Everything here is frozen. The bytes are dropped when the call is stored in the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any, Final, Literal
@@ -56,7 +55,7 @@ class Upload:
     @property
     def param(self) -> str:
         """The parameter that it belongs to: its name up to the first bracket or dot."""
-        return re.split(r"[\[.]", self.name, maxsplit=1)[0]
+        return self.name.partition("[")[0].partition(".")[0]
 
     @property
     def role(self) -> str:

@@ -136,7 +136,7 @@ class ResponseBuilder:
         if not outline.is_base64:
             return response
         deliveries: list[Delivery] = ["b64_json" for _ in reply.recipes]
-        pictures = await self._draw_pictures(reply.recipes, deliveries, NO_FILES)
+        pictures = await self._draw_pictures(reply.recipes, deliveries, _collect_files(call, UNCHANGED))
         body = insert_base64(response.body[0], outline.json_format.colon, pictures)
         return Response(status=200, headers=outline.headers, body=body, pictures=reply.recipes)
 

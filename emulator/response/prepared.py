@@ -19,7 +19,7 @@ from emulator.image.recipe import ImageRecipe
 from emulator.messages import Call, Response
 from emulator.response.body import build_body, build_usage, choose_delivery, find_user, write_body
 from emulator.response.links import write_link
-from emulator.response.recipes import RecipeValues, outline_recipes, read_recipe_values
+from emulator.response.recipes import RecipeOutline, RecipeValues, find_outline, outline_recipes, read_recipe_values
 from emulator.response.revised_prompt import format_parameter, revise_prompt
 
 
@@ -36,7 +36,7 @@ class PreparedReplies:
     def find(self, call: Call, gateway: Gateway) -> PreparedReply | None:
         """Return the reply to `call` without its time; None where it has to be built in the usual way."""
         user = find_user(call)
-        if call.uploads or not 0 < call.count <= _MOST_PICTURES or not (user is None or isinstance(user, str)):
+        if not 0 < call.count <= _MOST_PICTURES or not (user is None or isinstance(user, str)):
             return None
         values, asks_base64 = read_recipe_values(call), call.effective.get("response_format") == "b64_json"
         # A gateway and the shape of a reply are not hashable, and there is one object of each: their outline holds it.
@@ -48,10 +48,13 @@ class PreparedReplies:
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)
         prompt = format_parameter(call.effective.get("prompt"))
+        if call.uploads:  # each call brings its own pictures
+            recipes = find_outline(call, gateway.name, self._seed)
+            return PreparedReply(outline, call, prompt, recipes, user=user, secret=self._secret)
         prompt_key = (outline, prompt, user)
         reply = self._replies.get(prompt_key)
         if reply is None:
-            reply = PreparedReply(outline, call, prompt, user=user, secret=self._secret)
+            reply = PreparedReply(outline, call, prompt, outline.recipes, user=user, secret=self._secret)
             if len(prompt) <= _LONGEST_KEPT and self._came_before(hash(prompt_key)):
                 _keep(self._replies, prompt_key, reply, _MOST_REPLIES)
         return reply
@@ -67,7 +70,7 @@ class PreparedReplies:
 
 
 class ReplyOutline:
-    """What the replies to calls share that differ in prompt, user, time and session alone.
+    """What the replies to calls share that differ in prompt, uploads, user, time and session alone.
 
     `texts` are the JSON in pieces; between two of them is the name of a mark.
     """
@@ -114,11 +117,19 @@ class ReplyOutline:
 class PreparedReply:
     """The reply to a prompt, but for its time and its links. `recipes` are those of its pictures."""
 
-    def __init__(self, outline: ReplyOutline, call: Call, prompt: str, *, user: str | None, secret: bytes) -> None:
-        """`call` is one of the calls with `prompt`, for which `outline` has been made."""
+    def __init__(
+        self,
+        outline: ReplyOutline,
+        call: Call,
+        prompt: str,
+        recipes: RecipeOutline,
+        *,
+        user: str | None,
+        secret: bytes,
+    ) -> None:
+        """`call` is one of the calls with `prompt` for which `outline` has been made; `recipes` makes its recipes."""
         self.outline = outline
         self._secret = secret
-        recipes = outline.recipes
         self.recipes = tuple([recipes.make_recipe(prompt, index) for index in range(call.count)])
         self._links = [(place, recipes.seal_recipe(self.recipes[index], secret)) for place, index in outline.links]
         self._newest: tuple[Any, Response] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 from emulator.core.chance import make_seed_of_json
@@ -90,7 +90,11 @@ class RecipeOutline:
         # The seed's parts are server, model, prompt, what is behind the prompt, and index.
         self._before_prompt = format_json([seed, values.model])[:-1]
         self._behind_prompt = format_json(behind_prompt)[1:-1]
-        self._common_values = write_common_values(self.make_recipe("", 0))
+
+    @cached_property
+    def _common_values(self) -> str:
+        """What the tokens of all links begin with; Base64 needs none."""
+        return write_common_values(self.make_recipe("", 0))
 
     def make_recipe(self, prompt: str, index: int) -> ImageRecipe:
         """Return the recipe of the picture `index`, from 0, of a call with `prompt`."""

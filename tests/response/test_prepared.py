@@ -17,6 +17,7 @@ from emulator.gateway.refusals import RequestFacts
 from emulator.image.files import NO_FILES, Files
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import ImageStore, Picture
+from emulator.image.upload import Examination, Upload
 from emulator.messages import UNCHANGED, Call, Draw, Request, Response
 from emulator.response import prepared
 from emulator.response.builder import ReplyContext, ResponseBuilder
@@ -44,6 +45,15 @@ VALUES: Final[tuple[Mapping[str, Any], ...]] = (
     {"quality": 1, "user": {"not": "a text"}},
     {"quality": True, "output_compression": 1.0},
 )
+
+
+EXAMINED: Final = Examination("0f" * 32, 70, "png", 640, 640, palette="a9" * 36, alpha_share=0.5)
+UPLOADS: Final = (
+    (),
+    (Upload("image", "a.png", "image/png", b"a", EXAMINED),),
+    (Upload("image[]", None, "", b"a", EXAMINED), Upload("image[]", None, "", b"b", EXAMINED),
+     Upload("mask", "m.png", "image/png", b"m", EXAMINED)),
+)  # fmt: skip
 
 
 class _Pictures(ImageStore):
@@ -118,7 +128,9 @@ async def test_prepared_replies_are_the_usual_ones(name: str) -> None:
         for shift in range(3):
             turn += 1
             prompt = PROMPTS[turn % len(PROMPTS)]
-            one = replace(call, effective={**call.effective, "prompt": prompt})
+            one = replace(call, effective={**call.effective, "prompt": prompt}, uploads=UPLOADS[turn % len(UPLOADS)])
+            if one.uploads:
+                one = replace(one, operation=("edit", "vary")[turn % 2])
             for again in (one, one, replace(one, effective=dict(one.effective))):
                 origin = ("http://a", "https://b:1", 'http://"<&>')[(turn + shift) % 3]
                 expected = await _build(_make_builder(), one, gateway, usual=True, origin=origin)
