@@ -285,6 +285,15 @@ def load_gateway(
         raise InvalidFile(message) from None
 
 
+@cache
+def load_shipped_gateway(path: Path, behavior: Behavior = "documented") -> Gateway:
+    """Return the gateway of a file that ships, loaded once in a process: to some gateways another is a models' maker.
+
+    A gateway never changes, and the files that ship stay as they are while the package runs.
+    """
+    return load_gateway(path, _SHIPPED_CATALOGS, behavior)
+
+
 def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavior: Behavior) -> Gateway:
     root, file = document.root, document.file
     if not re.fullmatch(r"[A-Za-z0-9_-]+", document.name):
@@ -473,6 +482,7 @@ def _find_makers(document: Document, keys: Mapping[str, Any]) -> Iterator[Path]:
         yield found[0].resolve()
 
 
+_SHIPPED_CATALOGS: Final = ErrorCatalogLoader()
 ALWAYS: Final = "always"
 """The value of `x-emulator-task` where every call gets a task."""
 

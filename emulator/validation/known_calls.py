@@ -87,10 +87,22 @@ class KnownRefusal:
 class KnownCalls:
     """The verdicts on calls of one operation, which takes JSON without pictures."""
 
-    def __init__(self, find_free_texts: Callable[[str | None], tuple[FreeText, ...]], models: Iterable[str]) -> None:
-        """`find_free_texts` returns the free texts of one of `models`, and for None of all other calls."""
+    def __init__(
+        self,
+        find_free_texts: Callable[[str | None], tuple[FreeText, ...]],
+        *,
+        models: Iterable[str],
+        default: str | None,
+        hints: Iterable[str],
+    ) -> None:
+        """`find_free_texts` returns the free texts of one of `models`, and for None of all other calls.
+
+        `default` is the model of a call that names none and gives none of the parameters `hints`; None: that depends.
+        """
         self._find_free_texts = find_free_texts
         self._models = frozenset(models)
+        self._default = default
+        self._hints = frozenset(hints)
         self._free_texts: dict[str | None, tuple[FreeText, ...]] = {}
         self._kept: dict[Key, KnownCall | KnownRefusal] = {}
 
@@ -102,6 +114,8 @@ class KnownCalls:
         model = body.get("model")
         if model.__class__ is not str or model not in self._models:
             model = None
+            if "model" not in body and self._hints.isdisjoint(body):
+                model = self._default
         free_texts = self._free_texts.get(model)
         if free_texts is None:
             free_texts = self._free_texts[model] = self._find_free_texts(model)

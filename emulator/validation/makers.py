@@ -7,9 +7,9 @@ call is answered, and a finding says that nobody has promised it. A channel to t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +17,8 @@ from emulator.core.data_folders import is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote, shorten_text
 from emulator.findings import Finding
-from emulator.gateway.gateway import Gateway, load_gateway
-from emulator.gateway.rules import ModelRules
+from emulator.gateway.gateway import Gateway, load_gateway, load_shipped_gateway
+from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, OperationName
 from emulator.validation.parameters import fill_defaults
 from emulator.validation.schema import SchemaValidator, SchemaViolation
@@ -58,28 +58,37 @@ class MakerContracts:
 
     def __init__(self, gateway: Gateway) -> None:
         self._files = gateway.makers
+        self._known: dict[tuple[OperationName, bool, str], MakerContract] = {}
 
     def find(self, operation: OperationName, in_form: bool, model: str | None) -> MakerContract | None:
         """Return the contract for `operation` of `model`, by a form or by JSON; None where no maker has one."""
-        if not self._files or model is None:
+        if model is None:
             return None
-        return self._known.get((operation, in_form, model))
+        key = operation, in_form, model
+        if key not in self._known:
+            for maker, models in self._list_models(operation, in_form):
+                if model in models.listed:
+                    self._known[key] = MakerContract(maker, models.listed[model])
+        return self._known.get(key)
 
     def find_all(self, operation: OperationName, in_form: bool) -> list[MakerContract]:
         """Return the contracts for `operation` of all models, by a form or by JSON."""
-        wanted = (operation, in_form)
-        return [contract for key, contract in self._known.items() if key[:2] == wanted]
+        names = {name for _, models in self._list_models(operation, in_form) for name in models.listed}
+        found = (self.find(operation, in_form, name) for name in sorted(names))
+        return [contract for contract in found if contract is not None]
+
+    def _list_models(self, operation: OperationName, in_form: bool) -> list[tuple[Gateway, Models]]:
+        """Return the makers, each with the models that it has for `operation`, by a form or by JSON."""
+        return [
+            (maker, models)
+            for maker in self._makers
+            for one, models in maker.iter_validated()
+            if one.name == operation and (models is one.form) is in_form
+        ]
 
     @cached_property
-    def _known(self) -> dict[tuple[OperationName, bool, str], MakerContract]:
-        return dict(self._list_contracts())
-
-    def _list_contracts(self) -> Iterator[tuple[tuple[OperationName, bool, str], MakerContract]]:
-        for path in self._files:
-            maker = _load_maker(path)
-            for operation, models in maker.iter_validated():
-                for model, rules in models.listed.items():
-                    yield (operation.name, models is operation.form, model), MakerContract(maker, rules)
+    def _makers(self) -> list[Gateway]:
+        return [_load_maker(path) for path in self._files]
 
 
 def list_assumptions(
@@ -132,12 +141,7 @@ def _is_told_already(violation: SchemaViolation, name: str, rules: ModelRules) -
 def _load_maker(path: Path) -> Gateway:
     """Return the maker's contract in the file at `path`; a file that ships is loaded once."""
     if is_shipped_schema(path):
-        return _load_shipped(path)
-    return load_gateway(path)
-
-
-@cache
-def _load_shipped(path: Path) -> Gateway:
+        return load_shipped_gateway(path)
     return load_gateway(path)
 
 

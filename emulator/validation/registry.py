@@ -14,7 +14,14 @@ from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.errors import ErrorCatalogLoader
-from emulator.gateway.gateway import EDIT_LIMIT, GENERATE_LIMIT, Gateway, Operation, load_gateway
+from emulator.gateway.gateway import (
+    EDIT_LIMIT,
+    GENERATE_LIMIT,
+    Gateway,
+    Operation,
+    load_gateway,
+    load_shipped_gateway,
+)
 from emulator.gateway.refusals import refuse_method, refuse_path
 from emulator.messages import Behavior
 from emulator.validation.validator import RequestValidator
@@ -112,21 +119,21 @@ class GatewayRegistry:
         return _build_route(self.find_validator(route.gateway.name, behavior), route.path)
 
 
-def load_behavior(name: str, behavior: Behavior, catalog_loader: ErrorCatalogLoader | None = None) -> Gateway | None:
+def load_behavior(name: str, behavior: Behavior) -> Gateway | None:
     """Load the gateway `name` in a behavior other than `documented`; None where it has none. Raises InvalidFile."""
     path = find_schemas() / behavior / f"{name}.yaml"
     if not path.is_file():
         return None
-    return load_gateway(path, catalog_loader, behavior)
+    return load_shipped_gateway(path, behavior)
 
 
 def load_gateways(extra: Iterable[str]) -> list[Gateway]:
     """Load the gateways that ship, and those that the files `extra` describe; raises InvalidFile."""
     found: dict[str, Gateway] = {}
     catalog_loader = ErrorCatalogLoader()
-    shipped = sorted(path for path in find_schemas().glob("*.yaml"))
-    for path in (*shipped, *map(Path, extra)):
-        gateway = load_gateway(path, catalog_loader)
+    loaded = [(path, load_shipped_gateway(path)) for path in sorted(find_schemas().glob("*.yaml"))]
+    loaded += [(path, load_gateway(path, catalog_loader)) for path in map(Path, extra)]
+    for path, gateway in loaded:
         name = f"{path}: the gateway's name {gateway.name!r} (the file's stem)"
         if gateway.name in found:
             raise InvalidFile(f"{name} is taken by {found[gateway.name].document.file.path}")

@@ -283,7 +283,19 @@ class RequestValidator:
             models = operation.models
             takes_json = operation.name == "generate" and operation.form is None
             if models is not None and takes_json and operation.ended is None:
-                yield id(operation), KnownCalls(partial(self._find_free_texts, operation, models), models.listed)
+                find_free_texts = partial(self._find_free_texts, operation, models)
+                default = self._find_default(models)
+                known_calls = KnownCalls(
+                    find_free_texts, models=models.listed, default=default, hints=models.when_present
+                )
+                yield id(operation), known_calls
+
+    def _find_default(self, models: Models) -> str | None:
+        """Return the listed model of calls that neither name nor hint at one; None where it depends on the day."""
+        is_looked_up = models.fallback is not None or models.channels is not None
+        if self.gateway.calendar or is_looked_up or models.default not in models.listed:
+            return None
+        return models.default
 
     def _find_free_texts(self, operation: Operation, models: Models, name: str | None) -> tuple[FreeText, ...]:
         """Return the parameters that are free texts in calls of the model `name`; None: of whatever model."""

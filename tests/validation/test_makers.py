@@ -13,6 +13,7 @@ from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.messages import Call, Request
 from emulator.validation.draft import ValidationContext
+from emulator.validation.makers import MakerContracts
 from emulator.validation.registry import load_behavior, load_gateways
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
@@ -184,3 +185,17 @@ def test_a_maker_of_ones_own(tmp_path: Path) -> None:
     )  # fmt: skip
     call = validator.validate(request, ValidationContext(next(validator.gateway.iter_generating()), "sk-x"))
     assert ["prompt"] == [finding.param for finding in call.findings if finding.code == "assumed_accepted"]
+
+
+def test_a_maker_that_is_a_gateway_too_is_loaded_once() -> None:
+    """OpenAI's file is a gateway's, and the contract of the makers of others; files that ship are loaded once."""
+    first, second = load_gateways(()), load_gateways(())
+    assert list(map(id, first)) == list(map(id, second))
+    openai = next(one for one in first if one.name == "openai")
+    makers = MakerContracts(next(one for one in first if one.name == "ezmodel"))
+    contract = makers.find("generate", False, "dall-e-3")
+    assert contract is not None
+    assert openai is contract.maker
+    assert makers.find("generate", False, "no-such-model") is makers.find("generate", False, None) is None
+    assert contract in makers.find_all("generate", in_form=False)
+    assert load_behavior("aiai", "observed") is load_behavior("aiai", "observed")
