@@ -7,7 +7,6 @@ What a prompt adds is kept for a while too; then a call adds the time and the en
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,14 +47,14 @@ class PreparedReplies:
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)
         prompt = format_parameter(call.effective.get("prompt"))
-        if call.uploads:  # each call brings its own pictures
+        if call.uploads or len(prompt) > _LONGEST_KEPT:  # each call brings its own pictures
             recipes = find_outline(call, gateway.name, self._seed)
             return PreparedReply(outline, call, prompt, recipes, user=user, secret=self._secret)
         prompt_key = (outline, prompt, user)
         reply = self._replies.get(prompt_key)
         if reply is None:
             reply = PreparedReply(outline, call, prompt, outline.recipes, user=user, secret=self._secret)
-            if len(prompt) <= _LONGEST_KEPT and self._came_before(hash(prompt_key)):
+            if self._came_before(hash(prompt_key)):
                 _keep(self._replies, prompt_key, reply, _MOST_REPLIES)
         return reply
 
@@ -87,7 +86,7 @@ class ReplyOutline:
         self.recipes = outline_recipes(values, gateway.name, seed)
         first = self.recipes.make_recipe("", 0)
         self.image_format = first.format
-        self.texts = re.split(_MARKED, self._write_marked(call, first).decode())
+        self.texts = _cut_at_marks(self._write_marked(call, first).decode())
         self.places: dict[str, list[int]] = {}
         """Where in `texts` the name of each mark stands."""
         for place in range(1, len(self.texts), 2):
@@ -188,12 +187,22 @@ def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
     kept[key] = value
 
 
+def _cut_at_marks(text: str) -> list[str]:
+    """Return the text before the first mark, the name of that mark, the text behind it, and so on."""
+    first, *others = text.split(f'"{_MARK}')
+    texts = [first]
+    for other in others:
+        name, _, behind = other.partition(f'{_MARK}"')
+        texts += [name, behind]
+    return texts
+
+
 def _mark(name: str) -> str:
+    """Return the text that stands for a value in JSON; it takes the place of the whole value, quotes included."""
     return f"{_MARK}{name}{_MARK}"
 
 
 _MARK: Final = "@@"
-_MARKED: Final = f'"{_MARK}([a-z0-9_ ]+){_MARK}"'  # in JSON; a mark takes the place of a whole value
 _MOST_PICTURES: Final = 10  # of a call; no gateway's page takes more
 _MOST_OUTLINES: Final = 500  # some 3 kB each
 _MOST_REPLIES: Final = 100  # some 3 kB each, with ten pictures 15; more would not stay in the processor's own memory
