@@ -206,6 +206,17 @@ class Gateway:
         return {"object": "list", "data": []}
 
     @cached_property
+    def known_names(self) -> frozenset[str]:
+        """The names of models and of their parameters in the gateway's file."""
+        names: set[str] = set()
+        for _, models in self.iter_validated():
+            names.update(models.listed)
+            for rules in (*models.listed.values(), models.otherwise):
+                if rules is not None:
+                    names.update(rules.parameters)
+        return frozenset(names)
+
+    @cached_property
     def usual_model(self) -> str:
         """The model that a message names where a call names none: the default, else the first that is known."""
         for operation in self.iter_generating():

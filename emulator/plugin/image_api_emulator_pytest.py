@@ -17,7 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from emulator import Emulator, ImageApi
-    from emulator.session.journal import JournalEntry
+    from emulator.session.call_record import CallRecord
 
 _SETTINGS: Final = {
     "gateway": "the gateway of image_api.url()",
@@ -62,13 +62,13 @@ class _TestServer:
         self.runs: Counter[str] = Counter()
         self.findings: dict[str, Counter[str]] = {}
 
-    def count_findings(self, entry: JournalEntry) -> None:
+    def count_findings(self, record: CallRecord) -> None:
         """Count the findings of a call, in the server's thread: so no test has to ask for them at its end."""
-        if not entry.findings:
+        if not record.findings:
             return
-        codes = self.findings.get(entry.session)
+        codes = self.findings.get(record.session)
         if codes is not None:
-            codes.update({finding["code"] for finding in entry.findings})
+            codes.update({finding.code for finding in record.findings})
 
 
 class _RunningTest:
@@ -242,8 +242,8 @@ def _make_emulator(server: _TestServer, settings: Mapping[str, Any]) -> Emulator
     from emulator import Emulator
 
     class CountingEmulator(Emulator):
-        def _observe_call(self, entry: JournalEntry) -> None:
-            server.count_findings(entry)
+        def _observe_call(self, record: CallRecord) -> None:
+            server.count_findings(record)
 
     return CountingEmulator(**settings)
 

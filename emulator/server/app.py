@@ -45,7 +45,7 @@ from emulator.server.requests import BodyBudget, BodyShare, RequestReader
 from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
 from emulator.session.events import Events
-from emulator.session.journal import CallState, JournalEntry
+from emulator.session.journal import CallState
 from emulator.session.metrics import Metrics
 from emulator.session.redaction import note_key, redact_keys
 from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
@@ -63,8 +63,8 @@ if TYPE_CHECKING:
     from emulator.session.call_record import CallRecord
 
 log = logging.getLogger("emulator")
-Observer = Callable[[JournalEntry], None]
-"""Is called with the entry of each call when the call has ended."""
+Observer = Callable[["CallRecord"], None]
+"""Is called with the record of each call when the call has ended."""
 
 
 class _CallSettings(NamedTuple):
@@ -228,7 +228,7 @@ class App:
         if self.events.has_listeners:
             self.events.publish(record.entry)
         for observer in self.observers:
-            observer(record.entry)
+            observer(record)
 
     async def _process(self, http: web.BaseRequest, pending: CallRecord, route: Route) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""

@@ -140,6 +140,15 @@ class CallRecord:
             return str(body["model"])
         return None
 
+    def redact(self, text: str) -> str:
+        """Return a text about this call with every credential redacted."""
+        redacted: str = self._make_redactor().redact_value(text)
+        return redacted
+
+    def _make_redactor(self) -> Redactor:
+        request = self.request
+        return Redactor(self.key, request.headers, self.gateway.credential_headers, request.json, request.query)
+
     @property
     def entry(self) -> JournalEntry:
         """The journal's entry of a call that has ended; it is made when it is first read."""
@@ -287,7 +296,7 @@ class CallRecord:
         """
         gateway, request_id = self.gateway, self.request_id
         request = self.request
-        redactor = Redactor(self.key, request.headers, gateway.credential_headers, request.json, request.query)
+        redactor = self._make_redactor()
         value, param = redactor.redact_member(error.param, error.value), redactor.redact_value(error.param)
         path = request.path
         if "path" in error.facts:

@@ -513,7 +513,7 @@ class Held:
         self.drawn: queue.Queue[PartialImage | None] = queue.Queue()
         self.ended: queue.Queue[JournalEntry] = queue.Queue()
         self.free = asyncio.Event()
-        served.app.observers.append(self.ended.put)
+        served.app.observers.append(lambda record: self.ended.put(record.entry))
         self._usual = served.app.image_store.draw
         served.app.image_store.draw = self._picture  # type: ignore[method-assign]
 

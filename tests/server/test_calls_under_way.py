@@ -258,7 +258,7 @@ def test_a_server_that_stops_journals_what_it_breaks_off(monkeypatch: pytest.Mon
     served = Served()
     play(served, SLOW)
     ended: list[JournalEntry] = []
-    served.app.observers.append(ended.append)
+    served.app.observers.append(lambda record: ended.append(record.entry))
     with begin_call(served):
         wait_for_calls(served, "under_way")
         served.stop()

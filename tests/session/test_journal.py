@@ -45,7 +45,7 @@ def served(serve: Callable[..., Served]) -> Served:
 def test_an_entry_is_frozen_and_json_can_hold_it(served: Served) -> None:
     """Every field survives JSON, nothing can be written into an entry, and it is shown the same afterwards."""
     entries: list[JournalEntry] = []
-    served.app.observers.append(entries.append)
+    served.app.observers.append(lambda record: entries.append(record.entry))
     play(served, {"draw": {"images": 1}, "latency": "1s"}, {"refuse": "rate_limit"})
     ask(served, "ezmodel", {**CAT, "n": 2})
     ask(served, "ezmodel", CAT)

@@ -219,7 +219,7 @@ def test_no_door_shows_a_credential(server: Served, send: dict[str, Any], path: 
     if CANARY in path:
         headers["x-api-key"] = CANARY
     lines: list[str] = []
-    server.app.observers.append(lambda entry: lines.append(format_call(entry) + json.dumps(entry.to_json())))
+    server.app.observers.append(lambda record: lines.append(format_call(record) + json.dumps(record.entry.to_json())))
     httpx.post(server.url + path, **{**send, "headers": headers})
     while not lines:
         server.calls()

@@ -85,7 +85,7 @@ def test_the_console_says_what_to_mend(serve: Callable[..., Served]) -> None:
     """Method and path of a call whose address was not understood, and the mistake; no key that stands in the path."""
     served = serve()
     lines: list[str] = []
-    served.app.observers.append(lambda entry: lines.append(format_call(entry)))
+    served.app.observers.append(lambda record: lines.append(format_call(record)))
     httpx.post(f"{served.url}/ezmodle/v1/{GENERATIONS}", headers={"authorization": "Bearer sk-x"})
     httpx.get(f"{served.url}/ezmodel/v1/sk-0123456789abcdef0123", headers={"authorization": "Bearer sk-x"})
     served.generate("ezmodel", {"prompt": "x"})
