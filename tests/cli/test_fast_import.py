@@ -31,7 +31,7 @@ SWITCH = """
 import sys
 from emulator.cli import fast_import, main, serve
 import asyncio
-asyncio.run = lambda coroutine: coroutine.close() or ("aiohttp.client" in sys.modules)
+asyncio.Runner.run = lambda runner, coroutine: coroutine.close() or ("aiohttp.client" in sys.modules)
 print(main.main(["serve", *sys.argv[1:]]))
 """
 
