@@ -278,7 +278,7 @@ class App:
 
         Where the scenario names channels, the upstream is known, and asked, when the answer is chosen; else before.
         """
-        context = replace(context, defers_upstream=True)
+        context = context._replace(defers_upstream=True)
         route.validator.check_key(context)
         await self.engine.count_request(scenario, route.gateway, pending.session)
         call = await self._validate(pending, route, context)

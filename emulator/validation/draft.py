@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
@@ -17,9 +17,8 @@ from emulator.messages import GatewayError, Request, ResponseShape
 from emulator.validation.schema import SchemaViolation
 
 
-@dataclass(frozen=True, slots=True)
-class ValidationContext:
-    """What a call is validated by, beside the request itself.
+class ValidationContext(NamedTuple):
+    """What a call is validated by, beside the request itself; a NamedTuple, because every call makes one.
 
     `operation` is the one that method and path mean, `key` the API key that the call carries, if any. With
     `report_only` a violation becomes a finding and the call is answered. `channels` are models that the gateway knows
@@ -32,7 +31,7 @@ class ValidationContext:
     key: str | None
     report_only: bool = False
     channels: frozenset[str] = frozenset()
-    variables: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = MappingProxyType({})
     today: Calendar | None = None
     defers_upstream: bool = False
 

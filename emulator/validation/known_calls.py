@@ -105,9 +105,10 @@ class KnownCalls:
         self._hints = frozenset(hints)
         self._free_texts: dict[str | None, tuple[FreeText, ...]] = {}
         self._kept: dict[Key, KnownCall | KnownRefusal] = {}
+        self._passed: dict[Key, bool] = {}
 
-    def build_key(self, request: Request, context: ValidationContext, query: str) -> Key | None:
-        """Return the key of a call, None where it has none; `query` is what of its query is validated."""
+    def build_key(self, request: Request, context: ValidationContext, beside: str) -> Key | None:
+        """Return the key of a call, None where it has none; `beside` is a text on which its verdict depends too."""
         body = request.json
         if body.__class__ is not dict or request.trouble is not None or request.duplicates or request.uploads:
             return None
@@ -131,7 +132,7 @@ class KnownCalls:
             tuple(values.values()),
             tuple(map(type, values.values())),  # 1, 1.0 and true are equal, and three values
             request.headers.get("Content-Type"),
-            query,
+            beside,
             context.report_only,
             context.defers_upstream,
             context.channels,
@@ -169,6 +170,20 @@ class KnownCalls:
         if isinstance(error.value, dict | list):  # a rule about the body as a whole, with the texts in it
             return
         self._keep(key, KnownRefusal(dict(error.__dict__)))
+
+    def has_passed(self, key: Key) -> bool:
+        """Whether it is known that an upstream, which is judged apart from the rest, takes the call."""
+        try:
+            return key in self._passed
+        except TypeError:  # a list or an object as a value
+            return False
+
+    def note_passed(self, key: Key) -> None:
+        """Note that an upstream takes the call."""
+        if _is_small(key):
+            if len(self._passed) >= MOST_KEPT:
+                self._passed.clear()
+            self._passed[key] = True
 
     def _keep(self, key: Key, verdict: KnownCall | KnownRefusal) -> None:
         if len(self._kept) >= MOST_KEPT:
@@ -209,8 +224,8 @@ def _list_texts(key: Key) -> list[str]:
 
 def _is_small(key: Key) -> bool:
     """Whether a key can be kept: it is small, and each value in it is equal to none that is told otherwise."""
-    names, values, _, content_type, query, *_ = key
-    return len(names) <= _MOST_NAMES and all(map(_is_small_value, (*names, *values, content_type, query)))
+    names, values, _, content_type, beside, *_ = key
+    return len(names) <= _MOST_NAMES and all(map(_is_small_value, (*names, *values, content_type, beside)))
 
 
 def _is_small_value(value: Any) -> bool:

@@ -179,15 +179,30 @@ class RequestValidator:
             passed_on.update(list_placeholders(request.uploads, rules))
         draft = Draft(self.gateway, request, context)
         if used is usual and rules.upstream is not None:
-            violations = self._schema_validator(rules.upstream).find_violations(passed_on)
+            schema_validator = self._schema_validator(rules.upstream)
+            violations = self._find_upstream_violations(schema_validator, passed_on, draft, channel)
             return _report_upstream(call, draft, violations, used.by_maker)
         contract = self._makers.find(context.operation.name, in_form, call.model)
         if contract is None or not used.by_maker:
             return call
-        violations = contract.find_violations(passed_on)
+        violations = self._find_upstream_violations(contract.schema_validator, passed_on, draft, channel)
         if not violations:
             return contract.answer(call, passed_on)
         return _report_upstream(call, draft, violations, used.by_maker)
+
+    def _find_upstream_violations(
+        self, schema_validator: SchemaValidator, passed_on: Mapping[str, Any], draft: Draft, channel: ChannelName | None
+    ) -> Sequence[SchemaViolation]:
+        """Return what of an upstream's rules a call breaks; that it breaks none is kept, as verdicts are."""
+        known_calls, key = self._known_calls.get(id(draft.context.operation)), None
+        if known_calls is not None:
+            key = known_calls.build_key(draft.request, draft.context, channel or "")
+            if key is not None and known_calls.has_passed(key):
+                return ()
+        violations = schema_validator.find_violations(passed_on)
+        if known_calls is not None and key is not None and not violations:
+            known_calls.note_passed(key)
+        return violations
 
     def compile_schemas(self) -> Iterator[int]:
         """Compile one request schema after the other, and yield how many live rules each has.
@@ -272,7 +287,7 @@ class RequestValidator:
         return copy_draft(draft, findings=(*draft.findings, *assumptions))
 
     @cached_property
-    def _known_calls(self) -> Mapping[int, KnownCalls]:
+    def _known_calls(self) -> dict[int, KnownCalls]:
         """What keeps the verdicts on calls, by operation; made with the first call, since few gateways are called."""
         return dict(self._make_known_calls())
 

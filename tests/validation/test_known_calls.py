@@ -15,7 +15,7 @@ from emulator.core.data_folders import find_schemas
 from emulator.gateway.gateway import Operation, load_gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.rules import ModelRules
-from emulator.messages import Behavior, GatewayError, Request
+from emulator.messages import CHANNELS, Behavior, Call, ChannelName, GatewayError, Request
 from emulator.validation.draft import ValidationContext
 from emulator.validation.known_calls import MOST_KEPT
 from emulator.validation.validator import RequestValidator
@@ -197,3 +197,33 @@ def test_kept_verdicts_are_bounded() -> None:
         _judge(validator.validate, _request({"prompt": "x" * 900, "model": f"m{number}"}), context)
     assert 0 < len(kept) <= MOST_KEPT
     assert max(len(repr(one)) for one in kept.items()) < 1500
+
+
+@pytest.mark.parametrize("path", [path for path in _FILES if path.parent.name == "observed"], ids=_name_file)
+@pytest.mark.parametrize("channel", [None, *CHANNELS])
+def test_what_an_upstream_takes_is_known_too(path: Path, channel: ChannelName | None) -> None:
+    """An upstream that is judged apart has the same say about a call, whether it was judged before or not."""
+    validator, operation = _load(path)
+    fresh, random = RequestValidator(validator.gateway), Random(path.stem)
+    models = operation.models
+    assert models is not None
+    for model in ("dall-e-3", "gpt-image-1"):
+        for body in _make_bodies(model, models.listed.get(model) or next(iter(models.listed.values())), random):
+            context = ValidationContext(operation, "sk-x", report_only=True, defers_upstream=True)
+            for varied in _vary_texts({**body, "prompt": "ab"}, random):
+                request = _request(varied)
+                found = [_ask_upstream(one, request, context, channel) for one in (validator, validator, fresh)]
+                assert [found[2]] * 3 == found, varied
+                fresh._known_calls.clear()  # it takes the steps each time
+
+
+def _ask_upstream(
+    validator: RequestValidator, request: Request, context: ValidationContext, channel: ChannelName | None
+) -> str:
+    """Return all that is found of a call that its gateway has taken."""
+    call = validator.validate(request, context)
+
+    def ask(request: Request, context: ValidationContext) -> Call:
+        return validator.check_upstream(call, request, context, channel)
+
+    return _judge(ask, request, context._replace(report_only=False))
