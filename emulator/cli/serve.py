@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from emulator.cli.fast_import import defer_aiohttp_client, without_garbage_collection
+from emulator.cli.fast_import import defer_aiohttp_client, keep_what_exists, without_garbage_collection
 from emulator.cli.main import NAME
 from emulator.core.accelerators import choose_speed
 from emulator.core.parse_cache import use_cache_folder
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from emulator.cli.console import Console
+    from emulator.server.app import App
     from emulator.server.listener import Running
 
 
@@ -41,6 +42,8 @@ def run_server(options: argparse.Namespace) -> int:
 
 
 async def _serve(chosen: Settings) -> int:
+    import asyncio
+
     from emulator.cli.console import Console
 
     console = None
@@ -49,8 +52,10 @@ async def _serve(chosen: Settings) -> int:
     running = await _start(chosen, console)
     stop = _stop_at_signals()
     _announce(running)
-    errors = _stop_at_invalid_schema(running.compiled, stop)
+    check = asyncio.create_task(_check_schemas(running.app))
+    errors = _stop_at_invalid_schema(check, stop)
     await stop.wait()
+    check.cancel()
     await running.stop()
     if console is not None:
         console.close()
@@ -83,6 +88,20 @@ def _stop_at_signals() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def _check_schemas(app: App) -> None:
+    """Compile the schemas that ship, after the start: a start should be quick, and the tests compile them too.
+
+    What has been made until then stays, so the garbage collector need not look at it again.
+    """
+    import asyncio
+
+    await asyncio.sleep(_SETTLED)
+    for validator in app.registry.validators.values():
+        for _ in validator.compile_schemas():
+            await asyncio.sleep(0)
+    keep_what_exists()
 
 
 def _stop_at_invalid_schema(examined: asyncio.Task[None], stop: asyncio.Event) -> list[BaseException]:
@@ -153,3 +172,4 @@ def _format_welcome(running: Running) -> str:
 _REPORT_ONLY: Final = (
     "Report only: a call that its gateway would refuse is answered, and has the finding would_be_refused."
 )
+_SETTLED: Final = 0.5  # seconds; the first calls are answered before

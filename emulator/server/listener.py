@@ -21,17 +21,15 @@ log = logging.getLogger("emulator")
 
 @dataclass
 class Running:
-    """A server that answers at `url`; the task `compiled` ends when every schema has been compiled."""
+    """A server that answers at `url`."""
 
     app: App
     runner: web.ServerRunner
     url: str
     port: int
-    compiled: asyncio.Task[None]
 
     async def stop(self) -> None:
         """Finish the calls under way (7 s at most), then close everything."""
-        self.compiled.cancel()
         self.app.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
         await self._wait_for_journal()
@@ -81,22 +79,13 @@ async def start(app: App) -> Running:
     port = runner.addresses[0][1]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
     shown = f"[{host}]" if ":" in host else host
-    compiled = asyncio.create_task(_compile_schemas(app))
-    return Running(app, runner, f"http://{shown}:{port}", port, compiled)
+    return Running(app, runner, f"http://{shown}:{port}", port)
 
 
 def _handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Say in one line that no new connection can be taken; asyncio tries again after a second, and so on for ever."""
     if not is_out_of_files(context.get("exception")):
         loop.default_exception_handler(context)
-
-
-async def _compile_schemas(app: App) -> None:
-    """Compile the schemas that ship, after the start: a start should be quick, and the tests compile them too."""
-    await asyncio.sleep(_SETTLED)
-    for validator in app.registry.validators.values():
-        for _ in validator.compile_schemas():
-            await asyncio.sleep(0)
 
 
 def _get_http_log() -> logging.Logger:
@@ -110,4 +99,3 @@ def _get_http_log() -> logging.Logger:
 _LONGEST_TARGET: Final = 2**16  # bytes of a request line: a damaged link is a 404 of the storage, however long it is
 _SHUTDOWN: Final = 3.5  # seconds; aiohttp waits twice, for answers and for readers, and Docker kills after ten
 _MOST_TURNS: Final = 100  # of the event loop, for the journal; a handful is enough
-_SETTLED: Final = 0.5  # seconds; the first calls are answered before
