@@ -15,6 +15,7 @@ from emulator.core import parse_cache, yaml_loader
 from emulator.core.data_folders import find_schemas
 from emulator.core.parse_cache import find_cache_folder, load_yaml_once, use_cache_folder
 from emulator.core.yaml_file import InvalidFile, load_yaml
+from emulator.gateway.gateway import load_shipped_gateway
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the rights of files are others there")
 
@@ -243,6 +244,7 @@ def test_the_folder_is_where_the_platform_has_caches(
 def test_an_emulator_keeps_what_the_gateways_say(tmp_path: Path) -> None:
     answers = []
     for _ in range(2):
+        load_shipped_gateway.cache_clear()  # as in a new process
         with Emulator(cache_dir=tmp_path / "kept", port=0) as image_api:
             answers.append({name: image_api.url(name).split("/", 3)[3] for name in ("openai", "ezmodel", "aiai")})
             kept = {path.name.partition("-")[0] for path in (tmp_path / "kept").iterdir()}

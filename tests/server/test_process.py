@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import threading
@@ -152,7 +153,8 @@ def test_a_client_that_does_not_read_does_not_hold_it(command: Callable[..., Com
         deaf.sendall(whole * 20)
         deaf.recv(1)
         code, out, err = begun.end()
-    assert (0, "", "") == (code, out, err)
+    assert (0, "") == (code, out)
+    assert re.fullmatch(r"(stopped before .+ answered\n)?", err)  # one of the calls behind the first may have begun
 
 
 # --- refusing to start ---
