@@ -126,7 +126,8 @@ if not TYPE_CHECKING:  # a type checker takes the names from the imports above, 
 
         for module, public_names in _MODULES.items():
             if name in public_names:
-                return getattr(import_module(module), name)
+                globals()[name] = getattr(import_module(module), name)  # so that this is not asked again
+                return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

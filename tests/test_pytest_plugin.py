@@ -148,6 +148,25 @@ def test_both(): assert 2 == len(names)
     result.assert_outcomes(passed=2)
 
 
+def test_a_fixture_of_the_same_name_can_build_on_it(run: Run) -> None:
+    """A project's own `image_api`, and one that asks for another fixture first; strictness holds at the end."""
+    run("""
+@pytest.fixture
+def other(request): return request.node.name
+
+@pytest.fixture
+def image_api(other, image_api):
+    image_api.test_name = other
+    yield image_api
+    assert image_api.calls.latest.status == 400
+
+@pytest.mark.image_api(strict=True)
+def test_x(image_api): assert ("test_x", 400) == (image_api.test_name, draw(image_api, n=99))
+@pytest.mark.image_api(strict="refusals")
+def test_y(image_api): assert ("test_y", 400) == (image_api.test_name, draw(image_api, n=99))
+""").assert_outcomes(passed=2, errors=2)
+
+
 MARKED: Final = """
 def test_name(image_api): assert 429 == draw(image_api)
 test_name = pytest.mark.image_api(scenario="rate-limited-then-ok")(test_name)
