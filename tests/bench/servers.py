@@ -236,6 +236,7 @@ def run_process(
     """The process `command` in `folder`, ended when the `with` is left, however it is left."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
     environ["EMULATOR_SPEED"] = speed
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as an installation compiles them
     output = subprocess.DEVNULL if quiet else None
     # A session of its own: Ctrl-C reaches us alone, and we end it.
     process = subprocess.Popen(
