@@ -24,6 +24,7 @@ from emulator.validation.schema_parts import TextRule
 MOST_KEPT: Final = 1024  # verdicts for each operation, of some 3 kB each; those of one client are a dozen
 _MOST_NAMES: Final = 64  # parameters of a call that is kept; no gateway knows so many
 _LONGEST_KEPT: Final = 128  # characters of a name or a value in a key
+_LONGEST_KEY: Final = 1000  # characters of all texts in a key; with them a verdict has the 3 kB of MOST_KEPT
 _LARGEST_KEPT: Final = 2**63  # of a number in a key
 
 TEXT: Final = object()
@@ -225,7 +226,10 @@ def _list_texts(key: Key) -> list[str]:
 def _is_small(key: Key) -> bool:
     """Whether a key can be kept: it is small, and each value in it is equal to none that is told otherwise."""
     names, values, _, content_type, beside, *_ = key
-    return len(names) <= _MOST_NAMES and all(map(_is_small_value, (*names, *values, content_type, beside)))
+    if len(names) > _MOST_NAMES:
+        return False
+    parts = (*names, *values, content_type, beside)
+    return all(map(_is_small_value, parts)) and sum(len(one) for one in parts if isinstance(one, str)) <= _LONGEST_KEY
 
 
 def _is_small_value(value: Any) -> bool:

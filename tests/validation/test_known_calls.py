@@ -189,6 +189,7 @@ def test_kept_verdicts_are_bounded() -> None:
         {"prompt": "x" * 1001},
         {str(number): 1 for number in range(1000)},
         {"prompt": "x", "size": ["s"]},
+        {"prompt": "x", **{f"{number:0100}": "v" * 100 for number in range(10)}},
     ):
         _judge(validator.validate, _request(body), context)
         _judge(validator.validate, _request({"prompt": "x"}, "a" * 1000), context)
