@@ -131,7 +131,7 @@ class ErrorCatalog:
 
     def _prepare(self, error: GatewayError, language: str) -> _Rendered | None:
         """Return the answer to `error` without a request id; None where it cannot be kept."""
-        texts = (error.param or "", *error.facts.values())
+        texts = (error.param or "", error.model or "", *error.facts.values())
         if sum(map(len, texts)) > _LONGEST_RENDERED or any(_ANY_ID in text for text in texts):
             return None
         template = self.choose_template(error)
@@ -421,7 +421,7 @@ class _TemplateReader:
 
 
 _MOST_RENDERED: Final = 256  # answers of a catalog that are kept; a key has some 500 bytes, and so has an answer
-_LONGEST_RENDERED: Final = 2000  # characters of the facts of an answer that is kept
+_LONGEST_RENDERED: Final = 2000  # characters of parameter, model and facts of an answer that is kept
 _ANY_ID: Final = "\x00"
 _ABOUT_ID: Final = r" ?\([^()\x00]*\x00\)"
 """The part of a message that has the request's id alone, such as `(request id: …)`."""

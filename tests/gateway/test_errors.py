@@ -121,9 +121,11 @@ def test_a_kept_answer_is_the_one_that_would_be_rendered(path: Path) -> None:
 def test_kept_answers_are_bounded() -> None:
     """However many clients name parameters of their own, some hundred answers are kept, and none with a long text."""
     catalog = ErrorCatalogLoader().load(OPENAIS)
+    catalog.render(GatewayError("invalid_request", "p" * 10_000, "unknown_parameter"))
+    catalog.render(GatewayError("invalid_request", "n", "type", model="m" * 10_000))
+    assert not catalog._rendered
     for number in range(1000):
         catalog.render(GatewayError("invalid_request", f"p{number}", "unknown_parameter"))
-    catalog.render(GatewayError("invalid_request", "p" * 10_000, "unknown_parameter"))
     assert 100 < len(catalog._rendered) < 500
     assert len(repr(list(catalog._rendered.items()))) < 1000 * len(catalog._rendered)
 
