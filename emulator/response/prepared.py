@@ -43,12 +43,12 @@ class PreparedReplies:
         key = (values, call.count, asks_base64, bool(user), id(gateway), id(call.response))
         outline = self._outlines.get(key)
         if outline is None:
-            if _MARK in values.quality:
+            if _MARK in values.quality or not values.are_short:
                 return None
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)
         prompt = format_parameter(call.effective.get("prompt"))
-        if call.uploads or len(prompt) > _LONGEST_KEPT:  # each call brings its own pictures
+        if call.uploads or len(prompt) + len(user or "") > _LONGEST_KEPT:  # each call brings its own pictures
             recipes = find_outline(call, gateway.name, self._seed)
             return PreparedReply(outline, call, prompt, recipes, user=user, secret=self._secret)
         prompt_key = (outline, prompt, user)
@@ -208,4 +208,4 @@ _MOST_PICTURES: Final = 10  # of a call; no gateway's page takes more
 _MOST_OUTLINES: Final = 500  # some 3 kB each
 _MOST_REPLIES: Final = 100  # some 3 kB each, with ten pictures 15; more would not stay in the processor's own memory
 _MOST_MET: Final = 1000  # hashes of prompts that came once
-_LONGEST_KEPT: Final = 2000  # characters of a prompt
+_LONGEST_KEPT: Final = 2000  # characters of a prompt and its user

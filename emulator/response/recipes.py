@@ -36,6 +36,11 @@ class RecipeValues(NamedTuple):
     is_transparent: bool
     compression: int | None
 
+    @property
+    def are_short(self) -> bool:
+        """Whether the texts, of which a client may send any, are short enough to be kept."""
+        return len(self.model) + len(self.quality) + len(self.style) + len(self.output_format) <= _LONGEST_KEPT
+
 
 def read_recipe_values(call: Call) -> RecipeValues:
     """Return the values that the recipes of `call` are made of."""
@@ -124,7 +129,7 @@ def outline_recipes(values: RecipeValues, gateway: str, seed: int) -> RecipeOutl
 def find_outline(call: Call, gateway: str, seed: int) -> RecipeOutline:
     """Return the outline of the recipes of `call`, as a server with `seed` draws it."""
     values = read_recipe_values(call)
-    if not call.uploads:
+    if not call.uploads and values.are_short:
         return outline_recipes(values, gateway, seed)
     return RecipeOutline(values, gateway=gateway, seed=seed, uploads=call.uploads, operation=call.operation)
 
@@ -146,4 +151,5 @@ def _build_edit_source(uploads: Sequence[Upload], operation: str) -> EditSource 
     return EditSource(act, image.sha256[:DIGEST], mask.sha256[:DIGEST], image.palette, True)
 
 
+_LONGEST_KEPT: Final = 500  # characters of the texts among the values of a call
 _NAME_LENGTH: Final = 48  # characters of a model's or quality's name in a recipe; a URL should stay short

@@ -22,7 +22,7 @@ from emulator.messages import UNCHANGED, Call, Draw, Request, Response
 from emulator.response import prepared
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.prepared import PreparedReplies
-from emulator.response.recipes import EXACT, build_recipe
+from emulator.response.recipes import EXACT, build_recipe, outline_recipes
 from emulator.session.store import InMemoryStore, StoreLimits
 from emulator.validation.registry import load_behavior, load_gateways
 
@@ -172,6 +172,22 @@ async def test_no_more_is_kept_than_the_bounds_say(monkeypatch: pytest.MonkeyPat
         assert len(replies._replies) <= 2
         assert len(replies._met) <= 6
         assert all(len(prompt) <= prepared._LONGEST_KEPT for _, prompt, _ in replies._replies)
+
+
+@pytest.mark.parametrize("name", ["model", "quality", "style", "output_format", "user"])
+async def test_long_texts_are_not_kept(name: str) -> None:
+    """A gateway that passes on what it is given takes texts of a megabyte, which stay nowhere; the reply is usual."""
+    gateway, builder = _load_gateways()["ezmodel"], _make_builder()
+    call, text = next(_iter_calls(gateway)), "x" * 10_000
+    call = replace(call, effective={"prompt": "A cat", name: text}, model=text if name == "model" else call.model)
+    outline_recipes.cache_clear()
+    for _ in range(3):
+        expected = await _build(_make_builder(), call, gateway, usual=True)
+        assert expected == await _build(builder, call, gateway, usual=False)
+    replies = builder._prepared_replies
+    assert not replies._replies
+    assert not any(text in key[0] for key in replies._outlines)
+    assert int(name == "user") == outline_recipes.cache_info().currsize
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
