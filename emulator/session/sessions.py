@@ -21,7 +21,7 @@ from emulator.messages import Behavior, GatewayError, PictureWeight, Request
 from emulator.scenario.scenario import Scenario
 from emulator.session.call_record import CallRecord, SentResponse
 from emulator.session.journal import CallState, JournalEntry, entry_from_plain
-from emulator.session.redaction import LIKE_A_KEY, is_known_key, names_a_key, note_key
+from emulator.session.redaction import LIKE_A_KEY, is_known_key, names_a_key, note_credentials, note_key
 from emulator.session.store import SessionSummary, Store
 
 HEADER: Final = "X-Emulator-Session"
@@ -67,6 +67,7 @@ class Sessions:
         """
         if key is not None:
             note_key(key)
+        note_credentials(request.headers, gateway.credential_headers)
         number = await self._store.begin_call(session, self._clock.base())
         if self._store.is_shared:
             await self._clock.refresh(session)

@@ -230,3 +230,17 @@ def test_no_door_shows_a_credential(server: Served, send: dict[str, Any], path: 
     expectation = {"when": {"given.password": "x", "prompt": "other"}, "times": 1}
     assert CANARY not in httpx.post(f"{url}verify", json=expectation).text
     assert CANARY not in httpx.get(f"{server.url}/_emulator/sessions").text
+
+
+@pytest.mark.parametrize("n", [1, "refused"])
+def test_a_credential_of_a_call_that_nobody_reads_is_blank_in_others(server: Served, n: Any) -> None:
+    """A key in any header counts from the call on: the entry that shows it may be that of another session."""
+    secret = f"quartz9-lantern-{n}"
+    url = "/ezmodel/v1/images/generations"
+    headers = {"Authorization": "Bearer sk-redaction-test", "X-Emulator-Session": "its-own"}
+    httpx.post(server.url + url, json={"prompt": "x", "n": n}, headers={**headers, "X-Access-Token": secret})
+    headers["X-Emulator-Session"] = "another"
+    httpx.post(server.url + url, json={"prompt": f"see {secret}"}, headers=headers)
+    shown = httpx.get(f"{server.url}/_emulator/sessions/another/calls").text
+    assert f"see {BLANK}" in shown
+    assert secret not in shown
