@@ -117,7 +117,7 @@ def format_dollars(amount: float) -> str:
 
 
 def build_scripted_error(
-    refusal: Refuse, call: Call, asked: RequestFacts, gateway: Gateway, *, request_id: str, now: float
+    refusal: Refuse, call: Call, asked: RequestFacts, gateway: Gateway, *, now: float
 ) -> GatewayError:
     """Return the error with which `gateway` refuses `call` as a scenario asks it to.
 
@@ -137,7 +137,6 @@ def build_scripted_error(
         "content_type": asked.request.headers.get("Content-Type", "application/json")[:100],
         "model": model[:LONGEST_MODEL],
         "key": mask_key(key),
-        "request_id": request_id,
         **error.facts,
         "wait": wait,
     }

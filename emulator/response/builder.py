@@ -246,8 +246,7 @@ class ResponseBuilder:
     ) -> GatewayError:
         """Build the error that refuses `call` as `refusal` asks for it."""
         now = self.clock.now(context.session)
-        asked, request_id = context.asked, context.request_id
-        return build_scripted_error(refusal, call, asked, gateway, request_id=request_id, now=now)
+        return build_scripted_error(refusal, call, context.asked, gateway, now=now)
 
     def _build_stream_error(
         self, refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext
@@ -255,7 +254,7 @@ class ResponseBuilder:
         """Build the members of an error inside a stream, in the gateway's words."""
         error = self._build_scripted_error(refusal, call, gateway, context)
         error = replace(error, words={"case": "stream", **error.words})
-        return gateway.error_catalog.format_members(error)
+        return gateway.error_catalog.format_members(error, request_id=context.request_id)
 
 
 class ReplyContext(NamedTuple):

@@ -167,7 +167,7 @@ class TaskManager:
         try:
             response = await self._response_builder.build(from_plain(task.call), plan, gateway, context)
         except GatewayError as error:
-            words = gateway.error_catalog.format_members(error, language=task.language)
+            words = gateway.error_catalog.format_members(error, language=task.language, request_id=task.request_id)
             body = fill_template(shape.states["failed"], {**_describe_task(task, progress=100), **words})
             return _build_response(gateway, body, task, state="failed", poll=poll)
         return replace(response, task=_mention_task(task, "done"))

@@ -233,3 +233,20 @@ def test_every_case_is_worded(frozen: Served, gateway: Gateway, behavior: str, k
     caller = Caller(frozen, gateway, stable_id(f"{gateway.name}{behavior}{kind}{case}"))
     caller.play({"rules": [{"answers": {"refuse": {"kind": kind, "case": case}}}]})
     _assert_no_blanks(caller.send(), gateway)
+
+
+@pytest.mark.parametrize("kind", ["server_error", "invalid_key", "unknown_model"])
+@pytest.mark.parametrize(("gateway", "behavior"), GATEWAYS, ids=[f"{one.name}-{word}" for one, word in GATEWAYS])
+def test_it_is_rendered_once(frozen: Served, gateway: Gateway, behavior: str, kind: Kind) -> None:
+    """The refusals of equal calls differ in their ids alone, so they are one answer among those that are kept."""
+    caller = Caller(frozen, gateway, stable_id(f"once{gateway.name}{behavior}{kind}"))
+    rendered, sizes, messages = gateway.error_catalog._rendered, [], []
+    for _ in range(3):
+        response = caller.send(headers={RESERVED_HEADER: f"refuse={kind}"})
+        request_id = next(
+            response.headers[name] for name in NOT_ITS_OWN if "request-id" in name and name in response.headers
+        )
+        sizes.append(len(rendered))
+        messages.append(response.text.replace(request_id, "ID"))
+    assert 1 == len(set(sizes))
+    assert 1 == len(set(messages))
