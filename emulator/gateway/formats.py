@@ -95,6 +95,12 @@ class ResponseHeaders:
     account: tuple[tuple[str, str], ...] = ()
     duration: str | None = None
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of all headers, in lower case."""
+        names = [self.request_id, *dict(self.others), *dict(self.account), self.duration or self.request_id]
+        return frozenset(name.lower() for name in names)
+
     def make_headers(self, request_id: str, seconds: float = 0, has_good_key: bool = True) -> dict[str, str]:
         """Return the headers of an answer that took `seconds`, by name."""
         headers = {self.request_id: request_id, **dict(self.others)}

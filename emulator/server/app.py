@@ -38,7 +38,7 @@ from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved
 from emulator.server import responses
 from emulator.server.addresses import Address, AddressBook, split_target
 from emulator.server.connection import HttpConnection, get_connection
-from emulator.server.heads import CORS, OwnHeaders
+from emulator.server.heads import CORS, NAMES, OwnHeaders
 from emulator.server.image_host import ImageHost
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
@@ -384,7 +384,8 @@ class App:
         answer = DRAWN if selection is None else selection.answer
         close = pending.request.trouble in _UNREAD
         is_whole = response.frames is None and not answer.faults
-        if is_whole and not answer.headers and responses.is_plain(http, response):
+        keeps_headers = not answer.headers and NAMES.isdisjoint(pending.gateway.response_headers.names)
+        if is_whole and keeps_headers and responses.is_plain(http, response):
             return await responses.send_at_once(http, response, self._format_header_lines(pending), close=close)
         headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
         if is_whole:

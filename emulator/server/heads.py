@@ -18,6 +18,13 @@ CORS: Final = {
 """The headers that let a page of another origin read an answer."""
 
 
+NAMES: Final = frozenset({
+    "date", "server", "content-type", "content-length", "connection", "x-emulator-finding",
+    *(name.lower() for name in CORS),
+})  # fmt: skip
+"""The headers that this package gives an answer, in lower case; a gateway's own of such a name takes its place."""
+
+
 class OwnHeaders:
     """The headers that one server puts into every answer."""
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from aiohttp import web
 
+from emulator.core.data_folders import find_schemas
 from emulator.core.header_lines import format_header_lines
 from emulator.core.names import name_for_key
 from emulator.messages import Response
@@ -94,11 +98,25 @@ def test_header_lines_of_every_gateway(server: Served) -> None:
             assert format_header_lines(headers.make_headers("req-1", 0.25, has_good_key).items()) == lines
 
 
+@pytest.mark.parametrize("prompt", ["x", 5])
+def test_a_header_of_the_gateways_own_is_sent_once(
+    serve: Callable[..., Served], tmp_path: Path, prompt: object
+) -> None:
+    """A gateway's file may say what its `Server` is, and whose pages may read its answers; ours are not sent then."""
+    schema = yaml.safe_load((find_schemas() / "ezmodel.yaml").read_text("utf-8"))
+    own = {"Server": "nginx", "Access-Control-Allow-Origin": "https://a.test"}
+    schema["x-emulator-gateway"] = {"request_id": {"headers": own}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(schema), "utf-8")
+    served = serve(schema=(str(tmp_path / "own.yaml"),))
+    headers = served.generate("own", {"prompt": prompt}).headers
+    assert own == {name: headers[name] for name in own}  # a header that came twice has both values
+
+
 def test_a_refusal_of_an_unknown_status_has_no_reason(server: Served) -> None:
     """A script may answer with any status; the line still has its three parts."""
     answers = "rules: [{answers: [{canned: {status: 599, content_type: text/plain, text: a}}]}]"
-    yaml = {"content-type": "application/yaml"}
-    httpx.put(f"{server.url}/_emulator/sessions/at-once/scenario", content=answers, headers=yaml).raise_for_status()
+    as_yaml = {"content-type": "application/yaml"}
+    httpx.put(f"{server.url}/_emulator/sessions/at-once/scenario", content=answers, headers=as_yaml).raise_for_status()
     answer = httpx.post(
         f"{server.url}/s/at-once/ezmodel/v1/images/generations",
         json={"model": "dall-e-2", "prompt": "x"},
