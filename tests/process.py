@@ -16,13 +16,16 @@ import httpx
 import emulator
 
 PATIENCE: Final = 8.0  # seconds: what a container's runtime would allow, and never needed when all is well
-_SPEED: Final = "EMULATOR_SPEED"
+_KEPT: Final = ("EMULATOR_SPEED", "EMULATOR_CACHE_DIR")
 COMMAND: Final = (sys.executable, "-m", "emulator", "serve")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The tests' own, without settings for the emulator but `speed`, and with the package where it runs elsewhere."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_") or name == _SPEED}
+    """The tests' own, and the package where it runs elsewhere; of the emulator's settings only `speed` and `cache_dir`.
+
+    Without the folder for caches, the tests would write into the user's own.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_") or name in _KEPT}
     return {**kept, "PYTHONPATH": str(Path(emulator.__file__).parent.parent), **more}
 
 
