@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import marshal
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator, Mapping
@@ -100,7 +101,7 @@ class _Entry:
         try:
             if not _is_ours(os.lstat(self.folder), stat.S_ISDIR):
                 return None
-            file = os.open(self.folder / self.name, os.O_RDONLY | _NO_LINK)
+            file = os.open(self.folder / self.name, os.O_RDONLY | _ONLY_A_FILE)
             with open(file, "rb") as opened:
                 if not _is_ours(os.fstat(file), stat.S_ISREG):
                     return None
@@ -129,7 +130,7 @@ class _Entry:
         """Write the entry at once: whoever reads it sees all of it or nothing."""
         from tempfile import mkstemp  # it takes 3 ms
 
-        file, name = mkstemp(dir=self.folder, prefix=_TEMPORARY)
+        file, name = mkstemp(dir=self.folder, prefix=self._of_file, suffix=_UNFINISHED)
         try:
             with open(file, "wb") as opened:
                 opened.write(data)
@@ -140,10 +141,14 @@ class _Entry:
             raise
 
     def _remove_old(self) -> None:
-        """Remove the other entries of this file, and the oldest of all while there are too many."""
+        """Remove the other entries of this file, and the oldest entries of all while there are too many.
+
+        A file that is no entry stays: the user may have named a folder that has other things too.
+        """
         kept = []
-        for entry in _list_files(self.folder):
-            if entry.name.startswith(self._of_file) and entry.name != self.name:
+        for entry in _list_entries(self.folder):
+            others = entry.name.startswith(self._of_file) and entry.name != self.name
+            if others and not entry.name.endswith(_UNFINISHED):
                 os.unlink(entry)
             else:
                 kept.append(entry)
@@ -152,21 +157,25 @@ class _Entry:
             os.unlink(entry)
 
 
-def _list_files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                yield entry
+def _list_entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as files:
+        for file in files:
+            if _ENTRY_NAME.fullmatch(file.name) and file.is_file(follow_symlinks=False):
+                yield file
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder for nobody but the user; not in a folder of somebody else's, as `sudo` might."""
+    """Make the folder for nobody but the user, and the one above it.
+
+    Not in a folder of somebody else's, as `sudo` might; and no home for a user who has none.
+    """
     if not folder.exists():
         parent = folder.parent
-        while not parent.exists():
-            parent = parent.parent
-        if not hasattr(os, "geteuid") or os.stat(parent).st_uid == os.geteuid():
-            folder.parent.mkdir(parents=True, exist_ok=True)
+        existing = parent
+        if not parent.exists():
+            existing = parent.parent
+        if not hasattr(os, "geteuid") or os.stat(existing).st_uid == os.geteuid():
+            parent.mkdir(exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
 
 
@@ -186,10 +195,12 @@ def _describe_code() -> list[str]:
     """
     if not _CODE:
         yaml = find_spec("yaml")
+        code = []
         for path in (__file__, os.path.join(os.path.dirname(__file__), "yaml_loader.py"), yaml and yaml.origin):
             if path:
                 found = os.stat(path)
-                _CODE.append(f"{path} {found.st_size} {found.st_mtime_ns}")
+                code.append(f"{path} {found.st_size} {found.st_mtime_ns}")
+        _CODE[:] = code  # at once: other threads see all of it or nothing
     return _CODE
 
 
@@ -199,6 +210,12 @@ _LAYOUT: Final = 1  # of an entry
 _DIGEST_SIZE: Final = 16  # bytes
 _LONGEST_STEM: Final = 40  # characters of a file's name in the name of its entry
 _MOST_ENTRIES: Final = 100  # some megabytes
-_TEMPORARY: Final = "writing-"
-_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""Not through a symbolic link, not for child processes, and on Windows byte for byte."""
+_UNFINISHED: Final = ".new"
+_ENTRY_NAME: Final = re.compile(rf".*-[0-9a-f]{{16}}-[\w-]+\.(?:[0-9a-f]{{32}}|\w+{re.escape(_UNFINISHED)})", re.DOTALL)
+_ONLY_A_FILE: Final = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+"""Not through a symbolic link, without waiting at a pipe, not for child processes, and on Windows byte for byte."""

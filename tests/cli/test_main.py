@@ -214,7 +214,7 @@ def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_pa
         (["render", "x", "--model", "dall-e-3"], "openai refuses that: The model 'dall-e-3' does not exist."),
         (["render", "x", "--gateway", "ezmodel", "--index", "1"], "--index 1: the request makes 1 picture(s)"),
         (["render", "x", "--seed", "many"], "--seed: 'many': expected a whole number"),
-        (["render", "x", "--gateway", "ezmodel", "-o", "/nonexistent/x.png"], "--output '/nonexistent/x.png': No such"),
+        (["render", "x", "--gateway", "ezmodel", "-o", "absent/x.png"], "--output 'absent/x.png': No such"),
         (["explain", "boredom"], "unknown code 'boredom'; known are unknown_parameter"),
         (["inspect", "absent.png"], "absent.png: No such file"),
     ],

@@ -129,6 +129,11 @@ def put_folder(entry: Path) -> None:
     entry.mkdir()
 
 
+def put_pipe(entry: Path) -> None:
+    entry.unlink()
+    os.mkfifo(entry, 0o600)
+
+
 def link_folder(entry: Path) -> None:
     entry.parent.replace(entry.parent.parent / "elsewhere")
     entry.parent.symlink_to(entry.parent.parent / "elsewhere")
@@ -139,6 +144,7 @@ def link_folder(entry: Path) -> None:
     put_another_entry,
     put_link,
     put_folder,
+    put_pipe,
     link_folder,
     lambda entry: entry.write_bytes(b""),
     lambda entry: entry.write_bytes(entry.read_bytes()[:-1]),
@@ -167,7 +173,9 @@ def test_what_belongs_to_somebody_else_is_not_used(
     assert parsed == [source, source]
 
 
-@pytest.mark.parametrize("place", ["a file", "below a file", "another's folder", "a name with NUL"])
+@pytest.mark.parametrize(
+    "place", ["a file", "below a file", "another's folder", "a home that is not there", "a name with NUL"]
+)
 def test_a_folder_that_cannot_be_made_is_no_error(
     place: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +183,7 @@ def test_a_folder_that_cannot_be_made_is_no_error(
         "a file": source,
         "below a file": source / "below",
         "another's folder": tmp_path / "new",
+        "a home that is not there": tmp_path / "new" / ".cache" / "own",
         "a name with NUL": Path(f"{tmp_path}/a\0b"),
     }[place]
     if place == "another's folder":
@@ -197,7 +206,7 @@ def test_a_full_disk_is_no_error_and_leaves_nothing_half_written(
     with monkeypatch.context() as patch:
         patch.setattr(os, failing, fail)
         assert load_yaml_once(source).root == {"a": 4}
-    assert not [name for name in os.listdir(folder) if name.startswith("writing")]
+    assert not list(folder.glob("*.new"))
     assert load_yaml_once(source).root == {"a": 4}
 
 
@@ -217,6 +226,22 @@ def test_the_oldest_entries_go_where_there_are_too_many(
         (entry,) = folder.glob(f"{name}-*")
         os.utime(entry, (number, number))
     assert sorted(name.partition("-")[0] for name in os.listdir(folder)) == ["three", "two"]
+
+
+def test_files_that_are_no_entries_stay(source: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder may be one where the user has other things."""
+    load_yaml_once(source)
+    (entry,) = folder.iterdir()
+    others = {"letter.txt", "source.yaml", entry.name.partition(".")[0], f"{entry.name}.bak", f"old-{entry.name}x"}
+    for name in others:
+        (folder / name).write_text("mine")
+        os.utime(folder / name, (0, 0))
+    (folder / f"{entry.name.partition('.')[0]}.kil_led1.new").write_text("unfinished")
+    monkeypatch.setattr(parse_cache, "_MOST_ENTRIES", 1)
+    source.write_text("a: 2")
+    load_yaml_once(source)
+    assert others <= set(os.listdir(folder))
+    assert len(os.listdir(folder)) == len(others) + 1
 
 
 def test_nothing_is_kept_where_it_is_off(source: Path, folder: Path, parsed: list[Path]) -> None:
