@@ -155,7 +155,7 @@ class App:
         session, bad_session = sessions.choose_session(request, address.session, key, self._reserved_values)
         pending = await self.sessions.begin_call(session, request, route.gateway, key)
         pending.error = bad_session
-        connection.cancel_when_left(asyncio.current_task())
+        connection.watch_client()
         try:
             if is_whole:
                 return await self._complete_call(http, connection, pending, route)
@@ -172,7 +172,7 @@ class App:
             asyncio.current_task().uncancel()  # type: ignore[union-attr]  # this is a task
             return web.Response()  # nobody gets it
         finally:
-            connection.cancel_when_left(None)
+            connection.unwatch_client()
             self.sessions.end_call(pending)
 
     async def _receive_body(
@@ -201,7 +201,7 @@ class App:
             else:
                 log.exception("call %s of session %s failed", pending.number, pending.session)
                 self._refuse(pending, GatewayError("server_error"))
-        connection.cancel_when_left(None)  # sending notices itself who leaves, and knows what was sent
+        connection.unwatch_client()  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
         await self.sessions.finish_call(pending, delivery.sent)
         self._tell_observers(pending)
@@ -301,6 +301,8 @@ class App:
 
     async def _reserve_room(self, http: web.BaseRequest, expected: int) -> None:
         """Make room for an answer of about `expected` bytes; raises GatewayError where none becomes free in time."""
+        if asyncio.current_task() is None:  # the request is being received; only a task can wait with a time limit
+            await asyncio.sleep(0)
         try:
             await self.send_limits.reserve(get_connection(http), expected)
         except NoRoom:

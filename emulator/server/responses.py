@@ -14,7 +14,7 @@ from aiohttp import web
 
 from emulator.core.header_lines import format_header_lines
 from emulator.messages import Response
-from emulator.server.connection import get_connection, run_until_left, split_into_pieces, write_pieces
+from emulator.server.connection import SentAtOnce, get_connection, run_until_left, split_into_pieces, write_pieces
 from emulator.server.heads import format_status_line
 from emulator.server.send_limits import PIECE
 from emulator.session.call_record import SentResponse
@@ -69,6 +69,8 @@ async def send_at_once(http: web.BaseRequest, response: Response, header_lines: 
     connection = get_connection(http)
     connection.limits.release(connection)
     keep_alive = http.keep_alive and not close
+    if keep_alive:
+        connection.learn_head()
     body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
     head = _format_head(http.version, response, header_lines, size=len(body), keep_alive=keep_alive)
     transport = connection.transport
@@ -131,27 +133,6 @@ async def send_response(
         bytes=sent_bytes,
     )
     return Delivery(outgoing, sent)
-
-
-class SentAtOnce(web.StreamResponse):
-    """A response of which head and body have been written together, in one call of the connection's transport.
-
-    aiohttp's own way makes an object for the head, one for the body and one that writes, which takes 15 microseconds;
-    most answers are small and complete, and need none of them. aiohttp asks this one only whether the connection lives
-    on.
-    """
-
-    def __init__(self, status: int, keep_alive: bool) -> None:
-        """Sent with `status`; nothing of what aiohttp's class prepares is needed."""
-        self._status = status
-        self._keep_alive = keep_alive
-        self._eof_sent = True
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Do nothing: the head has been sent; aiohttp calls this."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Do nothing: the body has been sent; aiohttp calls this."""
 
 
 async def _send_large_body(
