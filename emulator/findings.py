@@ -78,7 +78,7 @@ FINDINGS: Final[dict[str, str]] = {
     "unknown_mark": (
         "The call has a word in a place for reserved values (`[[…]]` in the prompt, behind the model's colon, in an "
         "API key) that is none, and is like one; or the header X-Emulator or a key `sk-emulator.…` has something that "
-        "it does not take. The README lists the reserved values; correct the call, or start the server with "
+        "it does not take. The page `reserved-values` lists them; correct the call, or start the server with "
         "`--no-reserved-values`."
     ),
     "usage_not_adding_up": (

@@ -1,4 +1,4 @@
-"""Runs what the README shows, and keeps its tables complete."""
+"""Runs what the README and the pages of emulator/docs show, and keeps their tables complete."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
 from PIL import Image
 
 from emulator.core import json_schema
-from emulator.core.data_folders import find_schemas
+from emulator.core.data_folders import find_docs, find_schemas
 from emulator.gateway.errors import ErrorTemplate
 from emulator.gateway.gateway import load_gateway
 from emulator.messages import KINDS, VIOLATIONS
@@ -28,13 +28,20 @@ from tests.conftest import Served
 from tests.paths import ROOT, TESTS
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
-BLOCKS: Final = re.findall(r"(?:<!-- ([a-z ]+) -->\n)?```(\w+)\n(.*?)```", README, re.DOTALL)
+PAGES: Final = {path.stem: path.read_text("utf-8") for path in sorted(find_docs().glob("*.md"))}
+BLOCK: Final = re.compile(r"^(?:<!-- ([a-z ]+) -->\n)?```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCKS: Final = [(page, *found) for page, text in {"README": README, **PAGES}.items() for found in BLOCK.findall(text)]
+"""Page, mark, language and text of each block."""
 ADDRESS: Final = "http://127.0.0.1:4010"
 
 
-def _blocks(language: str) -> list[str]:
-    """The README's blocks of one language, without the two commands that .ci/run carries out."""
-    return [text for mark, kind, text in BLOCKS if kind == language and not mark]
+def _blocks(language: str) -> list[Any]:
+    """The blocks of one language on all pages, without the commands that .ci/run carries out."""
+    return [
+        pytest.param(text, id=f"{page}: {text.partition(chr(10))[0][:50]}")
+        for page, mark, kind, text in BLOCKS
+        if kind == language and not mark
+    ]
 
 
 def _run(command: list[str], folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -48,12 +55,34 @@ def _run(command: list[str], folder: Path, **environ: str) -> subprocess.Complet
 def folder(tmp_path: Path) -> Path:
     """A folder such as the README's reader stands in: with the pictures, and the gateway's file of its own example."""
     (tmp_path / "tests").symlink_to(TESTS, target_is_directory=True)
-    for text in _blocks("yaml"):
-        (tmp_path / text.split("\n")[0].removeprefix("# ")).write_text(text)
+    for _, _, language, text in BLOCKS:
+        if language == "yaml" and text.startswith("# "):
+            (tmp_path / text.partition("\n")[0].removeprefix("# ")).write_text(text)
     return tmp_path
 
 
-@pytest.mark.parametrize("text", _blocks("sh"), ids=lambda text: text.split("\n")[0][:50])
+def _starts_server(text: str) -> bool:
+    """Whether a shell example is one command that runs until it is stopped."""
+    return re.match(r"(EMULATOR_\w+=\S+ )*image-api-emulator serve", text) is not None
+
+
+@pytest.mark.parametrize("text", [one for one in _blocks("sh") if _starts_server(one.values[0])])
+def test_servers_start(folder: Path, text: str) -> None:
+    """Each shell example that starts a server does so, and the server answers."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environ = {**os.environ, "PATH": path, "EMULATOR_PORT": "0", "EMULATOR_READY_JSON": "true"}
+    command = ["bash", "-c", "exec env " + text]
+    with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        try:
+            url = json.loads(server.stdout.readline())["url"]
+            assert "ok" == httpx.get(f"{url}/_emulator/health").json()["status"]
+        finally:
+            server.terminate()
+    assert 0 == server.returncode
+
+
+@pytest.mark.parametrize("text", [one for one in _blocks("sh") if not _starts_server(one.values[0])])
 def test_commands_run(serve: Callable[..., Served], folder: Path, text: str) -> None:
     """Each shell example succeeds, and what it gets is no refusal; one moves the clock, so each has its own server."""
     server = serve()
@@ -67,7 +96,7 @@ def test_commands_run(serve: Callable[..., Served], folder: Path, text: str) -> 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_a_failing_harness_ends_its_server(folder: Path, shell: str) -> None:
     """Where the harness fails, as without curl, no server and no pipe is left behind."""
-    (text,) = (block for block in _blocks("sh") if block.startswith("# harness.sh"))
+    (text,) = (text for *_, text in BLOCKS if text.startswith("# harness.sh"))
     head, _, _ = text.partition("\ncurl ")
     done = _run([shell, "-c", head + '\necho "$line"\nno-such-program'], folder)
     pid = json.loads(done.stdout)["pid"]
@@ -77,12 +106,13 @@ def test_a_failing_harness_ends_its_server(folder: Path, shell: str) -> None:
     assert not (folder / "ready").exists()
 
 
-@pytest.mark.parametrize("text", _blocks("python"), ids=lambda text: text.split("\n")[0][:50])
+@pytest.mark.parametrize("text", _blocks("python"))
 def test_python_runs(server: Served, folder: Path, text: str) -> None:
     """Each Python example runs as written; a comment behind a print says what is printed."""
     if text.startswith("# test_"):
-        (folder / "test_pictures.py").write_text(text)
-        done = _run([sys.executable, "-m", "pytest", "-q", "test_pictures.py"], folder)
+        name = text.partition("\n")[0].removeprefix("# ")
+        (folder / name).write_text(text)
+        done = _run([sys.executable, "-m", "pytest", "-q", name], folder)
         assert f"{text.count('def test_')} passed" in done.stdout, done.stdout
         return
     if text.startswith("# tests/"):  # an excerpt from a file whose tests are run
@@ -95,7 +125,7 @@ def test_python_runs(server: Served, folder: Path, text: str) -> None:
         assert printed in done.stdout
 
 
-@pytest.mark.parametrize("text", _blocks("js"), ids=lambda text: text.split("\n")[0][:50])
+@pytest.mark.parametrize("text", _blocks("js"))
 def test_node_runs(folder: Path, text: str) -> None:
     """Each example for Node runs as written; a comment behind a console.log says what it prints."""
     node = shutil.which("node")
@@ -141,7 +171,7 @@ def _pixels(data: bytes) -> tuple[tuple[int, int], bytes]:
 
 
 def test_the_added_gateway_answers(serve: Callable[..., Served], folder: Path) -> None:
-    """The README's own gateway refuses and answers by its file alone."""
+    """The gateway that a page shows refuses and answers by its file alone."""
     served = serve(schema=(str(folder / "my-gateway.yaml"),))
     good = served.generate("my-gateway", {"model": "any", "prompt": "x"})
     assert (200, "") == (good.status_code, good.headers.get("x-emulator-finding", ""))
@@ -152,7 +182,7 @@ def test_the_added_gateway_answers(serve: Callable[..., Served], folder: Path) -
 
 def test_every_setting_has_its_line() -> None:
     """The table of settings names every flag and no other."""
-    table = README.partition("## Settings")[2].partition("## ")[0]
+    table = PAGES["server"].partition("## Settings")[2].partition("\n## ")[0]
     named = {
         flag
         for line in table.splitlines()
@@ -165,7 +195,7 @@ def test_every_setting_has_its_line() -> None:
 def test_every_refusal_has_its_line() -> None:
     """The table of refusals has every kind and breach, with the status and code that the wording gives."""
     error_catalog = load_gateway(find_schemas() / "ezmodel.yaml").error_catalog
-    table = README.partition("### Refusals")[2].partition("\n## ")[0]
+    table = PAGES["errors"].partition("## Refusals")[2].partition("\n## ")[0]
     rows = {}
     for line in table.splitlines():
         if line.startswith("| `"):
@@ -181,9 +211,50 @@ def test_every_refusal_has_its_line() -> None:
 
 
 def test_every_vendor_key_is_explained() -> None:
-    """schemas/README.md explains each x-emulator- key there is, and no other."""
-    beside = find_schemas() / "README.md"
-    text = beside.read_text("utf-8")
+    """The page on own gateways explains each x-emulator- key there is, and no other."""
     definitions = json_schema.load_schema("gateway.schema.json").root["$defs"].values()
     known = {key for one in definitions for key in one.get("properties", ()) if key.startswith("x-emulator-")}
-    assert known == set(re.findall(r"^\| `(x-emulator-[a-z]+)`", text, re.MULTILINE))
+    assert known == set(re.findall(r"^\| `(x-emulator-[a-z]+)`", PAGES["own-gateways"], re.MULTILINE))
+
+
+def test_the_readme_is_short() -> None:
+    """One sitting: 12 kB at most."""
+    assert len(README.encode()) <= 12_000
+
+
+def test_every_block_is_tested() -> None:
+    """A block is of a language that one of these tests runs, or a scenario, or a file that another block uses."""
+    for page, mark, language, text in BLOCKS:
+        if language == "yaml":
+            assert text.startswith(("# ", "scenario: ")), (page, text[:50])
+        else:
+            assert mark or language in ("sh", "python", "js", "yml"), (page, language, text[:50])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    """A link on a page leads to another page and to a heading that is there; the wheel has nothing else beside them."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        file, _, heading = target.partition("#")
+        name = file.removesuffix(".md") or page
+        assert name in PAGES, target
+        headings = re.findall(r"^#+ (.*)$", PAGES[name], re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+        assert not heading or heading in anchors, target
+
+
+def test_the_readmes_links_lead_somewhere() -> None:
+    """Each file that the README links to is there."""
+    if not (ROOT / "emulator").is_dir():
+        pytest.skip("a wheel is tested without the checkout")
+    for target in re.findall(r"\]\(([^)\s#]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).is_file(), target
+
+
+def test_the_index_has_every_page() -> None:
+    """index.md lists each page once, under its title."""
+    listed = re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", PAGES["index"], re.MULTILINE)
+    titles = {page: text.partition("\n")[0].removeprefix("# ") for page, text in PAGES.items() if page != "index"}
+    assert sorted((title, page) for page, title in titles.items()) == sorted(listed)

@@ -15,6 +15,11 @@ def find_scenarios() -> Path:
     return _find_folder("scenarios")
 
 
+def find_docs() -> Path:
+    """Return the folder of the pages that users read."""
+    return Path(__file__).parents[1] / "docs"
+
+
 def list_ready_made() -> list[str]:
     """Return the names of the ready-made scenarios, sorted."""
     return sorted(path.stem for path in find_scenarios().glob("*.yaml"))

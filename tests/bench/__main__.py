@@ -1,11 +1,11 @@
 """`python -m tests.bench`: measures the emulator beside a bare aiohttp handler and prints one table.
 
-The machine is noisy, so both are measured in turns, and only their ratio within one run counts. The README's table is
+The machine is noisy, so both are measured in turns, and only their ratio within one run counts. The page's table is
 made by one command, on a quiet machine that has wrk, npm and Java, with `.[speed]` and pytest-httpserver installed:
 
-    python -m tests.bench --speed --peers --seconds 2 --json .cache/bench/run.json --readme
+    python -m tests.bench --speed --peers --seconds 2 --json .cache/bench/run.json --page
 
-`--from .cache/bench/run.json --readme` writes it again from the figures of that run.
+`--from .cache/bench/run.json --page` writes it again from the figures of that run.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from typing import Any, Final
 from tests.bench import against, bounds, calls, peers, pictures, starts
 from tests.bench.figures import Figure, format_table
 from tests.bench.machine import Watch, describe_machine, find_date, list_versions
-from tests.bench.report import describe_noise, describe_run, make_readme_section, replace_readme_section
+from tests.bench.report import describe_noise, describe_run, make_page_section, replace_page_section
 from tests.bench.rows import Row, Scale
 from tests.bench.servers import CHECKOUT, Failed
 
 ROWS: Final = {row.name: row for row in (*calls.ROWS, *starts.ROWS, *pictures.ROWS, *bounds.ROWS, peers.ROW)}
-README: Final = CHECKOUT / "README.md"
+PAGE: Final = CHECKOUT / "emulator" / "docs" / "speed.md"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -49,8 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write JSON, in place of the table or to FILE"
     )
-    parser.add_argument("--markdown", action="store_true", help="print what the README shows, in place of the table")
-    parser.add_argument("--readme", action="store_true", help="write it into README.md")
+    parser.add_argument("--markdown", action="store_true", help="print what the page shows, in place of the table")
+    parser.add_argument("--page", action="store_true", help="write it into emulator/docs/speed.md")
     return parser
 
 
@@ -112,12 +112,12 @@ def show(document: dict[str, Any], options: argparse.Namespace) -> None:
     if options.json not in (None, "-"):
         Path(options.json).parent.mkdir(parents=True, exist_ok=True)
         Path(options.json).write_text(text + "\n", "utf-8")
-    if options.readme:
-        README.write_text(replace_readme_section(README.read_text("utf-8"), make_readme_section(document)), "utf-8")
+    if options.page:
+        PAGE.write_text(replace_page_section(PAGE.read_text("utf-8"), make_page_section(document)), "utf-8")
     if options.json == "-":
         print(text)
     elif options.markdown:
-        print(make_readme_section(document))
+        print(make_page_section(document))
     else:
         print(f"{_ABOUT}\n{describe_run(document)}\n")
         print(format_table([Figure.from_json(figure) for figure in document["figures"]]))

@@ -14,11 +14,11 @@ _IDLE: Final = Aim("≤", 60, absolute=True)
 _AFTER: Final = Aim("≤", 70, absolute=True)
 _FLAT: Final = Aim("≤", 1, absolute=True)
 MEMORY: Final = (
-    Line("memory, idle", "MiB", aim=_IDLE, fast_aim=_IDLE, readme=True),
+    Line("memory, idle", "MiB", aim=_IDLE, fast_aim=_IDLE, on_page=True),
     Line("memory after half the calls", "MiB"),
-    Line("memory after all calls", "MiB", aim=_AFTER, fast_aim=_AFTER, readme=True),
+    Line("memory after all calls", "MiB", aim=_AFTER, fast_aim=_AFTER, on_page=True),
     Line("memory after half as many refused ones more", "MiB"),
-    Line("memory grown in the second half of all calls", "MiB", aim=_FLAT, fast_aim=_FLAT, readme=True),
+    Line("memory grown in the second half of all calls", "MiB", aim=_FLAT, fast_aim=_FLAT, on_page=True),
 )
 _PATIENT: Final = Aim("≤", 250, absolute=True)
 WAITS: Final = tuple(

@@ -33,7 +33,7 @@ class Calls:
     """A row of calls: the ratio is to the bare handler, or to our own answers to `beside`.
 
     Aims come in pairs: for the plain server, and for the one with [speed]. `script` is what the session of `shot`
-    plays. `readme` tells which of the lines on pace and on the slowest hundredth the README shows.
+    plays. `on_page` tells which of the lines on pace and on the slowest hundredth the page shows.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Calls:
     pace: tuple[Aim, Aim] | None = None
     slowest: tuple[Aim, Aim] | None = None
     script: str | None = None
-    readme: tuple[str, ...] = ()
+    on_page: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -53,8 +53,8 @@ class Calls:
         found = []
         for unit, aims in ((PACE, self.pace), (SLOWEST, self.slowest), (CPU, None)):
             plain, fast = aims or (None, None)
-            readme = unit in self.readme
-            found.append(Line(self.title, unit, beside=self.beside_name, aim=plain, fast_aim=fast, readme=readme))
+            on_page = unit in self.on_page
+            found.append(Line(self.title, unit, beside=self.beside_name, aim=plain, fast_aim=fast, on_page=on_page))
         return tuple(found)
 
 
@@ -121,23 +121,23 @@ _NEW_SMALL: Final = Shot("POST", PATH, {**SMALL, "prompt": OWN})
 _CALLS: Final = {
     "url": Calls(
         "url-mode calls, 32 connections", "valid calls answered with a link, the same prompt",
-        GENERATE, pace=_at_least(0.50, 0.80), slowest=_P99, readme=(PACE, SLOWEST),
+        GENERATE, pace=_at_least(0.50, 0.80), slowest=_P99, on_page=(PACE, SLOWEST),
     ),
     "unique": Calls(
         "the same, varying prompts", "valid calls answered with a link, each with a prompt of its own",
-        UNIQUE, pace=_at_least(0.50, 0.80), slowest=_P99, readme=(PACE, SLOWEST),
+        UNIQUE, pace=_at_least(0.50, 0.80), slowest=_P99, on_page=(PACE, SLOWEST),
     ),
     "url-1": Calls(
         "url-mode calls, one connection", "as url, from one client that waits for each answer",
-        GENERATE, connections=1, pace=_at_least(0.60, 0.85), readme=(PACE,),
+        GENERATE, connections=1, pace=_at_least(0.60, 0.85), on_page=(PACE,),
     ),
     "unique-1": Calls(
         "the same, varying prompts, one connection", "as unique, from one client that waits for each answer",
-        UNIQUE, connections=1, pace=_at_least(0.60, 0.85), readme=(PACE,),
+        UNIQUE, connections=1, pace=_at_least(0.60, 0.85), on_page=(PACE,),
     ),
     "refused": Calls(
         "refused calls, with reasons", "calls with a wrong size, beside valid calls to the bare handler",
-        REFUSED, pace=_at_least(0.40, 0.60), slowest=_P99, readme=(PACE,),
+        REFUSED, pace=_at_least(0.40, 0.60), slowest=_P99, on_page=(PACE,),
     ),
     "refused-1": Calls(
         "refused calls, one connection", "as refused, from one client that waits for each answer",
@@ -145,7 +145,7 @@ _CALLS: Final = {
     ),
     "scripted": Calls(
         "calls under a five-rule scenario", "valid calls in a session with a script, beside our unscripted ones",
-        SCRIPTED, GENERATE, "unscripted calls", pace=_at_least(0.85, 0.85), script=FIVE_RULES, readme=(PACE,),
+        SCRIPTED, GENERATE, "unscripted calls", pace=_at_least(0.85, 0.85), script=FIVE_RULES, on_page=(PACE,),
     ),
     "cached": Calls(
         "b64_json, cached, 512²", "the same picture again, in the answer, beside our url-mode calls",
@@ -163,7 +163,7 @@ _CALLS: Final = {
     ),
     "edit": Calls(
         "edits of a 1 MB PNG, new each time, 512²", "uploads that are edited, beside new pictures of the same size",
-        EDIT, _NEW_SMALL, "new pictures", readme=(PACE,),
+        EDIT, _NEW_SMALL, "new pictures", on_page=(PACE,),
     ),
     "models": Calls("GET models", "the list of models", Shot("GET", "/v1/models")),
 }  # fmt: skip

@@ -29,7 +29,7 @@ class Line:
     """What a figure is about, known before it is measured.
 
     `beside` says what ours is compared with. `aim` is for the plain server, `fast_aim` for the one with the extra
-    [speed]. `readme` tells that the README shows it. `server` is the other server whose figure this is, "" for ours.
+    [speed]. `on_page` tells that the page shows it. `server` is the other server whose figure this is, "" for ours.
     """
 
     title: str
@@ -37,7 +37,7 @@ class Line:
     beside: str = "ref"
     aim: Aim | None = None
     fast_aim: Aim | None = None
-    readme: bool = False
+    on_page: bool = False
     server: str = ""
 
 
@@ -129,7 +129,7 @@ def format_table(figures: Sequence[Figure]) -> str:
 
 
 def format_markdown(figures: Sequence[Figure]) -> str:
-    """The figures that the README shows, as one table of ours and one that has the other servers, ratios only."""
+    """The figures that the page shows, as one table of ours and one that has the other servers, ratios only."""
     costs = {
         (figure.line.title, figure.line.beside): figure
         for figure in figures
@@ -137,7 +137,7 @@ def format_markdown(figures: Sequence[Figure]) -> str:
     }
     rows: list[tuple[str, ...]] = [_MARKDOWN_HEAD]
     for figure in figures:
-        if figure.line.readme and not figure.line.server:
+        if figure.line.on_page and not figure.line.server:
             cost = None
             if figure.line.unit != SLOWEST:
                 cost = costs.get((figure.line.title, figure.line.beside))
@@ -164,7 +164,7 @@ def _make_markdown_row(figure: Figure, cost: Figure | None) -> tuple[str, ...]:
 
 
 def make_label(line: Line) -> str:
-    """The words for a line in the README: its title, and what was measured where that is not the pace."""
+    """The words for a line in the page: its title, and what was measured where that is not the pace."""
     return line.title + _LABELS.get(line.unit, "")
 
 
@@ -174,7 +174,7 @@ def _make_server_rows(figures: Iterable[Figure], servers: Iterable[str]) -> list
     kinds: list[str] = []
     for figure in figures:
         line = figure.line
-        if not line.server or not line.readme:
+        if not line.server or not line.on_page:
             continue
         kind = make_label(line)
         if kind not in kinds:

@@ -13,7 +13,7 @@ from tests.bench.servers import CONNECTIONS, Shot, drawn, load, serving
 
 AS_BASE64: Final = Line(
     "new 1024² RGB picture, a call as Base64: the server's CPU", "ms", beside="drawing and one deflate",
-    aim=Aim("≤", 1.5), fast_aim=Aim("≤", 0.75), readme=True,
+    aim=Aim("≤", 1.5), fast_aim=Aim("≤", 0.75), on_page=True,
 )  # fmt: skip
 DRAWN: Final = Line("new 1024² RGB PNG, without a server", "ms", beside="drawing and one deflate", aim=Aim("≤", 1.5))
 BESIDE_PALETTE: Final = Line("the same, beside a PNG with a palette", "ms", beside="palette", aim=Aim("≤", 2.5))
@@ -21,11 +21,11 @@ TWO_THREADS: Final = Line("new 1024² RGB PNG, two threads", "per s", beside="on
 CEILING: Final = Line("deflating alone, two threads", "per s", beside="one thread")
 STREAMED: Final = Line(
     "streamed pictures, new, 1024²", "per s", beside="in one piece", aim=Aim("≥", 0.8), fast_aim=Aim("≥", 0.8),
-    readme=True,
+    on_page=True,
 )  # fmt: skip
 FIRST_EVENT: Final = Line(
     f"first of a stream's {EVENTS} events, one connection", "ms", beside="its last event", aim=Aim("≤", 0.5),
-    fast_aim=Aim("≤", 0.5), readme=True,
+    fast_aim=Aim("≤", 0.5), on_page=True,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Tells a run in words: the machine, the versions, how busy it was; and the README's part about it."""
+"""Tells a run in words: the machine, the versions, how busy it was; and the part of the page on speed about it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def describe_noise(document: Mapping[str, Any]) -> str:
     return f"WARNING: a noisy run, {describe_load(document)}. Trust no pace; repeat it on a quiet machine."
 
 
-def make_readme_section(document: Mapping[str, Any]) -> str:
-    """What the README shows of a run, between its two marks."""
+def make_page_section(document: Mapping[str, Any]) -> str:
+    """What the page shows of a run, between its two marks."""
     scale = document["scale"]
     text = (
         f"Measured on {document['date']} on {describe_machine(document)}; {describe_versions(document)}. "
@@ -63,8 +63,8 @@ def make_readme_section(document: Mapping[str, Any]) -> str:
     return f"{_BEGIN}\n{_wrap(text)}\n\n{format_markdown(figures)}\n{_END}"
 
 
-def replace_readme_section(text: str, section: str) -> str:
-    """The README `text` with another section on speed."""
+def replace_page_section(text: str, section: str) -> str:
+    """The page `text` with another section on speed."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return before + section + after

@@ -18,19 +18,19 @@ from tests.bench.requests import GENERATE, HEALTH
 from tests.bench.rows import Row, Scale, take_turns
 from tests.bench.servers import CHECKOUT, SPEEDS, Failed, ask_process, first_answer
 
-GOOD_POST: Final = Line("start to the first good POST", "ms", aim=Aim("≤", 1.25), fast_aim=Aim("≤", 1.15), readme=True)
+GOOD_POST: Final = Line("start to the first good POST", "ms", aim=Aim("≤", 1.25), fast_aim=Aim("≤", 1.15), on_page=True)
 GOOD_POST_CPU: Final = Line("start to the first good POST", CPU_TIME)
 GOOD_HEALTH: Final = Line("start to GET /_emulator/health", "ms", beside="ref's POST")
 EMBEDDED: Final = Line(
     "`Emulator()` after its import, five gateways", "ms", beside="importing",
-    aim=Aim("≤", 25, absolute=True), fast_aim=Aim("≤", 25, absolute=True), readme=True,
+    aim=Aim("≤", 25, absolute=True), fast_aim=Aim("≤", 25, absolute=True), on_page=True,
 )  # fmt: skip
 FIXTURE: Final = Line(
-    "fixture, unused, for each test, over no fixture", "ms", beside="pytest-httpserver", aim=Aim("≤", 1), readme=True
+    "fixture, unused, for each test, over no fixture", "ms", beside="pytest-httpserver", aim=Aim("≤", 1), on_page=True
 )
 FIXTURE_CALL: Final = Line(
     "fixture and one call, for each test, over no fixture", "ms", beside="pytest-httpserver", aim=Aim("≤", 1),
-    readme=True,
+    on_page=True,
 )  # fmt: skip
 
 

@@ -8,24 +8,24 @@ from typing import Any, Final
 
 import pytest
 
+from emulator.core.data_folders import find_docs
 from tests.bench import __main__ as bench
 from tests.bench import peers, wrk
 from tests.bench.figures import CPU, PACE, Aim, Figure, Line, Pairs, format_markdown, format_table
 from tests.bench.machine import Busyness
-from tests.bench.report import describe_noise, make_readme_section, replace_readme_section
+from tests.bench.report import describe_noise, make_page_section, replace_page_section
 from tests.bench.requests import REFUSED, UNIQUE
 from tests.bench.rows import take_turns
-from tests.paths import ROOT
 
 FAST: Figure = Figure(
-    Line("some calls", PACE, aim=Aim("≥", 0.5), fast_aim=Aim("≥", 0.8), readme=True),
+    Line("some calls", PACE, aim=Aim("≥", 0.5), fast_aim=Aim("≥", 0.8), on_page=True),
     plain=Pairs([60, 50, 70], [100, 100, 100]),
     fast=Pairs([70, 75, 72], [100, 100, 100]),
 )
 COST: Figure = Figure(Line("some calls", CPU), Pairs([80], [50]), Pairs([60], [50]))
-MEMORY: Figure = Figure(Line("memory", "MiB", aim=Aim("≤", 60, absolute=True), readme=True), Pairs([44.2], [36]))
-OTHER: Figure = Figure(Line("start", "ms", readme=True, server="Another"), Pairs([300], [100]))
-DEAF: Figure = Figure(Line("refused", PACE, readme=True, server="Another"), Pairs([], [100]), note="takes it")
+MEMORY: Figure = Figure(Line("memory", "MiB", aim=Aim("≤", 60, absolute=True), on_page=True), Pairs([44.2], [36]))
+OTHER: Figure = Figure(Line("start", "ms", on_page=True, server="Another"), Pairs([300], [100]))
+DEAF: Figure = Figure(Line("refused", PACE, on_page=True, server="Another"), Pairs([], [100]), note="takes it")
 ALL: tuple[Figure, ...] = (FAST, COST, MEMORY, OTHER, DEAF)
 
 
@@ -97,7 +97,7 @@ def test_a_noisy_run_is_told(document: dict[str, Any]) -> None:
     assert not describe_noise(document)
     document["busy"] = Busyness(0.1, 2.5, 0.9).to_json()
     assert "others used 0.90 cores" in describe_noise(document)
-    assert "rough" in make_readme_section(document)
+    assert "rough" in make_page_section(document)
     assert Busyness(3.0, 2.0, None).noisy
 
 
@@ -126,17 +126,17 @@ def test_the_contract_of_the_others_judges() -> None:
     assert (REFUSED.body or {})["size"] not in rules["size"]["enum"]
 
 
-def test_the_readme_has_every_row(document: dict[str, Any]) -> None:
-    """The README's tables have the rows and columns that `--markdown` prints now, whatever the figures are."""
+def test_the_page_has_every_row(document: dict[str, Any]) -> None:
+    """The page's tables have the rows and columns that `--markdown` prints now, whatever the figures are."""
     lines = [line for row in bench.ROWS.values() for line in row.lines]
     document["figures"] = [Figure(line, Pairs([1], [1]), Pairs([1], [1])).to_json() for line in lines]
-    assert _list_labels(make_readme_section(document)) == _list_labels((ROOT / "README.md").read_text("utf-8"))
+    assert _list_labels(make_page_section(document)) == _list_labels((find_docs() / "speed.md").read_text("utf-8"))
 
 
-def test_the_readmes_section_is_replaced(document: dict[str, Any]) -> None:
+def test_the_pages_section_is_replaced(document: dict[str, Any]) -> None:
     """What stands before and after the marks stays."""
-    section = make_readme_section(document)
-    assert f"a\n{section}\nb" == replace_readme_section("a\n<!-- speed -->\nold\n<!-- end of speed -->\nb", section)
+    section = make_page_section(document)
+    assert f"a\n{section}\nb" == replace_page_section("a\n<!-- speed -->\nold\n<!-- end of speed -->\nb", section)
 
 
 def _list_labels(text: str) -> list[tuple[str, ...]]:

@@ -18,7 +18,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from emulator import Emulator, EmulatorError, ImageApi, RecordedCall
-from tests.paths import ROOT
+from emulator.core.data_folders import find_docs
 
 BODY: Final = {"prompt": "A cute cat", "size": "256x256"}
 
@@ -331,7 +331,7 @@ def test_settings_come_from_keywords_then_variables(monkeypatch: pytest.MonkeyPa
 def test_further_settings_are_keywords(tmp_path: Path) -> None:
     """Any setting of `serve` is a keyword; files may be paths, and several a list."""
     (tmp_path / "keys.txt").write_text("sk-listed\n")
-    schema = ROOT / "README.md"
+    schema = find_docs() / "own-gateways.md"
     text = schema.read_text("utf-8").partition("# my-gateway.yaml\n")[2].partition("```")[0]
     (tmp_path / "my-gateway.yaml").write_text(text)
     chosen: dict[str, Any] = {"schema": [tmp_path / "my-gateway.yaml"], "keys": tmp_path / "keys.txt"}

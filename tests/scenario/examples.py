@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from emulator.core.data_folders import find_scenarios
+from emulator.core.data_folders import find_docs
 
-BLOCKS: Final = re.findall(r"```yaml\n(.*?)```", (find_scenarios() / "README.md").read_text("utf-8"), re.DOTALL)
+PAGE: Final = (find_docs() / "scenarios.md").read_text("utf-8")
+BLOCKS: Final = re.findall(r"```yaml\n(scenario: .*?)```", PAGE, re.DOTALL)
 BUMPY_MORNING: Final = """\
 scenario: bumpy-morning
 about: One moderation refusal for weapons; others meet two rate limits and a gateway timeout, then slow pictures.

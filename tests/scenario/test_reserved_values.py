@@ -10,11 +10,11 @@ import httpx
 import openai
 import pytest
 
+from emulator.core.data_folders import find_docs
 from emulator.core.names import name_for_key
 from emulator.messages import Request
 from emulator.scenario import reserved_values
 from tests.conftest import Served
-from tests.paths import ROOT
 from tests.stable_ids import stable_id
 
 BODY = {"prompt": "A cat", "model": "dall-e-3"}
@@ -159,11 +159,10 @@ def test_the_sdk_meets_them(server: Served) -> None:
             client.images.generate(prompt="x", model="dall-e-2")
 
 
-def test_the_readme_lists_them_all() -> None:
-    """The table in the README is the one in the code."""
-    table = re.search(
-        r"<!-- reserved values -->\n(.*?)<!-- end -->", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
-    )
+def test_the_page_lists_them_all() -> None:
+    """The table in the page on reserved values is the one in the code."""
+    page = (find_docs() / "reserved-values.md").read_text("utf-8")
+    table = re.search(r"<!-- reserved values -->\n(.*?)<!-- end -->", page, re.DOTALL)
     assert table is not None
     rows = [f"| `{value}` | {what} |" for value, what in reserved_values.list_values().items()]
     assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")

@@ -20,10 +20,10 @@ import openai
 import pytest
 from openai.types import Image, ImagesResponse
 
-from emulator.core.data_folders import find_scenarios, list_ready_made
+from emulator.core.data_folders import list_ready_made
 from emulator.scenario import loader
 from tests.conftest import Served
-from tests.scenario.examples import BLOCKS, BUMPY_MORNING
+from tests.scenario.examples import BLOCKS, BUMPY_MORNING, PAGE
 from tests.sdk import ImpatientOpenAI
 
 GATEWAYS: Final = {"geekai": "dall-e-3", "ezmodel": "dall-e-2", "geeknow": "gpt-image-1", "aiai": "dall-e-3"}
@@ -112,8 +112,9 @@ def test_each_loads_and_says_what_it_does(name: str) -> None:
 
 
 def test_the_shelf_is_complete() -> None:
-    """README's table names every ready-made scenario and no other, and each is played in this file."""
-    table = re.findall(r"^\| `([a-z0-9-]+)` \|", (find_scenarios() / "README.md").read_text("utf-8"), re.MULTILINE)
+    """The page's table names every ready-made scenario and no other, and each is played in this file."""
+    section = PAGE.partition("## Ready-made scenarios\n")[2].partition("\n## ")[0]
+    table = re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)
     played = re.findall(r"play\(\"([a-z0-9-]+)\"", Path(__file__).read_text("utf-8"))
     assert list_ready_made() == sorted(table)
     assert list_ready_made() == sorted(set(played))
@@ -121,7 +122,7 @@ def test_the_shelf_is_complete() -> None:
 
 @pytest.mark.parametrize("text", BLOCKS, ids=lambda text: text.split("\n")[0][10:])
 def test_the_examples_are_played(serve: Callable[..., Served], tmp_path: Path, text: str) -> None:
-    """Each example of scenarios/README.md loads from a file and answers a call."""
+    """Each example of the page on scenarios loads from a file and answers a call."""
     path = tmp_path / "example.yaml"
     path.write_text(text, "utf-8")
     served = serve(scenario=str(path), clock="scale:0", seed=5)

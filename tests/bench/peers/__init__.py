@@ -280,14 +280,14 @@ def _list_lines() -> Iterator[Line]:
     """Ours beside each server that judges; then each server beside the bare handler."""
     for kind, _, _ in _KINDS:
         for title, aim in ((_PRISM, Aim("≥", 1)), (_TUNED, None)):
-            yield Line(kind, PACE, beside=title, aim=aim, fast_aim=Aim("≥", 1), readme=True)
+            yield Line(kind, PACE, beside=title, aim=aim, fast_aim=Aim("≥", 1), on_page=True)
             yield Line(kind, CPU, beside=title)
     for title in _NAMES:
         for kind, shot, connections in _KINDS:
-            yield Line(kind, PACE, readme=True, server=title)
+            yield Line(kind, PACE, on_page=True, server=title)
             shown = shot is UNIQUE and connections > 1
-            yield Line(kind, CPU, readme=shown, server=title)
-        yield Line(START, "ms", readme=True, server=title)
+            yield Line(kind, CPU, on_page=shown, server=title)
+        yield Line(START, "ms", on_page=True, server=title)
 
 
 VALID: Final = "valid calls, 32 connections"
