@@ -28,11 +28,11 @@ RGBA: Final = 6
 def encode_png(image: Image.Image, mode: str, texts: Mapping[str, str], isal: Any = None) -> bytes:
     """Return `image` as a PNG of eight bits a channel; `mode` is RGB or RGBA. No row has a filter.
 
-    `isal` is the module isal_zlib, where that is to deflate the rows in the place of zlib.
+    `isal` is the module isal_zlib, where that is to deflate all rows at once, in the place of zlib.
     """
     colour_type = RGBA if mode == "RGBA" else RGB
     pieces = _list_rows(image, mode)
-    if isal is not None and image.width * image.height <= _MOST_AT_ONCE:
+    if isal is not None:
         pixels = isal.compress(b"".join(pieces), _ISAL_LEVEL)
     else:
         packer = zlib.compressobj(level=1, memLevel=_SMALL_HASH_TABLE)
@@ -67,5 +67,4 @@ def _list_rows(image: Image.Image, mode: str) -> Iterator[bytes]:
 
 _SMALL_HASH_TABLE: Final = 5  # zlib's memory level; flat colours repeat so near that a large table only costs time
 _ISAL_LEVEL: Final = 1  # of 0 to 3: 0 is as fast and makes larger files, 3 takes as long as zlib
-_MOST_AT_ONCE: Final = 2048 * 2048  # pixels: 16 MiB of RGBA rows in one piece; zlib takes those of larger pictures
 _BAND: Final = 64  # rows at a time: they fit the processor's cache, and 4096 x 4096 pixels of RGB are 48 MiB at once

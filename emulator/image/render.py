@@ -14,9 +14,9 @@ from typing import Any, Final
 # The three plugins by name: else Pillow loads all of its forty when it first meets a WebP.
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401
 
-from emulator.core.accelerators import find_accelerator
 from emulator.image import bitmap_font, edit, png
 from emulator.image.canvas import Palette
+from emulator.image.encoder import find_isal
 from emulator.image.files import EditInputs
 from emulator.image.inspect import IMAGE_DESCRIPTION, LABEL_NAME
 from emulator.image.landscape import paint_landscape
@@ -157,9 +157,7 @@ def _encode_heavy(image: Image.Image, recipe: ImageRecipe, label: str) -> bytes:
 
 def _encode(image: Image.Image, recipe: ImageRecipe, label: str, *, has_grain: bool = False) -> bytes:
     mode, file = _choose_mode(image, recipe), io.BytesIO()
-    isal = None
-    if recipe.weight is None:  # else the grain would depend on isal: there is as much as fits into the file
-        isal = find_accelerator("isal.isal_zlib")
+    isal = find_isal(recipe)
     match recipe.format:
         case "png" if image.mode == "P" or has_grain or isal is not None:
             return png.encode_png(image, mode, {LABEL_NAME: label}, isal)

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Final
 
 from emulator.core import clock
-from emulator.core.accelerators import find_accelerator
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
+from emulator.image.encoder import find_isal
 from emulator.image.files import MissingFile
 from emulator.image.link import BadToken, HostBehavior, PictureLink, parse_token
 from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw, find_start
@@ -168,8 +168,8 @@ def _answer_range(data: bytes, picture_headers: Headers, headers: Mapping[str, s
 
 
 def _make_tag(recipe: ImageRecipe) -> str:
-    """Return the ETag of a picture: its recipe's digest, and the encoder where PNG files have other bytes with it."""
-    if find_accelerator("isal.isal_zlib") is not None:
+    """Return the ETag of a picture: its recipe's digest, and the encoder where the file has other bytes with it."""
+    if find_isal(recipe) is not None:
         return f'"{recipe.digest}-isal"'
     return f'"{recipe.digest}"'
 

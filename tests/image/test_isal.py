@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from emulator.core.accelerators import choose_speed
+from emulator.image.encoder import find_isal
 from emulator.image.files import EditInputs
 from emulator.image.inspect import examine_upload, inspect_image
 from emulator.image.recipe import Alteration, EditSource, ImageRecipe, PartialImage
@@ -72,6 +73,24 @@ def test_a_png_has_the_same_pixels(recipe: ImageRecipe) -> None:
 def test_other_formats_have_the_same_bytes(kind: str) -> None:
     recipe = replace(SMALL, format=kind)
     assert draw(recipe, "off") == draw(recipe, "auto")
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        SMALL, replace(SMALL, width=4096, height=1024), replace(SMALL, width=4096, height=1025),
+        replace(SMALL, width=4096, height=1025, source=EDIT), replace(SMALL, format="webp"),
+        replace(SMALL, weight=9999), altered(mode="16_bit"), altered(mode="exif_rotated"),
+        altered(format="jpeg"), altered(width=70, height=50), altered(width=4096, height=1025),
+        altered(kept=50.0, share=True),
+    ],
+    ids=["small", "4 MiB pixels", "more", "more, edited", "webp", "heavy", "16 bits", "turned", "jpeg", "another size",
+         "large in its place", "cut"],
+)  # fmt: skip
+def test_isal_is_named_where_it_makes_other_bytes(recipe: ImageRecipe) -> None:
+    """The ETag of a picture depends on it."""
+    is_other = draw(recipe, "off") != draw(recipe, "auto")
+    assert is_other == (find_isal(recipe) is not None)  # the speed is still auto
 
 
 @pytest.mark.parametrize("weight", [100, 90_001, 150_000])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -16,11 +16,14 @@ import yaml
 from emulator.core.accelerators import SPEEDS, choose_speed
 from emulator.core.data_folders import find_schemas
 from emulator.image import recipe
-from emulator.image.link import format_token, parse_token, seal_text
+from emulator.image.link import PictureLink, format_token, parse_token, seal_text
+from emulator.image.recipe import FORMATS, ImageRecipe
 from emulator.image.render import draw_image
 from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import SPEED, Served
 from tests.picture_tokens import SMALL, write_token_list
+
+RECIPE: Final = ImageRecipe(**SMALL)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -54,17 +57,22 @@ def test_get_head_and_headers(url: str) -> None:
     assert got.headers["etag"] == head.headers["etag"]
 
 
-def test_the_tag_names_the_encoder(url: str) -> None:
-    """A cache does not take the bytes of one encoder for a part of the other's."""
+@pytest.mark.parametrize(
+    ("change", "ending"), [({}, "-isal"), ({"width": 4096, "height": 1025}, ""), ({"format": "jpeg"}, "")]
+)
+def test_the_tag_names_the_encoder(server: Served, change: dict[str, Any], ending: str) -> None:
+    """A cache does not take the bytes of one encoder for a part of the other's; where they are equal, so is the tag."""
+    link = PictureLink(replace(RECIPE, **change), "default", 2**34)
+    url = f"{server.url}/pictures/{format_token(link, server.app.storage.secret)}.{FORMATS[link.recipe.format]}"
+    tags = []
     try:
-        tags = []
         for speed in SPEEDS:
             choose_speed(speed)
             tags.append(httpx.head(url).headers["etag"])
     finally:
         choose_speed(SPEED)
     fast, plain = tags
-    assert fast == plain[:-1] + '-isal"'
+    assert fast == f'{plain[:-1]}{ending}"'
 
 
 @pytest.mark.parametrize(
