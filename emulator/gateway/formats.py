@@ -102,33 +102,53 @@ class ResponseHeaders:
         return frozenset(name.lower() for name in names)
 
     def make_headers(self, request_id: str, seconds: float = 0, has_good_key: bool = True) -> dict[str, str]:
-        """Return the headers of an answer that took `seconds`, by name."""
-        headers = {self.request_id: request_id, **dict(self.others)}
-        if has_good_key and self.account:
-            headers.update(self.account)
+        """Return the headers of an answer that took `seconds`, by name.
+
+        Of two with the same name, in whatever case, the later one counts: those that the file lists replace the id.
+        """
+        headers = {self.request_id: request_id}
+        listed = [*self.others]
+        if has_good_key:
+            listed += self.account
         if self.duration is not None:
-            headers[self.duration] = str(round(seconds * 1000))
+            listed.append((self.duration, str(round(seconds * 1000))))
+        for name, value in listed:
+            _set_header(headers, name, value)
         return headers
 
     def format_lines(self, request_id: str, seconds: float = 0, has_good_key: bool = True) -> str:
         """Return the headers that `make_headers` returns, as lines."""
         if self.duration is not None:
             return format_header_lines(self.make_headers(request_id, seconds, has_good_key).items())
-        rest = self._lines_with_account if has_good_key else self._other_lines
-        return f"{self.request_id}: {request_id}\r\n{rest}"
+        before, id_is_sent, behind = self._lines_with_account if has_good_key else self._lines_without_account
+        if not id_is_sent:
+            return behind
+        return f"{before}{request_id}{behind}"
 
     @cached_property
-    def _other_lines(self) -> str:
-        return self._format_all_but_id(has_good_key=False)
+    def _lines_without_account(self) -> tuple[str, bool, str]:
+        return self._split_lines(has_good_key=False)
 
     @cached_property
-    def _lines_with_account(self) -> str:
-        return self._format_all_but_id(has_good_key=True)
+    def _lines_with_account(self) -> tuple[str, bool, str]:
+        return self._split_lines(has_good_key=True)
 
-    def _format_all_but_id(self, has_good_key: bool) -> str:
-        headers = self.make_headers("", has_good_key=has_good_key)
-        del headers[self.request_id]
-        return format_header_lines(headers.items())
+    def _split_lines(self, has_good_key: bool) -> tuple[str, bool, str]:
+        """Return the lines before the request's id, whether it is sent, and those behind it."""
+        lines = format_header_lines(self.make_headers(_ID_MARK, has_good_key=has_good_key).items())
+        before, mark, behind = lines.partition(_ID_MARK)
+        if not mark:
+            return "", False, lines
+        return before, True, behind
+
+
+def _set_header(headers: dict[str, str], name: str, value: str) -> None:
+    """Put a header into `headers`, in the place of one of the same name in another case."""
+    for present in headers:
+        if present != name and present.lower() == name.lower():
+            del headers[present]
+            break
+    headers[name] = value
 
 
 @dataclass(frozen=True)
@@ -247,5 +267,6 @@ def read_link_query(keys: Mapping[str, Any] | None) -> LinkQuery | None:
 
 DEFAULT_HEADERS: Final = ResponseHeaders()
 """The headers of OpenAI's API, for gateways whose file describes none."""
+_ID_MARK: Final = "\0"  # in the place of an id: no header has it
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _GO_ESCAPES: Final[Mapping[str, str]] = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

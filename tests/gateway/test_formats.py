@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 from emulator.core.data_folders import find_schemas
+from emulator.core.header_lines import format_header_lines
 from emulator.core.yaml_file import InvalidFile
+from emulator.gateway.formats import ResponseHeaders
 from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.messages import Call, Request, ResponseShape
 from emulator.validation.draft import ValidationContext
@@ -151,3 +153,30 @@ def test_how_many_pictures_a_file_may_allow(make: Make) -> None:
         assert drawn == accepted(gateway, n=drawn).count
         reported = accepted(gateway, report_only=True, n=drawn + 1)
         assert (1, ["would_be_refused"]) == (reported.count, [finding.code for finding in reported.findings])
+
+
+@pytest.mark.parametrize(
+    ("headers", "with_account", "without"),
+    [
+        (ResponseHeaders(), {"X-Request-Id": "id"}, {"X-Request-Id": "id"}),
+        (
+            ResponseHeaders(others=(("a", "1"), ("b", "2")), account=(("A", "3"),)),
+            {"X-Request-Id": "id", "A": "3", "b": "2"},
+            {"X-Request-Id": "id", "a": "1", "b": "2"},
+        ),
+        (ResponseHeaders(others=(("x-request-id", "own"),)), {"x-request-id": "own"}, {"x-request-id": "own"}),
+        (ResponseHeaders(account=(("X-Request-Id", "own"),)), {"X-Request-Id": "own"}, {"X-Request-Id": "id"}),
+        (
+            ResponseHeaders(others=(("took", "?"),), duration="Took"),
+            {"X-Request-Id": "id", "Took": "250"},
+            {"X-Request-Id": "id", "Took": "250"},
+        ),
+    ],
+    ids=["id", "others and account", "own id", "own id for accounts", "duration"],
+)
+def test_a_header_is_sent_once(headers: ResponseHeaders, with_account: dict[str, str], without: dict[str, str]) -> None:
+    """Of two of the same name the later one counts, in whatever case; the lines say what the mapping says."""
+    for has_good_key, expected in ((True, with_account), (False, without)):
+        made = headers.make_headers("id", 0.25, has_good_key)
+        assert expected == made
+        assert format_header_lines(made.items()) == headers.format_lines("id", 0.25, has_good_key)

@@ -66,6 +66,22 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: root["x-emulator-gateway"].update(calendar="yes"), "calendar is 'yes'; expected true or false"),
     (lambda root: root["x-emulator-gateway"].update(request_id={"pattern": "{x}"}), "pattern is '{x}'; expected a"),
     (
+        lambda root: root["x-emulator-gateway"].update(request_id={"header": "X Id"}),
+        "header is 'X Id'; expected a header's",
+    ),
+    (
+        lambda root: root["x-emulator-gateway"].update(request_id={"headers": {"a\nb": "c"}}),
+        "expected a header's name",
+    ),
+    (
+        lambda root: root["x-emulator-gateway"].update(request_id={"account": {"Content-Length": "5"}}),
+        "none that says where the body ends",
+    ),
+    (
+        lambda root: root["x-emulator-gateway"].update(request_id={"headers": {"a": "b\r\nc: d"}}),
+        "expected one line of text",
+    ),
+    (
         lambda root: root["x-emulator-gateway"].update(links={"query": {"se": "{end}"}}),
         "se is '{end}'; expected a text",
     ),
