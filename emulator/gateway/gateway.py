@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from emulator.core.data_folders import find_schemas, is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.patterns import compile_pattern
+from emulator.core.shared_property import shared_property
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
@@ -146,12 +147,12 @@ class Gateway:
     document: Document
     findings: tuple[Finding, ...]
 
-    @cached_property
+    @shared_property
     def operations(self) -> Mapping[str, Mapping[str, Operation]]:
         """The operations by path and method, read when they are first needed: most runs use one of the gateways."""
         return self.read_operations()
 
-    @cached_property
+    @shared_property
     def error_catalog(self) -> ErrorCatalog:
         """The refusals, read when they are first needed."""
         return self.read_error_catalog()
@@ -251,7 +252,7 @@ class Gateway:
             gateway = self._by_format[channel.json_format] = replace(self, json_format=channel.json_format)
         return replace(call, response=channel.convert_shape(call.response)), gateway
 
-    @cached_property
+    @shared_property
     def _by_format(self) -> dict[JsonFormat, Gateway]:
         """The gateway with the JSON format of each channel that a call has used."""
         return {}
