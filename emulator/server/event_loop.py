@@ -75,6 +75,8 @@ class AcceptingSite(web.TCPSite):
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
         self._listening.clear()
+        if self._connecting:
+            await asyncio.wait(self._connecting)
         await super().stop()
 
     def _get_protocol_factory(self) -> web.Server:
@@ -100,9 +102,21 @@ class AcceptingSite(web.TCPSite):
                 self._retries[listening] = loop.call_later(_RETRY_DELAY, self._watch, listening)
                 return
             line.setblocking(False)
-            task = loop.create_task(loop.connect_accepted_socket(make_connection, line))
+            task = loop.create_task(_connect(loop, make_connection, line))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, make_connection: web.Server, line: socket.socket) -> None:
+    """Let a new connection handle `line`; one that cannot be made is closed, as asyncio does it."""
+    try:
+        await loop.connect_accepted_socket(make_connection, line)
+    except OSError as error:  # the client has left already, or there are no more files
+        line.close()
+        is_out_of_files(error)
+    except BaseException:
+        line.close()
+        raise
 
 
 _RETRY_DELAY: Final = 1.0  # seconds; asyncio waits as long

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from emulator.core.accelerators import choose_speed
 from emulator.server import event_loop, rare_warnings
-from emulator.server.event_loop import AcceptingSite, make_site, new_event_loop
+from emulator.server.event_loop import AcceptingSite, _connect, make_site, new_event_loop
 from tests.conftest import SPEED
 
 
@@ -92,3 +92,31 @@ async def test_a_port_that_is_taken_is_an_error() -> None:
         await AcceptingSite(runner, "127.0.0.1", runner.addresses[0][1]).start()
     assert type(make_site(runner, "127.0.0.1", 0)) is web.TCPSite  # asyncio's own loop needs no other way
     await runner.cleanup()
+
+
+class FailingLoop:
+    """A loop on which no connection can be made."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    async def connect_accepted_socket(self, make_connection: object, line: socket.socket) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("number", [errno.ECONNRESET, errno.EINVAL, errno.EMFILE])
+async def test_a_connection_that_cannot_be_made_is_closed(number: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is told of a client that has left; a lack of files is one line."""
+    rare_warnings._last.clear()
+    line, other = socket.socketpair()
+    with other, caplog.at_level(logging.WARNING, "emulator"):
+        await _connect(FailingLoop(OSError(number, os.strerror(number))), web.Server(answer), line)  # type: ignore[arg-type]
+        assert -1 == line.fileno()
+    assert (number == errno.EMFILE) == bool(caplog.records)
+
+
+async def test_a_bug_on_the_way_to_a_connection_is_raised() -> None:
+    line, other = socket.socketpair()
+    with other, pytest.raises(RuntimeError, match="bug"):
+        await _connect(FailingLoop(RuntimeError("a bug")), web.Server(answer), line)  # type: ignore[arg-type]
+    assert -1 == line.fileno()
