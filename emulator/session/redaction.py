@@ -44,7 +44,7 @@ class Redactor:
     ) -> None:
         self._credential_headers = frozenset(credential_headers)
         values = [value for name, value in headers.items() if self._is_credential_header(name)]
-        self._keys = _find_keys(key or "", *values)
+        self._keys: Sequence[str] = note_keys(key or "", *values)
         more = list(islice(_find_secrets(given), _MOST_NAMED))
         more += [unquote(value) for name, value in _split_query(query) if names_a_key(name, _URL_NAMES)]
         if more:
@@ -170,7 +170,7 @@ def note_credentials(headers: Mapping[str, str], credential_headers: tuple[str, 
     places = _find_credential_headers(tuple(headers), credential_headers)
     if places:
         values = tuple(headers.values())
-        _find_keys("", *[values[place] for place in places])
+        note_keys("", *[values[place] for place in places])
 
 
 @lru_cache(maxsize=64)  # a client sends the same headers with each call
@@ -202,9 +202,20 @@ def names_a_key(name: str, also: frozenset[str] = frozenset()) -> bool:
     return re.search(r"(?i:[-_. ]key)$|[a-z]Key$", name.rstrip("]")) is not None
 
 
+def note_keys(key: str, *values: str) -> Sequence[str]:
+    """Remember the keys in the values of headers, and `key`, as `note_key` does.
+
+    Return them, also as they are spelled elsewhere; the longest first, as it may contain another.
+    """
+    keys, spelled = _find_keys(key, *values)
+    for word in keys:  # also where they were found before: others have been remembered in their place since
+        note_key(word)
+    return spelled
+
+
 @lru_cache(maxsize=256)  # clients send the same keys again and again
-def _find_keys(key: str, *values: str) -> Sequence[str]:
-    """Return the keys in the values of headers, and `key`; the longest first, as it may contain another."""
+def _find_keys(key: str, *values: str) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the keys in the values of headers, and `key`; then the same in all spellings, the longest first."""
     words = {key}
     for value in values:
         words.update(re.split(r"[\s=;,]+", value))
@@ -212,9 +223,7 @@ def _find_keys(key: str, *values: str) -> Sequence[str]:
         if scheme.lower() == "basic":
             words.update(_decode_basic(rest))
     secret = [word for word in words if is_secret(word)]
-    for word in secret:
-        note_key(word)
-    return sorted({variant for word in secret for variant in _spell(word)}, key=len, reverse=True)
+    return secret, sorted({variant for word in secret for variant in _spell(word)}, key=len, reverse=True)
 
 
 def _decode_basic(text: str) -> Sequence[str]:

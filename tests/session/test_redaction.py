@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import OrderedDict
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from emulator.cli.console import format_call
-from emulator.session.redaction import BLANK, Redactor, names_a_key, note_key, redact_keys
+from emulator.session import redaction
+from emulator.session.redaction import BLANK, Redactor, names_a_key, note_credentials, note_key, redact_keys
 from emulator.session.sessions import can_name
 from tests.conftest import Served
 from tests.paths import TESTS
@@ -130,6 +132,19 @@ def test_keys_of_others() -> None:
     text = "a another-session-5f2c9, sunflowers /v1/another-session-5f2c9."
     assert f"a {BLANK}, sunflowers /v1/{BLANK}." == redact_keys(text)
     assert not can_name("another-session-5f2c9")
+
+
+def test_a_key_that_made_room_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client's next call brings its key back, however often the same header was seen before."""
+    monkeypatch.setattr(redaction, "_MOST_KNOWN", 3)
+    monkeypatch.setattr(redaction, "_known_keys", OrderedDict())
+    headers = {"X-Api-Key": "came-back-7f3a91"}
+    for _ in range(2):
+        note_credentials(headers, ())
+        assert BLANK == redact_keys("came-back-7f3a91")
+        for number in range(4):
+            note_key(f"another-of-many-{number}")
+        assert "came-back-7f3a91" == redact_keys("came-back-7f3a91")
 
 
 def test_short_keys_are_no_part_of_other_words() -> None:
