@@ -777,3 +777,34 @@ def test_a_folder_that_is_no_package_does_not_matter(pytester: pytest.Pytester) 
     result = pytester.run(sys.executable, "-m", "pytest", *QUIET)
     result.assert_outcomes(passed=1)
     assert OFF not in lines(result)
+
+
+def test_nothing_of_a_test_outlives_it(run: Run) -> None:
+    """The fixture does not keep the request of the last test that used it, also where another one overrides it."""
+    result = run(
+        """
+import gc, weakref
+import image_api_emulator_pytest as plugin
+
+kept = []
+
+class TestOwn:
+    @pytest.fixture
+    def image_api(self, image_api):
+        return image_api
+
+    def test_override(self, image_api, request):
+        kept.append(weakref.ref(request.node))
+        assert not hasattr(plugin._Current, "request")
+        assert draw(image_api) == 200
+
+def test_plain(image_api, request):
+    kept.append(weakref.ref(request.node))
+    assert not hasattr(plugin._Current, "request")
+
+def test_after(image_api):
+    gc.collect()
+    assert not hasattr(plugin._Current, "request")
+"""
+    )
+    result.assert_outcomes(passed=3)
