@@ -5,7 +5,6 @@ The other checkout is run by its command line and by its pytest plugin, so its m
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -19,7 +18,18 @@ from typing import Final
 from tests.bench.figures import CPU, CPU_TIME, PACE, Aim, Figure, Line, Pairs
 from tests.bench.requests import FIVE_RULES, GENERATE, REFUSED, SCRIPTED, SESSION, UNIQUE
 from tests.bench.rows import Scale
-from tests.bench.servers import CHECKOUT, CONNECTIONS, Failed, Server, Shot, first_answer, load, play, serving
+from tests.bench.servers import (
+    CHECKOUT,
+    CONNECTIONS,
+    Failed,
+    Server,
+    Shot,
+    first_answer,
+    load,
+    make_environ,
+    play,
+    serving,
+)
 
 Measurement = Callable[[Path], tuple[float, float]]
 """Measures the code of one checkout: two values, in the units of its row."""
@@ -85,7 +95,7 @@ def measure_start(who: str, checkout: Path) -> tuple[float, float]:
 
 def measure_fixture(checkout: Path) -> tuple[float, float]:
     """Milliseconds of a run of pytest with one test that makes one call, and of its CPU."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("EMULATOR_", "PYTEST_"))}
+    environ = make_environ()
     environ |= {"PYTHONPATH": str(checkout), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     plugin = "emulator.plugin.image_api_emulator_pytest"
     if (checkout / "emulator" / "pytest_plugin.py").is_file():  # where the plugin was before it had a folder of its own

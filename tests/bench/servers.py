@@ -229,13 +229,22 @@ def ask_process(command: tuple[str, ...], question: str = "", speed: str = "off"
         return answer
 
 
+def make_environ() -> dict[str, str]:
+    """The environment of a process that is measured: with none of the user's settings, of our server and of pytest.
+
+    What files say is kept in a folder of the benchmark's own, and not among what the user's servers keep.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("EMULATOR_", "PYTEST_"))}
+    CACHES.parent.mkdir(parents=True, exist_ok=True)
+    return {**environ, "EMULATOR_CACHE_DIR": str(CACHES)}
+
+
 @contextmanager
 def run_process(
     command: Sequence[str], folder: Path | None = None, speed: str = "off", quiet: bool = False
 ) -> Iterator[subprocess.Popen[str]]:
     """The process `command` in `folder`, ended when the `with` is left, however it is left."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_")}
-    environ["EMULATOR_SPEED"] = speed
+    environ = {**make_environ(), "EMULATOR_SPEED": speed}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # modules are compiled once, as an installation compiles them
     output = subprocess.DEVNULL if quiet else None
     # A session of its own: Ctrl-C reaches us alone, and we end it.
@@ -260,6 +269,7 @@ def run_process(
 HEADERS: Final = {"Authorization": "Bearer sk-bench", "User-Agent": "bench", "Accept": "application/json"}
 CONNECTIONS: Final = 32
 CHECKOUT: Final = Path(__file__).parents[2]
+CACHES: Final = CHECKOUT / ".cache" / "bench" / "parsed"
 SPEEDS: Final = {"ours": "off", "fast": "auto"}
 """The setting `speed` of our servers."""
 _OURS: Final = (sys.executable, "-m", "emulator", "serve", "--port", "0", "--ready-json", "--gateway", "ezmodel")

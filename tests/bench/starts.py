@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Final
 from tests.bench.figures import CPU_TIME, Aim, Figure, Line, Pairs
 from tests.bench.requests import GENERATE, HEALTH
 from tests.bench.rows import Row, Scale, take_turns
-from tests.bench.servers import CHECKOUT, SPEEDS, Failed, ask_process, first_answer
+from tests.bench.servers import CHECKOUT, SPEEDS, Failed, ask_process, first_answer, make_environ
 
 GOOD_POST: Final = Line("start to the first good POST", "ms", aim=Aim("≤", 1.25), fast_aim=Aim("≤", 1.15), on_page=True)
 GOOD_POST_CPU: Final = Line("start to the first good POST", CPU_TIME)
@@ -93,7 +92,7 @@ def measure_fixture(scale: Scale) -> list[Figure]:
 
 def _time_tests() -> dict[str, float]:
     """For each kind of test, the median of its milliseconds; the first of each kind starts a server and is left out."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("EMULATOR_", "PYTEST_"))}
+    environ = make_environ()
     environ |= {"PYTHONPATH": str(CHECKOUT), "EMULATOR_SPEED": "off", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     for plugin in ("emulator.plugin.image_api_emulator_pytest", "pytest_httpserver.pytest_plugin"):

@@ -16,6 +16,8 @@ from tests.bench.machine import Busyness
 from tests.bench.report import describe_noise, make_page_section, replace_page_section
 from tests.bench.requests import REFUSED, UNIQUE
 from tests.bench.rows import take_turns
+from tests.bench.servers import CACHES, make_environ
+from tests.paths import ROOT
 
 FAST: Figure = Figure(
     Line("some calls", PACE, aim=Aim("≥", 0.5), fast_aim=Aim("≥", 0.8), on_page=True),
@@ -137,6 +139,16 @@ def test_the_pages_section_is_replaced(document: dict[str, Any]) -> None:
     """What stands before and after the marks stays."""
     section = make_page_section(document)
     assert f"a\n{section}\nb" == replace_page_section("a\n<!-- speed -->\nold\n<!-- end of speed -->\nb", section)
+
+
+def test_what_is_measured_has_no_settings_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither ours nor pytest's; and it keeps nothing among what the user's own servers keep."""
+    for name in ("EMULATOR_SEED", "EMULATOR_CACHE_DIR", "PYTEST_ADDOPTS"):
+        monkeypatch.setenv(name, "x")
+    environ = make_environ()
+    assert {"EMULATOR_CACHE_DIR": str(CACHES)} == {
+        name: value for name, value in environ.items() if name.startswith(("EMULATOR_", "PYTEST_"))
+    }
 
 
 def _list_labels(text: str) -> list[tuple[str, ...]]:
