@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.admin.auth import AdminAuth
+from emulator.admin.description import list_words
 from emulator.core import clock, strict_json
 from emulator.core.clock import Clock
-from emulator.core.data_folders import list_ready_made
 from emulator.core.light_dataclass import dataclass
-from emulator.findings import FINDINGS
+from emulator.core.version import read_version
 from emulator.image.store import ImageStore
-from emulator.messages import BEHAVIORS, KINDS, OPERATIONS, PICTURE_WEIGHTS, VIOLATIONS, Request, Response
+from emulator.messages import Request, Response
 from emulator.session.events import Events
 from emulator.session.metrics import Metrics
 from emulator.session.sessions import Sessions
@@ -60,15 +60,7 @@ class AdminContext:
         """The description of these paths; the first use reads the file."""
         from emulator.admin.spec import AdminSpec
 
-        enums = {
-            "gateways": list(self.registry.validators),
-            "behavior": BEHAVIORS,
-            "picture_weight": PICTURE_WEIGHTS,
-            "operations": OPERATIONS,
-            "refusals": (*KINDS, *VIOLATIONS),
-            "findings": list(FINDINGS),
-            "scenarios": list_ready_made(),
-        }
+        enums = list_words(list(self.registry.validators))
         return AdminSpec(read_version(), needs_token=self.auth.token is not None, enums=enums)
 
     @cached_property
@@ -123,14 +115,3 @@ def build_error_response(
     """Return an error in the emulator's own envelope."""
     error = {"message": message, "type": "emulator_error", "param": param, "code": None}
     return build_json_response({"error": error}, status, headers)
-
-
-@cache
-def read_version() -> str:
-    """Return the version of this package; its file is read once, since health is asked often."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("image-api-emulator")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"

@@ -17,13 +17,13 @@ from emulator.admin.request import (
     Stream,
     build_json_response,
     build_response,
-    read_version,
 )
 from emulator.core import clock
 from emulator.core.accelerators import name_accelerator, name_running_loop
 from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.suggestions import describe_unknown
+from emulator.core.version import read_version
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import FINDINGS
 from emulator.messages import BEHAVIORS, Response

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from emulator.admin.description import METHODS, PATH, fill_enums
 from emulator.admin.errors import AdminError
 from emulator.core import strict_json, yaml_file
 from emulator.core.json_schema import load_schema
@@ -21,19 +21,17 @@ from emulator.core.suggestions import describe_known, nearest_word
 from emulator.gateway.openapi import Document, Parameter
 from emulator.validation.schema import SchemaValidator, SchemaViolation
 
-PATH: Final = Path(__file__).with_name("openapi.yaml")
-
 
 class AdminSpec:
     """The description of the emulator's own paths, as one server shows it."""
 
-    def __init__(self, version: str, needs_token: bool, enums: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, version: str, needs_token: bool, enums: Mapping[str, Sequence[str] | None]) -> None:
         """Read the description, and add to it what only a running server knows.
 
         `needs_token` says whether requests need a token, `enums` are the values of each `x-emulator-enum`.
         """
         source = yaml_file.load_yaml(PATH)
-        root = _fill_enums(source.root, enums)
+        root = fill_enums(source.root, enums)
         root["info"]["version"] = version
         if needs_token:
             root["security"].remove({})
@@ -42,7 +40,7 @@ class AdminSpec:
         queries = {}
         for path_item in self._paths.values():
             for method, operation in path_item.items():
-                if method in _METHODS:
+                if method in METHODS:
                     schema = _build_query_schema(Document(source, root), path_item, operation)
                     queries[operation["operationId"]] = schema
         self._document = Document(source, {**root, "x-queries": queries})
@@ -138,18 +136,6 @@ class AdminSpec:
         return list(schema.get("properties", ()))
 
 
-def _fill_enums(node: Any, enums: Mapping[str, Sequence[str]]) -> Any:
-    """Return `node` with each `x-emulator-enum` replaced by the enum that it names."""
-    if isinstance(node, list):
-        return [_fill_enums(part, enums) for part in node]
-    if not isinstance(node, Mapping):
-        return node
-    filled = {key: _fill_enums(part, enums) for key, part in node.items() if key != "x-emulator-enum"}
-    if "x-emulator-enum" in node:
-        filled["enum"] = [*node.get("enum", ()), *enums[node["x-emulator-enum"]]]
-    return filled
-
-
 def _move_references(node: Any) -> Any:
     """Return the schema of scenarios with references that are right where the description has it.
 
@@ -179,7 +165,6 @@ def _build_query_schema(
 
 
 _FULL_SCENARIO: Final = "FullScenario"
-_METHODS: Final = ("get", "put", "post", "delete")
 _MOST_NAMES: Final = 50  # in a query; the longest that is described has ten
 _LONGEST_PARAM: Final = 100  # characters of a name from the network that an error repeats
 _EXPECTED: Final[Mapping[str, str]] = {

@@ -103,7 +103,7 @@ class _PrintVersion(argparse.Action):
     """Prints the name and the version; looks the version up only then, because importing its source takes long."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from emulator.admin.request import read_version
+        from emulator.core.version import read_version
 
         print(f"{NAME} {read_version()}")
         parser.exit(0)
@@ -186,6 +186,13 @@ def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the verdict as one line of JSON")
 
 
+def _add_mcp_flags(parser: argparse.ArgumentParser) -> None:
+    address = f"http://127.0.0.1:{settings.Settings().port}"
+    about = "address of the running emulator (default: %(default)s)"
+    parser.add_argument("--url", metavar="URL", default=address, help=about)
+    parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
+
+
 def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="prompt of the request")
     for name in ("model", "size", "quality", "style", "background", "output_format"):
@@ -229,6 +236,8 @@ COMMANDS: Final = (
             "emulator.cli.portability:print_portability"),
     Command("verify", "ask a running emulator whether a session's calls are as expected; the exit code is 1 if not",
             _add_verify_flags, "emulator.cli.verification:verify_calls"),
+    Command("mcp", "offer the own paths of a running emulator as tools, in the Model Context Protocol on stdio",
+            _add_mcp_flags, "emulator.cli.mcp_server:run_mcp"),
     Command("render", "draw the picture of a request into a file, without a server", _add_render_flags,
             "emulator.cli.commands:render_picture"),
     Command("inspect", "print size, format and label of picture files, one line of JSON each", _add_inspect_flags,

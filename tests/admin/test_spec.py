@@ -14,7 +14,7 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
-from emulator.admin import spec
+from emulator.admin import description
 from emulator.admin.routes import ROUTES
 from emulator.core import yaml_file
 from emulator.session.sessions import SessionOverrides
@@ -47,10 +47,10 @@ def document(served: Served) -> Mapping[str, Any]:
 
 def test_it_is_openapi(document: Mapping[str, Any]) -> None:
     """Both the file and what a server makes of it are OpenAPI 3.1, with nothing left to fill in."""
-    validate(yaml_file.load_yaml(spec.PATH).root)
+    validate(yaml_file.load_yaml(description.PATH).root)
     validate(document)
     assert "x-emulator-enum" not in json.dumps(document)
-    assert yaml_file.load_yaml(spec.PATH).root["info"]["version"] != document["info"]["version"]
+    assert yaml_file.load_yaml(description.PATH).root["info"]["version"] != document["info"]["version"]
 
 
 def test_every_path_is_described(document: Mapping[str, Any]) -> None:
