@@ -48,7 +48,8 @@ async def _connect(url: str, mode: str = "auto") -> AsyncIterator[Client]:
 def _read_text(result: CallToolResult) -> str:
     content = result.content[0]
     assert isinstance(content, TextContent)
-    return content.text
+    text: str = content.text
+    return text
 
 
 async def _ask(client: Client, tool: str, **arguments: Any) -> Any:
