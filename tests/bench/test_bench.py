@@ -17,7 +17,6 @@ from tests.bench.report import describe_noise, make_page_section, replace_page_s
 from tests.bench.requests import REFUSED, UNIQUE
 from tests.bench.rows import take_turns
 from tests.bench.servers import CACHES, make_environ
-from tests.paths import ROOT
 
 FAST: Figure = Figure(
     Line("some calls", PACE, aim=Aim("≥", 0.5), fast_aim=Aim("≥", 0.8), on_page=True),

@@ -216,7 +216,10 @@ def test_own_words_for_the_model_whose_rules_were_broken(error_catalog: Any) -> 
         ({"kinds": {"quota": {"status": 99, "message": "m"}}}, "status is 99; expected 200 to 599"),
         ({"kinds": {"quota": {"status": 400, "message": {"en": 5}}}}, "en is 5; expected a text"),
         ({"spelling": {"indent": "2"}}, "indent is '2'; expected a whole number from 0"),
-        ({"kinds": {"quota": {"status": 400, "message": "m", "headers": {"A": 1}}}}, "A is 1; expected one line of text"),
+        (
+            {"kinds": {"quota": {"status": 400, "message": "m", "headers": {"A": 1}}}},
+            "A is 1; expected one line of text",
+        ),
         ({"breaches": {"type": {"message": "m", "params": {"n": {"colour": 1}}}}}, "unknown key 'colour'"),
     ],
 )
