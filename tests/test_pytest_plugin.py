@@ -272,7 +272,7 @@ image_api_picture_weight = realistic
     result = run(
         """
 def test_x(image_api):
-    assert (7, "2026-01-01T00:00:00Z") == (image_api.health["seed"], image_api.clock.now)
+    assert (7, "2026-01-01T00:00:00Z") == (image_api.server_settings["seed"], image_api.clock.now)
     assert (True, "observed", "realistic") == tuple(image_api.settings().values())
     assert image_api.url().endswith("/aiai/v1")
     assert [503, 200] == [draw(image_api), draw(image_api)]

@@ -1,4 +1,4 @@
-"""Who may use the emulator's own paths: programs on this machine, and with the token where one is needed.
+"""Who may use the emulator's own paths but health: programs on this machine, and with the token where one is needed.
 
 These paths show what clients sent and change what is answered. A foreign Host or Origin is refused, which keeps web
 pages out, even those that rebind a name to this address. The token leaves this module only to be printed at the start.
@@ -38,8 +38,8 @@ class AdminAuth:
         if self.generated:
             self.token = _generate_token()
 
-    def check(self, headers: Mapping[str, str], public: bool) -> None:
-        """Raise AccessDenied unless a request with `headers` may be answered; a `public` path needs no token."""
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Raise AccessDenied unless a request with `headers` may be answered."""
         host = _parse_host_name("//" + headers.get("Host", ""))
         if host not in self._hosts:
             raise AccessDenied(403, f"Host {host[:200]!r} is not allowed here; --allow-host NAME allows it")
@@ -48,7 +48,7 @@ class AdminAuth:
             raise AccessDenied(403, "a web page of another origin may not ask here")
         if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise AccessDenied(403, "a web page of another site may not ask here")
-        if self.token is None or public:
+        if self.token is None:
             return
         tokens = _find_tokens(headers)
         if not tokens:

@@ -15,7 +15,7 @@ from emulator.admin.description import list_words
 from emulator.core import clock, strict_json
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
-from emulator.core.version import read_version
+from emulator.core.version import VERSION
 from emulator.image.store import ImageStore
 from emulator.messages import Request, Response
 from emulator.session.events import Events
@@ -61,7 +61,7 @@ class AdminContext:
         from emulator.admin.spec import AdminSpec
 
         enums = list_words(list(self.registry.validators))
-        return AdminSpec(read_version(), needs_token=self.auth.token is not None, enums=enums)
+        return AdminSpec(VERSION, needs_token=self.auth.token is not None, enums=enums)
 
     @cached_property
     def portability_targets(self) -> Sequence[PortabilityTarget]:

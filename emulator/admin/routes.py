@@ -46,6 +46,7 @@ class AdminRoute:
 
 ROUTES: Final = (
     AdminRoute("GET", "/health", server_api.get_health),
+    AdminRoute("GET", "/settings", server_api.get_settings),
     AdminRoute("GET", "/gateways", server_api.list_gateways),
     AdminRoute("GET", "/scenarios", server_api.list_scenarios),
     AdminRoute("GET", "/findings", server_api.list_findings),
@@ -73,6 +74,8 @@ ROUTES: Final = (
 )
 """Every path below PREFIX; openapi.yaml describes the same ones."""
 
+_PUBLIC: Final = "/health"  # answered to anybody: a container's health check has no token, and asks under any host
+
 
 class AdminApi:
     """Answers the requests for the own paths of one server."""
@@ -84,7 +87,8 @@ class AdminApi:
         """Return the answer to a request whose path begins with PREFIX."""
         path = "/" + request.path.removeprefix(PREFIX).strip("/")
         try:
-            self._context.auth.check(request.headers, public=path == "/health")
+            if path != _PUBLIC:
+                self._context.auth.check(request.headers)
             route, path_params = _find_route(request, path)
             return await route.function(await self._validate(request, route, path_params))
         except AccessDenied as denied:

@@ -23,9 +23,10 @@ from emulator.core.accelerators import name_accelerator, name_running_loop
 from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.suggestions import describe_unknown
-from emulator.core.version import read_version
+from emulator.core.version import VERSION
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import FINDINGS
+from emulator.image.encoder import name_encoder
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
 from emulator.session.sessions import LATEST, can_name
@@ -53,8 +54,7 @@ async def resolve_session(context: AdminContext, name: str, invalid_status: int 
 
 
 async def get_health(request: AdminRequest) -> Response:
-    """That the server answers, and how it was started."""
-    settings = request.context.settings
+    """That the server answers, and what makes its answers: the same for whoever asks, and nothing about the user."""
     accelerators = {
         "event_loop": name_running_loop(),
         "json_schema": name_accelerator("jsonschema_rs"),
@@ -62,14 +62,22 @@ async def get_health(request: AdminRequest) -> Response:
     }
     return build_json_response({
         "status": "ok",
-        "version": read_version(),
+        "version": VERSION,
+        "encoder": name_encoder(),
+        "accelerators": accelerators,
+    })  # fmt: skip
+
+
+async def get_settings(request: AdminRequest) -> Response:
+    """How the server was started."""
+    settings = request.context.settings
+    return build_json_response({
         "seed": settings.seed,
         "clock": settings.clock,
         "gateways": sorted(request.context.registry.validators),
         "reserved_values": not settings.no_reserved_values,
         "report_only": settings.report_only,
         "behavior": settings.behavior,
-        "accelerators": accelerators,
     })  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final, NoReturn
 from emulator import settings
 from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_unknown
+from emulator.core.version import VERSION
 from emulator.core.yaml_file import InvalidFile
 from emulator.settings import UsageError
 
@@ -100,12 +101,10 @@ class Parser(argparse.ArgumentParser):
 
 
 class _PrintVersion(argparse.Action):
-    """Prints the name and the version; looks the version up only then, because importing its source takes long."""
+    """Prints the name and the version."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from emulator.core.version import read_version
-
-        print(f"{NAME} {read_version()}")
+        print(f"{NAME} {VERSION}")
         parser.exit(0)
 
 

@@ -21,7 +21,7 @@ from emulator.cli.mcp_tools import Tool, make_tools
 from emulator.client.connection import Connection, EmulatorError
 from emulator.core.strict_json import BadJson, format_json, parse_json
 from emulator.core.suggestions import describe_unknown
-from emulator.core.version import read_version
+from emulator.core.version import VERSION
 from emulator.settings import UsageError, load_settings
 
 log = logging.getLogger("emulator")
@@ -34,7 +34,7 @@ def run_mcp(options: argparse.Namespace) -> int:
         connection = Connection(options.url, token)
     except EmulatorError as error:
         raise UsageError(f"--url: {error}") from None
-    server = McpServer(connection, make_tools(), read_version())
+    server = McpServer(connection, make_tools(), VERSION)
     server.answer_lines(sys.stdin.buffer, sys.stdout.buffer)
     return 0
 

@@ -16,7 +16,14 @@ from typing import Any, Final, Protocol, Unpack, cast
 from emulator.client import proxies
 from emulator.client.calls import Calls, SessionClock
 from emulator.client.connection import Connection, EmulatorError, ScenarioSource, load_scenario_body, session_path
-from emulator.client.expectations import CallFields, Expectation, ServerHealth, SessionSettings, SettingsChanges
+from emulator.client.expectations import (
+    CallFields,
+    Expectation,
+    ServerHealth,
+    ServerSettings,
+    SessionSettings,
+    SettingsChanges,
+)
 from emulator.client.journal_table import format_heading, format_journal
 from emulator.client.portability import Portability
 from emulator.client.records import PictureOrigin, RecordedCall
@@ -77,12 +84,21 @@ class ImageApi:
 
     @property
     def health(self) -> ServerHealth:
-        """The server's description of itself when it was first asked: version, seed, clock, gateways and so on.
+        """What the server answered when it was first asked for its health: version, encoder, accelerators.
 
-        >>> image_api.health["seed"]
-        0
+        >>> image_api.health["status"]
+        'ok'
         """
         return self._connection.health
+
+    @property
+    def server_settings(self) -> ServerSettings:
+        """How the server was started: seed, clock, gateways and so on; the session's own are `settings()`.
+
+        >>> image_api.server_settings["seed"]
+        0
+        """
+        return self._connection.settings
 
     @cached_property
     def key(self) -> str:
@@ -91,7 +107,7 @@ class ImageApi:
         >>> image_api.key
         'sk-emulator.session.embedded'
         """
-        if self.health["reserved_values"]:
+        if self.server_settings["reserved_values"]:
             return names.make_key(self._name)
         return f"sk-{self._name}"
 
@@ -102,7 +118,7 @@ class ImageApi:
         >>> image_api.session_name
         'embedded'
         """
-        if self.health["reserved_values"]:
+        if self.server_settings["reserved_values"]:
             return self._name
         return names.name_for_key(self.key)
 

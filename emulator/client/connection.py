@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from emulator.client.expectations import ServerHealth
+from emulator.client.expectations import ServerHealth, ServerSettings
 from emulator.core.file_reading import read_file
 from emulator.core.names import ENCLOSED
 
@@ -103,6 +103,12 @@ class Connection:
         """The server's answer to GET /_emulator/health when it was first asked."""
         health: ServerHealth = self.ask("GET", "/health")
         return health
+
+    @cached_property
+    def settings(self) -> ServerSettings:
+        """The server's answer to GET /_emulator/settings when it was first asked."""
+        settings: ServerSettings = self.ask("GET", "/settings")
+        return settings
 
     @cached_property
     def bases(self) -> Mapping[str, str]:

@@ -42,7 +42,7 @@ class EmulatorSettings(TypedDict, total=False):
     >>> from emulator import Emulator, EmulatorSettings
     >>> settings: EmulatorSettings = {"seed": 7, "report_only": True}
     >>> with Emulator(**settings) as own:
-    ...     own.health["seed"]
+    ...     own.server_settings["seed"]
     7
     """
 

@@ -131,14 +131,25 @@ class SessionSettings(TypedDict):
 
 
 class ServerHealth(TypedDict):
-    """What a server says about itself: `seed` decides pictures, ids and chance, `clock` is a setting such as real.
+    """That a server answers: its version, the libraries that write its pictures, those of `[speed]` that it uses.
 
-    >>> image_api.health["seed"]
-    0
+    >>> image_api.health["status"]
+    'ok'
     """
 
     status: str
     version: str
+    encoder: str | None
+    accelerators: dict[str, str | None]
+
+
+class ServerSettings(TypedDict):
+    """How a server was started: `seed` decides pictures, ids and chance, `clock` is a setting such as real.
+
+    >>> image_api.server_settings["seed"]
+    0
+    """
+
     seed: int
     clock: str
     gateways: list[str]
@@ -147,5 +158,5 @@ class ServerHealth(TypedDict):
     behavior: str
 
 
-for _type in (Matchers, CallFields, Expectation, SettingsChanges, SessionSettings, ServerHealth):
+for _type in (Matchers, CallFields, Expectation, SettingsChanges, SessionSettings, ServerHealth, ServerSettings):
     _type.__module__ = "emulator"  # a TypedDict's body cannot set it

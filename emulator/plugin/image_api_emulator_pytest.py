@@ -290,11 +290,11 @@ def _connect(url: str, settings: Mapping[str, str]) -> ImageApi:
     from emulator import EmulatorError, ImageApi
 
     api = ImageApi(url)
-    health: Mapping[str, Any] = api.health
+    started: Mapping[str, Any] = api.server_settings
     for name in ("seed", "clock"):
         wanted = settings.get(name)
-        if wanted is not None and wanted != str(health[name]):
-            raise EmulatorError(f"image_api_{name} is {wanted}, but the server at {url} has {health[name]}")
+        if wanted is not None and wanted != str(started[name]):
+            raise EmulatorError(f"image_api_{name} is {wanted}, but the server at {url} has {started[name]}")
     return api
 
 

@@ -9,14 +9,17 @@ import asyncio
 import gzip
 import json
 import logging
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import httpx
+import PIL
 import pytest
 
 from emulator.admin.routes import ROUTES, AdminRoute
 from emulator.core.accelerators import Speed, choose_speed
+from emulator.core.version import VERSION
 from emulator.findings import FINDINGS
 from tests.conftest import SPEED, Served
 from tests.described import Described
@@ -57,14 +60,36 @@ def play(served: Served, *bodies: dict[str, Any], session: str = "case", gateway
 # --- the server itself ---
 
 
-def test_health(serve: Serve) -> None:
-    """It says how the server was started, and asks for nothing."""
+def test_health_tells_nothing_of_the_user(ask: Described) -> None:
+    """It says that the server answers, and what makes its answers; `encoder` names all that writes pictures."""
+    health = ask.get("/health")
+    assert ["status", "version", "encoder", "accelerators"] == list(health)
+    assert ("ok", VERSION) == (health["status"], health["version"])
+    libraries = [f"Pillow {PIL.__version__}", f"zlib {zlib.ZLIB_RUNTIME_VERSION}", health["accelerators"]["png"]]
+    assert set(filter(None, libraries)) <= set(health["encoder"].split(", "))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "image-api:4010"}, {"host": "api.openai.com"}, {"host": "["}, {"host": ""},
+        {"origin": "https://evil.test"}, {"sec-fetch-site": "cross-site"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_health_answers_anybody(ask: Described, headers: dict[str, str]) -> None:
+    """A health check asks by a compose file's name; no other path answers it, and no page can read the answer."""
+    assert "ok" == ask("GET", "/health", headers=headers).json()["status"]
+    assert 403 == ask("GET", "/settings", headers=headers).status_code
+
+
+def test_settings_of_the_server(serve: Serve) -> None:
+    """They say how the server was started."""
     served = serve(seed=7, clock="frozen:2026-01-01T00:00:00Z", no_reserved_values=True, report_only=True)
-    health = Described(served).get("/health")
     assert {
-        "status": "ok", "seed": 7, "clock": "frozen:2026-01-01T00:00:00Z", "reserved_values": False,
-        "report_only": True, "behavior": "documented", "gateways": sorted(served.app.registry.validators),
-    } == {key: value for key, value in health.items() if key not in ("version", "accelerators")}  # fmt: skip
+        "seed": 7, "clock": "frozen:2026-01-01T00:00:00Z", "gateways": sorted(served.app.registry.validators),
+        "reserved_values": False, "report_only": True, "behavior": "documented",
+    } == Described(served).get("/settings")  # fmt: skip
 
 
 @pytest.mark.parametrize("chosen", ["auto", "off"])
@@ -605,10 +630,10 @@ STRANGERS: Final[list[dict[str, str]]] = [
 
 @pytest.mark.parametrize("headers", STRANGERS, ids=lambda headers: str(headers))
 def test_strangers_may_not(still: Served, headers: dict[str, str]) -> None:
-    """A page of another origin, or one that rebinds a name, reads nothing and changes nothing by any path."""
+    """A page of another origin, or one that rebinds a name, reads nothing and changes nothing; but for health."""
     play(still, BODY)
     calls = Described(still).get("/sessions/case")["calls"]
-    for route in ROUTES:
+    for route in [route for route in ROUTES if route.path != "/health"]:
         path = route.path.replace("{id}", "case").replace("{number}", "1")
         body = {"json": {"advance": "1h"}} if route.path == "/clock" and route.method == "POST" else {}
         response = CLIENT.request(route.method, f"{still.url}/_emulator{path}", headers=headers, **body)  # type: ignore[arg-type]

@@ -557,7 +557,9 @@ def test_another_server_is_no_emulator(server: Served) -> None:
 
     with http.server.HTTPServer(("127.0.0.1", 0), Other) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        with pytest.raises(EmulatorError, match=r"^no emulator is there: GET http://.*/_emulator/health was answered"):
+        with pytest.raises(
+            EmulatorError, match=r"^no emulator is there: GET http://.*/_emulator/settings was answered"
+        ):
             _ = ImageApi(f"http://127.0.0.1:{other.server_port}").key
         other.shutdown()
 

@@ -110,7 +110,7 @@ def test_two_at_once() -> None:
     with Emulator(seed=1) as one, Emulator(seed=2) as other:
         ask(one)
         assert ([200], []) == (statuses(one), statuses(other))
-        assert (1, 2) == (one.health["seed"], other.health["seed"])
+        assert (1, 2) == (one.server_settings["seed"], other.server_settings["seed"])
         assert one.calls[0].pictures[0].recipe
         assert ask(one).json()["data"] != ask(other).json()["data"]
 
@@ -319,13 +319,13 @@ def test_settings_come_from_keywords_then_variables(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("EMULATOR_SEED", "2")
     monkeypatch.setenv("EMULATOR_PORT", "1")
     with Emulator() as image_api:
-        assert 2 == image_api.health["seed"]
+        assert 2 == image_api.server_settings["seed"]
         headers = {"authorization": "Bearer sk-any"}
         url = f"{image_api.url()}/images/generations"
         httpx.post(url, json={"model": "cogview-4", "prompt": "A cat"}, headers=headers).raise_for_status()
         assert "geekai" == image_api.calls.latest.gateway
     with Emulator(seed=3, gateway="aiai") as image_api:
-        assert (3, True) == (image_api.health["seed"], image_api.url().endswith("/aiai/v1"))
+        assert (3, True) == (image_api.server_settings["seed"], image_api.url().endswith("/aiai/v1"))
 
 
 def test_further_settings_are_keywords(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_others(image_api: ImageApi) -> None:
     assert [fit.outcome, fit.refused and fit.refused.message, table.gateways[0].accepted + 1]
     origin: PictureOrigin = image_api.picture_of(b"")
     inspection: Inspection = inspect(b"")
-    assert [origin.call and origin.call.number, inspection.width, image_api.health["seed"] + 1]
+    assert [origin.call and origin.call.number, inspection.width, image_api.server_settings["seed"] + 1]
     assert image_api.settings(report_only=None)["report_only"] is False
 '''.lstrip()
 
@@ -106,7 +106,7 @@ def test_wrong(image_api: ImageApi) -> None:
     image_api.clock.advanse("1h")  # E
     image_api.settings(reportonly=True)  # E
     image_api.settings()["behaviour"]  # E
-    image_api.health["sead"]  # E
+    image_api.server_settings["sead"]  # E
     image_api.picture_of(b"").calls[0].modle  # E
     inspect(b"").heigth  # E
     image_api.play(7)  # E

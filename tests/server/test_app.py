@@ -107,7 +107,7 @@ def test_allowed_hosts_and_the_emulators_own_paths(serve: Callable[..., Served])
     """--allow-host opens /_emulator/ under a container's name, to no other."""
     served = serve(allow_host=("emulator",))
     status = {
-        host: httpx.get(f"{served.url}/_emulator/health", headers={"host": host}).status_code
+        host: httpx.get(f"{served.url}/_emulator/settings", headers={"host": host}).status_code
         for host in ("emulator:4010", "localhost", "evil.test")
     }
     assert {"emulator:4010": 200, "localhost": 200, "evil.test": 403} == status

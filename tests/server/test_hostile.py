@@ -1065,7 +1065,7 @@ STRANGERS: Final = [
 @pytest.mark.parametrize(
     "path",
     [
-        b"/_emulator/health",
+        b"/_emulator/settings",
         b"/_emulator/sessions",
         b"/_emulator/sessions/latest/calls",
         b"/s/x/_emulator/sessions",
@@ -1087,7 +1087,7 @@ def test_the_house_itself_may_ask(server: Served) -> None:
     for lines in ([b"Host: localhost:1"], [b"Host: 127.0.0.1"], [b"Host: [::1]:80"], [b"Host: LOCALHOST"],
                   [b"Host: localhost", b"Origin: http://localhost"],
                   [b"Sec-Fetch-Site: same-origin"], [b"Sec-Fetch-Site: none"]):  # fmt: skip
-        answer = tell(server, get(b"/_emulator/health", *lines))
+        answer = tell(server, get(b"/_emulator/settings", *lines))
         assert (lines, 200, "no-store") == (lines, answer.status, answer.headers["cache-control"])
     for method in (b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"TRACE"):
         answer = tell(server, get(b"/_emulator/sessions", b"Content-Length: 2", method=method) + b"{}")
