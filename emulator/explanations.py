@@ -88,6 +88,9 @@ BREACHES: Final[Mapping[str, str]] = {
     "mask_without_alpha": "The mask has no transparent part, so it does not say what to edit.",
     "mask_size": "The mask has another size than the picture.",
     "unknown_file": "A `file_id` names a file that was never uploaded; the emulator keeps none.",
+    "upstream_key_missing": "The call is to be passed on, and its key is reserved for the emulator: see recording.md.",
+    "recording_missed": "The recording has no answer to this call; the message names the nearest entry that it has.",
+    "max_spend": "The call would pass --max-spend, so it did not leave.",
     "unreachable_picture": "An `image_url` would have to be fetched; the emulator fetches nothing. Send a data: URL.",
 }  # fmt: skip
 """The breaches of rules: `refused.breach` in the journal. The codes of findings explain those of the same name."""

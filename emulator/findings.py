@@ -45,8 +45,8 @@ FINDINGS: Final[dict[str, str]] = {
         "call."
     ),
     "would_be_refused": (
-        "The call breaks the gateway's rules, and was answered only because of report-only. The real gateway refuses "
-        "it; the message has its answer."
+        "The call breaks the gateway's rules, and was answered only because of report-only, or because an upstream or "
+        "a recording judges it. By its rules the gateway refuses it; the message has its answer."
     ),
     "unknown_path": (
         "The call's path or method means no operation of a gateway, so it was answered 404 or 405. The message says "
@@ -130,6 +130,11 @@ FINDINGS: Final[dict[str, str]] = {
     "keyword_of_another_version": (
         "A schema uses a keyword of another version of OpenAPI (such as `examples` in 3.0, where it is `example`). "
         "Tools that follow the declared version ignore it, and so does the emulator."
+    ),
+    "upstream_failed": (
+        "The call was passed on, and its upstream gave no answer that could be passed back: it was not reached, took "
+        "too long, broke off, sent no HTTP, redirected, or answered too much. The message says which. The client got "
+        "the gateway's own words for `upstream_error` or `upstream_timeout`."
     ),
     "server_stopped": (
         "The server was stopped while the call was under way, so its client got no answer. Stop the server after the "

@@ -50,6 +50,7 @@ Violation = Literal[
     "unsupported_parameter", "too_many_items", "picture_type", "picture_untyped", "picture_kind", "picture_bytes",
     "picture_data", "damaged_picture", "picture_not_square", "picture_mode", "mask_without_alpha", "mask_size",
     "unknown_file", "unreachable_picture",
+    "upstream_key_missing", "recording_missed", "max_spend",
 ]  # fmt: skip
 VIOLATIONS: Final[tuple[Violation, ...]] = get_args(Violation)
 
@@ -262,8 +263,16 @@ class Exhausted:
     calls: int
 
 
-Plan = Draw | Refuse | Canned | Exhausted
-"""How to answer an accepted call."""
+@dataclass(frozen=True)
+class Forward:
+    """The plan to pass a call on to the upstream of its gateway, and to answer what that answers."""
+
+
+LocalPlan = Draw | Refuse | Canned | Exhausted
+"""How the emulator answers a call by itself."""
+
+Plan = LocalPlan | Forward
+"""How to answer a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +281,8 @@ class Response:
 
     `body` is in pieces, so that a large picture is not copied. `pictures` are the recipes of the pictures in it.
     `altered` is what a scenario changes about all of them, or about each of them, in the scenario's words. A `bare`
-    response goes without the headers of its gateway. `frames`, where there are some, are sent in the place of `body`,
+    response goes without the headers of its gateway. So does a `relayed` one, which an upstream has given, but with
+    those that let pages of other origins read it. `frames`, where there are some, are sent in the place of `body`,
     each as soon as it is made; the sender closes them. `task` is what the journal shows of the task that the response
     is about. `findings` are about what a scenario changes in the response.
     """
@@ -283,6 +293,7 @@ class Response:
     pictures: tuple[ImageRecipe, ...] = ()
     altered: Mapping[str, Any] | list[Mapping[str, Any] | None] | None = None
     bare: bool = False
+    relayed: bool = False
     frames: AsyncGenerator[bytes] | None = None
     task: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()

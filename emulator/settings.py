@@ -90,6 +90,13 @@ def _parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _parse_upstream(text: str) -> str:
+    name, equals, url = text.partition("=")
+    if not name or not equals:
+        raise ValueError("expected GATEWAY=URL such as openai=https://api.openai.com/v1")
+    return f"{name}={_parse_url(url)}"
+
+
 def _parse_token(text: str) -> str:
     if not (8 <= len(text) <= 200 and text.isascii() and text.isprintable() and " " not in text):
         raise ValueError("expected 8 to 200 visible ASCII characters without a space")
@@ -201,6 +208,14 @@ class Settings:
     session_age: int = _setting(3600, "seconds after which an unused session is dropped", _parse_positive, "SECONDS")
     picture_cache: int = _setting(32 * 2**20, "most bytes of drawn pictures in memory", _parse_positive, "BYTES")
     upload_bytes: int = _setting(32 * 2**20, "most bytes of uploaded pictures in memory", _parse_positive, "BYTES")
+    upstream: tuple[str, ...] = _setting(
+        (), "base URL of the real gateway, to which calls are passed on where a scenario says `forward` (repeatable; "
+        "default: the first of `servers` in the gateway's file)",
+        _parse_upstream, "GATEWAY=URL", repeatable=True,
+    )  # fmt: skip
+    upstream_timeout: int = _setting(
+        300, "seconds without a byte after which an upstream is given up", _parse_positive, "SECONDS"
+    )
     speed: Speed = _setting(
         "auto", "auto (the libraries of the extra [speed] that are installed are used) or off (none of them)",
         _parse_speed, "WORD",
@@ -243,7 +258,7 @@ def list_unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]
     lines = []
     for name in sorted(environ):
         word = name.removeprefix("EMULATOR_")
-        if word in (name, *known):
+        if word in (name, *known) or name.startswith(UPSTREAM_KEY):
             continue
         line = f"the environment variable {name[:_LONGEST_NAME]} is no setting"
         nearest = nearest_word(word, known)
@@ -328,6 +343,8 @@ def _read_pyproject(path: Path) -> Any:
     return tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
 
 
+UPSTREAM_KEY: Final = "EMULATOR_UPSTREAM_KEY_"
+"""Before a gateway's name in capital letters: the variable with the key for the real gateway."""
 _LONGEST_NAME: Final = 80  # characters of a variable's name in a message
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
 """The settings by name, in the order that --help shows them."""

@@ -41,7 +41,8 @@ SLOW: Final = (
     "end_to_end/test_openai", "end_to_end/test_situations", "faults/", "gateway/test_calendar",
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",
     "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
-    "server/test_browser", "server/test_calls", "server/test_determinism", "server/test_hostile",
+    "server/test_browser", "server/test_calls", "server/test_determinism", "server/test_forwarding",
+    "server/test_hostile",
     "server/test_image_host", "server/test_process", "session/test_metrics", "session/test_serialised",
     "session/test_tasks", "test_pytest_plugin", "test_readme", "test_recipes", "validation/test_report_only",
 )  # fmt: skip

@@ -74,6 +74,8 @@ class EmulatorSettings(TypedDict, total=False):
     session_age: int
     picture_cache: int
     upload_bytes: int
+    upstream: str | Sequence[str]
+    upstream_timeout: int
     speed: Literal["auto", "off"]
     cache_dir: FilePath
     no_fast_import: bool

@@ -28,6 +28,7 @@ from emulator.messages import (
     Draw,
     Exhausted,
     GatewayError,
+    LocalPlan,
     PictureWeight,
     Plan,
     Refuse,
@@ -62,7 +63,7 @@ class ResponseBuilder:
     image_store: ImageStore
     files: FileStore
 
-    async def build(self, call: Call, plan: Plan, gateway: Gateway, context: ReplyContext) -> Response:
+    async def build(self, call: Call, plan: LocalPlan, gateway: Gateway, context: ReplyContext) -> Response:
         """Build the reply that `plan` makes of `call`; raises GatewayError where the plan refuses it."""
         match plan:
             case Draw():

@@ -18,7 +18,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image import upload
-from emulator.messages import Call, Canned, Draw, Exhausted, GatewayError, Plan, Refuse, Request
+from emulator.messages import UNCHANGED, Call, Canned, Draw, Exhausted, GatewayError, Plan, Refuse, Request
 from emulator.scenario import limits, matching
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
 from emulator.scenario.limits import Charge, Counter
@@ -114,13 +114,15 @@ class ScenarioEngine:
         session: str,
         note: Callable[[Selection], None] = lambda _: None,
         charge: Charge | None = None,
+        refused: bool = False,
     ) -> Selection:
         """Return the answer to `call`, after its latency; raises GatewayError where the call is beyond the limits.
 
         The latency of a stream passes while it is sent, that of a task while its client asks for it. A call that asks
         for a task is answered by rules that name that operation. `note` is called with each selection before its wait.
-        `charge` is what has been counted for the call before; None: nothing. Where a scenario `is_plain`, every call
-        has the answer UNSCRIPTED, and the engine need not be asked.
+        `charge` is what has been counted for the call before; None: nothing. A call that its gateway has `refused` gets
+        one of the answers for which somebody else judges, or the scenario's last resort. Where a scenario `is_plain`,
+        every call has the answer UNSCRIPTED, and the engine need not be asked.
         """
         if scenario.is_plain and charge is None:
             return UNSCRIPTED
@@ -128,13 +130,14 @@ class ScenarioEngine:
             model, now = call.model or gateway.usual_model, self.clock.now(session)
             charge = await limits.spend(scenario.limits, call, self.counter, session=session, now=now, model=model)
         charge = charge or limits.FREE
-        if not scenario.rules or (call.operation == "task" and not scenario.about_tasks):
+        is_drawn = scenario.otherwise is UNCHANGED
+        if is_drawn and (not scenario.rules or (call.operation == "task" and not scenario.about_tasks)):
             return _add_findings(UNSCRIPTED, charge.findings)
         fields = collect_call_fields(call, request, gateway.name)
         tries_left = _count_retries(call)
         tries: list[Selection] = []
         while True:
-            selection = await select_answer(scenario, fields, self.counter, session, self.seed)
+            selection = await select_answer(scenario, fields, self.counter, session, self.seed, refused=refused)
             selection = _refuse_instead_of_breaking_off(selection, call)
             if selection.answer.latency is not None or tries:
                 seconds = self._draw_latency(selection, call, session)
@@ -191,15 +194,20 @@ class ScenarioEngine:
 
 
 async def select_answer(
-    scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int
+    scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int, *, refused: bool = False
 ) -> Selection:
-    """Return the answer that `scenario` has for a call with `fields`: of the first rule that has one."""
+    """Return the answer that `scenario` has for a call with `fields`: of the first rule that has one.
+
+    A call that its gateway has `refused` is answered only by rules for which somebody else judges.
+    """
     turn = await counter.count(session, "turn")
     fields = {**fields, "turn": turn}
     asks_for_task = fields.get("operation") == "task"
     missed: list[int] = []
     reasons: dict[int, Difference] = {}
     for number, rule in enumerate(scenario.rules):
+        if refused and not rule.is_judged_elsewhere:
+            continue
         if asks_for_task and not rule.about_tasks:
             continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
         if not rule.when.matches(fields):
@@ -218,7 +226,10 @@ async def select_answer(
             return Selection(answer, turn, rule=rule.name, step=step, misses=misses)
         reasons[number] = Difference("answers", f"at most {rule.length}", f"call {step}")
         missed.append(number)
-    return Selection(DRAWN, turn, misses=_note_misses(scenario, fields, missed, reasons))
+    answer = DRAWN
+    if scenario.otherwise is not UNCHANGED:
+        answer = Answer(scenario.otherwise)
+    return Selection(answer, turn, misses=_note_misses(scenario, fields, missed, reasons))
 
 
 def _note_misses(

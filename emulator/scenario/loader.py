@@ -35,7 +35,7 @@ from emulator.gateway.rules import ModelRules
 from emulator.image.files import guess_media_type
 from emulator.image.link import HostBehavior
 from emulator.image.recipe import LARGEST_WEIGHT, Alteration
-from emulator.messages import CASES, OPERATIONS, UNCHANGED, Canned, Draw, PictureOverride, Plan, Refuse
+from emulator.messages import CASES, OPERATIONS, UNCHANGED, Canned, Draw, Forward, PictureOverride, Plan, Refuse
 from emulator.scenario import matching
 from emulator.scenario.latency import parse_latency
 from emulator.scenario.limits import Limits
@@ -338,6 +338,8 @@ class _Builder:
             if "content_type" in value["canned"]:
                 self._check_headers([*pointer, "canned"], [("content_type", value["canned"]["content_type"])])
             return self._build_canned([*pointer, "canned"], value["canned"])
+        if "forward" in value:
+            return Forward()
         drawn = value.get("draw")
         if isinstance(drawn, Mapping):
             return self._build_draw([*pointer, "draw"], drawn)

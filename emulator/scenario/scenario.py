@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator.core.light_dataclass import dataclass
 from emulator.core.names import KEY_PREFIX, RESERVED_HEADER, RESERVED_KEY
-from emulator.messages import UNCHANGED, Draw, Plan, Request
+from emulator.messages import UNCHANGED, Draw, Forward, Plan, Request
 from emulator.scenario.latency import Latency
 from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
@@ -38,6 +38,11 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     times: int = 1
 
+    @property
+    def is_judged_elsewhere(self) -> bool:
+        """Whether it is not the gateway's rules that decide which calls may have it."""
+        return isinstance(self.plan, Forward)
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -51,8 +56,15 @@ class Rule:
 
     @cached_property
     def about_tasks(self) -> bool:
-        """Whether it names the operation `task`, maybe among others."""
-        return any(path == "operation" and matcher.misses("task") is None for path, matcher in self.when.conditions)
+        """Whether it names the operation `task`, maybe among others, or leaves all that it answers to others."""
+        return self.is_judged_elsewhere or any(
+            path == "operation" and matcher.misses("task") is None for path, matcher in self.when.conditions
+        )
+
+    @cached_property
+    def is_judged_elsewhere(self) -> bool:
+        """Whether it also answers calls that break the rules of their gateway."""
+        return all(answer.is_judged_elsewhere for answer in self.answers)
 
     def choose_answer(self, step: int) -> Answer | None:
         """Return the answer to the call that is number `step`, from 1, of this rule; None when none is left."""
@@ -79,9 +91,10 @@ class Scenario:
     """Rules in their order, and what a session may spend.
 
     `channels` are models that gateways in observed behavior have a channel for, beside their own. `version` counts how
-    often its file was loaded again after a change: each version is played from its beginning. `source` is the text
-    that the scenario was made of, `file` what messages call that text, `folder` where its pictures are:
-    `parse_scenario(source, file, folder)` makes an equal scenario. Two scenarios are equal where they do the same.
+    often its file was loaded again after a change: each version is played from its beginning. `otherwise` is the plan
+    for calls that no rule answers. `source` is the text that the scenario was made of, `file` what messages call that
+    text, `folder` where its pictures are: `parse_scenario(source, file, folder)` makes an equal scenario. Two scenarios
+    are equal where they do the same.
     """
 
     name: str
@@ -90,6 +103,7 @@ class Scenario:
     limits: Limits = field(default_factory=Limits)
     channels: frozenset[str] = frozenset()
     version: int = 0
+    otherwise: Plan = UNCHANGED
     source: str = field(default="", compare=False, repr=False)
     file: str = field(default="", compare=False)
     folder: Path | None = field(default=None, compare=False)
@@ -97,7 +111,12 @@ class Scenario:
     @cached_property
     def is_plain(self) -> bool:
         """Whether it neither has a rule nor counts anything, so that every call is answered as if there were none."""
-        return not self.rules and not self.limits.any
+        return not self.rules and not self.limits.any and self.otherwise is UNCHANGED
+
+    @cached_property
+    def judges_elsewhere(self) -> bool:
+        """Whether some calls are answered though they break the rules of their gateway."""
+        return isinstance(self.otherwise, Forward) or any(rule.is_judged_elsewhere for rule in self.rules)
 
     @cached_property
     def about_tasks(self) -> bool:
@@ -131,5 +150,7 @@ def may_have_reserved_value(request: Request, key: str | None) -> bool:
 
 _NEARLY_RESERVED: Final = RESERVED_KEY[:7]  # a slip in the rest of it is worth a finding
 DRAWN: Final = Answer()
+FORWARDED: Final = Answer(Forward())
 HAPPY: Final = Scenario("happy", "Every call is answered.")
 """The scenario of a server that starts without one."""
+FORWARDING: Final = Scenario("forward", "Every call is passed on.", otherwise=FORWARDED.plan)

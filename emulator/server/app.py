@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,7 +30,18 @@ from emulator.findings import Finding
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.store import ImageStore
-from emulator.messages import Behavior, Call, ChannelName, Draw, GatewayError, PictureWeight, Plan, Request, Response
+from emulator.messages import (
+    Behavior,
+    Call,
+    ChannelName,
+    Draw,
+    Forward,
+    GatewayError,
+    PictureWeight,
+    Plan,
+    Request,
+    Response,
+)
 from emulator.response import builder
 from emulator.response.builder import ResponseBuilder
 from emulator.scenario.engine import ScenarioEngine
@@ -60,6 +72,7 @@ from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
     from emulator.scenario.reserved_values import ReservedValue
+    from emulator.server.forwarding import Forwarder
     from emulator.session.call_record import CallRecord
 
 log = logging.getLogger("emulator")
@@ -104,6 +117,10 @@ class App:
         )
         self.task_manager = TaskManager(self.store, response_builder)
         self.metrics, self.events = Metrics(), Events()
+        if settings.upstream:
+            from emulator.server.upstream import read_upstreams
+
+            read_upstreams(settings.upstream, {gateway.name: gateway for gateway in gateways})
         self.observers: list[Observer] = []
         if observer is not None:
             self.observers.append(observer)
@@ -117,6 +134,26 @@ class App:
         self.send_limits = SendLimits(settings.send_bytes, settings.send_timeout)
         self._own_headers = OwnHeaders()
         self._usual_settings = _CallSettings(settings.behavior, settings.report_only, settings.picture_weight)
+
+    @cached_property
+    def _forwarder(self) -> Forwarder:
+        """What passes calls on, made with the first of them."""
+        from emulator.server.forwarding import Forwarder
+        from emulator.server.upstream import UpstreamClient, read_upstream_keys, read_upstreams
+
+        gateways = {name: validator.gateway for name, validator in self.registry.validators.items()}
+        keys = read_upstream_keys(os.environ, gateways)
+        for key in keys.values():
+            note_key(key)
+        bases = read_upstreams(self.settings.upstream, gateways)
+        client = UpstreamClient(bases, keys, self.settings.upstream_timeout)
+        return Forwarder(client, self.image_store, self.store)
+
+    async def close(self) -> None:
+        """Close what the server has opened beside its own socket."""
+        self.image_store.close()
+        if "_forwarder" in self.__dict__:
+            await self._forwarder.close()
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, of any kind."""
@@ -180,7 +217,9 @@ class App:
     ) -> None:
         """Read the body of a call that has begun."""
         try:
-            pending.request = await self._reader.read_call(http, pending.request, limit, share)
+            scenario = await self.sessions.get_scenario(pending.session)
+            keep = scenario.judges_elsewhere
+            pending.request = await self._reader.read_call(http, pending.request, limit, share, keep=keep)
         except asyncio.CancelledError:
             pending.request = pending.request._replace(trouble="cut_body")
             raise
@@ -237,6 +276,8 @@ class App:
         pending.operation = operation.name
         if operation.redirect is not None:
             return operation.make_redirect(pending.request)
+        if scenario.judges_elsewhere:
+            return await self._answer_elsewhere(http, pending, route, context=context, scenario=scenario)
         if route.gateway.staged_limits and (scenario.limits.any or scenario.names_channels):
             plan = await self._select_in_stages(pending, route, context=context, scenario=scenario)
         else:
@@ -249,13 +290,46 @@ class App:
             await self._reserve_room(http, expected)
         return await self.task_manager.respond(pending, route)
 
+    async def _answer_elsewhere(
+        self,
+        http: web.BaseRequest,
+        pending: CallRecord,
+        route: Route,
+        *,
+        context: ValidationContext,
+        scenario: Scenario,
+    ) -> Response:
+        """Return the response to a call that its gateway's rules may refuse, and that is answered all the same."""
+        from emulator.server import forwarding
+
+        body, refusal = pending.request.body, None
+        try:
+            await self._validate(pending, route, context)
+        except GatewayError as error:
+            if forwarding.is_judged_here(error):
+                raise
+            refusal = error
+            pending.call = forwarding.accept_refused_call(error, pending, route, context)
+        plan = await self._select(pending, scenario, refused=refusal is not None)
+        assert pending.selection is not None
+        if refusal is not None and not pending.selection.answer.is_judged_elsewhere:
+            pending.call = pending.selection = None
+            raise refusal
+        if not isinstance(plan, Forward):
+            return await self.task_manager.respond(pending, route)
+        response = await self._forwarder.forward(pending, route, body)
+        await self._reserve_room(http, sum(map(len, response.body)))
+        return response
+
     async def _validate(self, pending: CallRecord, route: Route, context: ValidationContext) -> Call:
         """Return the call that the request makes; raises GatewayError where it breaks a rule of the gateway."""
         pending.request = await self.upload_reader.read_uploads(pending.request, context.operation.takes_pictures)
         pending.call = route.validator.validate(pending.request, context)
         return pending.call
 
-    async def _select(self, pending: CallRecord, scenario: Scenario, charge: Charge | None = None) -> Plan:
+    async def _select(
+        self, pending: CallRecord, scenario: Scenario, charge: Charge | None = None, *, refused: bool = False
+    ) -> Plan:
         """Return the plan that the scenario selects for an accepted call, after the latency of the answer."""
         assert pending.call is not None
         if self.events.has_listeners:
@@ -268,6 +342,7 @@ class App:
             session=pending.session,
             note=pending.note_selection,
             charge=charge,
+            refused=refused,
         )
         return pending.selection.answer.plan
 
@@ -410,8 +485,9 @@ class App:
         now = self.clock.now(pending.session)
         headers = self._own_headers.make_headers(now)
         if not response.bare:
-            known = pending.error is None or pending.error.kind not in _BAD_KEY
             headers |= CORS
+        if not (response.bare or response.relayed):
+            known = pending.error is None or pending.error.kind not in _BAD_KEY
             headers |= pending.gateway.response_headers.make_headers(pending.request_id, now - pending.began, known)
         findings = pending.findings
         if findings or pending.error is not None:

@@ -41,7 +41,7 @@ class Running:
         loop = asyncio.get_running_loop()
         if loop.get_exception_handler() is _handle_loop_error:
             loop.set_exception_handler(None)
-        self.app.image_store.close()
+        await self.app.close()
 
     async def _wait_for_journal(self) -> None:
         """Let the calls that were broken off be written to the journal, which takes a few turns of the event loop."""

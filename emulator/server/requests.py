@@ -198,9 +198,12 @@ class RequestReader:
         return _format_origin(http.scheme, headers.get("Host", "")) or f"{http.scheme}://{_find_own_host(http)}"
 
     async def read_body(
-        self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None
+        self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None, *, keep: bool = False
     ) -> Request:
-        """Return the request with its body, if that has at most `limit` bytes, which take room in `share`."""
+        """Return the request with its body, if that has at most `limit` bytes, which take room in `share`.
+
+        The bytes of a large body that was parsed are not kept, unless `keep` says so.
+        """
         body, trouble = b"", None
         if http.body_exists:
             body, trouble = await _read_body(http, limit, self.timeout, share)
@@ -209,7 +212,7 @@ class RequestReader:
             return head._replace(body=body, trouble=trouble)
         owned = [body]
         if len(body) > _PARSED_AT_ONCE:
-            if len(body) > LARGE:
+            if len(body) > LARGE and not keep:
                 body = b""  # the one reference is in `owned`
             parsed = await asyncio.to_thread(_parse_json, owned)
         else:
@@ -223,16 +226,23 @@ class RequestReader:
         )
 
     async def read_call(
-        self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None
+        self, http: web.BaseRequest, head: Request, limit: int, share: BodyShare | None = None, *, keep: bool = False
     ) -> Request:
-        """Return a request to a gateway: as `read_body`, and with the texts and files of a form."""
-        request = await self.read_body(http, head, limit, share)
+        """Return a request to a gateway: as `read_body`, and with the texts and files of a form.
+
+        With `keep` the request has the bytes of its body too, whatever was parsed of them.
+        """
+        request = await self.read_body(http, head, limit, share, keep=keep)
         content_type = request.headers.get("Content-Type", "")
         if request.trouble is not None or not multipart.is_form(content_type):
             return request
         if len(request.body) > LARGE:
-            return await asyncio.to_thread(_parse_form, request, content_type)
-        return _parse_form(request, content_type)
+            parsed = await asyncio.to_thread(_parse_form, request, content_type)
+        else:
+            parsed = _parse_form(request, content_type)
+        if keep and parsed.trouble is None:
+            return parsed._replace(body=request.body)
+        return parsed
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ def is_plain(http: web.BaseRequest, response: Response) -> bool:
     """Return whether `send_at_once` can send a response: a short one, with a body, and no header but its type."""
     if http.method == "HEAD" or response.status in _WITHOUT_BODY or response.bare or len(response.headers) != 1:
         return False
-    return response.headers[0][0] == "Content-Type" and sum(map(len, response.body)) <= PIECE
+    if response.headers[0][0] != "Content-Type" or response.relayed:
+        return False
+    return sum(map(len, response.body)) <= PIECE
 
 
 async def send_at_once(http: web.BaseRequest, response: Response, header_lines: str, *, close: bool) -> Delivery:

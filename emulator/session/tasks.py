@@ -18,7 +18,20 @@ from emulator.gateway.errors import fill_template
 from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts
-from emulator.messages import UNCHANGED, Call, Canned, Draw, GatewayError, Kind, PictureOverride, Plan, Refuse, Response
+from emulator.messages import (
+    UNCHANGED,
+    Call,
+    Canned,
+    Draw,
+    Forward,
+    GatewayError,
+    Kind,
+    LocalPlan,
+    PictureOverride,
+    Plan,
+    Refuse,
+    Response,
+)
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
@@ -80,6 +93,7 @@ class TaskManager:
         assert call is not None
         assert selection is not None
         plan, shape = selection.answer.plan, gateway.tasks
+        assert not isinstance(plan, Forward)  # the server passes such a call on
         if plan is UNCHANGED and shape is None and pending.picture_weight == "small":  # most calls
             session, origin = pending.session, pending.request.origin
             response = await self._response_builder.build_prepared(call, gateway, session, origin)
@@ -230,7 +244,7 @@ def _drop_own_pictures(plan: Plan) -> Plan:
     return replace(plan, picture=tuple(overrides))
 
 
-def _combine_plans(plan: Plan, poll: Draw) -> Plan:
+def _combine_plans(plan: LocalPlan, poll: Draw) -> LocalPlan:
     """Return the plan for the result of a task, where the scenario answers the request for it with `poll`."""
     match plan:
         case Canned():

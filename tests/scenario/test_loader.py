@@ -103,7 +103,7 @@ BAD: Final = {
     "a rule's name": (_rule("name: 3, answers: draw"), 1, "name is 3; expected a text"),
     "no answers": (
         _rule("name: x"), 1,
-        "rules.0 has no 'answers'; expected answers: one of draw, canned, or a mapping of draw, r",
+        "rules.0 has no 'answers'; expected answers: one of draw, canned, forward, or a mapping of draw, r",
     ),
     "an empty list of answers": (
         _rule("answers: []"), 1,
@@ -180,24 +180,23 @@ BAD: Final = {
     # an answer
     "an unknown answer": (
         _rule("answers: drow"), 1,
-        "answers is 'drow'; expected one of draw, canned; did you mean 'draw'?",
+        "answers is 'drow'; expected one of draw, canned, forward; did you mean 'draw'?",
     ),
     "an answer's unknown key": (
         "rules:\n- answers:\n  - draw:\n  - refuse: quota\n    latancy: 2s", 5,
-        "unknown key 'latancy' in rules.0.answers.1; known are draw, refuse, canned, latency, fau",
+        "unknown key 'latancy' in rules.0.answers.1; known are draw, refuse, canned, forward, latency, fau",
     ),
     "an answer that is a number": (
         _rule("answers: [3]"), 1,
-        "rules.0.answers.0 is 3; expected one of draw, canned, or a mapping of draw, refuse, cann",
+        "rules.0.answers.0 is 3; expected one of draw, canned, forward, or a mapping of draw, refuse",
     ),
-    "two plans": (_answer("draw: , refuse: quota"), 1, "one of draw, refuse, canned; here are draw and refuse"),
+    "two plans": (_answer("draw: , refuse: quota"), 1, "refuse, canned, forward; here are draw and refuse"),
     "three plans": (
         _answer("draw: , refuse: quota, canned: {}"), 1,
-        "rules.0.answers: an answer is one of draw, refuse, canned; here are draw and refuse",
+        "rules.0.answers: an answer is one of draw, refuse, canned, forward; here are draw and refuse",
     ),
     "no plan": (_answer("times: 2"), 1, "an answer without a plan; expected one of draw, refuse, canned"),
     "an empty answer": (_rule("answers: [{}]"), 1, "an answer without a plan; expected one of draw, refuse, canned"),
-    "forward": (_rule("answers: forward"), 1, "answers is 'forward'; expected one of draw, canned"),
     "times 0": (_answer("draw: , times: 0"), 1, "times is 0; expected a whole number from 1"),
     "times a half": (_answer("draw: , times: 1.5"), 1, "times is 1.5; expected a whole number from 1"),
     "times true": (_answer("draw: , times: true"), 1, "times is True; expected a whole number from 1"),
@@ -326,7 +325,7 @@ BAD: Final = {
     "revised_prompt a number": (_answer("draw: {revised_prompt: 3}"), 1, "revised_prompt is 3; expected a text"),
     # refuse
     "an unknown kind": (_answer("refuse: ratelimit"), 1, "refuse is 'ratelimit'; expected one of missing_key, invalid"),
-    "refuse alone": (_rule("answers: refuse"), 1, "answers is 'refuse'; expected one of draw, canned"),
+    "refuse alone": (_rule("answers: refuse"), 1, "answers is 'refuse'; expected one of draw, canned, forward"),
     "refuse without a kind": (
         _answer("refuse: {status: 429}"), 1,
         "rules.0.answers.refuse has no 'kind'; expected kind: one of missing_key, invalid_key, fo",

@@ -19,7 +19,7 @@ import openai
 import pytest
 
 from emulator.core.yaml_file import InvalidFile
-from emulator.messages import Canned, Draw, Exhausted, GatewayError, Refuse
+from emulator.messages import Canned, Draw, Exhausted, Forward, GatewayError, Refuse
 from emulator.scenario import loader
 from emulator.scenario.engine import Selection, select_answer
 from emulator.scenario.scenario import Answer, Scenario
@@ -66,6 +66,8 @@ def _word(answer: Answer) -> str:
             return "D"
         case Exhausted():
             return "!"
+        case Forward():
+            return "F"
 
 
 @pytest.mark.parametrize(("text", "expected"), [row[1:] for row in SEQUENCES], ids=[row[0] for row in SEQUENCES])
