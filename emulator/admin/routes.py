@@ -1,7 +1,7 @@
 """The emulator's own paths, /_emulator/…: the table of routes, and how a request finds its function.
 
-openapi.yaml describes each path; spec.py validates requests by it. What a function does is in server_api.py and
-sessions_api.py.
+openapi.yaml describes each path; spec.py validates requests by it. What a function does is in server_api.py,
+sessions_api.py and docs_api.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
-from emulator.admin import server_api, sessions_api
+from emulator.admin import docs_api, server_api, sessions_api
 from emulator.admin.auth import AccessDenied
 from emulator.admin.errors import AdminError
 from emulator.admin.request import (
@@ -71,6 +71,9 @@ ROUTES: Final = (
     AdminRoute("GET", "/events", server_api.stream_events),
     AdminRoute("GET", "/metrics", server_api.get_metrics),
     AdminRoute("GET", "/openapi.json", server_api.get_openapi),
+    AdminRoute("GET", "/docs", docs_api.list_docs),
+    AdminRoute("GET", "/docs/{page}", docs_api.get_doc),
+    AdminRoute("GET", "/llms.txt", docs_api.get_llms),
 )
 """Every path below PREFIX; openapi.yaml describes the same ones."""
 

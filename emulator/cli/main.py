@@ -146,6 +146,13 @@ def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("code", metavar="CODE", help=about)
 
 
+def _add_docs_flags(parser: argparse.ArgumentParser) -> None:
+    about = "a page, a part of one such as errors#refusals, or words to look for (default: list the pages)"
+    parser.add_argument("words", nargs="*", metavar="PAGE|WORD", help=about)
+    parser.add_argument("--all", action="store_true", help="print all places where the words were found")
+    parser.add_argument("--markdown", action="store_true", help="print the page as its file is")
+
+
 def _add_portability_flags(parser: argparse.ArgumentParser) -> None:
     about = "JSON or YAML: a request body, a list of bodies, or a journal; a form is a mapping of body and uploads"
     parser.add_argument("file", nargs="?", metavar="FILE", help=about)
@@ -231,6 +238,8 @@ COMMANDS: Final = (
             "emulator.cli.commands:check_files"),
     Command("explain", "explain the code of a finding, or a kind of refusal, or a breach", _add_explain_flags,
             "emulator.cli.commands:explain_word"),
+    Command("docs", "print a page of the documentation, or find words in all of them", _add_docs_flags,
+            "emulator.cli.docs:print_docs"),
     Command("portability", "print which gateways accept a call, and why the others refuse it", _add_portability_flags,
             "emulator.cli.portability:print_portability"),
     Command("verify", "ask a running emulator whether a session's calls are as expected; the exit code is 1 if not",
