@@ -604,6 +604,110 @@ class TestPictures(unittest.TestCase):
     result.assert_outcomes(passed=2)
 
 
+SHARED = """
+pytestmark = pytest.mark.image_api(scenario="rate-limited-then-ok")
+
+def test_one(image_api_module, image_api_session, image_api):
+    assert 429 == draw(image_api_module)
+    assert 200 == draw(image_api_session)
+    assert 429 == draw(image_api)
+    names = {one.session_name for one in (image_api_module, image_api_session, image_api)}
+    assert 3 == len(names)
+
+def test_two(image_api_module, image_api_session, image_api):
+    assert 429 == draw(image_api_module)
+    assert 200 == draw(image_api_module)
+    assert 3 == len(image_api_module.calls)
+    assert 1 == len(image_api_session.calls)
+    assert 0 == len(image_api.calls)
+"""
+
+
+def test_wider_scopes(run: Run, pytester: pytest.Pytester) -> None:
+    """Tests of a module share a session, which has the module's markers, and all tests share another one."""
+    pytester.makepyfile(
+        test_other=f"""{ASKING}
+def test_three(image_api_module, image_api_session):
+    assert 0 == len(image_api_module.calls)
+    assert 200 == draw(image_api_module)
+    assert 1 == len(image_api_session.calls)
+    assert image_api_session.session_name.startswith("all-tests-")
+    assert image_api_module.session_name.startswith("test_other.py-")
+"""
+    )
+    run(SHARED, "test_inner.py", "test_other.py").assert_outcomes(passed=3)
+
+
+def test_wider_scopes_on_a_server_that_is_up_already(run: Run, server: Served) -> None:
+    """Each run has sessions of its own there."""
+    for _ in range(2):
+        run(SHARED, "--image-api-url", server.url).assert_outcomes(passed=2)
+
+
+def test_strictness_of_a_module(run: Run) -> None:
+    """It is checked behind the last test of the module, whose report has the journal; a failed test is enough."""
+    tests = """
+def test_x(image_api_module): assert 400 == draw(image_api_module, n=99)
+def test_y(): ...
+"""
+    result = run(tests, settings="image_api_strict = refusals")
+    result.assert_outcomes(passed=2, errors=1)
+    assert "\nunexpected refusal: <call 1: " in lines(result)
+    assert 1 == lines(result).count(" image_api_module -")
+    result = run(tests + "def test_z(image_api_module): assert 0\n", settings="image_api_strict = refusals")
+    result.assert_outcomes(passed=2, failed=1)
+
+
+def test_a_failed_test_shows_the_journals_that_it_uses(run: Run) -> None:
+    """Of three sessions, those of the fixtures that the test has."""
+    result = run("""
+def test_x(image_api_module, image_api_session):
+    draw(image_api_module), draw(image_api_session)
+def test_fails(image_api_session): assert 0
+""")
+    result.assert_outcomes(passed=1, failed=1)
+    assert (1, 0) == (lines(result).count(" image_api_session -"), lines(result).count(" image_api_module -"))
+    assert "Session all-tests-" in lines(result)
+
+
+ANNOTATED = """
+def test_x(image_api):
+    draw(image_api, style="vivid")
+
+def test_y(image_api):
+    draw(image_api, style="vivid")
+"""
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2", "-p", "xdist")], ids=["one process", "workers"])
+def test_annotations_of_github(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """A finding is shown at the first test that has it, by its path in the repository."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert "::warning" not in lines(run(ANNOTATED))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path.parent))
+    printed = [line for line in run(ANNOTATED, *arguments).outlines if line.startswith("::")]
+    (found,) = printed
+    where, _, text = found.removeprefix("::warning ").partition("::")
+    written = (pytester.path / "test_inner.py").read_text().splitlines()
+    numbers = [1 + written.index(f"def test_{name}(image_api):") for name in "xy"]
+    file = f"file={pytester.path.name}/test_inner.py"
+    expected = [f"{file},line={number},title=image_api parameter_ignored" for number in numbers]
+    assert where in expected[: 1 + len(arguments)]  # of two workers, either may end first
+    assert text.startswith("2 calls in 2 tests. The parameter is allowed")
+
+
+def test_annotations_of_a_module_and_of_all_tests(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have no line, and those of all tests no file either."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    text = lines(run("def test_x(image_api_module): draw(image_api_module, style='vivid')\n"))
+    assert "::warning file=test_inner.py,title=image_api parameter_ignored::" in text
+    text = lines(run("def test_x(image_api_session): draw(image_api_session, style='vivid')\n"))
+    assert "::warning title=image_api parameter_ignored::" in text
+
+
 def test_a_run_without_the_fixture_loads_nothing(pytester: pytest.Pytester) -> None:
     """Only a test that asks for the fixture pays for it."""
     pytester.makepyfile("""

@@ -142,7 +142,7 @@ class ImageApi:
         """The variables in which clients look for a base URL and a key; `monkeypatch`, if given, sets them.
 
         NO_PROXY and no_proxy have the server's host besides what they have already: with a proxy in the environment,
-        calls would be sent there.
+        calls would be sent there. Raises EmulatorError for a `monkeypatch` that is none.
 
         >>> sorted(image_api.environ())  # doctest: +NORMALIZE_WHITESPACE
         ['IMAGES_OPENAI_API_BASE_URL', 'IMAGES_OPENAI_API_KEY', 'NO_PROXY', 'OPENAI_API_BASE', 'OPENAI_API_KEY',
@@ -156,6 +156,8 @@ class ImageApi:
             **dict.fromkeys(proxies.EXCEPTIONS, proxies.except_host(self.server)),
         }
         if monkeypatch is not None:
+            if not hasattr(monkeypatch, "setenv"):
+                raise EmulatorError(_explain_missing_monkeypatch(monkeypatch))
             for name, value in variables.items():
                 monkeypatch.setenv(name, value)
         return variables
@@ -364,6 +366,14 @@ class ImageApi:
 
     def __repr__(self) -> str:
         return f"<image API: session {self._name} at {self._connection}>"
+
+
+def _explain_missing_monkeypatch(value: object) -> str:
+    """Why `value` is not what `environ` takes first; whoever forgets it gives the gateway."""
+    text = f"environ: {value!r} cannot set variables; expected pytest's monkeypatch first"
+    if isinstance(value, str):
+        text += f", as in environ(monkeypatch, {value!r}); environ(gateway={value!r}) returns the variables alone"
+    return text
 
 
 def _make_verification(when: Mapping[str, Any] | None, words: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The pytest fixture `image_api`: for each test a session of its own, on one server in each process that runs tests.
 
+`image_api_module` and `image_api_session` are the same for all tests of a module, and for all tests.
+
 This module is installed beside the package, not in it, because `emulator` is a name that other projects give to a
 package of theirs, and pytest must start there too. So nothing of `emulator` is imported before a test asks for the
 fixture, and where `emulator` is another project's package, the fixture is off and the summary says so.
@@ -41,16 +43,18 @@ _FALSE: Final = ("false", "0", "no", "off", "")
 _NAME_LENGTH: Final = 48  # of the 64 characters of a session's name; the rest is for a test's further accounts
 _WORKER_OUTPUT: Final = "image_api_findings"
 
-FindingCounts = dict[str, tuple[int, int]]
-"""For each code of a finding, the number of calls and the number of tests that have it."""
+Place = tuple[str, int | None]
+"""The path of a test's file, and the test's line in it, from 1."""
+FindingCounts = dict[str, tuple[int, int, Place]]
+"""For each code of a finding, the number of calls and the number of tests that have it, and the place of the first."""
 
 
 class _TestServer:
     """The server of this process, and what its tests have in common.
 
     `defaults` are the settings of a test without markers, `folders` are for pictures, `runs` counts how often each test
-    has run, `findings` has the codes of each session. `run_id` is "" for a server of this process; on another server it
-    keeps this run's sessions apart from those of other runs.
+    has run, `findings` has the codes of each session, `nodes` whose session it is. `run_id` is "" for a server of this
+    process; on another server it keeps this run's sessions apart from those of other runs.
     """
 
     api: ImageApi
@@ -62,6 +66,7 @@ class _TestServer:
         self.run_id = run_id
         self.runs: dict[str, int] = {}
         self.findings: dict[str, Counter[str]] = {}
+        self.nodes: dict[str, pytest.Item | pytest.Collector] = {}
 
     def count_findings(self, record: CallRecord) -> None:
         """Count the findings of a call, in the server's thread: so no test has to ask for them at its end."""
@@ -73,11 +78,15 @@ class _TestServer:
 
 
 class _RunningTest:
-    """A test that uses the fixture. `report` is the journal that its next report shows."""
+    """What a fixture has handed out for a test, a module or all tests.
 
-    def __init__(self, server: _TestServer, session: ImageApi) -> None:
+    `report` is the journal that the next report of a test shows.
+    """
+
+    def __init__(self, server: _TestServer, session: ImageApi, fixture: str) -> None:
         self.server = server
         self.session = session
+        self.fixture = fixture
         self.failed = False
         self.report: str | None = None
 
@@ -132,8 +141,9 @@ def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
         with _make_emulator(server, settings) as server.api:
             config.stash[_SERVER] = server
             yield server
-        for codes in server.findings.values():
-            _count_findings(config, codes)
+        for name, codes in server.findings.items():
+            if codes:
+                _count_findings(config, codes, _find_place(server.nodes[name]))
     except EmulatorError as error:
         raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
     finally:
@@ -159,32 +169,56 @@ def image_api() -> ImageApi:
     """
     request = _Current.request
     del _Current.request  # it would keep the last test and all of its fixtures in memory
-    item = request.node
-    server = item.config.stash.get(_SERVER, None)
+    server = request.node.config.stash.get(_SERVER, None)
     if server is None:
         server = request.getfixturevalue("_image_api_server")
+    return _hand_out(request, server, "image_api")
+
+
+@pytest.fixture(scope="module")
+def image_api_module(request: pytest.FixtureRequest, _image_api_server: _TestServer) -> ImageApi:
+    """What `image_api` is, for all tests of a module together: they share its calls, scenario and time.
+
+    Markers count that the whole module has, as `pytestmark`.
+    """
+    return _hand_out(request, _image_api_server, "image_api_module")
+
+
+@pytest.fixture(scope="session")
+def image_api_session(request: pytest.FixtureRequest, _image_api_server: _TestServer) -> ImageApi:
+    """What `image_api` is, for all tests of this process together; it has pytest's settings, and no markers."""
+    return _hand_out(request, _image_api_server, "image_api_session")
+
+
+def _hand_out(request: pytest.FixtureRequest, server: _TestServer, fixture: str) -> ImageApi:
+    """Begin the session of a fixture, and arrange for what happens at its end."""
+    node = request.node
     from emulator import EmulatorError
 
-    settings = {**server.defaults, **_read_markers(item)}
+    settings = {**server.defaults, **_read_markers(node)}
     checks = _select_checks(settings.pop("strict", False))
     try:
-        session = _begin_session(server, item, settings)
+        session = _begin_session(server, node, settings)
     except EmulatorError as error:
         raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
-    test = item.stash[_RUNNING_TEST] = _RunningTest(server, session)
+    test = node.stash[_RUNNING_TEST] = _RunningTest(server, session, fixture)
     if checks or server.run_id:
-        request.addfinalizer(partial(_end_test, test, item, checks))
+        request.addfinalizer(partial(_end_test, test, node, checks))
     return session
 
 
-def _end_test(test: _RunningTest, item: pytest.Item, checks: Sequence[Callable[[ImageApi], list[str]]]) -> None:
-    """Count the findings of a test on another server, and fail the test where one of `checks` complains."""
+def _end_test(
+    test: _RunningTest,
+    node: pytest.Item | pytest.Collector,
+    checks: Sequence[Callable[[ImageApi], list[str]]],
+) -> None:
+    """Count the findings of a session on another server, and fail its test where one of `checks` complains."""
     from emulator import EmulatorError
 
     complaints: list[str] = []
     try:
         if test.server.run_id:
-            _count_findings(item.config, test.session.findings)
+            _count_findings(node.config, test.session.findings, _find_place(node))
         if not test.failed:
             for check in checks:
                 complaints += check(test.session)
@@ -199,15 +233,20 @@ def _end_test(test: _RunningTest, item: pytest.Item, checks: Sequence[Callable[[
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the journal to the report of a failed test."""
     report = yield
-    test = item.stash.get(_RUNNING_TEST, None)
-    if not report.failed or test is None:
+    if not report.failed:
         return report
-    test.failed = True
-    if report.when != "teardown":  # by the teardown's report the server may have ended: its journal is read earlier
-        test.report = _make_report(test)
-    if test.report is not None:
-        report.sections.append(("image_api", test.report))
-        test.report = None
+    for node in item.listchain():
+        test = node.stash.get(_RUNNING_TEST, None)
+        if test is None:
+            continue
+        is_used = node is item or test.fixture in getattr(item, "fixturenames", ())
+        if is_used and report.when != "teardown":
+            test.failed = True
+            # Made here, because by the teardown's report the server may have ended.
+            test.report = _make_report(test)
+        if test.report is not None:
+            report.sections.append((test.fixture, test.report))
+            test.report = None
     return report
 
 
@@ -223,8 +262,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_testnodedown(node: Any) -> None:
     """Add the findings of a pytest-xdist worker."""
     counts = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, {})
-    for code, (calls, tests) in counts.items():
-        _count_findings(node.config, {code: calls}, tests)
+    for code, (calls, tests, place) in counts.items():
+        _count_findings(node.config, {code: calls}, place, tests)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -237,10 +276,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("image_api findings")
     width = max(map(len, counts))
-    for code, (calls, tests) in sorted(counts.items()):
-        terminalreporter.write_line(
-            f"{code:<{width}}  {_format_count(calls, 'call')} in {_format_count(tests, 'test')}"
-        )
+    is_github = bool(os.environ.get("GITHUB_ACTIONS"))
+    for code, (calls, tests, place) in sorted(counts.items()):
+        how_often = f"{_format_count(calls, 'call')} in {_format_count(tests, 'test')}"
+        terminalreporter.write_line(f"{code:<{width}}  {how_often}")
+        if is_github:
+            terminalreporter.write_line(_format_annotation(code, how_often, place))
     terminalreporter.write_line("image-api-emulator explain CODE tells more")
 
 
@@ -306,10 +347,10 @@ def _select_session_settings(settings: Mapping[str, str]) -> Mapping[str, Any]:
     return selected
 
 
-def _begin_session(server: _TestServer, item: pytest.Item, settings: dict[str, Any]) -> ImageApi:
-    """The session of a test, which plays its scenario and has its settings."""
+def _begin_session(server: _TestServer, node: pytest.Item | pytest.Collector, settings: dict[str, Any]) -> ImageApi:
+    """The session of a test or of several, which plays their scenario and has their settings."""
     gateway = settings.pop("gateway", None)
-    session = server.api.account(_make_session_name(item, server), gateway)
+    session = server.api.account(_make_session_name(node, server), gateway)
     if gateway is not None:
         session.url()  # raises EmulatorError for an unknown one, before the test begins
     scenario = settings.pop("scenario", None)
@@ -317,14 +358,15 @@ def _begin_session(server: _TestServer, item: pytest.Item, settings: dict[str, A
         session.play(scenario)
     if settings:
         session.settings(**settings)
+    server.nodes[session.session_name] = node
     server.findings[session.session_name] = Counter()
     return session
 
 
-def _read_markers(item: pytest.Item) -> Mapping[str, Any]:
-    """The words of a test's markers; a nearer marker's word replaces that of a farther one."""
+def _read_markers(node: pytest.Item | pytest.Collector) -> Mapping[str, Any]:
+    """The words of the markers of a test or a module; a nearer marker's word replaces that of a farther one."""
     chosen: dict[str, Any] = {}
-    for mark in reversed(list(item.iter_markers("image_api"))):
+    for mark in reversed(list(node.iter_markers("image_api"))):
         if mark.args:
             line = f"{mark.args[0]!r} has no keyword; it takes keywords only, such as scenario='rate-limited-then-ok'"
             pytest.fail(f"pytest.mark.image_api: {line}", pytrace=False)
@@ -339,7 +381,7 @@ def _read_markers(item: pytest.Item) -> Mapping[str, Any]:
                 pytest.fail(f"pytest.mark.image_api: {line}", pytrace=False)
         chosen.update(mark.kwargs)
     if isinstance(chosen.get("scenario"), str):
-        chosen["scenario"] = _find_scenario(chosen["scenario"], item.path.parent, item.config.rootpath)
+        chosen["scenario"] = _find_scenario(chosen["scenario"], node.path.parent, node.config.rootpath)
     return chosen
 
 
@@ -412,21 +454,58 @@ _CHECKS: Final[Mapping[str, Callable[[ImageApi], list[str]]]] = {
 """What `strict` can ask for; each check returns the text of its complaints."""
 
 
-def _make_session_name(item: pytest.Item, server: _TestServer) -> str:
-    """A name that no other test has. In a server of this process it is the same in each run: chance depends on it."""
+def _make_session_name(node: pytest.Item | pytest.Collector, server: _TestServer) -> str:
+    """A name that no other session has.
+
+    In a server of this process it is the same in each run, because chance depends on it.
+    """
     from emulator.core.names import make_name
 
-    test = item.nodeid
+    test = node.nodeid
     run = server.runs[test] = server.runs.get(test, 0) + 1
-    return make_name(item.name, f"{test} {run} {server.run_id}", _NAME_LENGTH)
+    return make_name(node.name or "all-tests", f"{test} {run} {server.run_id}", _NAME_LENGTH)
 
 
-def _count_findings(config: pytest.Config, codes: Mapping[str, int], tests: int = 1) -> None:
-    """Add the calls of each code, and `tests` tests."""
+def _count_findings(config: pytest.Config, codes: Mapping[str, int], place: Place, tests: int = 1) -> None:
+    """Add the calls of each code, and `tests` tests, the first of which is at `place`."""
     counts = config.stash.setdefault(_FINDING_COUNTS, {})
     for code, calls in codes.items():
-        calls_before, tests_before = counts.get(code, (0, 0))
-        counts[code] = calls_before + calls, tests_before + tests
+        calls_before, tests_before, first = counts.get(code, (0, 0, place))
+        counts[code] = calls_before + calls, tests_before + tests, first
+
+
+def _find_place(node: pytest.Item | pytest.Collector) -> Place:
+    """The file of a test or a module; of a test its line, too."""
+    line = None
+    if isinstance(node, pytest.Item) and node.location[1] is not None:
+        line = node.location[1] + 1
+    return str(node.path), line
+
+
+def _format_annotation(code: str, how_often: str, place: Place) -> str:
+    """A command of GitHub's workflows that shows a finding at the first test that has it.
+
+    Facts: https://docs.github.com/actions/reference/workflow-commands-for-github-actions, and escapeProperty in
+    actions/toolkit's command.ts.
+    """
+    from emulator.findings import FINDINGS
+
+    path, number = place
+    if Path(path).is_dir():  # the session of all tests has no file
+        where = ""
+    else:
+        where = f"file={_escape_property(os.path.relpath(path, os.environ.get('GITHUB_WORKSPACE')))},"
+        if number is not None:
+            where += f"line={number},"
+    text = " ".join(f"{how_often}. {FINDINGS.get(code, '')}".split()).replace("%", "%25")
+    return f"::warning {where}title={_escape_property('image_api ' + code)}::{text}"
+
+
+def _escape_property(text: str) -> str:
+    """A value of a workflow command's property, which ends at a comma or a colon."""
+    for character in "%\r\n:,":
+        text = text.replace(character, f"%{ord(character):02X}")
+    return text
 
 
 def _make_report(test: _RunningTest) -> str:

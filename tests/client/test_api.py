@@ -463,6 +463,16 @@ def test_environ_points_sdks_here(image_api: ImageApi, monkeypatch: pytest.Monke
     assert ("aiai", 200) == (image_api.calls.latest.gateway, image_api.calls.latest.status)
 
 
+def test_environ_without_monkeypatch(image_api: ImageApi) -> None:
+    """Whoever forgets it is told both ways to go on, and nothing is set."""
+    with pytest.raises(EmulatorError) as raised:
+        image_api.environ("ezmodel")  # type: ignore[arg-type]
+    text = str(raised.value)
+    assert "'ezmodel' cannot set variables; expected pytest's monkeypatch first" in text
+    assert "environ(monkeypatch, 'ezmodel')" in text
+    assert "environ(gateway='ezmodel')" in text
+
+
 def test_findings_are_counted_by_call(asked: ImageApi) -> None:
     """Each code counts once a call."""
     ask(asked.url(), asked.key, prompt=CAT, model="dall-e-2", style="vivid", quality="hd")
