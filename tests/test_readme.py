@@ -119,7 +119,7 @@ def test_python_runs(server: Served, folder: Path, text: str) -> None:
             pytest.skip(f"{', '.join(missing)}: not installed; the extra [test] has it")
         name = text.partition("\n")[0].removeprefix("# ")
         (folder / name).write_text(text)
-        if "pytest" not in text:
+        if "import unittest" in text and "pytest" not in text:
             done = _run([sys.executable, "-m", "unittest", name], folder)
             assert (0, True) == (done.returncode, f"Ran {text.count('def test_')} test" in done.stderr), done.stderr
             return
