@@ -98,7 +98,10 @@ def _is_bounded(root: Any) -> bool:
 
 
 class _Loader(SafeLoader):
-    """PyYAML's safe loader; it also refuses a key that is given twice, and an alias of a list or a mapping."""
+    """PyYAML's safe loader; it also refuses a key that is given twice, and every alias.
+
+    An alias of a long text is refused too: a few characters would stand for megabytes each.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)
@@ -109,26 +112,32 @@ class _Loader(SafeLoader):
                     error = f"the key {key_node.value!r} is given twice"
                     raise yaml.constructor.ConstructorError(None, None, error, key_node.start_mark)
                 seen.add(key_node.value)
+            raise yaml.constructor.ConstructorError(None, None, "two keys are equal", node.start_mark)
         return mapping
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Do nothing: merges (`!!merge <<`), which are aliases too, belong to YAML 1.1."""
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        if node in self.constructed_objects and isinstance(node, yaml.CollectionNode):
+        if node in self.constructed_objects:
             raise yaml.constructor.ConstructorError(None, None, "an alias (*name) is not supported", node.start_mark)
         return super().construct_object(node, deep=deep)
 
 
 class _LoaderWithAliases(_Loader):
-    """The same loader, but it accepts aliases of lists and mappings."""
+    """The same loader, but it accepts aliases."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         return SafeLoader.construct_object(self, node, deep)
 
 
 _MOST_NODES: Final = 500_000  # ten times the largest OpenAPI files there are
+_MOST_DIGITS: Final = 1000  # Python writes numbers of up to 4,300 digits; nobody means one of more than a few dozen
+_BASES: Final[Mapping[str, int]] = {"0o": 8, "0x": 16}
 _CORE: Final = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("null", r"~|null|Null|NULL|", "~nN"),
-    ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
      "-+0123456789."),
 )  # fmt: skip
@@ -139,7 +148,10 @@ for _tag, _pattern, _first in _CORE:
 
 
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    base = 16 if node.value.startswith("0x") else 10
+    if len(node.value) > _MOST_DIGITS:
+        error = f"a number of more than {_MOST_DIGITS} digits"
+        raise yaml.constructor.ConstructorError(None, None, error, node.start_mark)
+    base = _BASES.get(node.value[:2], 10)
     return int(node.value, base)
 
 

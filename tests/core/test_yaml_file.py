@@ -13,7 +13,7 @@ from emulator.core import yaml_file
     ("text", "value"),
     [
         ("yes", "yes"), ("true", True), ("017", 17), ("0x1F", 31), ("2026-01-01", "2026-01-01"), ("1e3", 1000.0),
-        ("~", None), ("", None), ("12:30:45", "12:30:45"), ("n", "n"),
+        ("0o17", 15), ("~", None), ("", None), ("12:30:45", "12:30:45"), ("n", "n"),
     ],
 )  # fmt: skip
 def test_yaml_means_what_it_looks_like(text: str, value: object) -> None:
@@ -27,6 +27,11 @@ def test_yaml_means_what_it_looks_like(text: str, value: object) -> None:
         ("a: 1\nb: 2\na: 3", "f.yaml:3: the key 'a' is given twice"),
         ("a: &x [1]\nb: *x", "an alias (*name) is not supported"),
         ("a: &x\n  b: *x", "an alias (*name) is not supported"),
+        ("a: &x b\nc: *x", "f.yaml:1: an alias (*name) is not supported"),
+        ("a: &x {b: 1}\nc: {!!merge <<: *x}", "could not determine a constructor"),
+        ("1: a\n0x1: b", "f.yaml:1: two keys are equal"),
+        ("a: " + 1001 * "9", "f.yaml:1: a number of more than 1000 digits"),
+        ("a: 0x" + 1000 * "f", "f.yaml:1: a number of more than 1000 digits"),
         ("a: !!python/object:os.system x", "could not determine a constructor"),
         ("a: !!timestamp soon", "cannot be read as YAML"),
         ("a: [1", "f.yaml:1"),
