@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +19,14 @@ import httpx
 import pytest
 from PIL import Image
 
+from emulator.cli.main import COMMANDS
 from emulator.core import json_schema
-from emulator.core.data_folders import find_docs, find_schemas
-from emulator.gateway.errors import ErrorTemplate
-from emulator.gateway.gateway import load_gateway
-from emulator.messages import KINDS, VIOLATIONS
+from emulator.core.data_folders import find_docs
+from emulator.core.markdown import Table
+from emulator.core.pages import Page
 from emulator.settings import FIELDS
 from tests.conftest import Served
+from tests.docs_tables import TABLE, list_arguments, make_table
 from tests.paths import ROOT, TESTS
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -203,29 +204,66 @@ def test_every_setting_has_its_line() -> None:
     assert {name.replace("_", "-") for name in FIELDS} == named
 
 
-def test_every_refusal_has_its_line() -> None:
-    """The table of refusals has every kind and breach, with the status and code that the wording gives."""
-    error_catalog = load_gateway(find_schemas() / "ezmodel.yaml").error_catalog
-    table = PAGES["errors"].partition("## Refusals")[2].partition("\n## ")[0]
-    rows = {}
-    for line in table.splitlines():
-        if line.startswith("| `"):
-            what, status, code = (cell.strip() for cell in line.strip("|").split("|"))
-            for name in re.findall(r"`([a-z_]+)`", re.split(r":| \(", what)[0]):
-                rows[name] = (status, code.strip("`"))
-    del rows["invalid_request"]  # its line is a heading
-    expected: dict[str, ErrorTemplate] = {
-        name: error_catalog.kinds[name] for name in KINDS if name != "invalid_request"
-    }
-    expected.update({name: error_catalog.violations[name] for name in VIOLATIONS})
-    assert {name: (str(words.status), words.code or "") for name, words in expected.items()} == rows
+def test_every_table_is_the_codes() -> None:
+    """Tables of flags, kinds, breaches, findings and reserved values say what the code has."""
+    found = [table for text in PAGES.values() for table in TABLE.findall(text)]
+    for _, name, table, _ in found:
+        assert make_table(name) == table, "run `python -m tests.docs_tables`, and look at what it has changed"
+    expected = {"commands", "kinds of refusal", "breaches", "findings", "reserved values"}
+    expected |= {f"flags of {one.name}" for one in COMMANDS if one.name != "serve" and list_arguments(one.name)}
+    assert expected == {name for _, name, _, _ in found}
+    for command in COMMANDS:
+        assert f"\n## {command.name}\n" in PAGES["command-line"]
 
 
 def test_every_vendor_key_is_explained() -> None:
-    """The page on own gateways explains each x-emulator- key there is, and no other."""
-    definitions = json_schema.load_schema("gateway.schema.json").root["$defs"].values()
-    known = {key for one in definitions for key in one.get("properties", ()) if key.startswith("x-emulator-")}
-    assert known == set(re.findall(r"^\| `(x-emulator-[a-z]+)`", PAGES["own-gateways"], re.MULTILINE))
+    """The page on own gateways has a heading for each x-emulator- key, and a row for each key of its value."""
+    definitions = json_schema.load_schema("gateway.schema.json").root["$defs"]
+    schemas = {
+        key: schema
+        for one in definitions.values()
+        for key, schema in one.get("properties", {}).items()
+        if key.startswith("x-emulator-")
+    }
+    sections = {section.headings[-1]: section for section in Page("own-gateways", PAGES["own-gateways"]).sections}
+    assert set(schemas) == {heading for heading in sections if heading.startswith("x-emulator-")}
+    for key, schema in schemas.items():
+        rows = {
+            word
+            for block in sections[key].blocks
+            if isinstance(block, Table)
+            for row in block.rows[1:]
+            for word in re.findall(r"`([a-z_$]+)`", row[0])
+        }
+        keys = set(_list_keys(schema, definitions))
+        assert rows <= keys, key
+        assert keys - rows <= _ELSEWHERE, key
+
+
+_ELSEWHERE: Final = {
+    "$ref",
+    "openai",
+    "converted",
+    "zhipu",
+    "usual",
+    "kind",
+    "case",
+    "content_type",
+    "indent",
+    "escape",
+}
+"""Keys whose meaning the text around a table has, or the table of another key."""
+
+
+def _list_keys(schema: Any, definitions: Any) -> Iterator[str]:
+    """The keys of the value of an x-emulator- key, and of the mappings inside of it."""
+    if "$ref" in schema:
+        yield from _list_keys(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for key, value in schema.get("properties", {}).items():
+        yield key
+        yield from _list_keys(value, definitions)
+    for one in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+        yield from _list_keys(one, definitions)
 
 
 def test_the_readme_is_short() -> None:
@@ -239,7 +277,7 @@ def test_every_block_is_tested() -> None:
         if language == "yaml":
             assert text.startswith(("# ", "scenario: ")), (page, text[:50])
         else:
-            assert mark or language in ("sh", "python", "js", "yml"), (page, language, text[:50])
+            assert mark or language in ("sh", "python", "js", "yml", "json"), (page, language, text[:50])
 
 
 @pytest.mark.parametrize("page", PAGES)

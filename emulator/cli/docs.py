@@ -60,7 +60,7 @@ def _find_page(pages: Mapping[str, Page], words: Sequence[str]) -> Page:
 
 
 def _find_blocks(pages: Mapping[str, Page], words: Sequence[str]) -> Sequence[Block]:
-    """Return the page or the part of a page (`errors#refusals`) that the one word names; nothing for other words."""
+    """Return the page or the part of a page (`errors#kinds-of-refusal`) that the one word names, else nothing."""
     name, hash_sign, anchor = words[0].removesuffix(".md").partition("#")
     if len(words) > 1:
         return ()
@@ -93,7 +93,7 @@ def _format_index(pages: Mapping[str, Page], width: int) -> Iterator[str]:
     for page in pages.values():
         yield from _wrap(page.about, width, first=f"  {page.name:{column - 2}}", indent=" " * column)
     yield ""
-    yield f"{NAME} docs PAGE    prints a page, or a part of it: docs errors#refusals"
+    yield f"{NAME} docs PAGE    prints a page, or a part of it: docs errors#kinds-of-refusal"
     yield f"{NAME} docs WORD    finds a word, a flag, a key, or a code in all pages"
 
 

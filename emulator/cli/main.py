@@ -147,7 +147,7 @@ def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_docs_flags(parser: argparse.ArgumentParser) -> None:
-    about = "a page, a part of one such as errors#refusals, or words to look for (default: list the pages)"
+    about = "a page, a part of one such as errors#kinds-of-refusal, or words to look for (default: list the pages)"
     parser.add_argument("words", nargs="*", metavar="PAGE|WORD", help=about)
     parser.add_argument("--all", action="store_true", help="print all places where the words were found")
     parser.add_argument("--markdown", action="store_true", help="print the page as its file is")

@@ -31,7 +31,7 @@ class Section:
 
     @property
     def place(self) -> str:
-        """The word by which `docs` shows it, such as `errors#refusals`."""
+        """The word by which `docs` shows it, such as `errors#kinds-of-refusal`."""
         if not self.anchor:
             return self.page
         return f"{self.page}#{self.anchor}"

@@ -69,8 +69,8 @@ def test_the_list(ask: Described) -> None:
 def test_a_search(ask: Described) -> None:
     """Words lead to places, as links; a word that no page has, to the nearest one."""
     reply = ask("GET", "/docs?q=rate_limit")
-    assert "(errors.md#refusals)" in reply.text
-    assert 'href="/_emulator/docs/errors#refusals"' in ask("GET", "/docs?q=rate_limit", headers=BROWSER).text
+    assert "(errors.md#kinds-of-refusal)" in reply.text
+    assert 'href="/_emulator/docs/errors#kinds-of-refusal"' in ask("GET", "/docs?q=rate_limit", headers=BROWSER).text
     assert "Did you mean `portability`?" in ask("GET", "/docs?q=portabilitty").text
 
 

@@ -54,11 +54,11 @@ def test_a_page_fits(
 
 def test_a_part_of_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     """The place that a search names can be read by itself, with what is below it."""
-    out = run(capsys, "errors#refusals")
-    assert out.startswith("## Refusals\n")
+    out = run(capsys, "errors#kinds-of-refusal")
+    assert out.startswith("## Kinds of refusal\n")
     assert "# Errors" not in out
-    assert "did you mean 'refusals'?" in fail(capsys, "errors#refusal")
-    assert "did you mean 'errors'?" in fail(capsys, "error#refusals")
+    assert "did you mean 'kinds-of-refusal'?" in fail(capsys, "errors#kind-of-refusal")
+    assert "did you mean 'errors'?" in fail(capsys, "error#findings")
 
 
 def test_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,8 +71,8 @@ def test_the_file_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
 def test_words_are_found(capsys: pytest.CaptureFixture[str], words: str) -> None:
     """Case, dashes, spaces and a plural do not count; the row of a code is among the first places."""
     out = run(capsys, *words.split())
-    assert "errors#refusals" in out
-    assert "`rate_limit`: 429: `rate_limit_exceeded`" in out
+    assert "errors#kinds-of-refusal" in out
+    assert "`rate_limit`: 429: `rate_limit_exceeded`: " in out
 
 
 def test_headings_come_first(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -10,7 +9,6 @@ import httpx
 import openai
 import pytest
 
-from emulator.core.data_folders import find_docs
 from emulator.core.names import name_for_key
 from emulator.messages import Request
 from emulator.scenario import reserved_values
@@ -157,15 +155,6 @@ def test_the_sdk_meets_them(server: Served) -> None:
         key = f"sk-emulator.{word}"
         with openai.OpenAI(base_url=server.base("aiai"), api_key=key, max_retries=0) as client, pytest.raises(raised):
             client.images.generate(prompt="x", model="dall-e-2")
-
-
-def test_the_page_lists_them_all() -> None:
-    """The table in the page on reserved values is the one in the code."""
-    page = (find_docs() / "reserved-values.md").read_text("utf-8")
-    table = re.search(r"<!-- reserved values -->\n(.*?)<!-- end -->", page, re.DOTALL)
-    assert table is not None
-    rows = [f"| `{value}` | {what} |" for value, what in reserved_values.list_values().items()]
-    assert ["| value | what happens |", "|---|---|", *rows] == table[1].strip().split("\n")
 
 
 def test_a_gateway_that_retries_takes_failures_itself(serve: Callable[..., Served]) -> None:
