@@ -73,6 +73,14 @@ def _parse_speed(text: str) -> Speed:
     return _parse_word(text, SPEEDS)
 
 
+def _parse_coverage(text: str) -> str | None:
+    if text.lower() in _SWITCH:
+        return "on" if _SWITCH[text.lower()] else None
+    if not text:
+        raise ValueError("expected on, or the name of a file")
+    return text
+
+
 def _parse_word(text: str, words: Sequence[_Word]) -> _Word:
     for word in words:
         if text == word:
@@ -173,6 +181,10 @@ class Settings:
     clock: str = _setting(
         "real", "real, scale:0.01, or frozen:TIME such as frozen:2026-01-01T00:00:00Z", _parse_clock, "CLOCK"
     )
+    coverage: str | None = _setting(
+        None, "count what calls meet of their gateways' rules: on, or a file that gets it as JSON when the server ends",
+        _parse_coverage, "on|FILE",
+    )  # fmt: skip
     as_of: str | None = _setting(
         None, "day at which the calendar of models starts, such as 2026-01-31 (default: the clock's day)",
         _parse_day, "DAY",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from emulator.admin.spec import AdminSpec
+    from emulator.analysis.coverage import CoverageCounter, FindContract
     from emulator.analysis.portability import PortabilityTarget
 
 PREFIX: Final = "/_emulator"
@@ -53,6 +54,7 @@ class AdminContext:
     image_store: ImageStore
     metrics: Metrics
     events: Events
+    coverage: CoverageCounter | None = None
     started: float = field(default_factory=_read_real_time)
 
     @cached_property
@@ -69,6 +71,15 @@ class AdminContext:
         from emulator.analysis import portability
 
         return portability.build_targets(portability.list_gateways(self.registry))
+
+    @cached_property
+    def find_contract(self) -> FindContract:
+        """The contracts of the gateways; they are made when they are first needed."""
+        if self.coverage is not None:
+            return self.coverage.find_contract
+        from emulator.analysis.coverage import Contracts
+
+        return Contracts(lambda name, behavior: self.registry.find_validator(name, behavior).gateway)
 
 
 @dataclass(frozen=True)

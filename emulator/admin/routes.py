@@ -66,6 +66,7 @@ ROUTES: Final = (
     AdminRoute("GET", "/sessions/{id}/uploads/{digest}", sessions_api.get_upload),
     AdminRoute("POST", "/sessions/{id}/verify", sessions_api.verify_calls, "json"),
     AdminRoute("POST", "/portability", sessions_api.check_portability, "json"),
+    AdminRoute("GET", "/coverage", server_api.get_coverage),
     AdminRoute("GET", "/clock", server_api.get_clock),
     AdminRoute("POST", "/clock", server_api.move_clock, "json"),
     AdminRoute("GET", "/events", server_api.stream_events),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator.admin.errors import AdminError
 from emulator.admin.request import (
@@ -26,11 +26,15 @@ from emulator.core.suggestions import describe_unknown
 from emulator.core.version import VERSION
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import FINDINGS
+from emulator.gateway.model_catalog import Calendar
 from emulator.image.encoder import name_encoder
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
 from emulator.session.sessions import LATEST, can_name
 from emulator.validation.validator import RequestValidator
+
+if TYPE_CHECKING:
+    from emulator.analysis.coverage import Tally
 
 
 async def resolve_session(context: AdminContext, name: str, invalid_status: int = 400) -> str:
@@ -163,6 +167,43 @@ async def move_clock(request: AdminRequest) -> Response:
 
 def _build_time_response(context: AdminContext, session: str | None) -> Response:
     return build_json_response({"now": clock.format_iso(context.clock.now(session or "")), "session": session})
+
+
+async def get_coverage(request: AdminRequest) -> Response:
+    """What calls have met of the rules of their gateways: all calls, or those of one session."""
+    from emulator.analysis import coverage  # imported when it is first needed
+
+    context = request.context
+    name = await _resolve_query_session(request)
+    counter, uncounted = context.coverage, 0
+    if counter is None:
+        tally, uncounted = await _tally_journals(context, name)
+    elif name is None:
+        tally = counter.count_all()
+    else:
+        tally = counter.count_session(name) or coverage.Tally()
+    calendar = Calendar(context.clock.today(name or ""), context.settings.legacy)
+
+    def build() -> dict[str, Any]:
+        found = coverage.build_coverage(
+            tally, context.find_contract, calendar, uncounted=uncounted, links=counter is not None
+        )
+        return {"session": name, **found.to_json()}
+
+    return build_json_response(await asyncio.to_thread(build))
+
+
+async def _tally_journals(context: AdminContext, name: str | None) -> tuple[Tally, int]:
+    """What the calls in the journals have met, and how many calls the journals have dropped."""
+    from emulator.analysis.coverage import Tally, tally_calls
+
+    tally, uncounted = Tally(), 0
+    for summary in await context.sessions.list_sessions():
+        if name in (None, summary.name):
+            uncounted += summary.dropped
+            entries = await context.sessions.list_calls(summary.name) or ()
+            tally.add(await asyncio.to_thread(tally_calls, entries, context.find_contract))
+    return tally, uncounted
 
 
 async def get_metrics(request: AdminRequest) -> Response:

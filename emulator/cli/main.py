@@ -199,6 +199,19 @@ def _add_mcp_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
 
 
+def _add_coverage_flags(parser: argparse.ArgumentParser) -> None:
+    about = "coverage of a run as JSON, from --image-api-coverage=json or serve --coverage FILE; several are added up"
+    parser.add_argument("file", nargs="*", metavar="FILE", help=about)
+    about = "ask a running emulator, such as http://127.0.0.1:4010"
+    parser.add_argument("--url", metavar="URL", help=about)
+    parser.add_argument("--session", metavar="ID", help="with --url: the session whose calls are meant (default: all)")
+    parser.add_argument("--admin-token", metavar="TOKEN", help="with --url: the emulator's token, if it has one")
+    parser.add_argument("--html", metavar="FILE", help="also write a page about it to FILE")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON, which this command reads again")
+    about = "exit with code 1 where less than this share was met, in per cent"
+    parser.add_argument("--fail-under", type=float, metavar="N", help=about)
+
+
 def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", metavar="PROMPT", help="prompt of the request")
     for name in ("model", "size", "quality", "style", "background", "output_format"):
@@ -246,6 +259,8 @@ COMMANDS: Final = (
             _add_verify_flags, "emulator.cli.verification:verify_calls"),
     Command("mcp", "offer the own paths of a running emulator as tools, in the Model Context Protocol on stdio",
             _add_mcp_flags, "emulator.cli.mcp_server:run_mcp"),
+    Command("coverage", "print what runs have met of their gateways' contracts, and what they never met",
+            _add_coverage_flags, "emulator.cli.coverage:print_coverage"),
     Command("render", "draw the picture of a request into a file, without a server", _add_render_flags,
             "emulator.cli.commands:render_picture"),
     Command("inspect", "print size, format and label of picture files, one line of JSON each", _add_inspect_flags,

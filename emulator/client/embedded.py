@@ -57,6 +57,7 @@ class EmulatorSettings(TypedDict, total=False):
     channels: str | Sequence[str]
     seed: int | Literal["random"]
     clock: str
+    coverage: FilePath
     as_of: str
     legacy: bool
     keys: FilePath

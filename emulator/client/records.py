@@ -271,7 +271,8 @@ class RecordedCall(RecordedValue):
       that was refused. `unreadable` says what is known of a body that is no JSON.
     - `reserved` is the reserved value of the call, `turn` the call's number for the scenario, `rule` the rule that
       answered, `step` which of its answers, `misses` why the rules above it did not answer, `tries` the answers that
-      the gateway took itself.
+      the gateway took itself, `faults` the words of the answer's faults.
+    - `behavior` is the one of the gateway that judged the call, documented or observed.
     - `state` is under_way, answered or client_gone: the client left before it had the whole answer. `status` and
       `response`, what the client got, are None where nothing was sent; `bytes_sent` counts the bytes of the body.
       `sent` tells whether the whole answer was sent, `events` is how many events of a stream were sent, `task` what the
@@ -292,6 +293,7 @@ class RecordedCall(RecordedValue):
     session: str
     request_id: str
     gateway: str
+    behavior: str
     operation: str | None
     model: str | None
     method: str
@@ -310,6 +312,7 @@ class RecordedCall(RecordedValue):
     misses: tuple[RecordedMiss, ...]
     latency: float | None
     tries: tuple[RecordedTry, ...]
+    faults: list[str]
     state: Literal["under_way", "answered", "client_gone"]
     status: int | None
     sent: bool

@@ -24,7 +24,18 @@ from emulator.faults.stall import Stall
 from emulator.faults.truncate import Truncate
 from emulator.faults.wrong_type import WrongType
 
-__all__ = ["FAULTS", "Chunks", "CutOff", "Fault", "HangUp", "Head", "Sleep", "chain_faults", "parse_fault"]
+__all__ = [
+    "FAULTS",
+    "Chunks",
+    "CutOff",
+    "Fault",
+    "HangUp",
+    "Head",
+    "Sleep",
+    "chain_faults",
+    "name_fault",
+    "parse_fault",
+]
 
 
 def parse_fault(value: Any) -> Fault:
@@ -43,6 +54,12 @@ def parse_fault(value: Any) -> Fault:
     if word not in FAULTS:
         raise ValueError(describe_unknown("fault", word, FAULTS))
     return FAULTS[word].parse(parameters)
+
+
+def name_fault(fault: Fault) -> str:
+    """Return the word by which a scenario asks for `fault`."""
+    kind: object = type(fault)
+    return next(word for word, known in FAULTS.items() if known is kind)
 
 
 def chain_faults(faults: Sequence[Fault]) -> Fault:

@@ -71,6 +71,7 @@ from emulator.validation.uploads import UploadReader
 from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
+    from emulator.analysis.coverage import CoverageCounter
     from emulator.scenario.reserved_values import ReservedValue
     from emulator.server.forwarding import Forwarder
     from emulator.session.call_record import CallRecord
@@ -124,6 +125,9 @@ class App:
         self.observers: list[Observer] = []
         if observer is not None:
             self.observers.append(observer)
+        self.coverage: CoverageCounter | None = None
+        if settings.coverage is not None:
+            self.coverage = self._count_coverage()
         self.admin_auth = AdminAuth(settings)
         self.admin = AdminApi(self._build_admin_context())
         self._addresses = AddressBook(self.registry)
@@ -545,6 +549,32 @@ class App:
 
         return GatewayRegistry(validators, self.settings.gateway, make_validator)
 
+    def _count_coverage(self) -> CoverageCounter:
+        """Return what counts the calls of this server from now on; raises InvalidFile where its file has no folder."""
+        from emulator.analysis.coverage import Contracts, CoverageCounter  # few servers count
+
+        folder = Path(str(self.settings.coverage)).parent
+        if not folder.is_dir():
+            raise yaml_file.InvalidFile(f"--coverage {self.settings.coverage!r}: there is no folder {str(folder)!r}")
+        contracts = Contracts(lambda name, behavior: self.registry.find_validator(name, behavior).gateway)
+        counter = CoverageCounter(contracts, self.settings.sessions)
+        self.observers.append(lambda record: counter.note_call(record.session, record.weight, lambda: record.entry))
+        self.storage.note_link = counter.note_link
+        return counter
+
+    def write_coverage(self) -> None:
+        """Write what was met to the file that the settings name, if they name one; the log tells what goes wrong."""
+        path = self.settings.coverage
+        if self.coverage is None or path is None or path == "on":
+            return
+        from emulator.analysis.coverage import write_coverage
+
+        calendar = Calendar(self.clock.today(), self.settings.legacy)
+        try:
+            write_coverage(Path(path), self.coverage.build(calendar))
+        except OSError as error:
+            log.error("--coverage %r cannot be written: %s", path, error.strerror)
+
     def _build_admin_context(self) -> AdminContext:
         return AdminContext(
             settings=self.settings,
@@ -556,6 +586,7 @@ class App:
             image_store=self.image_store,
             metrics=self.metrics,
             events=self.events,
+            coverage=self.coverage,
         )
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from emulator.core import clock
 from emulator.core.clock import Clock
@@ -23,6 +23,12 @@ from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw, fin
 from emulator.image.recipe import FORMATS, ImageRecipe
 from emulator.image.store import ImageStore
 from emulator.messages import Response
+
+if TYPE_CHECKING:
+    from emulator.analysis.coverage import LinkOutcome
+
+LinkObserver = Callable[[str, str, "LinkOutcome"], None]
+"""Is called with the session of a link, the gateway that gave it, and what became of a request for it."""
 
 PREFIX: Final = "/pictures/"
 Headers = tuple[tuple[str, str], ...]
@@ -50,6 +56,8 @@ class ImageHost:
         self._clock = clock
         self.secret = secret
         self._link_queries = link_queries
+        self.note_link: LinkObserver | None = None
+        """Is told which links are followed, and which have expired; None: nobody asks."""
 
     async def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Response:
         """Return the response to a request for `target`, a path that starts with PREFIX and perhaps a query.
@@ -98,6 +106,7 @@ class ImageHost:
             return self._refuse(403, "AuthenticationFailed", _BAD_SIGNATURE, request.id, detail=flaw)
         now = self._clock.now(link.session)
         if now >= link.expires:
+            self._note(link, "expired_link")
             return self._refuse_expired(link, now, request.id)
         tag = _make_tag(link.recipe)
         picture_headers = (
@@ -117,7 +126,12 @@ class ImageHost:
             return self._refuse_missing(request.id)
         if request.method == "HEAD":  # a range is for GET alone
             return Response(200, picture_headers, (data,))
+        self._note(link, "link_followed")
         return _answer_range(data, picture_headers, headers, tag)
+
+    def _note(self, link: PictureLink, outcome: LinkOutcome) -> None:
+        if self.note_link is not None:
+            self.note_link(link.session, link.recipe.gateway, outcome)
 
     def _refuse_missing(self, request_id: str) -> Response:
         return self._refuse(404, "ResourceNotFound", "The specified resource does not exist.", request_id)

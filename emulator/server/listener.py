@@ -33,6 +33,7 @@ class Running:
         self.app.events.close()  # listeners would stay for ever
         await self.runner.cleanup()
         await self._wait_for_journal()
+        self.app.write_coverage()
         if self.app.unanswered:
             calls = "1 call under way was"
             if self.app.unanswered > 1:

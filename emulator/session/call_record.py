@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote
+from emulator.faults import name_fault
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image.recipe_json import recipe_to_json
@@ -54,6 +55,7 @@ class SelectedAnswer(NamedTuple):
     misses: Sequence[NearMiss] = ()
     latency: float | None = None
     tries: Sequence[Mapping[str, Any]] = ()
+    faults: Sequence[str] = ()
 
 
 _UNSELECTED: Final = SelectedAnswer()
@@ -250,6 +252,7 @@ class CallRecord:
             session=self.session,
             request_id=self.request_id,
             gateway=self.gateway.name,
+            behavior=self.gateway.behavior,
             operation=self.operation,
             model=self.model,
             received=request.received,
@@ -276,6 +279,7 @@ class CallRecord:
             misses=_describe_misses(selected.misses),
             latency=selected.latency,
             tries=selected.tries,
+            faults=selected.faults,
             findings=_describe_findings(self.findings),
             state=self.state,
             bytes_sent=0 if sent is None else sent.bytes,
@@ -343,6 +347,7 @@ def _describe_selection(selection: Selection) -> SelectedAnswer:
         misses=selection.misses,
         latency=selection.latency,
         tries=tries,
+        faults=tuple(map(name_fault, selection.answer.faults)),
     )
 
 

@@ -13,7 +13,7 @@ from emulator.core import clock
 from emulator.image.recipe import FORMATS, ImageRecipe
 from emulator.image.recipe_json import recipe_from_json
 from emulator.image.upload import Examination, Upload
-from emulator.messages import Call, ResponseShape, StreamShape
+from emulator.messages import Behavior, Call, ResponseShape, StreamShape
 from emulator.session import response_record
 from emulator.session.redaction import Redactor
 
@@ -30,6 +30,7 @@ class JournalEntry(NamedTuple):
 
     Seconds: `received` is Unix time of the real clock of the server, `began` and `duration` are on the emulator's
     clock. `key` is the API key, `credential_headers` the names of the headers in which the gateway expects one.
+    `behavior` is the gateway's behavior that judged the call, and `faults` are the words of the faults of its answer.
     `params`, `effective`, `size` ([width, height] in pixels) and `streams` describe the accepted call, and are None
     (`streams`: False) for a refused one. `events` is how many events of a stream were made, None where the answer was
     no stream. `pictures` are the fields of recipes, `altered` what a script changed about all of them,
@@ -44,6 +45,7 @@ class JournalEntry(NamedTuple):
     session: str
     request_id: str
     gateway: str
+    behavior: Behavior
     operation: str | None
     model: str | None
     received: float
@@ -70,6 +72,7 @@ class JournalEntry(NamedTuple):
     misses: Sequence[Mapping[str, Any]]
     latency: float | None
     tries: Sequence[Mapping[str, Any]]
+    faults: Sequence[str]
     findings: Sequence[Mapping[str, Any]]
     state: CallState
     bytes_sent: int
@@ -155,6 +158,7 @@ class JournalEntry(NamedTuple):
             "session": self.session,
             "request_id": self.request_id,
             "gateway": self.gateway,
+            "behavior": self.behavior,
             "operation": self.operation,
             "model": redact(self.model),
             "method": self.method,
@@ -173,6 +177,7 @@ class JournalEntry(NamedTuple):
             "misses": [_render_miss(redactor, miss) for miss in self.misses],
             "latency": self.latency,
             "tries": list(self.tries),
+            "faults": list(self.faults),
             "state": self.state,
             "status": self.status,
             "sent": self.sent,

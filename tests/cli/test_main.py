@@ -40,7 +40,8 @@ def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = _main(capsys, "--help")
     assert 0 == code
     for command in (
-        "serve", "gateways", "rules", "scenarios", "check", "explain", "portability", "render", "inspect",
+        "serve", "gateways", "rules", "scenarios", "check", "explain", "portability", "coverage", "render",
+        "inspect",
     ):  # fmt: skip
         assert f"\n    {command}  " in out
 
