@@ -91,11 +91,23 @@ class Contract:
 
     gateway: Gateway
 
-    def list_items(self, calendar: Calendar) -> dict[Item, str]:
+    def list_items(self, calendar: Calendar) -> Mapping[Item, str]:
         """Return all items, each with the line to add to a test.
 
-        What `calendar` says is not there today is left out.
+        What `calendar` says is not there today is left out. The items of the last day that was asked for are kept.
         """
+        found = self._items.get(calendar)
+        if found is None:  # two threads may come here; each has its own result then
+            found = self._collect_items(calendar)
+            self._items.clear()
+            self._items[calendar] = found
+        return found
+
+    @cached_property
+    def _items(self) -> dict[Calendar, Mapping[Item, str]]:
+        return {}
+
+    def _collect_items(self, calendar: Calendar) -> Mapping[Item, str]:
         items: dict[Item, str] = {}
         operations = self._list_operations(calendar)
         for operation in operations:

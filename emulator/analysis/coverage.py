@@ -377,7 +377,8 @@ def build_coverage(
         lines = contract.list_items(calendar)
         if any(item.kind == "model" and item not in lines for item in counts):
             everything = contract.list_items(Calendar(calendar.day, legacy=True))
-            lines |= {item: add for item, add in everything.items() if item in counts and item not in lines}
+            missing = {item: add for item, add in everything.items() if item in counts and item not in lines}
+            lines = {**lines, **missing}
         items = tuple(CoveredItem(item, counts.get(item, 0), add) for item, add in lines.items())
         contracts.append(ContractCoverage(gateway, behavior, tally.calls[name], items))
     return Coverage(tuple(contracts), uncounted, links)
