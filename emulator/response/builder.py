@@ -45,7 +45,7 @@ from emulator.response.picture_overrides import (
     measure_largest,
     override_recipes,
 )
-from emulator.response.prepared import PreparedReplies
+from emulator.response.prepared import PreparedReplies, PreparedReply
 from emulator.response.recipes import find_outline
 from emulator.response.revised_prompt import build_revised_prompt, format_parameter
 
@@ -122,6 +122,10 @@ class ResponseBuilder:
         for digest, data in list_own_pictures(draw).items():
             await self.files.keep_file("picture", digest, data)
 
+    def find_prepared(self, call: Call, gateway: Gateway) -> PreparedReply | None:
+        """Return the prepared reply to a call that is no stream and no list; None where there is none."""
+        return self._prepared_replies.find(call, gateway)
+
     async def build_prepared(self, call: Call, gateway: Gateway, session: str, origin: str) -> Response | None:
         """Build a reply that nothing changes of prepared texts; None where it has to be built in the usual way.
 
@@ -129,7 +133,7 @@ class ResponseBuilder:
         """
         if call.streams or call.listing is not None:
             return None
-        reply = self._prepared_replies.find(call, gateway)
+        reply = self.find_prepared(call, gateway)
         if reply is None:
             return None
         response = reply.write(int(self.clock.now(session)), session, origin)

@@ -44,7 +44,7 @@ from emulator.messages import (
 )
 from emulator.response import builder
 from emulator.response.builder import ResponseBuilder
-from emulator.scenario.engine import ScenarioEngine
+from emulator.scenario.engine import UNSCRIPTED, ScenarioEngine
 from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import responses
@@ -53,6 +53,7 @@ from emulator.server.connection import HttpConnection, get_connection
 from emulator.server.heads import CORS, NAMES, OwnHeaders
 from emulator.server.image_host import ImageHost
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
+from emulator.server.repeated_calls import RepeatedCall, find_repeated_call
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
 from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
@@ -116,6 +117,7 @@ class App:
         response_builder = ResponseBuilder(
             seed=settings.seed, secret=secret, clock=self.clock, image_store=self.image_store, files=self.store
         )
+        self._response_builder = response_builder
         self.task_manager = TaskManager(self.store, response_builder)
         self.metrics, self.events = Metrics(), Events()
         if settings.upstream:
@@ -186,6 +188,9 @@ class App:
         self, http: web.BaseRequest, connection: HttpConnection, address: Address
     ) -> web.StreamResponse:
         """Answer a call to a gateway: begin, read, validate, select, respond, send, finish."""
+        repeated = connection.repeated_call
+        if repeated is not None and self.sessions.is_plain(repeated.session) and not self.events.has_listeners:
+            return await self._repeat_call(http, connection, repeated)
         route, path, query, now = address.route, address.target_path, address.query, self.clock.now()
         limit = route.limit(http.method)
         request = self._reader.read_at_once(http, path, query=query, limit=limit, now=now)
@@ -244,7 +249,35 @@ class App:
             else:
                 log.exception("call %s of session %s failed", pending.number, pending.session)
                 self._refuse(pending, GatewayError("server_error"))
+        if connection.is_repeating:
+            known = find_repeated_call(pending, route, self._response_builder)
+            if known is not None:
+                connection.remember_call(known)
         connection.unwatch_client()  # sending notices itself who leaves, and knows what was sent
+        return await self._deliver(http, pending)
+
+    async def _repeat_call(
+        self, http: web.BaseRequest, connection: HttpConnection, repeated: RepeatedCall
+    ) -> web.StreamResponse:
+        """Answer a call of which only number, id and time are new."""
+        request, gateway = repeated.request._replace(received=self.clock.now()), repeated.route.gateway
+        pending = await self.sessions.begin_call(repeated.session, request, gateway, repeated.key)
+        try:
+            pending.operation, pending.is_usual = repeated.operation, True
+            await self.sessions.note_operation(pending)
+            if repeated.reply is None:
+                assert repeated.error is not None
+                self._refuse(pending, repeated.error)
+            else:
+                now = int(self.clock.now(pending.session))
+                pending.call, pending.selection = repeated.call, UNSCRIPTED
+                pending.response = repeated.reply.write(now, pending.session, request.origin)
+            return await self._deliver(http, pending)
+        finally:
+            self.sessions.end_call(pending)
+
+    async def _deliver(self, http: web.BaseRequest, pending: CallRecord) -> web.StreamResponse:
+        """Send the response to a call, and write the call to the journal."""
         delivery = await self._send_call(http, pending)
         await self.sessions.finish_call(pending, delivery.sent)
         self._tell_observers(pending)
@@ -415,6 +448,8 @@ class App:
         operation = self._find_operation(pending.request, route)
         await self.sessions.note_operation(pending)
         if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
+            is_own = own is NO_OVERRIDES and reserved_value is None and own_scenario.is_plain
+            pending.is_usual = is_own and not operation.takes_pictures
             return route, ValidationContext(operation, pending.key, channels=self._channels), scenario
         channels = self._channels | own_scenario.channels  # a reserved value replaces the scenario, and no channel
         context = ValidationContext(

@@ -20,6 +20,7 @@ from emulator.server.known_heads import KnownHead, WholeBody, learn_head
 from emulator.server.send_limits import PIECE
 
 if TYPE_CHECKING:
+    from emulator.server.repeated_calls import RepeatedCall
     from emulator.server.send_limits import SendLimits
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class HttpConnection(web.RequestHandler):
 
     __slots__ = (
         "_answer_unparsed", "_answering", "_attempts", "_begun", "_candidate", "_is_watched", "_known_head", "_left",
-        "_missing", "_unparsed", "client_left", "limits",
+        "_missing", "_repeating", "_repeats", "_unparsed", "client_left", "limits", "repeated_call",
     )  # fmt: skip
     learns_heads = True
     """Whether a request with a head that came before is answered while it is received; tests compare both ways."""
@@ -83,6 +84,10 @@ class HttpConnection(web.RequestHandler):
         self._missing: int | None = 0
         """How many bytes come before the next request begins; None: that is not followed any more."""
         self._begun: _Begun | None = None
+        self._repeats: dict[bytes, RepeatedCall | None] = {}
+        self._repeating: bytes | None = None
+        self.repeated_call: RepeatedCall | None = None
+        """What is known of the request that is being received, where the same bytes came before."""
 
     def watch_client(self) -> None:
         """Cancel the current task, which works for the client, when the client leaves, or has left."""
@@ -166,7 +171,30 @@ class HttpConnection(web.RequestHandler):
         if self._candidate is not None and self._attempts:
             self._attempts -= 1  # so that a client whose heads all differ does not pay for each of them
             self._known_head = learn_head(*self._candidate)
+            self._repeats.clear()
         self._candidate = None
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether the request that is being received came before, and nothing is known of it."""
+        return self._repeating is not None
+
+    def remember_call(self, known: RepeatedCall) -> None:
+        """Keep what is known of the request that is being received."""
+        if self._repeating is not None:
+            self._repeats[self._repeating] = known
+
+    def _find_repeated_call(self, data: bytes) -> None:
+        """Find what is known of the request with the body `data`."""
+        known = self._repeats.get(data)
+        if known is not None:
+            self.repeated_call = known
+        elif data in self._repeats:
+            self._repeating = data
+        elif len(data) <= _LONGEST_REPEATED:
+            if len(self._repeats) >= _MOST_REPEATED:
+                self._repeats.clear()
+            self._repeats[data] = None
 
     def _answer_at_once(self, message: RawRequestMessage, data: bytes) -> None:
         """Answer a whole request, as far as nothing has to be waited for."""
@@ -177,14 +205,18 @@ class HttpConnection(web.RequestHandler):
         loop, task = self._loop, self._task_handler
         request = self._request_factory(message, body, self, StreamWriter(self, loop), task)  # type: ignore[arg-type]
         work: Any = self._request_handler(request)
-        response, waited = None, None
+        response: Any = None
+        waited = None
+        self._find_repeated_call(data)
         try:
             waited = work.send(None)
         except StopIteration as ended:
             response = ended.value
-            if response.__class__ is SentAtOnce and response.keep_alive:
-                self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
-                return
+        finally:
+            self.repeated_call = self._repeating = None
+        if response.__class__ is SentAtOnce and response.keep_alive:
+            self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
+            return
         self._begun = _Begun(request, work, waited, response)
         self._messages.append((message, body))
         self._request_count += 1
@@ -326,4 +358,6 @@ def split_into_pieces(data: bytes) -> Iterator[bytes | memoryview]:
         yield view[begin : begin + PIECE]
 
 
+_MOST_REPEATED: Final = 16  # requests of a connection, of some 4 kB each
+_LONGEST_REPEATED: Final = 2000  # bytes of a body
 _MOST_ATTEMPTS: Final = 8  # heads that a connection learns in a row without meeting one of them again

@@ -69,7 +69,8 @@ class CallRecord:
     `began` is Unix seconds on the session's clock, `duration` the seconds on it until the call ended. `events` counts
     the events of a stream that were made. `further_findings` are those of the server about the call as a whole.
     `forgotten` tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
-    `picture_weight` counts where the answer does not say how heavy a picture is.
+    `picture_weight` counts where the answer does not say how heavy a picture is. `is_usual` tells that nothing but the
+    rules of its gateway decides about the call: no scenario, no setting of its session, no reserved value, no calendar.
 
     `selection` and `response` are there until the call ends, the fields behind them from then on. `billed` is for how
     many pictures the call pays, `weight` about how many bytes of memory it needs with its entry.
@@ -90,6 +91,7 @@ class CallRecord:
     events: int | None = field(default=None, init=False)
     further_findings: tuple[Finding, ...] = field(default=(), init=False)
     forgotten: bool = field(default=False, init=False)
+    is_usual: bool = field(default=False, init=False)
     _describe_sent: Callable[[], SentResponse | None] | None = field(default=None, init=False)
     selection: Selection | None = None
     response: Response | None = None

@@ -119,8 +119,17 @@ class Sessions:
 
     async def get_setup(self, session: str) -> SessionSetup:
         """Return the scenario of the session, and the settings that it has in the place of the server's."""
+        if self._store.has_values(session) is False:  # most sessions have none
+            return SessionSetup(self._default_scenario(), NO_OVERRIDES)
         values = await self._store.get_values(session)
         return SessionSetup(self._read_scenario(values.get(_SCENARIO)), _read_overrides(values.get(_SETTINGS)))
+
+    def is_plain(self, session: str) -> bool:
+        """Whether no scenario and no setting of the session decides about its calls, as far as can be told at once."""
+        if self._store.has_values(session) is not False:
+            return False
+        scenario = self._default_scenario()
+        return scenario.is_plain and not scenario.channels
 
     async def get_scenario(self, session: str) -> Scenario:
         """Return the scenario of the session."""

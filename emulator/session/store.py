@@ -111,6 +111,10 @@ class Store(Counter, FileStore, Protocol):
         """Return all values of `session` by their names; none where the session is unknown."""
         ...
 
+    def has_values(self, session: str) -> bool | None:
+        """Return whether `session` has values; None where that cannot be told without waiting."""
+        ...
+
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
         """Keep the task with the id `task`, of about `weight` bytes; older tasks and calls make room."""
         ...
@@ -272,6 +276,11 @@ class InMemoryStore(Store):
         if found is None or not found.values:
             return _NO_VALUES
         return {name: value for name, (value, _) in found.values.items()}
+
+    def has_values(self, session: str) -> bool:
+        """Return whether `session` has values."""
+        found = self._sessions.get(session)
+        return found is not None and bool(found.values)
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
         """Keep the task with the id `task`, of about `weight` bytes; older tasks and calls make room."""

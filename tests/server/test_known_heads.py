@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser, RawRequestMessage
@@ -56,6 +59,7 @@ class Connection:
 
     def __init__(self, served: Served) -> None:
         self._socket = socket.create_connection(("127.0.0.1", served.port), 10)
+        self._rest = b""
 
     def __enter__(self) -> Connection:
         return self
@@ -72,10 +76,10 @@ class Connection:
 
     def read_answer(self) -> bytes:
         """Return one answer as it came."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += self._receive()
-        head, _, body = data.partition(b"\r\n\r\n")
+        while b"\r\n\r\n" not in self._rest:
+            self._rest += self._receive()
+        head, _, body = self._rest.partition(b"\r\n\r\n")
+        self._rest = b""
         if b"transfer-encoding: chunked" in head.lower():
             while not body.endswith(b"0\r\n\r\n"):
                 body += self._receive()
@@ -83,7 +87,8 @@ class Connection:
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         while len(body) < length:
             body += self._receive()
-        return head + body
+        self._rest = body[length:]
+        return head + body[:length]
 
     def _receive(self) -> bytes:
         data = self._socket.recv(2**20)
@@ -106,9 +111,14 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 REQUESTS = {
-    "the same again": [build_request()] * 3,
+    "the same again": [build_request()] * 6,
+    "two by turns": [build_request(), build_request({**URL, "prompt": "A dog"})] * 5,
     "prompts of all lengths": [build_request({**URL, "prompt": "x" * length}) for length in (1, 2, 30, 99, 3000)],
-    "refused": [build_request({**URL, "size": "17x17"})] * 3,
+    "refused": [build_request({**URL, "size": "17x17"})] * 6,
+    "refused at a gateway whose messages have the id": [build_request({**URL, "n": 3}, base="geeknow/v1")] * 6,
+    "more than are remembered": [build_request({**URL, "prompt": f"Cat {number}"}) for number in range(20)] * 3,
+    "with a finding": [build_request({**URL, "user": 1, "promt": "x"}, base="aiai/v1")] * 6,
+    "reserved": [build_request({**URL, "prompt": "A cat [[rate-limit]]"})] * 6,
     "refused with the prompt in the message": [build_request({**URL, "prompt": 5 * length}) for length in (1, 2, 3)],
     "Base64": [build_request({**URL, "response_format": "b64_json", "model": "dall-e-2", "size": "256x256"})] * 3,
     "all of them": [
@@ -165,9 +175,9 @@ def replace_port(answers: list[bytes], served: Served) -> None:
 
 
 @pytest.mark.parametrize(("case", "count"), [
-    ("the same again", 2),
+    ("the same again", 5),
     ("prompts of all lengths", 4),
-    ("refused", 2),
+    ("refused", 5),
     ("names of other spelling", 2),
     ("no JSON", 2),
     ("another head between", 1),
@@ -217,6 +227,41 @@ async def feed_pieces(app: App, pieces: list[bytes]) -> bytes:
     connection.connection_lost(None)
     await server.shutdown(0)
     return wire.written
+
+
+REFUSES = {"rules": [{"answers": {"refuse": "rate_limit"}}]}
+
+
+def test_what_a_session_begins_to_play_counts_from_the_next_call_on(serve: Serve) -> None:
+    """Also for a call that came so often that its answer is known; and so does everything else that may change."""
+    served = serve(clock=FROZEN)
+    with Connection(served) as connection:
+
+        def ask() -> int:
+            return int(connection.ask(FAST).split()[1])
+
+        assert [ask() for _ in range(5)] == [200] * 5
+        play(served, REFUSES)
+        assert [ask() for _ in range(3)] == [429] * 3
+        httpx.delete(f"{served.url}/_emulator/sessions/case/scenario").raise_for_status()
+        assert [ask() for _ in range(3)] == [200] * 3
+        httpx.post(f"{served.url}/_emulator/sessions/case/reset", json={}).raise_for_status()
+        assert [ask() for _ in range(3)] == [200] * 3
+        assert [call["number"] for call in served.calls("case")] == [1, 2, 3]
+        httpx.post(f"{served.url}/_emulator/clock", json={"advance": "1h"}).raise_for_status()
+        assert b"Thu, 01 Jan 2026 01:00:0" in connection.ask(FAST)
+
+
+def test_a_scenario_of_the_server_that_changes_counts_from_the_next_call_on(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "usual.yaml"
+    file.write_text("scenario: usual\nrules: []\n")
+    served = serve(scenario=str(file))
+    with Connection(served) as connection:
+        assert {connection.ask(FAST)[9:12] for _ in range(6)} == {b"200"}
+        file.write_text("scenario: usual\nrules: [{answers: {refuse: rate_limit}}]\n")
+        os.utime(file, (1, 1))
+        while connection.ask(FAST)[9:12] != b"429":
+            pass
 
 
 @pytest.mark.parametrize(("cut", "at_once"), [(1, 0), (40, 0), (-62, 0), (-61, 1), (-20, 1), (-1, 1)])
