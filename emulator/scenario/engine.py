@@ -92,6 +92,26 @@ class Selection(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
+class CallFields:
+    """The fields of a call that comes again, as `collect_call_fields` returns them."""
+
+    __slots__ = ("_matches", "_scenario", "values")
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
+        self._scenario: Scenario | None = None
+        self._matches: Sequence[bool | None] = ()
+
+    def find_matches(self, scenario: Scenario) -> Sequence[bool | None]:
+        """Return for each rule whether the call matches it; None where that depends on the call's turn."""
+        if scenario is not self._scenario:
+            self._scenario = scenario
+            self._matches = [
+                None if rule.when.names_turn else rule.when.matches(self.values) for rule in scenario.rules
+            ]
+        return self._matches
+
+
 UNSCRIPTED: Final = Selection(DRAWN, 0)
 """The answer to a call where no rule is tried."""
 
@@ -115,14 +135,16 @@ class ScenarioEngine:
         note: Callable[[Selection], None] = lambda _: None,
         charge: Charge | None = None,
         refused: bool = False,
+        known_fields: CallFields | None = None,
     ) -> Selection:
         """Return the answer to `call`, after its latency; raises GatewayError where the call is beyond the limits.
 
         The latency of a stream passes while it is sent, that of a task while its client asks for it. A call that asks
         for a task is answered by rules that name that operation. `note` is called with each selection before its wait.
         `charge` is what has been counted for the call before; None: nothing. A call that its gateway has `refused` gets
-        one of the answers for which somebody else judges, or the scenario's last resort. Where a scenario `is_plain`,
-        every call has the answer UNSCRIPTED, and the engine need not be asked.
+        one of the answers for which somebody else judges, or the scenario's last resort. `known_fields` are those of a
+        call that comes again. Where a scenario `is_plain`, every call has the answer UNSCRIPTED, and the engine need
+        not be asked.
         """
         if scenario.is_plain and charge is None:
             return UNSCRIPTED
@@ -133,11 +155,17 @@ class ScenarioEngine:
         is_drawn = scenario.otherwise is UNCHANGED
         if is_drawn and (not scenario.rules or (call.operation == "task" and not scenario.about_tasks)):
             return _add_findings(UNSCRIPTED, charge.findings)
-        fields = collect_call_fields(call, request, gateway.name)
+        matches: Sequence[bool | None] = ()
+        if known_fields is None:
+            fields = collect_call_fields(call, request, gateway.name)
+        else:
+            fields, matches = known_fields.values, known_fields.find_matches(scenario)
         tries_left = _count_retries(call)
         tries: list[Selection] = []
         while True:
-            selection = await select_answer(scenario, fields, self.counter, session, self.seed, refused=refused)
+            selection = await select_answer(
+                scenario, fields, self.counter, session, self.seed, refused=refused, matches=matches
+            )
             selection = _refuse_instead_of_breaking_off(selection, call)
             if selection.answer.latency is not None or tries:
                 seconds = self._draw_latency(selection, call, session)
@@ -194,11 +222,19 @@ class ScenarioEngine:
 
 
 async def select_answer(
-    scenario: Scenario, fields: Mapping[str, Any], counter: Counter, session: str, seed: int, *, refused: bool = False
+    scenario: Scenario,
+    fields: Mapping[str, Any],
+    counter: Counter,
+    session: str,
+    seed: int,
+    *,
+    refused: bool = False,
+    matches: Sequence[bool | None] = (),
 ) -> Selection:
     """Return the answer that `scenario` has for a call with `fields`: of the first rule that has one.
 
-    A call that its gateway has `refused` is answered only by rules for which somebody else judges.
+    A call that its gateway has `refused` is answered only by rules for which somebody else judges. `matches` tells for
+    each rule whether the call matches it, where that is known; None: it is not.
     """
     turn = await counter.count(session, "turn")
     fields = {**fields, "turn": turn}
@@ -210,7 +246,10 @@ async def select_answer(
             continue
         if asks_for_task and not rule.about_tasks:
             continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
-        if not rule.when.matches(fields):
+        is_match = matches[number] if matches else None
+        if is_match is None:
+            is_match = rule.when.matches(fields)
+        if not is_match:
             missed.append(number)
             continue
         if rule.chance < 1 and not draw_chance(rule.chance, seed, session, number, turn):

@@ -253,6 +253,11 @@ class RequestPattern:
         return True
 
     @cached_property
+    def names_turn(self) -> bool:
+        """Whether a condition is about the turn of a call, which is another each time."""
+        return any(path.partition(".")[0] == "turn" for path, _ in self.conditions)
+
+    @cached_property
     def _checks(self) -> tuple[Check, ...]:
         return tuple(_compile_condition(path, matcher) for path, matcher in self.conditions)
 

@@ -31,6 +31,7 @@ from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.store import ImageStore
 from emulator.messages import (
+    UNCHANGED,
     Behavior,
     Call,
     ChannelName,
@@ -44,7 +45,7 @@ from emulator.messages import (
 )
 from emulator.response import builder
 from emulator.response.builder import ResponseBuilder
-from emulator.scenario.engine import UNSCRIPTED, ScenarioEngine
+from emulator.scenario.engine import CallFields, ScenarioEngine
 from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import responses
@@ -188,22 +189,23 @@ class App:
         self, http: web.BaseRequest, connection: HttpConnection, address: Address
     ) -> web.StreamResponse:
         """Answer a call to a gateway: begin, read, validate, select, respond, send, finish."""
-        repeated = connection.repeated_call
-        if repeated is not None and self.sessions.is_plain(repeated.session) and not self.events.has_listeners:
-            return await self._repeat_call(http, connection, repeated)
-        route, path, query, now = address.route, address.target_path, address.query, self.clock.now()
+        route, repeated, now = address.route, connection.repeated_call, self.clock.now()
         limit = route.limit(http.method)
-        request = self._reader.read_at_once(http, path, query=query, limit=limit, now=now)
-        is_whole = request is not None
-        if request is None:
-            request = self._reader.read_head(http, path, query=query, now=now)
-        key = route.gateway.find_key(request.headers)
-        session, bad_session = sessions.choose_session(request, address.session, key, self._reserved_values)
-        pending = await self.sessions.begin_call(session, request, route.gateway, key)
+        if repeated is not None:
+            route = repeated.route
+            request: Request | None = repeated.request._replace(received=now)
+            key, session, bad_session = repeated.key, repeated.session, None
+        else:
+            path, query = address.target_path, address.query
+            request = self._reader.read_at_once(http, path, query=query, limit=limit, now=now)
+            head = request or self._reader.read_head(http, path, query=query, now=now)
+            key = route.gateway.find_key(head.headers)
+            session, bad_session = sessions.choose_session(head, address.session, key, self._reserved_values)
+        pending = await self.sessions.begin_call(session, request or head, route.gateway, key)
         pending.error = bad_session
         connection.watch_client()
         try:
-            if is_whole:
+            if request is not None:
                 return await self._complete_call(http, connection, pending, route)
             if not self._body_budget.is_needed(http, limit):
                 await self._receive_body(http, pending, limit)
@@ -240,7 +242,7 @@ class App:
         try:
             if pending.error is not None:
                 raise pending.error
-            pending.response = await self._process(http, pending, route)
+            pending.response = await self._process(http, connection, pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
         except Exception as error:  # a bug of ours, unless the system has no more files
@@ -250,34 +252,11 @@ class App:
                 log.exception("call %s of session %s failed", pending.number, pending.session)
                 self._refuse(pending, GatewayError("server_error"))
         if connection.is_repeating:
+            route = self.registry.change_behavior(route, self._usual_settings.behavior)
             known = find_repeated_call(pending, route, self._response_builder)
             if known is not None:
                 connection.remember_call(known)
         connection.unwatch_client()  # sending notices itself who leaves, and knows what was sent
-        return await self._deliver(http, pending)
-
-    async def _repeat_call(
-        self, http: web.BaseRequest, connection: HttpConnection, repeated: RepeatedCall
-    ) -> web.StreamResponse:
-        """Answer a call of which only number, id and time are new."""
-        request, gateway = repeated.request._replace(received=self.clock.now()), repeated.route.gateway
-        pending = await self.sessions.begin_call(repeated.session, request, gateway, repeated.key)
-        try:
-            pending.operation, pending.is_usual = repeated.operation, True
-            await self.sessions.note_operation(pending)
-            if repeated.reply is None:
-                assert repeated.error is not None
-                self._refuse(pending, repeated.error)
-            else:
-                now = int(self.clock.now(pending.session))
-                pending.call, pending.selection = repeated.call, UNSCRIPTED
-                pending.response = repeated.reply.write(now, pending.session, request.origin)
-            return await self._deliver(http, pending)
-        finally:
-            self.sessions.end_call(pending)
-
-    async def _deliver(self, http: web.BaseRequest, pending: CallRecord) -> web.StreamResponse:
-        """Send the response to a call, and write the call to the journal."""
         delivery = await self._send_call(http, pending)
         await self.sessions.finish_call(pending, delivery.sent)
         self._tell_observers(pending)
@@ -306,8 +285,15 @@ class App:
         for observer in self.observers:
             observer(record)
 
-    async def _process(self, http: web.BaseRequest, pending: CallRecord, route: Route) -> Response:
+    async def _process(
+        self, http: web.BaseRequest, connection: HttpConnection, pending: CallRecord, route: Route
+    ) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
+        repeated = connection.repeated_call
+        if repeated is not None:
+            own_scenario = await self._find_simple_scenario(pending)
+            if own_scenario is not None:
+                return await self._repeat(http, pending, repeated, own_scenario)
         route, context, scenario = await self._choose_rules(pending, route)
         operation = context.operation
         pending.operation = operation.name
@@ -320,8 +306,33 @@ class App:
         else:
             await self._validate(pending, route, context)
             plan = await self._select(pending, scenario)
+        return await self._respond(http, pending, route, plan)
+
+    async def _find_simple_scenario(self, pending: CallRecord) -> Scenario | None:
+        """Return the scenario of a session, if nothing else of the session decides about its calls; else None."""
+        scenario, own = await self.sessions.get_setup(pending.session)
+        if own is not NO_OVERRIDES or scenario.channels or scenario.judges_elsewhere or self.events.has_listeners:
+            return None
+        if pending.gateway.staged_limits and (scenario.limits.any or scenario.names_channels):
+            return None
+        return scenario
+
+    async def _repeat(
+        self, http: web.BaseRequest, pending: CallRecord, repeated: RepeatedCall, scenario: Scenario
+    ) -> Response:
+        """Do what `_process` does, for a call of which it is known what its gateway says."""
+        pending.operation = repeated.operation
+        await self.sessions.note_operation(pending)
+        pending.call = repeated.judge()
+        plan = await self._select(pending, scenario, fields=repeated.fields)
+        if plan is UNCHANGED and repeated.reply is not None:
+            now = int(self.clock.now(pending.session))
+            return repeated.reply.write(now, pending.session, pending.request.origin)
+        return await self._respond(http, pending, repeated.route, plan)
+
+    async def _respond(self, http: web.BaseRequest, pending: CallRecord, route: Route, plan: Plan) -> Response:
+        """Return the response that `plan` makes of an accepted call."""
         assert pending.call is not None
-        assert pending.selection is not None
         expected = builder.estimate_body(pending.call, plan)
         if expected > PIECE:
             await self._reserve_room(http, expected)
@@ -365,9 +376,18 @@ class App:
         return pending.call
 
     async def _select(
-        self, pending: CallRecord, scenario: Scenario, charge: Charge | None = None, *, refused: bool = False
+        self,
+        pending: CallRecord,
+        scenario: Scenario,
+        charge: Charge | None = None,
+        *,
+        refused: bool = False,
+        fields: CallFields | None = None,
     ) -> Plan:
-        """Return the plan that the scenario selects for an accepted call, after the latency of the answer."""
+        """Return the plan that the scenario selects for an accepted call, after the latency of the answer.
+
+        `fields` are those of the call, where they are known.
+        """
         assert pending.call is not None
         if self.events.has_listeners:
             self.events.publish_beginning(self.sessions.describe_call(pending))
@@ -380,6 +400,7 @@ class App:
             note=pending.note_selection,
             charge=charge,
             refused=refused,
+            known_fields=fields,
         )
         return pending.selection.answer.plan
 
@@ -448,8 +469,9 @@ class App:
         operation = self._find_operation(pending.request, route)
         await self.sessions.note_operation(pending)
         if not (report_only or route.variables or route.gateway.is_dated or own_scenario.channels):
-            is_own = own is NO_OVERRIDES and reserved_value is None and own_scenario.is_plain
-            pending.is_usual = is_own and not operation.takes_pictures
+            is_staged = route.gateway.staged_limits and not own_scenario.is_plain
+            is_own = own is NO_OVERRIDES and reserved_value is None and not own_scenario.judges_elsewhere
+            pending.is_usual = is_own and not (is_staged or operation.takes_pictures)
             return route, ValidationContext(operation, pending.key, channels=self._channels), scenario
         channels = self._channels | own_scenario.channels  # a reserved value replaces the scenario, and no channel
         context = ValidationContext(

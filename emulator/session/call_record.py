@@ -70,7 +70,7 @@ class CallRecord:
     the events of a stream that were made. `further_findings` are those of the server about the call as a whole.
     `forgotten` tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
     `picture_weight` counts where the answer does not say how heavy a picture is. `is_usual` tells that nothing but the
-    rules of its gateway decides about the call: no scenario, no setting of its session, no reserved value, no calendar.
+    rules of its gateway decides whether it is accepted: no setting of its session, no reserved value, no calendar.
 
     `selection` and `response` are there until the call ends, the fields behind them from then on. `billed` is for how
     many pictures the call pays, `weight` about how many bytes of memory it needs with its entry.

@@ -124,13 +124,6 @@ class Sessions:
         values = await self._store.get_values(session)
         return SessionSetup(self._read_scenario(values.get(_SCENARIO)), _read_overrides(values.get(_SETTINGS)))
 
-    def is_plain(self, session: str) -> bool:
-        """Whether no scenario and no setting of the session decides about its calls, as far as can be told at once."""
-        if self._store.has_values(session) is not False:
-            return False
-        scenario = self._default_scenario()
-        return scenario.is_plain and not scenario.channels
-
     async def get_scenario(self, session: str) -> Scenario:
         """Return the scenario of the session."""
         values = await self._store.get_values(session)

@@ -149,17 +149,18 @@ def ask_all(served: Served, requests: list[bytes]) -> tuple[list[bytes], list[di
     return answers, served.calls()
 
 
+@pytest.mark.parametrize("behavior", ["documented", "observed"])
 @pytest.mark.parametrize("requests", REQUESTS.values(), ids=REQUESTS)
 def test_both_ways_answer_the_same(
-    requests: list[bytes], serve: Serve, monkeypatch: pytest.MonkeyPatch, counted: list[bytes]
+    behavior: str, requests: list[bytes], serve: Serve, monkeypatch: pytest.MonkeyPatch, counted: list[bytes]
 ) -> None:
     """To the byte, and in the journal, but for the times of the real clock."""
-    usual = serve(clock=FROZEN)
+    usual = serve(clock=FROZEN, behavior=behavior)
     with monkeypatch.context() as patch:
         patch.setattr(HttpConnection, "learns_heads", False)
         expected, expected_calls = ask_all(usual, requests)
         assert not counted
-    at_once = serve(clock=FROZEN)
+    at_once = serve(clock=FROZEN, behavior=behavior)
     answers, calls = ask_all(at_once, requests)
     replace_port(expected, usual)
     replace_port(answers, at_once)
@@ -167,6 +168,55 @@ def test_both_ways_answer_the_same(
     assert json.dumps(expected_calls).replace(str(usual.port), "PORT") == json.dumps(calls).replace(
         str(at_once.port), "PORT"
     )
+
+
+SCENARIOS: dict[str, Any] = {
+    "turns": {"rules": [{"when": {"turn": {"at_least": 3, "at_most": 5}}, "answers": {"refuse": "overloaded"}}]},
+    "chance": {"rules": [{"chance": 0.5, "answers": {"refuse": "server_error"}}]},
+    "a sequence": {
+        "rules": [
+            {"when": {"prompt": {"contains": "dog"}}, "answers": {"refuse": "moderation"}},
+            {
+                "when": {"size": "1024x1024"},
+                "answers": [{"refuse": "rate_limit", "times": 3}, {"draw": {}, "times": 2}, {"draw": {"created": 7}}],
+                "then": "cycle",
+            },
+        ]
+    },
+    "an end": {"rules": [{"answers": [{"draw": {}, "times": 4}], "then": "refuse"}]},
+    "the next rule": {
+        "rules": [{"answers": [{"draw": {}, "times": 4}], "then": "next"}, {"answers": {"refuse": "quota"}}]
+    },
+    "latency": {"rules": [{"answers": {"latency": "2s", "headers": {"x-case": "slow"}}}]},
+    "realistic latency": {"rules": [{"answers": {"latency": "realistic"}}]},
+    "headers": {"rules": [{"when": {"headers": {"accept": "*/*"}}, "answers": {"headers": {"x-case": "1"}}}]},
+    "faults": {"rules": [{"answers": [{"draw": {}, "times": 4}, {"faults": ["malformed_json"]}]}]},
+    "canned": {"rules": [{"answers": {"canned": {"status": 504, "text": "Late", "content_type": "text/plain"}}}]},
+    "limits": {"limits": {"requests_per_minute": 4}, "rules": []},
+    "images": {"limits": {"images": 3}, "rules": []},
+    "money": {"limits": {"cost": 0.2}, "rules": []},
+    "channels": {"channels": ["other"], "rules": [{"answers": {"headers": {"x-case": "1"}}}]},
+}
+
+
+@pytest.mark.parametrize("body", [URL, {**URL, "size": "17x17"}], ids=["accepted", "refused"])
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+def test_both_ways_play_the_same(
+    scenario: Any, body: Any, serve: Serve, monkeypatch: pytest.MonkeyPatch, counted: list[bytes]
+) -> None:
+    """A scenario sees a call that comes again as it sees any other."""
+    requests = [build_request(body, base="s/case/ezmodel/v1")] * 9
+    found = []
+    for learns in (False, True):
+        monkeypatch.setattr(HttpConnection, "learns_heads", learns)
+        served = serve(clock=FROZEN)
+        play(served, scenario)
+        answers, _ = ask_all(served, requests)
+        replace_port(answers, served)
+        journal = json.dumps(served.calls("case")).replace(str(served.port), "PORT")
+        found.append((answers, journal))
+    assert found[0] == found[1]
+    assert counted or "x-case" in journal  # an answer with headers of its own is sent in the usual way
 
 
 def replace_port(answers: list[bytes], served: Served) -> None:
