@@ -92,7 +92,7 @@ class Selection(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-class CallFields:
+class KnownFields:
     """The fields of a call that comes again, as `collect_call_fields` returns them."""
 
     __slots__ = ("_matches", "_scenario", "values")
@@ -135,7 +135,7 @@ class ScenarioEngine:
         note: Callable[[Selection], None] = lambda _: None,
         charge: Charge | None = None,
         refused: bool = False,
-        known_fields: CallFields | None = None,
+        known_fields: KnownFields | None = None,
     ) -> Selection:
         """Return the answer to `call`, after its latency; raises GatewayError where the call is beyond the limits.
 

@@ -45,7 +45,7 @@ from emulator.messages import (
 )
 from emulator.response import builder
 from emulator.response.builder import ResponseBuilder
-from emulator.scenario.engine import CallFields, ScenarioEngine
+from emulator.scenario.engine import KnownFields, ScenarioEngine
 from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import responses
@@ -382,7 +382,7 @@ class App:
         charge: Charge | None = None,
         *,
         refused: bool = False,
-        fields: CallFields | None = None,
+        fields: KnownFields | None = None,
     ) -> Plan:
         """Return the plan that the scenario selects for an accepted call, after the latency of the answer.
 

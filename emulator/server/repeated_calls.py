@@ -12,7 +12,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.messages import Call, Request
 from emulator.response.builder import ResponseBuilder
 from emulator.response.prepared import PreparedReply
-from emulator.scenario.engine import CallFields, collect_call_fields
+from emulator.scenario.engine import KnownFields, collect_call_fields
 from emulator.session.call_record import CallRecord
 from emulator.validation.known_calls import KnownRefusal
 from emulator.validation.registry import Route
@@ -39,10 +39,10 @@ class RepeatedCall:
         return self.refusal.build({})
 
     @cached_property
-    def fields(self) -> CallFields:
+    def fields(self) -> KnownFields:
         """What conditions of scenarios name of the call."""
         assert self.call is not None
-        return CallFields(collect_call_fields(self.call, self.request, self.route.gateway.name))
+        return KnownFields(collect_call_fields(self.call, self.request, self.route.gateway.name))
 
 
 def find_repeated_call(record: CallRecord, route: Route, response_builder: ResponseBuilder) -> RepeatedCall | None:
