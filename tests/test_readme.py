@@ -257,7 +257,7 @@ _ELSEWHERE: Final = {
 
 def _list_keys(schema: Any, definitions: Any) -> Iterator[str]:
     """The keys of the value of an x-emulator- key, and of the mappings inside of it."""
-    if "$ref" in schema:
+    if schema.get("$ref", "").rpartition("/")[2] in definitions:
         yield from _list_keys(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     for key, value in schema.get("properties", {}).items():
         yield key
@@ -307,3 +307,28 @@ def test_the_index_has_every_page() -> None:
     listed = re.findall(r"^- \[(.*?)\]\((.*?)\.md\)", PAGES["index"], re.MULTILINE)
     titles = {page: text.partition("\n")[0].removeprefix("# ") for page, text in PAGES.items() if page != "index"}
     assert sorted((title, page) for page, title in titles.items()) == sorted(listed)
+
+
+def test_every_word_of_a_scenario_has_its_row() -> None:
+    """Each key, matcher, fault, latency and kind that the schema of scenarios knows stands first in a row."""
+    schema = json_schema.load_schema("scenario.schema.json").root
+    definitions = schema["$defs"]
+    words = set(schema["properties"]) | set(_list_keys(schema["properties"]["limits"], definitions))
+    for name in ("rule", "matchers", "answer", "draw", "picture", "refuse", "canned", "latency", "fault"):
+        words |= set(_list_keys(definitions[name], {}))
+    rows = {
+        word
+        for block in Page("scenarios", PAGES["scenarios"]).blocks
+        if isinstance(block, Table)
+        for row in block.rows[1:]
+        for cell in (row[0], row[-1])
+        for word in re.findall(r"`([a-z0-9_]+)`", cell)
+    }
+    assert set() == words - rows - _OF_USAGE
+
+
+_OF_USAGE: Final = {
+    "input_tokens", "output_tokens", "total_tokens", "input_tokens_details", "output_tokens_details",
+    "prompt_tokens", "completion_tokens", "text_tokens", "image_tokens", "cached_tokens",
+}  # fmt: skip
+"""Members of the usage, which are OpenAI's."""
