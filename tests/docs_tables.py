@@ -14,7 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from emulator import explanations
+from emulator.admin.description import PATH
 from emulator.cli.main import COMMANDS
+from emulator.core import yaml_file
 from emulator.core.data_folders import find_docs, find_schemas
 from emulator.findings import FINDINGS
 from emulator.gateway.errors import ErrorTemplate
@@ -37,6 +39,8 @@ def make_table(name: str) -> str:
         return _format_refusals("breach", {word: _CATALOG.violations[word] for word in VIOLATIONS})
     if name == "findings":
         return _format_table(("finding", "what it means"), [(f"`{code}`", text) for code, text in FINDINGS.items()])
+    if name == "paths":
+        return _format_table(("path", "what it is for"), list_paths())
     if name == "commands":
         return _format_table(("command", "what it does"), [(f"`{one.name}`", one.about) for one in COMMANDS])
     command = name.removeprefix("flags of ")
@@ -52,6 +56,17 @@ def list_arguments(command: str) -> list[tuple[str, str]]:
     for action in parser._actions:
         names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.metavar}`"
         rows.append((names, (action.help or "") % {"default": action.default}))
+    return rows
+
+
+def list_paths() -> list[tuple[str, str]]:
+    """The methods and paths of the emulator's own API, and what each is for."""
+    paths = yaml_file.load_yaml(PATH).root["paths"]
+    rows = []
+    for path, item in paths.items():
+        for method, operation in item.items():
+            if method != "parameters":
+                rows.append((f"`{method.upper()} {path}`", operation["summary"]))
     return rows
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+import yaml
 from PIL import Image
 
 from emulator.cli.main import COMMANDS
@@ -24,7 +25,7 @@ from emulator.core import json_schema
 from emulator.core.data_folders import find_docs
 from emulator.core.markdown import Table
 from emulator.core.pages import Page
-from emulator.settings import FIELDS
+from emulator.settings import FIELDS, list_unknown_variables, load_settings
 from tests.conftest import Served
 from tests.docs_tables import TABLE, list_arguments, make_table
 from tests.paths import ROOT, TESTS
@@ -42,7 +43,7 @@ def _blocks(language: str) -> list[Any]:
     return [
         pytest.param(text, id=f"{page}: {text.partition(chr(10))[0][:50]}")
         for page, mark, kind, text in BLOCKS
-        if kind == language and not mark
+        if kind == language and not mark and not text.startswith("# not run by the tests")
     ]
 
 
@@ -53,12 +54,16 @@ def _run(command: list[str], folder: Path, **environ: str) -> subprocess.Complet
     )
 
 
+_NOT_BESIDE: Final = ("# emulator.yaml", "# compose.yaml")
+"""Files that the folder lacks: every command there would read the one, and the other has a test of its own."""
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder such as the README's reader stands in: with the pictures, and the gateway's file of its own example."""
     (tmp_path / "tests").symlink_to(TESTS, target_is_directory=True)
     for _, _, language, text in BLOCKS:
-        if language == "yaml" and text.startswith("# "):
+        if language == "yaml" and text.startswith("# ") and not text.startswith(_NOT_BESIDE):
             (tmp_path / text.partition("\n")[0].removeprefix("# ")).write_text(text)
     return tmp_path
 
@@ -168,6 +173,63 @@ def test_the_containers_steps(tmp_path: Path, serve: Callable[..., Served]) -> N
     assert 'ENTRYPOINT ["image-api-emulator"]' in dockerfile
 
 
+def _find_block(name: str) -> str:
+    """The one block that begins with `# NAME`."""
+    (found,) = (text for *_, text in BLOCKS if text.startswith(f"# {name}\n"))
+    return str(found)
+
+
+def _ask_service(served: Served, environment: dict[str, str], host: str) -> str:
+    """Ask a server as another container does, by the name of its service: the link to a picture."""
+    port = served.port
+    headers = {"host": f"{host}:{port}"}
+    token = {"x-emulator-token": environment["EMULATOR_ADMIN_TOKEN"]}
+    assert 200 == httpx.get(f"{served.url}/_emulator/health", headers=headers).status_code
+    assert 401 == httpx.get(f"{served.url}/_emulator/sessions", headers=headers).status_code
+    assert 200 == httpx.get(f"{served.url}/_emulator/sessions", headers={**headers, **token}).status_code
+    link: str = served.generate("ezmodel", {"prompt": "A cat"}, **headers).json()["data"][0]["url"]
+    return link
+
+
+def test_the_compose_file(serve: Callable[..., Served]) -> None:
+    """The server has the settings of the file, and the app finds it under the name of its service."""
+    services = yaml.safe_load(_find_block("compose.yaml"))["services"]
+    ours, app = services["image-api"], services["app"]
+    environment = ours["environment"]
+    assert [] == list_unknown_variables(environment)
+    settings = load_settings({}, environment, Path("/"))
+    assert ["127.0.0.1:4010:4010"] == ours["ports"]
+    assert {"image-api": {"condition": "service_healthy"}} == app["depends_on"]
+    base = httpx.URL(app["environment"]["OPENAI_BASE_URL"])
+    assert ("image-api", 4010, "/ezmodel/v1") == (base.host, base.port, base.path)
+    served = serve(admin_token=settings.admin_token, allow_host=settings.allow_host, gateway=settings.gateway)
+    assert _ask_service(served, environment, "image-api").startswith(f"http://image-api:{served.port}/")
+
+
+def test_the_workflow(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Each step has work to do, the service has settings, and the last step finds the call that was made."""
+    text = _find_block(".github/workflows/images.yml").replace("${{ github.run_id }}", "1234567890")
+    jobs = yaml.safe_load(text)["jobs"]
+    assert all(len({"uses", "run"} & set(step)) == 1 for job in jobs.values() for step in job["steps"])
+    job = jobs["any-language"]
+    environment = job["services"]["image-api"]["env"]
+    assert [] == list_unknown_variables(environment)
+    served = serve(admin_token=load_settings({}, environment, tmp_path).admin_token)
+    check = job["steps"][-1]["run"].replace(ADDRESS, served.url)
+    assert 0 != _run(["bash", "-c", check], tmp_path).returncode
+    served.generate("ezmodel", {"prompt": "A cat"}, key=job["env"]["OPENAI_API_KEY"])
+    done = _run(["bash", "-c", check], tmp_path)
+    assert 0 == done.returncode, done.stdout
+
+
+def test_the_file_of_settings(tmp_path: Path) -> None:
+    """The settings of the file count, and its names are those of the flags."""
+    (tmp_path / "emulator.yaml").write_text(_find_block("emulator.yaml"))
+    found = load_settings({}, {}, tmp_path)
+    assert ("ezmodel", "rate-limited-then-ok", "realistic") == (found.gateway, found.scenario, found.picture_weight)
+    assert ("my-gateway.yaml",) == found.schema
+
+
 def test_the_picture_shown_is_the_one_that_is_made(server: Served) -> None:
     """The README's first call makes the picture that stands below it."""
     body = re.search(r"-d '(\{.*?\})'", README)
@@ -209,7 +271,7 @@ def test_every_table_is_the_codes() -> None:
     found = [table for text in PAGES.values() for table in TABLE.findall(text)]
     for _, name, table, _ in found:
         assert make_table(name) == table, "run `python -m tests.docs_tables`, and look at what it has changed"
-    expected = {"commands", "kinds of refusal", "breaches", "findings", "reserved values"}
+    expected = {"commands", "paths", "kinds of refusal", "breaches", "findings", "reserved values"}
     expected |= {f"flags of {one.name}" for one in COMMANDS if one.name != "serve" and list_arguments(one.name)}
     assert expected == {name for _, name, _, _ in found}
     for command in COMMANDS:
