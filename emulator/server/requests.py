@@ -67,6 +67,7 @@ class BodyBudget:
     async def take_room(self, share: BodyShare, size: int) -> None:
         """Give `share` room for `size` bytes, as soon as there is some."""
         if not self._admits(share, size):
+            await asyncio.sleep(0)  # the request may be one that is being received: only a task has time limits
             async with self._changed:
                 while not self._admits(share, size):
                     try:
@@ -345,6 +346,8 @@ async def _read_body(
     try:
         if content.is_eof():  # it came together with the head
             await collected.add(content.read_nowait())
+        elif http.transport is None:  # the client has left before we began to read
+            return b"", "cut_body"
         else:
             _send_continue(http)
             async with asyncio.timeout(seconds) as deadline:

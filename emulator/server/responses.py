@@ -76,15 +76,15 @@ async def send_at_once(http: web.BaseRequest, response: Response, header_lines: 
     body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
     head = _format_head(http.version, response, header_lines, size=len(body), keep_alive=keep_alive)
     transport = connection.transport
-    sent_bytes = 0
-    if transport is not None and not transport.is_closing():
-        transport.write(head.encode("utf-8", "surrogatepass") + body)
-        sent_bytes = len(body)
-        if connection.writing_paused:
-            try:
-                await connection.wait_until_taken()
-            except ConnectionError:
-                sent_bytes = 0
+    if transport is None or transport.is_closing():  # the client has left
+        return Delivery(SentAtOnce(response.status, keep_alive), None)
+    transport.write(head.encode("utf-8", "surrogatepass") + body)
+    sent_bytes = len(body)
+    if connection.writing_paused:
+        try:
+            await connection.wait_until_taken()
+        except ConnectionError:
+            sent_bytes = 0
     sent = SentResponse(
         status=response.status,
         headers=head,
@@ -119,6 +119,9 @@ async def send_response(
     body = None
     if http.method != "HEAD":  # recorded before it is sent: who has the whole answer finds it in the journal
         body = await _record_body(response.body, response.pictures)
+    if http.transport is None:  # the client has left
+        connection.limits.release(connection)
+        return Delivery(web.Response(status=response.status), None)
     if size > PIECE:
         connection.limits.hold(connection, size)
         headers = {**headers, "Content-Length": str(size)}

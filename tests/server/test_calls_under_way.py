@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 import openai
 import pytest
+from aiohttp import web
 
 from emulator.server import listener, responses
+from emulator.server.app import App
+from emulator.server.connection import get_connection
 from emulator.session.journal import JournalEntry
 from tests.conftest import Served
 from tests.sdk import ImpatientOpenAI
@@ -83,6 +87,32 @@ def test_a_bug_leaves_no_call_under_way(serve: Callable[..., Served], monkeypatc
     monkeypatch.setattr(responses, "send_response", fails)
     assert 500 == httpx.post(f"{served.url}/openai/v1/images/generations", json=BODY).status_code
     assert 0 == served.app.sessions.count_under_way()
+
+
+@pytest.mark.parametrize("base", ["openai/v1", "_emulator"])
+def test_a_client_that_leaves_before_its_body_is_read(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, base: str
+) -> None:
+    """It may have left before its request was looked at: the call is journalled as any other whose client left."""
+    answer, asked = App.handle, threading.Event()
+
+    async def answer_late(app: App, http: web.BaseRequest) -> web.StreamResponse:
+        if http.headers.get("Authorization") != "Bearer sk-test":
+            return await answer(app, http)
+        await get_connection(http).wait_until_left()
+        try:
+            return await answer(app, http)
+        finally:
+            asked.set()
+
+    monkeypatch.setattr(App, "handle", answer_late)
+    served = serve()
+    begin_call(served, base=base, left_out=5).close()
+    assert asked.wait(10)
+    assert [] == [record.getMessage() for record in caplog.records]
+    if base != "_emulator":
+        (call,) = wait_for_calls(served, "client_gone")
+        assert ("cut_body", None) == (call["unreadable"]["why"], call["response"])
 
 
 def test_an_answered_call_says_so(server: Served) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from emulator.core import strict_json
 from emulator.server import requests
+from emulator.server.connection import _go_on
 from emulator.server.requests import BodyBudget
 from tests.conftest import Served
 from tests.uploads import data_url, draw_file, name_file
@@ -72,6 +73,21 @@ async def test_waiting_for_room_is_not_the_clients_time() -> None:
 
     assert (await take_late() or -1) > 0
     await asyncio.gather(*holders)
+
+
+async def test_a_request_that_is_being_received_waits_in_a_task() -> None:
+    """It begins outside of any task, where no time limit can be set."""
+    budget, leave, waited = BodyBudget(MEGA), asyncio.Event(), list[Any]()
+    holders = [asyncio.create_task(_take(budget, [], "x", MEGA, leave)) for _ in range(2)]
+    await _let_others_run()
+    async with budget.open_share() as share:
+        work: Any = share.take(MEGA)
+        asyncio.get_running_loop().call_soon(lambda: waited.append(work.send(None)))
+        await _let_others_run()
+        waiting = asyncio.create_task(_go_on(work, *waited))
+        await _let_others_run()
+        leave.set()
+        await asyncio.gather(waiting, *holders)
 
 
 async def test_who_waits_can_leave() -> None:
