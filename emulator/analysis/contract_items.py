@@ -46,9 +46,9 @@ class Item(NamedTuple):
         elif self.kind == "bound":
             rule, _, side = self.detail.rpartition(", ")
             text += f" {rule} {side}"
-        elif self.detail:
+        else:
             text += f" {self.detail}"
-        return f"{self.operation} {text}".strip()
+        return f"{self.operation} {text.strip()}".strip()
 
 
 class CallSituation(NamedTuple):

@@ -78,6 +78,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .good i{background:var(--good)}.fair i{background:var(--fair)}.poor i{background:var(--poor)}
 code{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;background:var(--code);border-radius:4px;
 padding:1px 5px;overflow-wrap:anywhere}
+td:first-child code{white-space:nowrap}
 summary{cursor:pointer;padding:6px 0}
 summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .chips{display:flex;flex-wrap:wrap;gap:6px;margin:4px 0 12px}

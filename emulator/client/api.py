@@ -288,6 +288,17 @@ class ImageApi:
                 raise EmulatorError(f"no gateway {name!r}; {describe_known(name, known)}")
         return Portability(report, gateways or known)
 
+    def coverage(self, *, all_sessions: bool = False) -> Mapping[str, Any]:
+        """What the calls of the session, or of all sessions, have met of their gateways' rules, as JSON has it.
+
+        >>> found = image_api.coverage()
+        >>> [(gateway["gateway"], gateway["calls"]) for gateway in found["gateways"]]
+        [('ezmodel', 2)]
+        """
+        query = "" if all_sessions else f"?session={self.session_name}"
+        report: Mapping[str, Any] = self._connection.ask("GET", f"/coverage{query}")
+        return report
+
     def picture_of(self, data: bytes) -> PictureOrigin:
         """Which calls of the session got the picture with the bytes `data`; raises ValueError for no picture.
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -20,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from emulator import Emulator, ImageApi
+    from emulator.client.run_log import RunLog, RunOptions
     from emulator.session.call_record import CallRecord
 
 _SETTINGS: Final = {
@@ -42,6 +44,9 @@ _TRUE: Final = ("true", "1", "yes", "on")
 _FALSE: Final = ("false", "0", "no", "off", "")
 _NAME_LENGTH: Final = 48  # of the 64 characters of a session's name; the rest is for a test's further accounts
 _WORKER_OUTPUT: Final = "image_api_findings"
+_RUN_OUTPUT: Final = "image_api_run"
+_PAGE: Final = "image-api-coverage.html"
+_DATA: Final = "image-api-coverage.json"
 
 Place = tuple[str, int | None]
 """The path of a test's file, and the test's line in it, from 1."""
@@ -54,7 +59,8 @@ class _TestServer:
 
     `defaults` are the settings of a test without markers, `folders` are for pictures, `runs` counts how often each test
     has run, `findings` has the codes of each session, `nodes` whose session it is. `run_id` is "" for a server of this
-    process; on another server it keeps this run's sessions apart from those of other runs.
+    process; on another server it keeps this run's sessions apart from those of other runs. `log` is there where a
+    report or coverage is asked for, and `test` is the one to which sessions of further accounts belong.
     """
 
     api: ImageApi
@@ -67,9 +73,14 @@ class _TestServer:
         self.runs: dict[str, int] = {}
         self.findings: dict[str, Counter[str]] = {}
         self.nodes: dict[str, pytest.Item | pytest.Collector] = {}
+        self.log: RunLog | None = None
+        self.test = ""
 
-    def count_findings(self, record: CallRecord) -> None:
+    def note_call(self, record: CallRecord) -> None:
         """Count the findings of a call, in the server's thread: so no test has to ask for them at its end."""
+        if self.log is not None:
+            node = self.nodes.get(record.session)
+            self.log.note_record(record, self.test if node is None else node.nodeid)
         if not record.findings:
             return
         codes = self.findings.get(record.session)
@@ -91,6 +102,53 @@ class _RunningTest:
         self.report: str | None = None
 
 
+class _Run:
+    """What is asked of the whole run, and what its processes have noted.
+
+    `parts` are those of the processes that have ended, `outcomes` those of the tests, `lost` counts workers that ended
+    without telling what they had noted, and `lines` are for the console.
+    """
+
+    def __init__(self, coverage: str | None, fail_under: float | None, report: str | None) -> None:
+        self.coverage = coverage
+        self.fail_under = fail_under
+        self.report = report
+        self.parts: list[Mapping[str, Any]] = []
+        self.outcomes: dict[str, str] = {}
+        self.lost = 0
+        self.lines: Sequence[str] = ()
+
+    def make_options(self, folder: Path) -> RunOptions:
+        """What the end of the run has to do; files without a folder are in `folder`."""
+        from emulator.client.run_log import RunOptions
+
+        named = {"html": _PAGE, "json": _DATA}.get(self.coverage or "", self.coverage)
+        target = folder / named if named else None
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        return RunOptions(
+            shows_coverage=self.coverage is not None or self.fail_under is not None,
+            page=target if target is not None and target.suffix == ".html" else None,
+            data=target if target is not None and target.suffix == ".json" else None,
+            fail_under=self.fail_under,
+            report=None if self.report is None else folder / self.report,
+            summary=Path(summary) if summary else None,
+        )
+
+
+class _OutcomeNotes:
+    """A plugin that notes the outcomes of the tests of a run, those of other processes too."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note the outcome of a test; a failure of its setup or its teardown counts too."""
+        if report.failed:
+            self._run.outcomes[report.nodeid] = "failed"
+        elif report.when == "call":
+            self._run.outcomes.setdefault(report.nodeid, report.outcome)
+
+
 class _Current:
     """The request of the fixture that is set up now; pytest sets up one at a time. The fixture takes it away."""
 
@@ -100,20 +158,32 @@ class _Current:
 _RUNNING_TEST: Final = pytest.StashKey[_RunningTest]()
 _SERVER: Final = pytest.StashKey["_TestServer | None"]()
 _FINDING_COUNTS: Final = pytest.StashKey[FindingCounts]()
+_RUN: Final = pytest.StashKey["_Run | None"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option and the settings of this plugin."""
     about = "run tests of the fixture image_api against the emulator that answers at this address"
-    parser.getgroup("image_api").addoption("--image-api-url", metavar="URL", help=about)
+    group = parser.getgroup("image_api")
+    group.addoption("--image-api-url", metavar="URL", help=about)
+    about = "print what the tests have met of their gateways' contracts, and what they never met; html or json also "
+    about += f"write {_PAGE} or {_DATA}, and a FILE of either kind is written instead"
+    group.addoption("--image-api-coverage", nargs="?", const="", metavar="html|json|FILE", help=about)
+    about = "fail where the tests have met less than this share of the contracts, in per cent"
+    group.addoption("--image-api-fail-under", type=float, metavar="N", help=about)
+    about = "write a report of all calls (pictures, findings, verdicts, money, coverage) to FILE, .html or .json"
+    group.addoption("--image-api-report", metavar="FILE", help=about)
     for name, text in _SETTINGS.items():
         kind: Literal["paths", "string"] = "paths" if name == "schema" else "string"
         parser.addini(f"image_api_{name}", text, kind, default=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Describe the marker."""
+    """Describe the marker, and read what is asked of the whole run."""
     config.addinivalue_line("markers", _MARKER)
+    run = config.stash[_RUN] = _read_run(config)
+    if run is not None and run.report is not None:
+        config.pluginmanager.register(_OutcomeNotes(run))
 
 
 @pytest.fixture(scope="session")
@@ -135,10 +205,13 @@ def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
             server = _TestServer(_select_session_settings(settings), folders, f"{worker} {os.urandom(8).hex()}")
             server.api = _connect(url, settings)
             config.stash[_SERVER] = server
-            yield server
+            with _keep_log(config, server):
+                yield server
             return
         server = _TestServer({"strict": settings.pop("strict", False)}, folders)
-        with _make_emulator(server, settings) as server.api:
+        if config.stash[_RUN] is not None:
+            settings["coverage"] = "on"
+        with _make_emulator(server, settings) as server.api, _keep_log(config, server):
             config.stash[_SERVER] = server
             yield server
         for name, codes in server.findings.items():
@@ -202,6 +275,7 @@ def _hand_out(request: pytest.FixtureRequest, server: _TestServer, fixture: str)
     except EmulatorError as error:
         raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
     test = node.stash[_RUNNING_TEST] = _RunningTest(server, session, fixture)
+    server.test = node.nodeid
     if checks or server.run_id:
         request.addfinalizer(partial(_end_test, test, node, checks))
     return session
@@ -219,6 +293,8 @@ def _end_test(
     try:
         if test.server.run_id:
             _count_findings(node.config, test.session.findings, _find_place(node))
+            if test.server.log is not None:
+                test.server.log.note_session(test.session, node.nodeid)
         if not test.failed:
             for check in checks:
                 complaints += check(test.session)
@@ -252,16 +328,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(trylast=True)  # after the teardown of the fixtures
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hand the findings of a pytest-xdist worker to the process that prints the summary."""
-    output = getattr(session.config, "workeroutput", None)
+    """Hand what a pytest-xdist worker knows to the process that prints the summary; there, end the run."""
+    config = session.config
+    run = config.stash.get(_RUN, None)
+    output = getattr(config, "workeroutput", None)
     if output is not None:
-        output[_WORKER_OUTPUT] = session.config.stash.get(_FINDING_COUNTS, {})
+        output[_WORKER_OUTPUT] = config.stash.get(_FINDING_COUNTS, {})
+        output[_RUN_OUTPUT] = [] if run is None else run.parts
+    elif run is not None and not config.getoption("collectonly") and _explain_being_off() is None:
+        _finish_run(session, run)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Add the findings of a pytest-xdist worker."""
-    counts = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, {})
+    """Add what a pytest-xdist worker knows."""
+    output = getattr(node, "workeroutput", {})
+    run = node.config.stash.get(_RUN, None)
+    if run is not None:
+        run.parts += output.get(_RUN_OUTPUT, ())
+        run.lost += _RUN_OUTPUT not in output
+    counts = output.get(_WORKER_OUTPUT, {})
     for code, (calls, tests, place) in counts.items():
         _count_findings(node.config, {code: calls}, place, tests)
 
@@ -271,6 +357,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reason = _explain_being_off()
     if reason is not None:
         terminalreporter.write_line(reason)
+    run = config.stash.get(_RUN, None)
+    if run is not None and run.lines:
+        terminalreporter.section("image_api coverage")
+        for line in run.lines:
+            terminalreporter.write_line(line)
     counts = config.stash.get(_FINDING_COUNTS, {})
     if not counts:
         return
@@ -303,6 +394,59 @@ def _explain_being_off() -> str | None:
     return f"image_api: the fixture is off, because {why}"
 
 
+def _read_run(config: pytest.Config) -> _Run | None:
+    """What the options ask of the whole run; None where they ask for nothing."""
+    coverage, report = config.getoption("image_api_coverage"), config.getoption("image_api_report")
+    fail_under = config.getoption("image_api_fail_under")
+    if coverage is None and report is None and fail_under is None:
+        return None
+    if coverage not in (None, "", "html", "json"):
+        expected = "html, json, or a file that ends in .html or .json (behind the tests' paths, or with =)"
+        _check_file("--image-api-coverage", coverage, config.invocation_params.dir, expected)
+    if report is not None:
+        expected = "a file that ends in .html or .json"
+        _check_file("--image-api-report", report, config.invocation_params.dir, expected)
+    if fail_under is not None and not 0 <= fail_under <= 100:
+        raise pytest.UsageError(f"--image-api-fail-under {fail_under:g}: expected 0 to 100")
+    return _Run(coverage, fail_under, report)
+
+
+def _check_file(option: str, value: str, folder: Path, expected: str) -> None:
+    if not value.endswith((".html", ".json")):
+        raise pytest.UsageError(f"{option} {value!r}: expected {expected}")
+    if not (folder / value).parent.is_dir():
+        raise pytest.UsageError(f"{option} {value!r}: there is no folder {str((folder / value).parent)!r}")
+
+
+@contextmanager
+def _keep_log(config: pytest.Config, server: _TestServer) -> Iterator[None]:
+    """Keep a log of the calls of this process, where a report or coverage is asked for."""
+    run = config.stash[_RUN]
+    if run is None:
+        yield
+        return
+    from emulator.client.run_log import RunLog
+
+    server.log = RunLog(wants_calls=run.report is not None)
+    yield
+    if not server.run_id:
+        server.log.note_coverage(server.api.coverage(all_sessions=True))
+    run.parts.append(server.log.to_plain())
+
+
+def _finish_run(session: pytest.Session, run: _Run) -> None:
+    """Add up what was noted, write the files, and let the run fail where too little was met."""
+    from emulator.client.run_log import finish_run
+
+    outcome = finish_run(run.parts, run.outcomes, run.make_options(session.config.invocation_params.dir))
+    lines = list(outcome.lines)
+    if run.lost:
+        lines.append(f"{_format_count(run.lost, 'worker')} crashed: what its tests have met is not counted")
+    run.lines = lines
+    if outcome.failed and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def _read_settings(config: pytest.Config) -> dict[str, Any]:
     """The settings of pytest's configuration that are this plugin's."""
     settings = {}
@@ -321,7 +465,7 @@ def _make_emulator(server: _TestServer, settings: Mapping[str, Any]) -> Emulator
 
     class CountingEmulator(Emulator):
         def _observe_call(self, record: CallRecord) -> None:
-            server.count_findings(record)
+            server.note_call(record)
 
     return CountingEmulator(**settings)
 
