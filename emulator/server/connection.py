@@ -62,8 +62,9 @@ class HttpConnection(web.RequestHandler):
     """One connection; `limits` bounds what waits on it to be taken by the client."""
 
     __slots__ = (
-        "_answer_unparsed", "_answering", "_attempts", "_begun", "_candidate", "_is_watched", "_known_head", "_left",
-        "_missing", "_repeating", "_repeats", "_unparsed", "client_left", "limits", "repeated_call",
+        "_answer_unparsed", "_answering", "_attempts", "_begun", "_candidate", "_is_handling", "_is_watched",
+        "_known_head", "_left", "_missing", "_repeating", "_repeats", "_unparsed", "client_left", "limits",
+        "repeated_call",
     )  # fmt: skip
     learns_heads = True
     """Whether a request with a head that came before is answered while it is received; tests compare both ways."""
@@ -78,6 +79,8 @@ class HttpConnection(web.RequestHandler):
         self._answering: asyncio.Task[Any] | None = None
         self.client_left = False
         """Whether the client left while a task was working for it."""
+        self._is_handling = False
+        """Whether a request is being answered, until its answer has been sent in a simple way."""
         self._known_head: KnownHead | None = None
         self._candidate: tuple[bytes, RawRequestMessage] | None = None
         self._attempts = _MOST_ATTEMPTS
@@ -146,9 +149,12 @@ class HttpConnection(web.RequestHandler):
 
     def _is_idle(self) -> bool:
         """Whether the next byte begins a request, and nothing else is to be answered."""
+        if self._missing != 0 or self._messages or self._close or self._force_close:
+            return False
+        if not self._is_handling and not self._request_in_progress:  # aiohttp's task is about to wait
+            return True
         waiter = self._waiter
-        is_waiting = waiter is not None and not waiter.done()
-        return self._missing == 0 and is_waiting and not (self._messages or self._close or self._force_close)
+        return waiter is not None and not waiter.done()
 
     def _count_missing(self, data: bytes, missing: int) -> int | None:
         """Return how many bytes are missing now to the next request; before `data` came, `missing` were."""
@@ -167,7 +173,8 @@ class HttpConnection(web.RequestHandler):
         return missing if missing >= 0 else None
 
     def learn_head(self) -> None:
-        """Know the head of the request that is being answered, if it is followed by a simple answer."""
+        """Know the head of the request that is being answered, simply, and so that the connection goes on."""
+        self._is_handling = False
         if self._candidate is not None and self._attempts:
             self._attempts -= 1  # so that a client whose heads all differ does not pay for each of them
             self._known_head = learn_head(*self._candidate)
@@ -220,13 +227,14 @@ class HttpConnection(web.RequestHandler):
         self._begun = _Begun(request, work, waited, response)
         self._messages.append((message, body))
         self._request_count += 1
-        assert self._waiter is not None
-        self._waiter.set_result(None)
+        if self._waiter is not None:
+            self._waiter.set_result(None)
 
     def _handle_request(
         self, request: web.BaseRequest, start_time: float | None, request_handler: Any
     ) -> Coroutine[Any, Any, tuple[web.StreamResponse, bool]]:
         """Answer a request; aiohttp calls this, also where the answer has begun already."""
+        self._is_handling = True
         if self._begun is not None:
             request, request_handler = self._begun.request, self._go_on
         return super()._handle_request(request, start_time, request_handler)
