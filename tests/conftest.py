@@ -36,8 +36,9 @@ if "EMULATOR_CACHE_DIR" not in os.environ:  # the workers of pytest-xdist have t
 
 SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_routes", "admin/test_spec", "analysis/test_coverage",
-    "analysis/test_differences", "analysis/test_portability", "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "client/",
-    "end_to_end/test_edits", "end_to_end/test_geekai", "end_to_end/test_npm_client", "end_to_end/test_observed",
+    "analysis/test_differences", "analysis/test_portability", "cli/test_fast_import", "cli/test_mcp",
+    "cli/test_serve", "client/", "end_to_end/test_edits", "end_to_end/test_geekai",
+    "end_to_end/test_npm_client", "end_to_end/test_observed",
     "end_to_end/test_openai", "end_to_end/test_situations", "faults/", "gateway/test_calendar",
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",
     "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
