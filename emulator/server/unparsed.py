@@ -10,6 +10,7 @@ from aiohttp import web
 from emulator.admin.request import PREFIX, build_error_response
 from emulator.core.light_dataclass import dataclass
 from emulator.messages import GatewayError, Response
+from emulator.server.heads import OwnHeaders
 from emulator.server.rare_warnings import warn_rarely
 from emulator.session import sessions
 
@@ -30,14 +31,16 @@ class UnparsedAnswers:
         """Return the answer to `data`, the first bytes of what is no HTTP for the `reason` that the parser gives."""
         if data.startswith(_TLS_HELLO):
             warn_rarely("a client speaks TLS on the plain port: its base URL has to begin with http://, not https://")
-            return _send(Response(400, _PLAIN, (b"This port speaks plain HTTP: use http:// in place of https://.\n",)))
+            return self._send(
+                Response(400, _PLAIN, (b"This port speaks plain HTTP: use http:// in place of https://.\n",))
+            )
         message = f"The request is no valid HTTP: {_shorten(reason)}"
         line = _REQUEST_LINE.match(data)
         if line is None:
-            return _send(Response(400, _PLAIN, (f"{message}\n".encode(),)))
+            return self._send(Response(400, _PLAIN, (f"{message}\n".encode(),)))
         _, path = sessions.split_path(line[1].decode("latin-1"))
         if path == PREFIX or path.startswith(PREFIX + "/"):
-            return _send(build_error_response(400, message))
+            return self._send(build_error_response(400, message))
         gateway = self.registry.find_route("", path).gateway
         error = GatewayError("invalid_request", words={"status": 400, "message": message})
         now = self.clock.now()
@@ -45,13 +48,14 @@ class UnparsedAnswers:
         own = gateway.response_headers.make_headers(request_id, 0.0, False)
         response = gateway.render(error, request_id=request_id)
         headers = (("Access-Control-Allow-Origin", "*"), *own.items(), *response.headers)
-        return _send(Response(response.status, headers, response.body))
+        return self._send(Response(response.status, headers, response.body))
 
-
-def _send(response: Response) -> web.Response:
-    answer = web.Response(status=response.status, headers=dict(response.headers), body=b"".join(response.body))
-    answer.force_close()
-    return answer
+    def _send(self, response: Response) -> web.Response:
+        headers = OwnHeaders().make_headers(self.clock.now())
+        headers.update(response.headers)
+        answer = web.Response(status=response.status, headers=headers, body=b"".join(response.body))
+        answer.force_close()
+        return answer
 
 
 def _shorten(reason: str) -> str:

@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,21 @@ def test_the_emulators_own_paths(server: Served) -> None:
     """They answer as their description says."""
     status, _, body = send(server, b"GET /_emulator/health HTTP/1.1\r\nHost: x\r\nX A: b\r\n\r\n")
     assert ("400", "emulator_error") == (status, json.loads(body)["error"]["type"])
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET\r\n\r\n", b"GET /openai/v1/models HTTP/1.1\r\nX A: b\r\n\r\n", b"FOO / HTTP/1.1\r\n\r\n"]
+)
+def test_the_date_is_the_servers_own(serve: Callable[..., Served], data: bytes) -> None:
+    """A frozen run repeats to the byte here too, and the headers are those of every answer."""
+    served = serve(clock="frozen:2026-01-01T00:00:00Z")
+    answers = []
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", served.port), PATIENCE) as line:
+            line.sendall(data)
+            answers.append(b"".join(iter(lambda line=line: line.recv(65536), b"")))  # type: ignore[misc]
+    assert answers[0] == answers[1]
+    assert b"\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nServer: image-api-emulator\r\n" in answers[0]
 
 
 @pytest.mark.parametrize("data", [b"\0\1\2\r\n\r\n", b"GET\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"hello\r\n\r\n"])
