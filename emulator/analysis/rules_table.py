@@ -1,4 +1,4 @@
-"""The rules of a gateway as a table: model, parameter, rule, and where the rule comes from.
+"""The rules of a gateway as a table: operation, model, parameter, rule, and where the rule comes from.
 
 The table is for people; nothing else uses it.
 """
@@ -6,78 +6,140 @@ The table is for people; nothing else uses it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from emulator.gateway.gateway import Gateway, Operation
+from emulator.core.suggestions import describe_unknown
+from emulator.gateway.gateway import Gateway
 from emulator.gateway.openapi import Document, Parameter
 from emulator.gateway.rules import ModelRules, Models, read_model_rules
 from emulator.messages import SOURCES
 
 
 class RuleRow(NamedTuple):
-    """One rule; `source` is documented, observed, assumed, or unmarked where the file does not say."""
+    """One rule; `source` is documented, observed, assumed, or unmarked where the file does not say.
 
+    `operation` is empty for a rule about every call, and `form` says which of an operation's requests are meant, where
+    it has several: `in JSON`, `upstream` (what the gateway's own upstream checks). `model` is a name, `(all)`, `(none)`
+    for requests that name none, or `(other)` for names that are not listed.
+    """
+
+    operation: str
+    form: str
     model: str
     parameter: str
     rule: str
     source: str
 
 
+class RuleGroup(NamedTuple):
+    """The rules that are the same for some models of an operation, and the line above their table."""
+
+    heading: str
+    rows: Sequence[RuleRow]
+
+
 def list_rules(gateway: Gateway) -> Iterator[RuleRow]:
     """Yield the rules about keys, then for each operation those of each model."""
     yield from _list_key_rules(gateway)
     for operation, models in gateway.iter_validated():
-        suffix = _describe_operation(operation, models)
-        for row in _list_model_choice(models):
-            yield row._replace(model=row.model + suffix)
+        form = ""
+        if operation.form is not None and models is operation.models:
+            form = "in JSON"
+        about = RuleRow(operation.name, form, "(none)", "model", "", "")
+        yield from _list_model_choice(models, about)
         by_model = dict(models.listed)
         if models.otherwise is not None:
             by_model["(other)"] = models.otherwise
         for name, rules in by_model.items():
-            yield from _list_parameter_rules(gateway.document, name + suffix, rules)
+            about = about._replace(model=name)
+            yield from _list_parameter_rules(gateway.document, rules, about)
             if rules.upstream is not None:
                 upstream = read_model_rules(gateway.document, rules.upstream)
-                yield from _list_parameter_rules(gateway.document, f"{name}{suffix}, upstream", upstream)
+                behind = about._replace(form=f"{form}, upstream".removeprefix(", "))
+                yield from _list_parameter_rules(gateway.document, upstream, behind)
+
+
+def select_rules(rows: Iterable[RuleRow], model: str | None, operation: str | None) -> Sequence[RuleRow]:
+    """Return the rules that a call of `operation` with `model` meets; None of either: of all.
+
+    Rules about every call are among them. Where an operation does not list the model, it meets those of `(other)`.
+    Raises ValueError for an operation without rules, and for a model that no chosen operation takes.
+    """
+    found = list(rows)
+    if operation is not None:
+        known = list(dict.fromkeys(row.operation for row in found if row.operation))
+        if operation not in known:
+            raise ValueError(describe_unknown("operation", operation, known))
+        found = [row for row in found if row.operation in ("", operation)]
+    if model is None:
+        return found
+    listed = {(row.operation, row.form, row.model) for row in found}
+    chosen = [row for row in found if row.model == "(all)" or row.model == _find_model(listed, row, model)]
+    if not any(row.model == model or row.parameter != "model" for row in chosen if row.operation):
+        names = dict.fromkeys(row.model for row in found if not row.model.startswith("("))
+        raise ValueError(describe_unknown("model", model, names))
+    return chosen
+
+
+def group_rules(rows: Iterable[RuleRow]) -> Sequence[RuleGroup]:
+    """Return the rules in groups: one for every call, then those of each operation for models with the same rules."""
+    by_model: dict[tuple[str, str, str], list[RuleRow]] = {}
+    for row in rows:
+        by_model.setdefault((row.operation, row.form, row.model), []).append(row)
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    kept: dict[tuple[Any, ...], list[RuleRow]] = {}
+    for (operation, form, model), own in by_model.items():
+        told = [row for row in own if row.rule != f"is {model}"]  # the heading names the model
+        key = (operation, form, *(row[3:] for row in told))
+        alike.setdefault(key, []).append(model)
+        kept.setdefault(key, told)
+    return [RuleGroup(_format_heading(key[0], key[1], models), kept[key]) for key, models in alike.items()]
+
+
+def _find_model(listed: Collection[tuple[str, str, str]], row: RuleRow, model: str) -> str:
+    """Return the name under which the rules of `model` stand in the operation of `row`."""
+    if (row.operation, row.form, model) in listed:
+        return model
+    return "(other)"
+
+
+def _format_heading(operation: str, form: str, models: Sequence[str]) -> str:
+    if not operation:
+        return "every call"
+    names = [_MODEL_WORDS.get(model, model) for model in models]
+    return f"{operation} {form}".rstrip() + f": {', '.join(names)}"
 
 
 def _list_key_rules(gateway: Gateway) -> Iterator[RuleRow]:
+    about = RuleRow("", "", "(all)", "", "", "")
     for credential in gateway.credentials:
         rule = "KEY alone, required"
         if credential.scheme:
             spelled = " or ".join(credential.spellings) or credential.scheme.title()
             rule = f"{spelled} KEY, required"
-        yield RuleRow("(all)", credential.header, rule, credential.source or _UNMARKED)
+        yield about._replace(parameter=credential.header, rule=rule, source=credential.source or _UNMARKED)
     if gateway.plain_keys:
         source = gateway.credentials[0].source or _UNMARKED
-        yield RuleRow("(all)", "authorization", "no second part behind a dash", source)
+        yield about._replace(parameter="authorization", rule="no second part behind a dash", source=source)
 
 
-def _describe_operation(operation: Operation, models: Models) -> str:
-    """Return what follows a model's name in the first column; nothing for generations."""
-    if operation.name == "generate":
-        return ""
-    if operation.form is not None and models is operation.models:
-        return f", {operation.name} in JSON"
-    return f", {operation.name}"
-
-
-def _list_model_choice(models: Models) -> Iterator[RuleRow]:
+def _list_model_choice(models: Models, about: RuleRow) -> Iterator[RuleRow]:
     """Yield which model counts where the request names none, or one that is not listed."""
-    source = models.source or _UNMARKED
+    about = about._replace(source=models.source or _UNMARKED)
     if models.fallback:
-        yield RuleRow("(none)", "model", f"looked up as {models.fallback}", source)
+        yield about._replace(rule=f"looked up as {models.fallback}")
     if models.channels is not None:
-        yield RuleRow("(other)", "model", "refused as unknown but for --channels", source)
+        yield about._replace(model="(other)", rule="refused as unknown but for --channels")
     if models.default:
-        yield RuleRow("(none)", "model", f"means {models.default}", source)
+        yield about._replace(rule=f"means {models.default}")
     for name, model in models.when_present.items():
-        yield RuleRow("(none)", "model", f"means {model} when {name} is given", source)
+        yield about._replace(rule=f"means {model} when {name} is given")
     if models.otherwise is None:
-        yield RuleRow("(other)", "model", "refused as unknown", source)
+        yield about._replace(model="(other)", rule="refused as unknown")
 
 
-def _list_parameter_rules(document: Document, model: str, rules: ModelRules) -> Iterator[RuleRow]:
+def _list_parameter_rules(document: Document, rules: ModelRules, about: RuleRow) -> Iterator[RuleRow]:
     schema = document.look_up(rules.ref)
     required_source = document.find_annotation(schema, "x-emulator-source")
     if isinstance(required_source, Mapping):
@@ -87,13 +149,13 @@ def _list_parameter_rules(document: Document, model: str, rules: ModelRules) -> 
         if name in rules.required:
             by_source.setdefault(required_source or _UNMARKED, []).insert(0, "required")
         for source in sorted(by_source, key=_rank_source):
-            yield RuleRow(model, name, "; ".join(by_source[source]), source)
+            yield about._replace(parameter=name, rule="; ".join(by_source[source]), source=source)
     for part in document.iter_parts(schema):
-        yield from _list_conditional_rules(model, part)
+        yield from _list_conditional_rules(part, about)
     verdict = "accepted, with a finding"
     if rules.closed.value:
         verdict = "refused"
-    yield RuleRow(model, "(unknown)", verdict, rules.closed.source or _UNMARKED)
+    yield about._replace(parameter="(unknown)", rule=verdict, source=rules.closed.source or _UNMARKED)
 
 
 def _group_by_source(parameter: Parameter) -> dict[str, list[str]]:
@@ -112,7 +174,7 @@ def _rank_source(source: str) -> int:
     return len(SOURCES)
 
 
-def _list_conditional_rules(model: str, schema: Mapping[str, Any]) -> Iterator[RuleRow]:
+def _list_conditional_rules(schema: Mapping[str, Any], about: RuleRow) -> Iterator[RuleRow]:
     """Yield the rules of a schema's `if` and `then`."""
     consequence = schema.get("then")
     if "if" not in schema or not isinstance(consequence, Mapping):
@@ -120,7 +182,7 @@ def _list_conditional_rules(model: str, schema: Mapping[str, Any]) -> Iterator[R
     for name, body in consequence.get("properties", {}).items():
         texts = [_KEYWORDS[key](value) for key, value in body.items() if key in _KEYWORDS]
         rule = f"{'; '.join(texts)}, {_describe_condition(schema['if'])}"
-        yield RuleRow(model, name, rule, body.get("x-emulator-source", _UNMARKED))
+        yield about._replace(parameter=name, rule=rule, source=body.get("x-emulator-source", _UNMARKED))
 
 
 def _describe_condition(schema: Mapping[str, Any]) -> str:
@@ -185,6 +247,7 @@ def _describe_ignored(value: Any) -> str:
 
 
 _UNMARKED: Final = "unmarked"
+_MODEL_WORDS: Final = {"(none)": "no model named", "(other)": "any other model"}
 _KEYWORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "type": _describe_type,
     "enum": lambda value: "one of " + ", ".join(_show(item) for item in value),

@@ -7,9 +7,8 @@ line; what a command finds in the files that it checks is its output.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import Any, Final
 
 from emulator.analysis import differences, rules_table
 from emulator.cli.main import NAME
+from emulator.cli.output import choose_width, emphasize, print_heading, print_json, print_table, print_text
 from emulator.core import clock, yaml_file
 from emulator.core.accelerators import choose_speed
 from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.file_reading import read_file
 from emulator.core.suggestions import describe_unknown
-from emulator.core.tables import format_table
 from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import Finding
@@ -43,31 +42,35 @@ from emulator.validation.validator import RequestValidator
 
 
 def list_gateways(options: argparse.Namespace) -> int:
-    """Print a table of the gateways: base path, operations, number of rules, models."""
-    rows = [("GATEWAY", "BASE PATH", "OPERATIONS", "RULES", "MODELS", "TITLE")]
-    for gateway in _load_gateways(options).values():
-        rules = sum(RequestValidator(gateway).compile_schemas())
-        operations = {operation.name for by_method in gateway.operations.values() for operation in by_method.values()}
-        models = [
-            name for operation in gateway.iter_generating() if operation.models for name in operation.models.listed
-        ]
-        rows.append((
-            gateway.name,
-            f"/{gateway.name}{gateway.base}",
-            ", ".join(sorted(operations)),
-            str(rules),
-            ", ".join(models) or "any",
-            gateway.title,
-        ))  # fmt: skip
-    _print_table(rows)
+    """Print a table of the gateways: the path of a client's base URL, operations and models."""
+    described = [_describe_gateway(gateway) for gateway in _load_gateways(options).values()]
+    if options.json:
+        print_json({"gateways": described})
+        return 0
+    rows = [
+        (one["name"], one["base"], ", ".join(one["operations"]), ", ".join(one["models"]) or "any") for one in described
+    ]
+    print_table([("GATEWAY", "BASE PATH", "OPERATIONS", "MODELS"), *rows], choose_width(options))
     return 0
+
+
+def _describe_gateway(gateway: Gateway) -> Mapping[str, Any]:
+    models = [name for operation in gateway.iter_generating() if operation.models for name in operation.models.listed]
+    operations = {operation.name for by_method in gateway.operations.values() for operation in by_method.values()}
+    return {
+        "name": gateway.name,
+        "title": gateway.title,
+        "base": f"/{gateway.name}{gateway.base}",
+        "operations": sorted(operations),
+        "models": list(dict.fromkeys(models)),
+    }
 
 
 def print_rules(options: argparse.Namespace) -> int:
     """Print the rules of a gateway, or with --differences where its page and its server disagree."""
     gateway = _find_gateway(_load_gateways(options), options.name)
     if options.differences:
-        _print_differences(gateway)
+        _print_differences(gateway, options)
         return 0
     behavior = load_settings(vars(options)).behavior
     if behavior != gateway.behavior:
@@ -77,32 +80,59 @@ def print_rules(options: argparse.Namespace) -> int:
             print(f"{NAME}: {note}", file=sys.stderr)
         else:
             gateway = other
-    _print_table([("MODEL", "PARAMETER", "RULE", "SOURCE"), *rules_table.list_rules(gateway)])
+    try:
+        rows = rules_table.select_rules(rules_table.list_rules(gateway), options.model, options.operation)
+    except ValueError as error:
+        raise UsageError(f"{gateway.name}: {error}") from None
+    if options.json:
+        rules = [row._asdict() for row in rows]
+        print_json({"gateway": gateway.name, "behavior": gateway.behavior, "rules": rules})
+        return 0
+    _print_rule_groups(rules_table.group_rules(rows), choose_width(options))
     return 0
 
 
-def _print_differences(gateway: Gateway) -> None:
+def _print_rule_groups(groups: Sequence[rules_table.RuleGroup], width: int | None) -> None:
+    for place, group in enumerate(groups):
+        if place:
+            print()
+        print_heading(group.heading, width)
+        rows = [(row.parameter, row.rule, row.source) for row in group.rows]
+        print_table([("PARAMETER", "RULE", "SOURCE"), *rows], width)
+
+
+def _print_differences(gateway: Gateway, options: argparse.Namespace) -> None:
+    if options.model is not None or options.operation is not None:
+        raise UsageError("--differences has no --model and no --operation: it compares answers to whole calls")
     observed = None
     if gateway.behavior != "observed":
         observed = registry.load_behavior(gateway.name, "observed")
     if observed is None:
         raise UsageError(f"{gateway.name} has only {gateway.behavior} behavior, so there is nothing to compare")
-    rows = [("SITUATION", gateway.behavior.upper(), observed.behavior.upper())]
-    found = differences.find_differences(RequestValidator(gateway), RequestValidator(observed))
-    rows += [(_shorten(one.situation), _shorten(one.documented), _shorten(one.observed)) for one in found]
-    _print_table(rows)
+    found = list(differences.find_differences(RequestValidator(gateway), RequestValidator(observed)))
+    if options.json:
+        print_json({"gateway": gateway.name, "differences": [one._asdict() for one in found]})
+        return
+    rows = [(one.situation, one.documented, one.observed) for one in found]
+    if not options.wide:
+        rows = [(_shorten(situation), _shorten(one), _shorten(other)) for situation, one, other in rows]
+    print_table([("SITUATION", gateway.behavior.upper(), observed.behavior.upper()), *rows], choose_width(options))
 
 
 def list_scenarios(options: argparse.Namespace) -> int:
     """Print a table of the ready-made scenarios."""
-    scenarios = [(name, loader.find_scenario(name)) for name in list_ready_made()]
-    _print_table([("SCENARIO", "ABOUT"), *((name, " ".join(scenario.about.split())) for name, scenario in scenarios)])
+    scenarios = [(name, " ".join(loader.find_scenario(name).about.split())) for name in list_ready_made()]
+    if options.json:
+        print_json({"scenarios": [{"name": name, "about": about} for name, about in scenarios]})
+        return 0
+    print_table([("SCENARIO", "ABOUT"), *scenarios], choose_width(options))
     return 0
 
 
 def check_files(options: argparse.Namespace) -> int:
     """Print what is wrong with each file; the exit code is 1 if something is, and 2 if a file cannot be read."""
     exit_code = 0
+    width = choose_width(options)
     for name in options.file:
         try:
             text = yaml_file.read_text(Path(name))  # read once: /dev/stdin is empty the second time
@@ -117,12 +147,12 @@ def check_files(options: argparse.Namespace) -> int:
             exit_code = max(exit_code, 1)
         if options.json:
             listed = [{"code": finding.code, "message": finding.message} for finding in findings]
-            print(json.dumps({"file": name, "findings": listed}, ensure_ascii=False))
+            print_json({"file": name, "findings": listed})
         elif findings:
             for finding in findings:
-                print(_format_finding(name, finding))
+                print_text(_format_finding(name, finding), width)
         else:
-            print(f"{name}: good")
+            print(f"{name}: {emphasize('good', 'green')}")
     return exit_code
 
 
@@ -132,7 +162,10 @@ def explain_word(options: argparse.Namespace) -> int:
     text = EXPLANATIONS.get(word) or _explain_code(word) or _explain_reserved_value(word)
     if text is None:
         raise UsageError(describe_unknown("code", word, EXPLANATIONS))
-    print(text)
+    if options.json:
+        print_json({"code": word, "text": text})
+    else:
+        print_text(text, choose_width(options), indent="")
     return 0
 
 
@@ -213,7 +246,7 @@ def inspect_pictures(options: argparse.Namespace) -> int:
         except ValueError as error:
             exit_code = 1
             found = {"error": str(error)}
-        print(json.dumps({"file": name, **found}, ensure_ascii=False))
+        print_json({"file": name, **found})
     return exit_code
 
 
@@ -259,11 +292,6 @@ def _shorten(cell: str) -> str:
     if len(cell) <= _CELL:
         return cell
     return cell[: _CELL - 1] + "…"
-
-
-def _print_table(rows: Iterable[Sequence[str]]) -> None:
-    for line in format_table(rows):
-        print(line)
 
 
 _CELL: Final = 72  # characters of an answer in --differences: status, code and the beginning of the message

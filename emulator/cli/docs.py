@@ -17,10 +17,12 @@ from itertools import groupby
 from typing import Final
 
 from emulator.cli.main import NAME
+from emulator.cli.output import emphasize
 from emulator.core.markdown import Block, CodeBlock, Heading, ListItem, Paragraph, Table, strip_marks
 from emulator.core.pages import INDEX, Page, SearchHit, find_nearest, load_page, load_pages, search_pages
 from emulator.core.suggestions import describe_unknown
 from emulator.core.tables import display_width, format_table
+from emulator.core.terminal import find_width, is_terminal
 from emulator.explanations import EXPLANATIONS
 from emulator.settings import UsageError
 
@@ -28,7 +30,7 @@ from emulator.settings import UsageError
 def print_docs(options: argparse.Namespace) -> int:
     """Print the list of pages, a page, a part of one, or where words are found."""
     pages = load_pages()
-    width = max(_LEAST_WIDTH, shutil.get_terminal_size((_USUAL_WIDTH, 0)).columns)
+    width = max(_LEAST_WIDTH, find_width())
     if options.markdown:
         _show([_find_page(pages, options.words).text.rstrip()])
         return 0
@@ -104,7 +106,7 @@ def _format_hits(words: Sequence[str], hits: Sequence[SearchHit], total: int, wi
         yield from _wrap(f"{word}: {EXPLANATIONS[word]}", width)
         yield ""
     for hit in hits:
-        yield _mark(f"{hit.section.place}  ({' > '.join(hit.section.headings)})")
+        yield emphasize(f"{hit.section.place}  ({' > '.join(hit.section.headings)})", "bold")
         for line in hit.lines[:_MOST_LINES]:
             yield from _wrap(_shorten(line, words), width, first="    ", indent="      ")
         yield ""
@@ -127,7 +129,7 @@ def _format_blocks(blocks: Iterable[Block], width: int) -> Iterator[str]:
 def _format_block(block: Block, width: int) -> Iterator[str]:
     match block:
         case Heading():
-            yield _mark(f"{'#' * block.level} {strip_marks(block.text)}")
+            yield emphasize(f"{'#' * block.level} {strip_marks(block.text)}", "bold")
         case Paragraph():
             yield from _wrap(strip_marks(block.text), width)
         case ListItem():
@@ -188,25 +190,17 @@ def _shorten(line: str, words: Sequence[str]) -> str:
     return cut
 
 
-def _mark(text: str) -> str:
-    """Return a heading, bold on a terminal."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        return text
-    return f"\033[1m{text}\033[0m"
-
-
 def _show(lines: Iterable[str]) -> None:
     """Print `lines`; on a terminal with fewer rows than lines through the program in PAGER, else `less`."""
     text = "\n".join(lines).rstrip() + "\n"
     rows = shutil.get_terminal_size().lines
     command = shlex.split(os.environ.get("PAGER", "less -R"))
-    if sys.stdout.isatty() and text.count("\n") >= rows and command and shutil.which(command[0]) is not None:
+    if is_terminal(sys.stdout) and text.count("\n") >= rows and command and shutil.which(command[0]) is not None:
         subprocess.run(command, input=text.encode("utf-8"), check=False)  # noqa: S603 - the user's own choice
         return
     sys.stdout.write(text)
 
 
-_USUAL_WIDTH: Final = 80  # columns where nothing says how many there are
 _LEAST_WIDTH: Final = 40
 _LEAST_CELL: Final = 36  # columns that the last cell of a table needs beside the others
 _PAIR: Final = 2

@@ -117,8 +117,10 @@ class _HelpFormatter(argparse.HelpFormatter):
         self._action_max_length = longest + 6  # argparse forgets that the commands are indented by four, not two
 
 
-def _add_no_flags(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: the command has no flags."""
+def _add_output_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a command that prints tables or texts; with none of them they are as wide as the terminal."""
+    parser.add_argument("--wide", action="store_true", help="print each row on one line, however long it is")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
 
 
 def _add_schema_flag(parser: argparse.ArgumentParser) -> None:
@@ -126,17 +128,27 @@ def _add_schema_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schema", action="append", metavar="FILE", help=about)
 
 
+def _add_gateways_flags(parser: argparse.ArgumentParser) -> None:
+    _add_schema_flag(parser)
+    _add_output_flags(parser)
+
+
 def _add_rules_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="GATEWAY", help="name of a gateway; the command `gateways` lists them")
+    parser.add_argument("--model", metavar="MODEL", help="only the rules that a call with this model meets")
+    about = "only the rules of this operation: generate, edit or vary"
+    parser.add_argument("--operation", metavar="OPERATION", help=about)
     parser.add_argument("--behavior", metavar="WORD", help="documented or observed (default: documented)")
     about = "print the calls that the gateway's page and its server answer differently, with both answers"
     parser.add_argument("--differences", action="store_true", help=about)
     _add_schema_flag(parser)
+    _add_output_flags(parser)
 
 
 def _add_check_flags(parser: argparse.ArgumentParser) -> None:
     about = "a scenario, or the OpenAPI file of a gateway"
     parser.add_argument("file", nargs="+", metavar="FILE", help=about)
+    parser.add_argument("--wide", action="store_true", help="print each finding on one line, however long it is")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each file")
 
 
@@ -144,6 +156,7 @@ def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
     about = "word from the console, the journal, the header X-Emulator-Finding or the command `check`: the code of a "
     about += "finding or a refusal, a kind of refusal, a breach, a fault; or a reserved value"
     parser.add_argument("code", metavar="CODE", help=about)
+    _add_output_flags(parser)
 
 
 def _add_docs_flags(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +175,7 @@ def _add_portability_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--admin-token", metavar="TOKEN", help="with --url: the emulator's token, if it has one")
     about = "hold the calls against this gateway alone (repeatable)"
     parser.add_argument("--gateway", action="append", dest="only", metavar="NAME", help=about)
-    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    _add_output_flags(parser)
     parser.add_argument("--strict", action="store_true", help="exit with code 1 if a gateway refuses a call")
     _add_schema_flag(parser)
 
@@ -241,11 +254,11 @@ _ABOUT: Final = (
 COMMANDS: Final = (
     Command("serve", "start the emulator and answer calls until stopped", settings.add_flags,
             "emulator.cli.serve:run_server"),
-    Command("gateways", "list the gateways", _add_schema_flag,
+    Command("gateways", "list the gateways", _add_gateways_flags,
             "emulator.cli.commands:list_gateways"),
     Command("rules", "print the rules of a gateway and the source of each", _add_rules_flags,
             "emulator.cli.commands:print_rules"),
-    Command("scenarios", "list the ready-made scenarios", _add_no_flags,
+    Command("scenarios", "list the ready-made scenarios", _add_output_flags,
             "emulator.cli.commands:list_scenarios"),
     Command("check", "check scenarios and gateway files; the exit code is 1 if one has findings", _add_check_flags,
             "emulator.cli.commands:check_files"),

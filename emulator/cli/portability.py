@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +19,12 @@ from emulator.analysis.portability import (
     parse_requests,
     select_targets,
 )
+from emulator.cli.output import choose_width, print_heading, print_json, print_table, print_text
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core import clock, json_schema, strict_json, yaml_file
 from emulator.core.data_folders import find_schemas
 from emulator.core.file_reading import read_file
 from emulator.core.strict_json import BadJson
-from emulator.core.tables import format_table, replace_unprintable
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.model_catalog import Calendar
 from emulator.messages import BEHAVIORS
@@ -50,9 +49,9 @@ def print_portability(options: argparse.Namespace) -> int:
         calendar=Calendar(clock.parse_clock(chosen.clock, chosen.as_of).today(), chosen.legacy),
     )
     if options.json:
-        print(json.dumps(asdict(report), ensure_ascii=False))
+        print_json(asdict(report))
     else:
-        print("\n\n".join(_format_report(report)))
+        _print_report(report, choose_width(options))
     if options.strict and any(tally.refused for tally in report.gateways):
         return 1
     return 0
@@ -64,8 +63,8 @@ def _name_source(options: argparse.Namespace) -> str:
     return f"--session {options.session or 'latest'!r}"
 
 
-def _format_report(report: PortabilityReport) -> Iterator[str]:
-    """Yield a heading and a table for calls that all gateways treat alike, and at the end for all calls together."""
+def _print_report(report: PortabilityReport, width: int | None) -> None:
+    """Print a heading and a table for calls that all gateways treat alike, and at the end for all calls together."""
     alike: dict[tuple[Any, ...], list[tuple[int, CheckedCall]]] = {}
     for place, call in enumerate(report.calls, 1):
         number = place if call.number is None else call.number
@@ -76,16 +75,18 @@ def _format_report(report: PortabilityReport) -> Iterator[str]:
         heading = f"{'call' if len(numbered) == 1 else 'calls'} {numbers}: {call.body_model or 'no model'}"
         if call.gateway:
             heading += f", sent to {call.gateway}"
-        rows = [("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY"), *_group_fits(call.fits)]
-        notes = [replace_unprintable(f"{one.code}: {one.message}") for one in call.findings]
-        yield "\n".join([replace_unprintable(heading), *format_table(rows), *notes])
+        print_heading(heading, width)
+        print_table([("GATEWAY", "BEHAVIOR", "OUTCOME", "WHY"), *_group_fits(call.fits)], width)
+        for finding in call.findings:
+            print_text(f"{finding.code}: {finding.message}", width)
+        print()
     count = len(report.calls)
-    heading = "1 call in all" if count == 1 else f"{count} calls in all"
+    print_heading("1 call in all" if count == 1 else f"{count} calls in all", width)
     totals = [("GATEWAY", "BEHAVIOR", "ACCEPTED", "ASSUMED", "IGNORES", "REFUSED")]
     for tally in report.gateways:
         counts = (str(tally.accepted), str(tally.assumed), str(tally.ignores), str(tally.refused))
         totals.append((tally.gateway, tally.behavior, *counts))
-    yield "\n".join([heading, *format_table(totals)])
+    print_table(totals, width)
 
 
 def _group_fits(fits: Sequence[GatewayFit]) -> list[tuple[str, str, str, str]]:

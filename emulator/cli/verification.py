@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from emulator.cli.output import print_json
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core.yaml_file import InvalidFile, parse_yaml
 from emulator.settings import UsageError, load_settings
@@ -28,7 +29,7 @@ def verify_calls(options: argparse.Namespace) -> int:
     except EmulatorError as error:
         raise UsageError(str(error)) from None
     if options.json:
-        print(json.dumps(verdict, ensure_ascii=False))
+        print_json(verdict)
     else:
         outcome = "as expected" if verdict["ok"] else "not as expected"
         print(f"session {verdict['session']}: {outcome}\n{verdict['message']}")

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from emulator.client.records import RecordedCall
-from emulator.core.tables import format_table, replace_unprintable
+from emulator.core.tables import format_rows, replace_unprintable, wrap_text
+from emulator.core.terminal import find_width
 
-_HEAD: Final = ("CALL", "GATEWAY", "OPERATION", "MODEL", "SIZE", "STATUS", "ANSWERED BY", "FINDINGS", "PROMPT")
-_LONGEST_PROMPT: Final = 60  # characters; with them a line of the table still fits a wide terminal
+_HEAD: Final = ("CALL", "GATEWAY", "OPERATION", "MODEL", "SIZE", "STATUS", "ANSWERED BY")
+_INDENT: Final = "      "  # before the lines below a call's row
+_LONGEST_PROMPT: Final = 60  # characters; they fit a line
 _LONGEST_BODY: Final = 400  # characters; a refusal fits
 _USUAL_HEADERS: Final = ("date", "server", "content-length")
 """Headers that say nothing about a call; those that allow web pages of other origins begin with access-control-."""
@@ -36,12 +38,18 @@ def format_journal(calls: Sequence[RecordedCall], files: Mapping[tuple[int, int]
     """
     if not calls:
         return
-    head, *lines = format_table([_HEAD, *map(_make_row, calls)])
-    yield head
-    for call, line in zip(calls, lines, strict=True):
-        yield line
-        for detail in _describe_details(call, files or {}):
-            yield f"      {detail}"
+    width = find_width()
+    head, *rows = format_rows([_HEAD, *map(_make_row, calls)], width)
+    yield from head
+    for call, lines in zip(calls, rows, strict=True):
+        yield from lines
+        for detail in _describe_details(call):
+            for line in wrap_text(detail, width - len(_INDENT)):
+                yield _INDENT + line
+        for picture in call.pictures:
+            path = (files or {}).get((call.number, picture.index))
+            if path is not None:  # on one line, so that a program finds the path
+                yield f"{_INDENT}picture {picture.index}, {picture.size} {picture.format}: {path}"
 
 
 def _make_row(call: RecordedCall) -> list[str]:
@@ -49,10 +57,8 @@ def _make_row(call: RecordedCall) -> list[str]:
     outcome = str(call.status or "")
     if call.state != "answered":
         outcome = f"{outcome} {call.state}".lstrip()
-    size, prompt = _find_parameter(call, "size"), _find_parameter(call, "prompt")
-    codes = ", ".join(call.codes)
-    prompt = _cut(prompt, _LONGEST_PROMPT)
-    values = (call.number, call.gateway, call.operation, call.model, size, outcome, call.why, codes, prompt)
+    size = _find_parameter(call, "size")
+    values = (call.number, call.gateway, call.operation, call.model, size, outcome, call.why)
     return ["-" if value in (None, "") else str(value) for value in values]
 
 
@@ -71,8 +77,11 @@ def _cut(text: str, longest: int) -> str:
     return text[:longest] + "…"
 
 
-def _describe_details(call: RecordedCall, files: Mapping[tuple[int, int], str]) -> Iterator[str]:
-    """The lines below a call's row: its refusal, the rules that it missed, findings, its response and its pictures."""
+def _describe_details(call: RecordedCall) -> Iterator[str]:
+    """What stands below a call's row: its prompt, its refusal, the rules that it missed, findings and its response."""
+    prompt = _find_parameter(call, "prompt")
+    if prompt:
+        yield replace_unprintable(f"prompt: {_cut(prompt, _LONGEST_PROMPT)}")
     refused = call.refused
     if refused is not None:
         source = f" ({refused.rule}; {refused.source})" if refused.source else ""
@@ -82,10 +91,6 @@ def _describe_details(call: RecordedCall, files: Mapping[tuple[int, int], str]) 
     for finding in call.findings:
         yield f"{finding.code}: {finding.message}"
     yield from _describe_response(call)
-    for picture in call.pictures:
-        path = files.get((call.number, picture.index))
-        if path is not None:
-            yield f"picture {picture.index}, {picture.size} {picture.format}: {path}"
 
 
 def _describe_response(call: RecordedCall) -> Iterator[str]:

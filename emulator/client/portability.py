@@ -7,6 +7,7 @@ from typing import Any, overload
 
 from emulator.client.records import Fit, GatewayOutcomes
 from emulator.core.tables import format_table
+from emulator.core.terminal import find_width
 
 
 class Portability(Sequence[Fit]):
@@ -46,8 +47,8 @@ class Portability(Sequence[Fit]):
     def __str__(self) -> str:
         rows = [("CALL", "GATEWAY", "BEHAVIOR", "OUTCOME", "WHY")]
         rows.extend(_make_row(fit) for fit in self)
-        rows.extend(("all", one.gateway, one.behavior, _describe_counts(one), "") for one in self.gateways)
-        return "\n".join(format_table(rows))
+        rows.extend(("all", one.gateway, one.behavior, "", _describe_counts(one)) for one in self.gateways)
+        return "\n".join(format_table(rows, find_width()))
 
 
 def _make_row(fit: Fit) -> tuple[str, str, str, str, str]:

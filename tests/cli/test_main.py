@@ -62,7 +62,7 @@ def test_every_flag_has_help(command: Command) -> None:
 
 def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """One row for each file in schemas/, with its base path and models."""
-    code, out, _ = _main(capsys, "gateways")
+    code, out, _ = _main(capsys, "gateways", "--wide")
     rows = {line.split()[0]: line for line in out.splitlines()[1:]}
     assert (0, {path.stem for path in find_schemas().glob("*.yaml")}) == (code, set(rows))
     assert "/geekai/api/v1" in rows["geekai"]
@@ -71,10 +71,18 @@ def test_gateways_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("gateway", sorted(path.stem for path in find_schemas().glob("*.yaml")))
 def test_every_rule_has_a_source(capsys: pytest.CaptureFixture[str], gateway: str) -> None:
-    """No row of a gateway that ships is unmarked."""
-    code, out, _ = _main(capsys, "rules", gateway)
-    sources = {line.split()[-1] for line in out.splitlines()[1:]}
-    assert (0, set()) == (code, sources - {"assumed", "documented", "observed"})
+    """No rule of a gateway that ships is unmarked, and the table has them all."""
+    code, out, _ = _main(capsys, "rules", gateway, "--json")
+    rules = json.loads(out)["rules"]
+    assert (0, set()) == (code, {rule["source"] for rule in rules} - {"assumed", "documented", "observed"})
+    code, out, _ = _main(capsys, "rules", gateway, "--wide")
+    rows = {tuple(line.split(maxsplit=1)) for line in out.splitlines()}
+    for rule in rules:
+        if rule["rule"] != f"is {rule['model']}":
+            assert any(
+                name == rule["parameter"] and rest.split() == [*rule["rule"].split(), rule["source"]]
+                for name, rest in (row for row in rows if len(row) == 2)
+            ), rule
 
 
 @pytest.mark.parametrize("weight", ["small", "realistic"])
@@ -165,7 +173,7 @@ def test_check_goes_on_behind_a_file_that_is_missing(capsys: pytest.CaptureFixtu
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("rules: []")
     bad.write_text("rules: 1")
-    code, out, _ = _main(capsys, "check", str(tmp_path / "missing.yaml"), str(bad), str(good))
+    code, out, _ = _main(capsys, "check", "--wide", str(tmp_path / "missing.yaml"), str(bad), str(good))
     assert (2, 2) == (code, len(out.splitlines()))
 
 
@@ -188,7 +196,7 @@ def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_pa
     bad.write_text("rules:\n  - answers:\n      - refuse: boredom\n")
     odd = TESTS / "data" / "odd-gateway.yaml"
     assert (0, f"{good}: good\n") == _main(capsys, "check", str(good))[:2]
-    code, out, _ = _main(capsys, "check", str(good), str(bad), str(odd))
+    code, out, _ = _main(capsys, "check", "--wide", str(good), str(bad), str(odd))
     assert 1 == code
     assert f"{bad}:3: unusable_file: refuse is 'boredom'; expected one of missing_key" in out
     assert "unknown_security_type" in out

@@ -20,6 +20,7 @@ import emulator
 from emulator import Emulator, EmulatorError, ImageApi, ScenarioSource
 from emulator.client import calls, connection, journal_table, proxies
 from emulator.core import names
+from emulator.core.tables import display_width
 from emulator.messages import Request
 from emulator.session import sessions
 from tests.conftest import Served
@@ -508,8 +509,9 @@ def test_pictures_of_others_have_no_call() -> None:
             image_api.picture_of(b"GIF89a")
 
 
-def test_portability_is_a_table(asked: ImageApi) -> None:
+def test_portability_is_a_table(asked: ImageApi, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table has each call at each gateway; as a text it has a line for each of them."""
+    monkeypatch.setenv("COLUMNS", "300")
     table = asked.portability()
     own = [fit for fit in table if fit.gateway == "ezmodel" and fit.behavior == "documented"]
     assert [(1, "ignores", ["style"]), (2, "refused", [])] == [(fit.number, fit.outcome, fit.ignored) for fit in own]
@@ -520,27 +522,33 @@ def test_portability_is_a_table(asked: ImageApi) -> None:
     assert 1 + len(table) + len(table.gateways) == len(lines)
     assert any("no effect there: style" in line for line in lines)
     assert {len(table) // 2} == {sum(1 for fit in table if fit.number == number) for number in (1, 2)}
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(display_width, str(table).splitlines())) <= 80
 
 
-def test_the_report_shows_the_journal(asked: ImageApi, tmp_path: Path) -> None:
-    """The table has a line for each call; below it are the refusal, the findings and the rules that missed."""
+def test_the_report_shows_the_journal(asked: ImageApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has a line for each call; below it are prompt, refusal, findings and the rules that missed."""
+    monkeypatch.setenv("COLUMNS", "300")
     asked.play({"rules": [{"name": "dogs", "when": {"prompt": {"contains": "dog"}}, "answers": "draw"}]})
     ask(asked.url(), asked.key, prompt="x" * 61, size="256x256", response_format="b64_json")
     text = asked.report(tmp_path)
     assert f"Session {asked.session_name} of {asked.server}: 3 calls" == text.splitlines()[0]
     for expected in (
-        "CALL  GATEWAY  OPERATION  MODEL     SIZE     STATUS  ANSWERED BY               FINDINGS",
-        "2     ezmodel  generate   dall-e-3  -        400     refused: above_maximum n  -",
+        "CALL  GATEWAY  OPERATION  MODEL     SIZE     STATUS  ANSWERED BY",
+        "2     ezmodel  generate   dall-e-3  -        400     refused: above_maximum n",
         "(maximum: 1; documented)",
         "parameter_ignored: 'style' has no effect with dall-e-2",
         'rule dogs did not answer: prompt: expected something that contains "dog"',
-        f"256x256  200     -                         -                  {'x' * 60}…",
+        f"prompt: {'x' * 60}…",
         "response 200, ",
         "Content-Type: application/json",
         '"b64_json": {"digest": "',
     ):
         assert expected in text, expected
     assert asked.key not in text
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = [line for line in asked.report(tmp_path).splitlines() if "/" not in line]  # paths and links stay whole
+    assert 80 >= max(map(display_width, narrow))
 
 
 def test_no_server_is_one_line() -> None:
