@@ -29,12 +29,18 @@ class _Pages(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def run_page(page: str, folder: Path) -> Any:
-    """What `page`, at another origin than the emulator's, writes into its element `heard`, as JSON."""
+def find_browser() -> str:
+    """The path of Chromium; without one the test is skipped, and with CI=true it fails."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
         assert not os.environ.get("CI"), "CI needs Chromium"
         pytest.skip("needs chromium on the PATH")
+    return browser
+
+
+def run_page(page: str, folder: Path) -> Any:
+    """What `page`, at another origin than the emulator's, writes into its element `heard`, as JSON."""
+    browser = find_browser()
     _Pages.page = page.encode()
     pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
     thread = threading.Thread(target=pages.serve_forever)

@@ -40,6 +40,7 @@ SLOW: Final = (
     "cli/test_serve", "client/", "end_to_end/test_edits", "end_to_end/test_geekai",
     "end_to_end/test_npm_client", "end_to_end/test_observed",
     "end_to_end/test_openai", "end_to_end/test_situations", "faults/", "gateway/test_calendar",
+    "admin/test_page", "admin/test_replay",
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",
     "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
     "server/test_browser", "server/test_calls", "server/test_determinism", "server/test_forwarding",

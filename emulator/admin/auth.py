@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from emulator.settings import Settings
 
 HEADER: Final = "X-Emulator-Token"
+WRONG_TOKEN: Final = "the token is not the one that this server was started with"  # noqa: S105 - a message
 
 
 class AccessDenied(Exception):
@@ -38,8 +39,8 @@ class AdminAuth:
         if self.generated:
             self.token = _generate_token()
 
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Raise AccessDenied unless a request with `headers` may be answered."""
+    def check(self, headers: Mapping[str, str], *, needs_token: bool = True) -> None:
+        """Raise AccessDenied unless a request with `headers` may be answered; some paths need no token."""
         host = _parse_host_name("//" + headers.get("Host", ""))
         if host not in self._hosts:
             raise AccessDenied(403, f"Host {host[:200]!r} is not allowed here; --allow-host NAME allows it")
@@ -48,22 +49,46 @@ class AdminAuth:
             raise AccessDenied(403, "a web page of another origin may not ask here")
         if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise AccessDenied(403, "a web page of another site may not ask here")
-        if self.token is None:
+        if self.token is None or not needs_token:
             return
-        tokens = _find_tokens(headers)
+        tokens = _find_tokens(headers, self.token)
         if not tokens:
             raise AccessDenied(401, f"a token is needed here: Authorization: Bearer TOKEN, or {HEADER}: TOKEN")
-        if not any(_is_same(token, self.token) for token in tokens):
-            raise AccessDenied(401, "the token is not the one that this server was started with")
+        if not any(self.is_token(token) for token in tokens):
+            raise AccessDenied(401, WRONG_TOKEN)
+
+    def is_token(self, candidate: str) -> bool:
+        """Return whether `candidate` is the token of this server."""
+        return self.token is not None and _is_same(candidate, self.token)
 
 
-def _find_tokens(headers: Mapping[str, str]) -> list[str]:
-    """Return the tokens in a request; a client whose Authorization is a gateway's key uses the other header."""
+def format_cookie(token: str, path: str) -> str:
+    """Return the cookie by which a browser shows the token, to requests below `path` that pages of this origin make.
+
+    Its name depends on the token: all ports of a host share their cookies, and each may be an emulator.
+    """
+    return f"{_name_cookie(token)}={quote(token, safe='')}; Path={path}; HttpOnly; SameSite=Strict"
+
+
+def _name_cookie(token: str) -> str:
+    from hashlib import sha256  # few servers have a token
+
+    return f"emulator-{sha256(token.encode()).hexdigest()[:8]}"
+
+
+def _find_tokens(headers: Mapping[str, str], token: str) -> list[str]:
+    """Return the tokens in a request; a client whose Authorization is a gateway's key uses the other header.
+
+    A browser has it in the cookie that belongs to `token`.
+    """
     tokens = []
     scheme, _, rest = headers.get("Authorization", "").strip().partition(" ")
     if scheme.lower() == "bearer":
         tokens.append(rest.strip())
     tokens.append(headers.get(HEADER, "").strip())
+    cookies = [cookie.strip().partition("=") for cookie in headers.get("Cookie", "").split(";")]
+    name = _name_cookie(token)
+    tokens += [unquote(value) for cookie, _, value in cookies if cookie == name]
     return [token for token in tokens if token]
 
 

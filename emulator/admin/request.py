@@ -43,7 +43,11 @@ def _read_real_time() -> float:
 
 @dataclass(frozen=True)
 class AdminContext:
-    """The parts of one server that its own paths use; `started` is in real Unix seconds, whatever clock was chosen."""
+    """The parts of one server that its own paths use.
+
+    `send_call` sends a whole request to this server, and does not wait for the answer; it raises AdminError.
+    `started` is in real Unix seconds, whatever clock was chosen.
+    """
 
     settings: Settings
     auth: AdminAuth
@@ -54,6 +58,7 @@ class AdminContext:
     image_store: ImageStore
     metrics: Metrics
     events: Events
+    send_call: Callable[[bytes], None]
     coverage: CoverageCounter | None = None
     started: float = field(default_factory=_read_real_time)
 

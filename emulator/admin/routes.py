@@ -1,7 +1,7 @@
 """The emulator's own paths, /_emulator/…: the table of routes, and how a request finds its function.
 
 openapi.yaml describes each path; spec.py validates requests by it. What a function does is in server_api.py,
-sessions_api.py and docs_api.py.
+sessions_api.py, docs_api.py and page.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
-from emulator.admin import docs_api, server_api, sessions_api
+from emulator.admin import docs_api, page, server_api, sessions_api
 from emulator.admin.auth import AccessDenied
 from emulator.admin.errors import AdminError
 from emulator.admin.request import (
@@ -62,6 +62,8 @@ ROUTES: Final = (
     AdminRoute("DELETE", "/sessions/{id}/scenario", sessions_api.drop_scenario),
     AdminRoute("GET", "/sessions/{id}/calls", sessions_api.list_calls),
     AdminRoute("GET", "/sessions/{id}/calls/{number}", sessions_api.get_call),
+    AdminRoute("GET", "/sessions/{id}/calls/{number}/code/{kind}", sessions_api.get_code),
+    AdminRoute("POST", "/sessions/{id}/calls/{number}/replay", sessions_api.replay_call, "json"),
     AdminRoute("GET", "/sessions/{id}/calls/{number}/pictures/{index}", sessions_api.get_picture),
     AdminRoute("GET", "/sessions/{id}/uploads/{digest}", sessions_api.get_upload),
     AdminRoute("POST", "/sessions/{id}/verify", sessions_api.verify_calls, "json"),
@@ -75,10 +77,14 @@ ROUTES: Final = (
     AdminRoute("GET", "/docs", docs_api.list_docs),
     AdminRoute("GET", "/docs/{page}", docs_api.get_doc),
     AdminRoute("GET", "/llms.txt", docs_api.get_llms),
+    AdminRoute("GET", "/", page.get_page),
+    AdminRoute("GET", "/inspector.js", page.get_script),
+    AdminRoute("GET", "/inspector.css", page.get_style),
+    AdminRoute("POST", "/login", page.log_in, "json"),
 )
 """Every path below PREFIX; openapi.yaml describes the same ones."""
 
-_PUBLIC: Final = "/health"  # answered to anybody: a container's health check has no token, and asks under any host
+_HEALTH: Final = "/health"  # answered to anybody: a container's health check has no token, and asks under any host
 
 
 class AdminApi:
@@ -91,8 +97,8 @@ class AdminApi:
         """Return the answer to a request whose path begins with PREFIX."""
         path = "/" + request.path.removeprefix(PREFIX).strip("/")
         try:
-            if path != _PUBLIC:
-                self._context.auth.check(request.headers)
+            if path != _HEALTH:
+                self._context.auth.check(request.headers, needs_token=path not in _PUBLIC)
             route, path_params = _find_route(request, path)
             return await route.function(await self._validate(request, route, path_params))
         except AccessDenied as denied:
@@ -188,6 +194,8 @@ def _explain_trouble(request: Request) -> AdminError:
     return AdminError(status, message)
 
 
+_PUBLIC: Final = frozenset({"/", "/inspector.js", "/inspector.css", "/login"})
+"""The paths that need no token, beside health: nothing in their answers is about a call."""
 _TROUBLES: Final[Mapping[str, tuple[int, str]]] = {
     "too_large": (413, "the body is larger than 1 MiB"),
     "slow_body": (408, "the body was not complete in time"),

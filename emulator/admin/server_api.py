@@ -166,7 +166,8 @@ async def move_clock(request: AdminRequest) -> Response:
 
 
 def _build_time_response(context: AdminContext, session: str | None) -> Response:
-    return build_json_response({"now": clock.format_iso(context.clock.now(session or "")), "session": session})
+    now = clock.format_iso(context.clock.now(session or ""))
+    return build_json_response({"now": now, "session": session, "clock": context.settings.clock})
 
 
 async def get_coverage(request: AdminRequest) -> Response:
@@ -227,8 +228,14 @@ async def stream_events(request: AdminRequest) -> Response | Stream:
     headers = (("Content-Type", events.CONTENT_TYPE), *NO_CACHE)
     if request.request.method == "HEAD":
         return Response(200, headers, (b"",))
+    wish = events.Wish(
+        session=session,
+        summaries=request.query.get("view") == "summary",
+        after=events.parse_event_id(request.request.headers.get("Last-Event-ID", "")),
+        recent=request.query.get("recent", 0),
+    )
     try:
-        return Stream(headers, request.context.events.listen(session))
+        return Stream(headers, request.context.events.listen(wish))
     except events.TooManyListeners:
         raise AdminError(503, f"{events.MOST_LISTENERS} listen already, and more do not fit") from None
 

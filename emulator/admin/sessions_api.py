@@ -22,11 +22,12 @@ from emulator.admin.request import (
 from emulator.admin.server_api import resolve_session
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import list_ready_made
-from emulator.core.suggestions import nearest_word
+from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.files import MissingFile
 from emulator.image.recipe import DIGEST
 from emulator.messages import Response
+from emulator.session.call_summary import summarize
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import redact_texts
 from emulator.session.store import SessionSummary
@@ -75,6 +76,7 @@ async def forget_session(request: AdminRequest) -> Response:
     """Forget everything about a session; one that never began is forgotten already."""
     name = await _resolve_name(request)
     await request.context.sessions.forget(name)
+    request.context.events.publish_reset(name)
     return build_json_response({"session": name})
 
 
@@ -82,6 +84,7 @@ async def reset_session(request: AdminRequest) -> Response:
     """Forget the calls of a session, and start its numbers and its scenario again."""
     name = await _resolve_name(request)
     await request.context.sessions.reset(name)
+    request.context.events.publish_reset(name)
     return build_json_response({"session": name, "calls": 0})
 
 
@@ -159,7 +162,8 @@ async def drop_scenario(request: AdminRequest) -> Response:
 
 
 async def _build_scenario_response(context: AdminContext, name: str, findings: Sequence[Finding] = ()) -> Response:
-    from emulator.session import verification  # imported when it is first needed
+    from emulator.scenario import limits  # imported when it is first needed
+    from emulator.session import verification
 
     scenario = await context.sessions.get_scenario(name)
     rules = [{"name": rule.name, "answers": rule.length, "then": rule.then} for rule in scenario.rules]
@@ -170,7 +174,12 @@ async def _build_scenario_response(context: AdminContext, name: str, findings: S
         "about": scenario.about,
         "rules": rules,
         "unused": [asdict(one) for one in unused],
+        "limits": [],
     }
+    if scenario.limits.any:
+        now = context.clock.now(name)
+        used = await limits.count_used(scenario.limits, context.store, session=name, now=now)
+        body["limits"] = [one._asdict() for one in used]
     if findings:
         body["findings"] = [{"code": one.code, "message": one.message} for one in findings]
     return build_json_response(body)
@@ -233,7 +242,10 @@ def _build_page(name: str, entries: Sequence[JournalEntry], query: Mapping[str, 
     following = None
     if len(page) < len(matching):
         following = page[-1].number
-    return build_json_response({"session": name, "calls": [entry.to_json() for entry in page], "next": following})
+    calls = [entry.to_json() for entry in page]
+    if query.get("view") == "summary":
+        calls = [summarize(call) for call in calls]
+    return build_json_response({"session": name, "calls": calls, "next": following})
 
 
 def _matches(entry: JournalEntry, query: Mapping[str, Any]) -> bool:
@@ -245,6 +257,39 @@ async def get_call(request: AdminRequest) -> Response:
     """One call, by its number, or the latest."""
     entry = await _find_call(request)
     return await asyncio.to_thread(lambda: build_json_response(entry.to_json()))
+
+
+async def get_code(request: AdminRequest) -> Response:
+    """One call as text to paste: a shell's, a program's, a rule's, or a verification's."""
+    from emulator.session.call_code import WRITERS, CallText  # imported when it is first needed
+
+    kind = request.path_params["kind"]
+    if kind not in WRITERS:
+        raise AdminError(404, describe_unknown("kind", kind, WRITERS), "kind")
+    entry = await _find_call(request)
+    text = await asyncio.to_thread(lambda: WRITERS[kind](CallText(entry.to_json(), request.request.origin)))
+    return build_response("text/plain; charset=utf-8", text.encode("utf-8", "backslashreplace"))
+
+
+async def replay_call(request: AdminRequest) -> Response:
+    """Send a call again, at its gateway or at another one; its answer is not waited for."""
+    from emulator.session import replay  # imported when it is first needed
+
+    context, entry = request.context, await _find_call(request)
+    name = request.body.get("gateway")
+    files = {}
+    for upload in entry.uploads:
+        data = await context.store.find_file("upload", upload["sha256"][:DIGEST])
+        if data is not None:
+            files[upload["sha256"]] = data
+    try:
+        target = None
+        if name is not None and name != entry.gateway:
+            target = replay.find_target(entry, context.registry.validators[name].gateway)
+        context.send_call(replay.build_request(entry, files, target))
+    except replay.CannotReplay as error:
+        raise AdminError(409, str(error)) from None
+    return build_json_response({"session": entry.session, "replay_of": entry.number}, 202)
 
 
 async def get_picture(request: AdminRequest) -> Response:
@@ -259,6 +304,8 @@ async def get_picture(request: AdminRequest) -> Response:
         picture = await request.context.image_store.draw(recipe)
     except MissingFile:
         raise AdminError(404, "the scenario's own picture is not kept any more", "index") from None
+    if "width" in request.query:
+        return await _build_thumbnail_response(request, picture.data, "index")
     headers = (("Content-Type", f"image/{recipe.served_as}"), ("Cache-Control", "no-store"))
     return Response(200, headers, (picture.data,))
 
@@ -274,10 +321,22 @@ async def get_upload(request: AdminRequest) -> Response:
     data = await request.context.store.find_file("upload", digest[:DIGEST])
     if data is None:
         raise AdminError(404, "the upload is not kept any more", "digest")
+    if "width" in request.query:
+        return await _build_thumbnail_response(request, data, "digest")
     content_type = "application/octet-stream"
     if upload["format"]:
         content_type = f"image/{upload['format']}"
     return build_response(content_type, data, headers=(("Content-Disposition", "attachment"),))
+
+
+async def _build_thumbnail_response(request: AdminRequest, data: bytes, param: str) -> Response:
+    """The picture in `data`, as small as the query says; `param` names what leads to it."""
+    from emulator.image.thumbnail import make_thumbnail  # Pillow is loaded for the first picture, not at the start
+
+    thumbnail = await request.context.image_store.run_in_thread(make_thumbnail, data, request.query["width"])
+    if thumbnail is None:
+        raise AdminError(404, "the file is no picture that decodes", param)
+    return build_response("image/png", thumbnail)
 
 
 async def _find_call(request: AdminRequest) -> JournalEntry:

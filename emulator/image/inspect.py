@@ -64,10 +64,10 @@ def inspect_image(data: bytes) -> Inspection:
         raise ValueError("not a PNG, JPEG or WebP picture") from error
     with image:
         width, height = image.size
-        if _is_huge(image):
+        if is_huge(image):
             raise ValueError(f"{width}x{height} pixels are more than {LARGEST_SIDE}x{LARGEST_SIDE}")
         whole, share = False, None
-        with PIXEL_BUDGET.hold(_count_pixel_bytes(image)):
+        with PIXEL_BUDGET.hold(count_pixel_bytes(image)):
             try:
                 pixels = load_pixels(image, data, structure)
                 whole = structure is not None and structure.is_complete
@@ -112,11 +112,11 @@ def examine_upload(data: bytes) -> Examination:
     with image:
         kind, (width, height) = _FORMATS[str(image.format)], image.size
         examination = Examination(digest, size, format=kind, width=width, height=height, mode=image.mode)
-        if _is_huge(image):
+        if is_huge(image):
             return replace(examination, flaw="huge")
         if kind == "png" and (structure is None or not structure.is_complete or not structure.is_sound):
             return replace(examination, flaw="damaged")
-        with PIXEL_BUDGET.hold(_count_pixel_bytes(image)):
+        with PIXEL_BUDGET.hold(count_pixel_bytes(image)):
             try:
                 pixels = load_pixels(image, data, structure)
                 share = _measure_alpha(pixels)
@@ -154,11 +154,12 @@ def _differ_from(band: Image.Image, byte: int) -> Image.Image:
     return band.point(table)
 
 
-def _is_huge(image: Image.Image) -> bool:
+def is_huge(image: Image.Image) -> bool:
+    """Return whether a picture has more pixels than are read."""
     return image.width * image.height > LARGEST_SIDE * LARGEST_SIDE
 
 
-def _count_pixel_bytes(image: Image.Image) -> int:
+def count_pixel_bytes(image: Image.Image) -> int:
     """Return how many bytes the pixels need; Pillow has four for each that is not grey."""
     return image.width * image.height * 4
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
@@ -50,6 +50,14 @@ class Charge:
 
 
 FREE: Final = Charge()
+
+
+class UsedLimit(NamedTuple):
+    """A limit that is set: how much of it a session may have at most, and how much is used; dollars for `cost`."""
+
+    limit: str
+    most: float
+    used: float
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,23 @@ async def _count(ceilings: Iterator[_Ceiling], counter: Counter, *, session: str
             raise _refuse(ceiling, total - amount, model, now)
         if not what.startswith(_REQUESTS):
             counted.append((what, amount))
+
+
+async def count_used(limits: Limits, counter: Counter, *, session: str, now: float) -> list[UsedLimit]:
+    """Return what `session` has used of each limit that is set, in this minute of its clock or in all."""
+    minute = int(now // 60)
+    found = []
+    for limit, what, unit in (
+        ("requests_per_minute", f"{_REQUESTS} of minute {minute}", 1),
+        ("images_per_minute", f"{_IMAGES} of minute {minute}", 1),
+        ("images", _IMAGES, 1),
+        ("cost", _COST, _MILLION),
+    ):
+        most = getattr(limits, limit)
+        if most is not None:
+            used = await counter.count(session, what, 0)
+            found.append(UsedLimit(limit, most, used if unit == 1 else used / unit))
+    return found
 
 
 async def settle(charge: Charge, call: Call, made: int, counter: Counter, session: str) -> None:

@@ -13,6 +13,8 @@ from emulator.validation.registry import GatewayRegistry, Route
 class Address(NamedTuple):
     """Where a request goes: to the emulator's own paths, to its pictures, or by `route` to a gateway.
 
+    `is_root` says that it goes to the path / of the emulator itself, and not of a gateway's real host.
+
     `target_path` is the path as the client spelled it, without the query; `query` is the query. `session` is the one
     that the path names, and `path` is the path without it.
     """
@@ -23,6 +25,7 @@ class Address(NamedTuple):
     path: str
     is_admin: bool
     is_picture: bool
+    is_root: bool
     route: Route
 
 
@@ -55,6 +58,7 @@ class AddressBook:
             path=path,
             is_admin=path == ADMIN_PREFIX or path.startswith(ADMIN_PREFIX + "/"),
             is_picture=path.startswith(PICTURES_PREFIX),
+            is_root=target_path == "/" and not self._registry.has_host(host),
             route=self._registry.find_route(host, path),
         )
 

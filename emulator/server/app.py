@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from aiohttp import web
 
 from emulator.admin.auth import AdminAuth
+from emulator.admin.errors import AdminError
 from emulator.admin.request import AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
@@ -53,6 +54,7 @@ from emulator.server.addresses import Address, AddressBook, split_target
 from emulator.server.connection import HttpConnection, get_connection
 from emulator.server.heads import CORS, NAMES, OwnHeaders
 from emulator.server.image_host import ImageHost
+from emulator.server.own_connection import MOST_AT_A_TIME, OwnConnections, TooManyCalls
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
 from emulator.server.repeated_calls import RepeatedCall, find_repeated_call
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
@@ -120,7 +122,7 @@ class App:
         )
         self._response_builder = response_builder
         self.task_manager = TaskManager(self.store, response_builder)
-        self.metrics, self.events = Metrics(), Events()
+        self.metrics, self.events = Metrics(), Events(journals=self.sessions)
         if settings.upstream:
             from emulator.server.upstream import read_upstreams
 
@@ -131,6 +133,7 @@ class App:
         self.coverage: CoverageCounter | None = None
         if settings.coverage is not None:
             self.coverage = self._count_coverage()
+        self.own_connections = OwnConnections()
         self.admin_auth = AdminAuth(settings)
         self.admin = AdminApi(self._build_admin_context())
         self._addresses = AddressBook(self.registry)
@@ -173,6 +176,8 @@ class App:
                 return await self._answer_admin(http, address)
             if http.method == "OPTIONS" and not self.storage.is_closed(address.path):
                 return await self._send_unrecorded(http, _answer_preflight(http))
+            if address.is_root and http.method in ("GET", "HEAD"):
+                return await self._send_unrecorded(http, _answer_root(http.headers.get("Accept", "")))
             if address.is_picture:
                 target = f"{address.path}?{address.query}"
                 response = await self.storage.answer(http.method, target, http.headers)
@@ -280,6 +285,7 @@ class App:
     def _tell_observers(self, record: CallRecord) -> None:
         """Tell of a call that has ended."""
         self.metrics.count_call(record)
+        self.events.note_end(record.session, record.number)
         if self.events.has_listeners:
             self.events.publish(record.entry)
         for observer in self.observers:
@@ -632,6 +638,13 @@ class App:
         except OSError as error:
             log.error("--coverage %r cannot be written: %s", path, error.strerror)
 
+    def _send_own_call(self, request: bytes) -> None:
+        """Send a request from the server to itself; raises AdminError where too many are under way."""
+        try:
+            self.own_connections.send(request)
+        except TooManyCalls:
+            raise AdminError(503, f"{MOST_AT_A_TIME} calls are sent again already, and have not ended") from None
+
     def _build_admin_context(self) -> AdminContext:
         return AdminContext(
             settings=self.settings,
@@ -644,6 +657,7 @@ class App:
             metrics=self.metrics,
             events=self.events,
             coverage=self.coverage,
+            send_call=self._send_own_call,
         )
 
 
@@ -667,6 +681,14 @@ def _answer_preflight(http: web.BaseRequest) -> Response:
     if http.headers.get("Access-Control-Request-Private-Network"):
         headers.append(("Access-Control-Allow-Private-Network", "true"))
     return Response(204, tuple(headers), (b"",))
+
+
+def _answer_root(accept: str) -> Response:
+    """Return the answer to a request for /: where the page is, as a link for a browser and else as a line of text."""
+    if "text/html" not in accept:
+        return Response(200, (("Content-Type", "text/plain; charset=utf-8"),), (_WHERE_TEXT,))
+    headers = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", "default-src 'none'"))
+    return Response(200, headers, (_WHERE_HTML,))
 
 
 def _read_store_limits(settings: Settings) -> StoreLimits:
@@ -709,6 +731,11 @@ _BAD_KEY: Final = ("missing_key", "invalid_key")
 """Refusals of callers whose account the gateway does not know."""
 _UNREAD: Final = ("too_large", "slow_body", "cut_body")
 """Troubles that leave a part of the request on the connection, which ends therefore."""
+_WHERE_TEXT: Final = b"Image API Emulator: calls and their pictures are at /_emulator/\n"
+_WHERE_HTML: Final = (
+    b"<!doctype html><html lang=en><meta charset=utf-8><title>Image API Emulator</title>"
+    b'<p>Image API Emulator: <a href="/_emulator/">calls and their pictures</a>\n'
+)
 _FAILED: Final = (
     b'{"error":{"message":"The emulator failed; its log says why.","type":"server_error","param":null,"code":null}}'
 )

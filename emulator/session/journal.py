@@ -231,11 +231,12 @@ def _rebuild_upload(stored: Mapping[str, Any]) -> Upload:
 
 
 def _render_miss(redactor: Redactor, miss: Mapping[str, Any]) -> dict[str, Any]:
-    why = [
-        f"{field}: expected {expected}, came {redactor.redact_member(field.rpartition('.')[2], came)}"
-        for field, expected, came in miss["why"]
-    ]
-    return {"rule": miss["rule"], "why": redactor.redact_value(why)}
+    why, differences = [], []
+    for field, expected, came in miss["why"]:
+        shown = redactor.redact_member(field.rpartition(".")[2], came)
+        why.append(redactor.redact_value(f"{field}: expected {expected}, came {shown}"))
+        differences.append(redactor.redact_value({"field": field, "expected": str(expected), "came": str(shown)}))
+    return {"rule": miss["rule"], "why": why, "differences": differences}
 
 
 def _render_picture(

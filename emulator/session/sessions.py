@@ -180,8 +180,13 @@ class Sessions:
         if stored is None:
             return None
         entries = [entry_from_plain(values) for values in stored]
-        entries += [self.describe_call(pending) for pending in self._under_way.get(session, {}).values()]
-        return entries
+        return [*entries, *self.list_under_way(session)]
+
+    def list_under_way(self, session: str | None = None) -> Sequence[JournalEntry]:
+        """Return the calls that are under way, in all sessions or in one."""
+        sessions = [session] if session is not None else list(self._under_way)
+        calls = [pending for one in sessions for pending in self._under_way.get(one, {}).values()]
+        return [self.describe_call(pending) for pending in calls]
 
     async def note_operation(self, pending: CallRecord) -> None:
         """Note that the call has reached an operation of its gateway."""

@@ -99,6 +99,10 @@ class GatewayRegistry:
             path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
         return _build_route(self.default, path)
 
+    def has_host(self, host: str) -> bool:
+        """Return whether `host` is the real host of a gateway."""
+        return host.partition(":")[0].lower() in self._by_host
+
     def find_validator(self, name: str, behavior: Behavior) -> RequestValidator:
         """Find the contract of the gateway `name` in `behavior`; without such a behavior the documented one.
 

@@ -22,6 +22,7 @@ from tests.process import Command
 
 TOKEN: Final = "canary-token-4711"
 BODY: Final = {"prompt": "A cat"}
+PUBLIC: Final = ("/health", "/", "/inspector.js", "/inspector.css")
 CLIENT: Final = httpx.Client(verify=False)
 
 
@@ -45,11 +46,14 @@ def guarded() -> Iterator[Served]:
     ids=str,
 )  # fmt: skip
 def test_without_the_token_nothing_is_told(guarded: Served, headers: dict[str, str]) -> None:
-    """401 in our envelope for every path but health, whether the token is missing or wrong, and for unknown paths."""
+    """401 in our envelope for every path that tells of calls, whether the token is missing or wrong, and for others."""
     for route in ROUTES:
         response = CLIENT.request(route.method, f"{guarded.url}/_emulator{route.path}", headers=headers)
-        if route.path == "/health":
-            assert 200 == response.status_code
+        if route.path in PUBLIC and route.method == "GET":
+            assert (200, False) == (response.status_code, "canary" in response.text + str(response.headers))
+            continue
+        if route.path == "/login":  # the token comes in the body
+            assert 400 == response.status_code
             continue
         assert (route, 401, 'Bearer realm="emulator"') == (
             route,
@@ -88,6 +92,22 @@ def test_with_the_token_all_is_told(guarded: Served, headers: dict[str, str]) ->
     assert [{"bearer": []}, {"header": []}] == ask.get("/openapi.json")["security"]
     assert 403 == ask("GET", "/sessions", headers={"origin": "https://evil.test"}).status_code
     assert 403 == ask("GET", "/sessions", headers={"host": "evil.test"}).status_code
+
+
+def test_a_browser_has_the_token_in_a_cookie(guarded: Served) -> None:
+    """The right token gives a cookie that scripts cannot read, and with it all is told; a wrong one gives none."""
+    url = f"{guarded.url}/_emulator"
+    wrong = CLIENT.post(f"{url}/login", json={"token": TOKEN + "x"})
+    assert (401, False) == (wrong.status_code, "set-cookie" in wrong.headers)
+    right = CLIENT.post(f"{url}/login", json={"token": TOKEN})
+    assert (200, {"needs_token": True}) == (right.status_code, right.json())
+    cookie, *attributes = right.headers["set-cookie"].split("; ")
+    assert ["Path=/_emulator", "HttpOnly", "SameSite=Strict"] == attributes
+    CLIENT.cookies.clear()
+    assert 200 == httpx.get(f"{url}/sessions", headers={"cookie": f"a=b; {cookie}"}).status_code
+    foreign = {"cookie": cookie, "origin": "https://elsewhere.test"}
+    assert [403, 403] == [httpx.get(f"{url}/{path}", headers=foreign).status_code for path in ("sessions", "events")]
+    assert 401 == httpx.get(f"{url}/sessions", headers={"cookie": cookie + "x"}).status_code
 
 
 def test_gateways_need_no_token(guarded: Served) -> None:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from emulator.session import events
-from emulator.session.events import Events, TooManyListeners
+from emulator.session.events import Events, TooManyListeners, Wish
 from emulator.session.journal import JournalEntry
 from tests.conftest import Served
 from tests.process import PATIENCE, Command
@@ -46,7 +46,7 @@ def event(number: int, session: str = "s") -> bytes:
 
 async def begun(told: Events, session: str | None = None) -> AsyncGenerator[bytes]:
     """A listener that has had the first comment."""
-    pieces = told.listen(session)
+    pieces = told.listen(Wish(session))
     assert b": each call as it ends\n\n" == await anext(pieces)
     return pieces
 
@@ -92,7 +92,7 @@ async def test_so_many_and_no_more() -> None:
     told = Events()
     listening = [await begun(told) for _ in range(events.MOST_LISTENERS)]
     with pytest.raises(TooManyListeners):
-        told.listen(None)
+        told.listen(Wish())
     await listening[0].aclose()
     await begun(told)
 
@@ -136,9 +136,7 @@ def test_a_stream_of_calls(serve: Callable[..., Served]) -> None:
         events_of_all, events_of_mine = heard(all_of_them), heard(mine)
         began, first, second = (next(events_of_all) for _ in range(3))
         only = next(events_of_mine)
-        assert [("began", "other/1"), ("call", "other/1"), ("call", "mine/1")] == [
-            one[:2] for one in (began, first, second)
-        ]
+        assert [("began", ""), ("call", "other/1"), ("call", "mine/1")] == [one[:2] for one in (began, first, second)]
         assert second == only
         assert [served.calls("other")[0], served.calls("mine")[0]] == [first[2], second[2]]
         assert "canary" not in str((began, first))
@@ -153,7 +151,7 @@ def test_latest_is_the_one_used_last(serve: Callable[..., Served]) -> None:
     with httpx.stream("GET", url) as response:
         for name in ("other", "mine"):
             served.generate("ezmodel", BODY, **{"x-emulator-session": name})
-        assert "mine/2" == next(heard(response))[1]
+        assert "mine/2" == next(event_id for name, event_id, _ in heard(response) if name == "call")
 
 
 def test_a_head_is_no_stream(server: Served) -> None:
@@ -220,3 +218,69 @@ def test_a_deaf_listener_holds_up_neither_calls_nor_the_end(command: Command) ->
             url = f"{command.url}/geeknow/v1/images/generations"
             assert {200} == {client.post(url, json=body).status_code for _ in range(100)}
         assert (0, "", "") == command.end(signal.SIGTERM)
+
+
+# --- calls before the listening began ---
+
+
+def test_a_listener_can_have_the_calls_before_it(serve: Callable[..., Served]) -> None:
+    """With `recent`, the last calls come first, of all sessions or of one, as summaries where they are wanted."""
+    served = serve()
+    for session in ("one", "two", "one"):
+        served.generate("ezmodel", {**BODY, "size": "1024x1024"}, **{"x-emulator-session": session})
+    url = f"{served.url}/_emulator/events"
+    with httpx.stream("GET", f"{url}?recent=2&view=summary") as response:
+        told = heard(response)
+        first, second = next(told), next(told)
+        assert ["two/1", "one/2"] == [first[1], second[1]]
+        assert ("live", "", {}) == next(told)
+        served.generate("ezmodel", BODY, **{"x-emulator-session": "three"})
+        assert [("began", ""), ("call", "three/1")] == [next(told)[:2] for _ in range(2)]
+    summary = first[2]
+    assert ("A cat", "1024x1024", 200, 1) == (
+        summary["prompt"], summary["params"]["size"], summary["status"], len(summary["pictures"]),
+    )  # fmt: skip
+    assert not {"headers", "given", "response"} & set(summary)
+    with httpx.stream("GET", f"{url}?recent=10&session=one") as response:
+        told = heard(response)
+        assert served.calls("one") == [next(told)[2], next(told)[2]]
+
+
+def test_a_broken_connection_goes_on(serve: Callable[..., Served]) -> None:
+    """Behind Last-Event-ID comes each call once; where that is unknown, or calls are gone, this is told first."""
+    served = serve(journal_entries=4)
+
+    def generate(number: int) -> None:
+        for _ in range(number):
+            served.generate("ezmodel", BODY, **{"x-emulator-session": "mine"})
+
+    def listen(last: str, number: int, query: str = "") -> list[tuple[str, str, Any]]:
+        with httpx.stream("GET", f"{served.url}/_emulator/events{query}", headers={"last-event-id": last}) as response:
+            told = heard(response)
+            return [next(told) for _ in range(number)]
+
+    generate(4)
+    assert ["mine/3", "mine/4"] == [event_id for _, event_id, _ in listen("mine/2", 2)]
+    assert ["dropped", {"dropped": None}] == [listen("other/7", 1)[0][place] for place in (0, 2)]
+    assert ["", "mine/4"] == [event_id for _, event_id, _ in listen("nonsense/9", 2, "?recent=1")]
+    generate(4)  # the journal of a server has room for four calls
+    *kept, dropped = listen("mine/1", 5)
+    assert (["mine/5", "mine/6", "mine/7", "mine/8"], {"dropped": 3}) == ([one[1] for one in kept], dropped[2])
+
+
+def test_a_reset_is_told(serve: Callable[..., Served]) -> None:
+    """A session that is reset or forgotten is told to who listens, and its calls are not told any more."""
+    served = serve()
+    for session in ("one", "two"):
+        served.generate("ezmodel", BODY, **{"x-emulator-session": session})
+    url = f"{served.url}/_emulator"
+    with httpx.stream("GET", f"{url}/events?recent=2") as response:
+        told = heard(response)
+        assert ["one/1", "two/1", ""] == [next(told)[1] for _ in range(3)]
+        httpx.post(f"{url}/sessions/one/reset")
+        httpx.delete(f"{url}/sessions/two")
+        assert [("reset", "", {"session": "one"}), ("reset", "", {"session": "two"})] == [next(told) for _ in range(2)]
+        served.generate("ezmodel", BODY, **{"x-emulator-session": "one"})
+        next(told)
+    with httpx.stream("GET", f"{url}/events?recent=9") as response:
+        assert "one/1" == next(heard(response))[1]

@@ -21,6 +21,7 @@ from emulator.admin.routes import ROUTES, AdminRoute
 from emulator.core.accelerators import Speed, choose_speed
 from emulator.core.version import VERSION
 from emulator.findings import FINDINGS
+from emulator.image.inspect import inspect_image
 from tests.conftest import SPEED, Served
 from tests.described import Described
 
@@ -141,10 +142,11 @@ def test_scenarios_and_findings(ask: Described) -> None:
 def test_the_clock(serve: Serve) -> None:
     """It is shown and moved, for all or for one session."""
     ask = Described(serve(clock="frozen:2026-01-01T00:00:00Z"))
-    assert {"now": "2026-01-01T00:00:00Z", "session": None} == ask.get("/clock")
+    frozen = "frozen:2026-01-01T00:00:00Z"
+    assert {"now": "2026-01-01T00:00:00Z", "session": None, "clock": frozen} == ask.get("/clock")
     assert "2026-01-01T01:00:00Z" == ask("POST", "/clock", {"advance": "1h"}).json()["now"]
     moved = ask("POST", "/clock", {"advance": 90, "session": "one"}).json()
-    assert {"now": "2026-01-01T01:01:30Z", "session": "one"} == moved == ask.get("/clock?session=one")
+    assert {"now": "2026-01-01T01:01:30Z", "session": "one", "clock": frozen} == moved == ask.get("/clock?session=one")
     assert ["2026-01-01T01:00:00Z"] * 2 == [ask.get(f"/clock{query}")["now"] for query in ("", "?session=two")]
     ask("POST", "/clock", {"advance": 1, "session": None})
     assert "2026-01-01T01:00:01Z" == ask.get("/clock")["now"]
@@ -666,3 +668,64 @@ def test_a_calls_picture(serve: Callable[..., Served]) -> None:
         httpx.get(at.replace("/1/", "/2/") + "/0").status_code,
         httpx.post(f"{at}/0").status_code,
     ]
+
+
+def test_small_pictures(serve: Callable[..., Served]) -> None:
+    """A picture or an upload comes as a small PNG where the query has a width; what does not decode is a 404."""
+    served = serve()
+    url = f"{served.url}/_emulator/sessions/latest"
+    served.generate("ezmodel", {"prompt": "A cat", "size": "1024x1792", "model": "dall-e-3"})
+    small = httpx.get(f"{url}/calls/1/pictures/0?width=96")
+    shown = inspect_image(small.content)
+    assert ("image/png", "png", 96, True) == (small.headers["content-type"], shown.format, shown.height, shown.whole)
+    assert len(small.content) < 4000
+    for query in ("width=15", "width=1025", "width=x", "height=96"):
+        assert 400 == httpx.get(f"{url}/calls/1/pictures/0?{query}").status_code
+    damaged = b"\x89PNG\r\n\x1a\nnothing"
+    files = {"image": ("a.png", small.content, "image/png"), "mask": ("b.png", damaged, "image/png")}
+    headers = {"authorization": "Bearer sk-test"}
+    data = {"prompt": "A cat", "model": "gpt-image-1"}
+    httpx.post(f"{served.base('openai')}/images/edits", data=data, files=files, headers=headers)
+    uploads = served.calls()[-1]["uploads"]
+    answers = [httpx.get(f"{url}/uploads/{upload['sha256']}?width=16") for upload in uploads]
+    assert [200, 404] == [answer.status_code for answer in answers]
+    assert 16 == inspect_image(answers[0].content).height
+
+
+def test_limits_are_counted(ask: Described, served: Served) -> None:
+    """A session's scenario says what is left of its limits."""
+    ask("PUT", "/sessions/case/scenario", {"limits": {"images_per_minute": 5, "images": 20, "cost": 1}})
+    play(served, {**BODY, "n": 2}, BODY)
+    limits = ask.get("/sessions/case/scenario")["limits"]
+    assert [("images_per_minute", 5, 3), ("images", 20, 3), ("cost", 1)] == [
+        *[(one["limit"], one["most"], one["used"]) for one in limits[:2]], (limits[2]["limit"], limits[2]["most"]),
+    ]  # fmt: skip
+    assert 0 < limits[2]["used"] < 1
+
+
+def test_the_root_says_where_the_page_is(serve: Callable[..., Served]) -> None:
+    """A line of text, a link for a browser, and at a gateway's real host what the gateway says."""
+    served = serve()
+    plain, browser = httpx.get(served.url), httpx.get(served.url, headers={"accept": "text/html,*/*;q=0.8"})
+    assert ("text/plain; charset=utf-8", 1, True) == (
+        plain.headers["content-type"], plain.text.count("\n"), "/_emulator/" in plain.text,
+    )  # fmt: skip
+    assert ("text/html; charset=utf-8", True) == (
+        browser.headers["content-type"], 'href="/_emulator/"' in browser.text,
+    )  # fmt: skip
+    gateway = httpx.get(served.url, headers={"host": "api.openai.com"})
+    assert (404, False) == (gateway.status_code, "_emulator" in gateway.text)
+    assert 404 == httpx.post(served.url, json={}).status_code
+
+
+def test_the_pages_address_has_a_slash(server: Served) -> None:
+    """Its files have relative addresses; the policy lets nothing foreign in, and none of it is kept or framed."""
+    bare = httpx.get(f"{server.url}/_emulator")
+    assert (308, "/_emulator/") == (bare.status_code, bare.headers["location"])
+    for name, media_type in (("", "text/html"), ("inspector.js", "text/javascript"), ("inspector.css", "text/css")):
+        answer = httpx.get(f"{server.url}/_emulator/{name}")
+        policy = answer.headers["content-security-policy"]
+        assert (200, f"{media_type}; charset=utf-8") == (answer.status_code, answer.headers["content-type"])
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert 403 == httpx.get(str(answer.url), headers={"host": "rebound.test"}).status_code

@@ -307,8 +307,18 @@ def test_listeners_hear_of_a_call_before_it_ends(serve: Callable[..., Served]) -
         assert ": each call as it ends" == next(lines)
         with begin_call(served):
             assert "event: began" == next(line for line in lines if line.startswith("event"))
-            next(lines)
             assert "under_way" == json.loads(next(lines).removeprefix("data: "))["state"]
         assert "event: call" == next(line for line in lines if line.startswith("event"))
         next(lines)
         assert "client_gone" == json.loads(next(lines).removeprefix("data: "))["state"]
+
+
+def test_who_listens_later_hears_of_a_call_under_way(serve: Callable[..., Served]) -> None:
+    """A listener that wants what was before gets a call that has begun and not ended, and then its end."""
+    served = serve()
+    play(served, SLOW)
+    with begin_call(served):
+        wait_for_calls(served, "under_way")
+        with httpx.stream("GET", f"{served.url}/_emulator/events?recent=1&view=summary") as stream:
+            lines = (line for line in stream.iter_lines() if line.startswith(("event", "data")))
+            assert ["event: began", "under_way"] == [next(lines), json.loads(next(lines)[6:])["state"]]
