@@ -104,6 +104,11 @@ class Contract:
         return found
 
     @cached_property
+    def known_items(self) -> Mapping[Item, str]:
+        """All items of any day, each with its line: models that have ended, and those that are not there yet, too."""
+        return self._collect_items(_ALWAYS)
+
+    @cached_property
     def _items(self) -> dict[Calendar, Mapping[Item, str]]:
         return {}
 
@@ -138,14 +143,21 @@ class Contract:
             for rules in self._add_upstream(_list_rules(models, names)):
                 _add_parameter_items(items, operation.name, rules, self._find_companions(rules))
 
-    def find_rules(self, operation: str, in_form: bool, model: str | None) -> Sequence[ModelRules]:
-        """Return the rules that a call keeps, those of the server behind the gateway last; none for a bare request."""
+    def find_parameters(
+        self, operation: str, in_form: bool, model: str | None
+    ) -> Sequence[Mapping[str, CountedParameter]]:
+        """Return the parameters of a call's rules, those of the server behind the gateway in a mapping of their own.
+
+        There is no mapping where a request has no body that counts.
+        """
         key = operation, in_form, model
-        if key not in self._rules:
-            if len(self._rules) >= _MOST_MODELS:  # where a gateway takes any model, clients choose the names
-                self._rules.clear()
-            self._rules[key] = tuple(self._find_rules(operation, in_form, model))
-        return self._rules[key]
+        found = self._parameters.get(key)
+        if found is None:
+            if len(self._parameters) >= _MOST_MODELS:  # where a gateway takes any model, clients choose the names
+                self._parameters.clear()
+            rules = self._find_rules(operation, in_form, model)
+            found = self._parameters[key] = [_count_parameters(operation, one) for one in rules]
+        return found
 
     @cached_property
     def shapes(self) -> Mapping[str, StreamShape]:
@@ -165,7 +177,7 @@ class Contract:
         return frozenset(one.name for one in operations if one.models is not None and one.form is not None)
 
     @cached_property
-    def _rules(self) -> dict[tuple[str, bool, str | None], Sequence[ModelRules]]:
+    def _parameters(self) -> dict[tuple[str, bool, str | None], Sequence[Mapping[str, CountedParameter]]]:
         return {}
 
     def _find_rules(self, operation: str, in_form: bool, model: str | None) -> Iterator[ModelRules]:
@@ -370,6 +382,33 @@ def _find_reaching_sizes(rule: _SizeRule) -> Mapping[str, str]:
     return found
 
 
+class CountedParameter(NamedTuple):
+    """The items of a parameter: itself, its values by their spelling, and the near side of each of its bounds."""
+
+    item: Item
+    values: Mapping[str, Item]
+    bounds: Sequence[tuple[Bound, Item]]
+
+
+def _count_parameters(operation: str, rules: ModelRules) -> Mapping[str, CountedParameter]:
+    found = {}
+    for name, parameter in rules.parameters.items():
+        if name == "model":  # models are items of their own
+            continue
+        values = map(spell_value, list_values(parameter))
+        bounds = [
+            (bound, Item("bound", operation, name, f"{bound.rule}, {REACHED}"))
+            for bound in list_bounds(parameter)
+            if bound.keyword != "enum"
+        ]
+        found[name] = CountedParameter(
+            item=Item("parameter", operation, name),
+            values={value: Item("value", operation, name, value) for value in values},
+            bounds=bounds,
+        )
+    return found
+
+
 def list_bounds(parameter: Parameter) -> Iterator[Bound]:
     """Yield the limits that the schema of a parameter sets."""
     for keyword in _BOUNDS:
@@ -498,4 +537,5 @@ _LARGEST: Final = 2**53  # beyond it a limit is one of a decoder's numbers, and 
 _WITH_PARAMETERS: Final = ("generate", "edit")
 """The operations whose parameters are looked at; of a variation it is the model alone."""
 _MOST_MODELS: Final = 1000  # for which rules are kept
+_ALWAYS: Final = Calendar("9999-12-31", legacy=True)
 _SIZE: Final = r"([0-9]{1,9})x([0-9]{1,9})"

@@ -18,20 +18,17 @@ from emulator.analysis.contract_items import (
     DONE,
     ITEM_KINDS,
     PASSED,
-    REACHED,
     SIZE_BREACHES,
     UNKNOWN,
     Contract,
+    CountedParameter,
     Item,
-    list_bounds,
-    list_values,
     spell_value,
 )
 from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import describe_value
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.model_catalog import Calendar
-from emulator.gateway.openapi import Parameter
 from emulator.messages import Behavior
 from emulator.session.journal import JournalEntry
 
@@ -60,7 +57,7 @@ class Tally:
         name = entry.gateway, entry.behavior
         if entry.operation is not None:
             self.calls[name] = self.calls.get(name, 0) + 1
-        items = set(find_met(entry, contract))
+        items = {item for item in find_met(entry, contract) if item in contract.known_items}
         situation = self._note_retry(entry)
         if situation is not None:
             items.add(Item("situation", name=situation))
@@ -103,7 +100,7 @@ class Tally:
 
 
 def find_met(entry: JournalEntry, contract: Contract) -> Iterator[Item]:
-    """Yield the items that one call has met; some may be none that the contract lists."""
+    """Yield the items that one call has met; some may be none of the contract, such as a model that nobody lists."""
     operation, refused = entry.operation, entry.refused
     if refused is not None:
         yield Item("refusal", name=refused["kind"])
@@ -121,27 +118,27 @@ def find_met(entry: JournalEntry, contract: Contract) -> Iterator[Item]:
     in_form = _is_form(entry.headers)
     if operation in contract.bodies:
         yield Item("operation", operation, "in a form" if in_form else "in JSON")
-    for rules in contract.find_rules(operation, in_form, entry.model):
+    params = entry.params or {}
+    for parameters in contract.find_parameters(operation, in_form, entry.model):
         for name, value in _list_given(entry):
-            parameter = rules.parameters.get(name)
-            if parameter is not None and name != "model":
-                yield Item("parameter", operation, name)
-                understood = (entry.params or {}).get(name, value)
-                yield from _find_values(Item("value", operation, name), parameter, (value, understood))
+            counted = parameters.get(name)
+            if counted is not None:
+                yield counted.item
+                yield from _find_values(counted, (value, params.get(name, value)))
 
 
-def _find_values(item: Item, parameter: Parameter, spellings: Sequence[Any]) -> Iterator[Item]:
-    """Yield the values of a parameter that a call met, and the bounds that it reached.
+def _find_values(counted: CountedParameter, spellings: Sequence[Any]) -> Iterator[Item]:
+    """Yield the value of a parameter that a call met, and the bounds that it reached.
 
-    `item` names the operation and the parameter; `spellings` are the value as the client and as the gateway writes it.
+    `spellings` are the value as the client and as the gateway writes it.
     """
-    spelled = set(map(spell_value, spellings))
-    for value in map(spell_value, list_values(parameter)):
-        if value in spelled:
-            yield item._replace(detail=value)
-    for bound in list_bounds(parameter):
+    if counted.values:
+        for spelled in map(spell_value, spellings):
+            if spelled in counted.values:
+                yield counted.values[spelled]
+    for bound, item in counted.bounds:
         if any(map(bound.is_reached, spellings)):
-            yield item._replace(kind="bound", detail=f"{bound.rule}, {REACHED}")
+            yield item
 
 
 def _list_given(entry: JournalEntry) -> Iterator[tuple[str, Any]]:
@@ -375,10 +372,7 @@ def build_coverage(
         counts = tally.counts.get(name, {})
         contract = find_contract(gateway, behavior)  # type: ignore[arg-type]  # the behavior of a journal's entry
         lines = contract.list_items(calendar)
-        if any(item.kind == "model" and item not in lines for item in counts):
-            everything = contract.list_items(Calendar(calendar.day, legacy=True))
-            missing = {item: add for item, add in everything.items() if item in counts and item not in lines}
-            lines = {**lines, **missing}
+        lines = {**lines, **{item: contract.known_items[item] for item in counts if item not in lines}}
         items = tuple(CoveredItem(item, counts.get(item, 0), add) for item, add in lines.items())
         contracts.append(ContractCoverage(gateway, behavior, tally.calls[name], items))
     return Coverage(tuple(contracts), uncounted, links)

@@ -58,13 +58,13 @@ class RunReport:
 
     @property
     def spent(self) -> float:
-        """The dollars that real gateways took."""
-        return _add(row["cost"] for row in self.calls)
+        """The dollars that real gateways took: what they told, else what published prices say."""
+        return _add(find_money(row) for row in self.calls if row["verdict"] in _LIVE)
 
     @property
     def saved(self) -> float:
         """The dollars that the other calls would have cost at the real gateways, by published prices."""
-        return _add(row["price"] for row in self.calls if row["cost"] is None)
+        return _add(row["price"] for row in self.calls if row["verdict"] not in _LIVE)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON."""
@@ -88,6 +88,14 @@ class RunReport:
             "calls": [dict(row) for row in self.calls],
             "coverage": coverage,
         }
+
+
+def find_money(row: Row) -> float | None:
+    """Return the dollars of a call: those that it did cost, else those that it would have; None where nobody knows."""
+    money: float | None = row["cost"]
+    if money is None:
+        money = row["price"]
+    return money
 
 
 def describe_call(call: Mapping[str, Any], test: str, price: float | None) -> dict[str, Any]:
@@ -174,5 +182,7 @@ def _add(amounts: Iterator[float | None]) -> float:
 
 VERSION: Final = 1
 """Of the JSON."""
+_LIVE: Final = ("recorded", "forwarded")
+"""The verdicts of calls that went to a real gateway."""
 _LONGEST_PROMPT: Final = 80  # characters
 _LONGEST_SIZE: Final = 20

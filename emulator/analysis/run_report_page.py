@@ -7,7 +7,7 @@ from itertools import groupby
 
 from emulator.analysis.coverage_page import format_section
 from emulator.analysis.page import escape_text, format_document, format_figure
-from emulator.analysis.run_report import Row, RunReport, format_dollars
+from emulator.analysis.run_report import Row, RunReport, find_money, format_dollars
 from emulator.findings import FINDINGS
 
 
@@ -88,7 +88,7 @@ def _format_call(row: Row) -> str:
     if row["verdict"] != "drawn":
         why.append(row["verdict"])
     why += row["findings"]
-    money = row["price"] if row["cost"] is None else row["cost"]
+    money = find_money(row)
     price = "" if money is None else format_dollars(money)
     status = "" if row["status"] is None else str(row["status"])
     level = "bad" if row["status"] is None or row["status"] >= 400 else "ok"

@@ -198,6 +198,7 @@ def test_a_client_that_leaves(counting: Served) -> None:
 
 def test_forms_and_files(counting: Served) -> None:
     """An edit in a form meets its files, and its texts as the values that they mean."""
+    play(counting, "form", {"canned": {"status": 200, "json": {}}})  # ten pictures take long
     image = name_file(draw_file(size=(1024, 1024)))
     files = [("image[]", image)] * 16
     form = {"model": "gpt-image-2", "prompt": "A boat", "n": "10", "quality": "low", "stream": "false"}
@@ -242,6 +243,16 @@ def test_models_that_are_not_there_do_not_count(serve: Callable[..., Served]) ->
     assert style not in {one.item for one in after.items}
     assert 1 == find_count(Coverage((after,)), Item("model", name="dall-e-3"))
     assert 0 == find_count(Coverage((after,)), Item("model", name="dall-e-2"))
+
+
+def test_clients_cannot_make_it_grow(serve: Callable[..., Served]) -> None:
+    """Names that clients make up are counted nowhere: what is kept is bounded by the contracts."""
+    served = serve(coverage="on")
+    for number in range(20):
+        body = {"prompt": "A", "model": f"made-up-{number}", f"made-up-{number}": number}
+        served.generate("geeknow", body, **{"x-emulator-session": "made-up"})
+    known = Contract(served.app.registry.validators["geeknow"].gateway).known_items
+    assert set() == count(served, "made-up").keys() - known.keys()
 
 
 def run_calls(served: Served, prompts: range) -> None:
