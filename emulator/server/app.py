@@ -251,6 +251,7 @@ class App:
         except GatewayError as error:
             self._refuse(pending, error)
         except Exception as error:  # a bug of ours, unless the system has no more files
+            pending.is_usual = False  # the same call may be answered the next time
             if is_out_of_files(error):
                 self._refuse(pending, GatewayError("overloaded"))
             else:

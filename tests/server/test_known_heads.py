@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -22,6 +23,7 @@ from emulator.server.app import App
 from emulator.server.connection import HttpConnection, HttpServer
 from emulator.server.known_heads import KnownHead, learn_head
 from emulator.settings import Settings
+from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 from tests.server.test_calls_under_way import play, wait_for_calls
 
@@ -394,6 +396,27 @@ def test_a_bug_is_answered_and_the_connection_lives_on(
         assert connection.ask(build_request()).startswith(b"HTTP/1.1 200 ")
     assert counted
     assert "failed" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(OSError(errno.EMFILE, "no files"), b"503"), (ZeroDivisionError("a bug"), b"500")]
+)
+def test_what_the_gateway_has_not_said_is_not_remembered(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, error: Exception, status: bytes
+) -> None:
+    """A lack of files passes, and a bug of ours may: the same call is judged again the next time."""
+    served = serve()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with Connection(served) as connection:
+        connection.ask(build_request({**URL, "prompt": "Another"}))
+        with monkeypatch.context() as patch:
+            patch.setattr(RequestValidator, "validate", fail)
+            for _ in range(3):
+                assert connection.ask(build_request()).startswith(b"HTTP/1.1 " + status)
+        assert connection.ask(build_request()).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("request_bytes", [
