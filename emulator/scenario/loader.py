@@ -354,7 +354,7 @@ class _Builder:
             expires_in = int(self._convert([*pointer, "expires_in"], parse_duration, value["expires_in"]))
         if "error" in value:
             error = self._build_refuse([*pointer, "error"], value["error"])
-        return Draw(
+        draw = Draw(
             revised_prompt=value.get("revised_prompt"),
             usage=value.get("usage"),
             images=value.get("images"),
@@ -369,6 +369,9 @@ class _Builder:
             error=error,
             channel=value.get("channel"),
         )
+        if draw == UNCHANGED:
+            return UNCHANGED  # the one object, so that it is quickly recognized for each call
+        return draw
 
     def _check_template(self, pointer: Pointer, template: str) -> None:
         """Refuse a name in braces that stands for nothing."""
