@@ -20,11 +20,13 @@ import pytest
 import yaml
 from PIL import Image
 
+from emulator import ImageApi
 from emulator.cli.main import COMMANDS
 from emulator.core import json_schema
 from emulator.core.data_folders import find_docs
 from emulator.core.markdown import Table
 from emulator.core.pages import Page
+from emulator.session.verification import WORDS
 from emulator.settings import FIELDS, list_unknown_variables, load_settings
 from tests.conftest import Served
 from tests.docs_tables import TABLE, list_arguments, make_table
@@ -394,3 +396,37 @@ _OF_USAGE: Final = {
     "prompt_tokens", "completion_tokens", "text_tokens", "image_tokens", "cached_tokens",
 }  # fmt: skip
 """Members of the usage, which are OpenAI's."""
+
+
+def _list_first_cells(page: str, head: str) -> list[str]:
+    """The first cells of the table on a page whose first cell is `head`."""
+    tables = (block for block in Page(page, PAGES[page]).blocks if isinstance(block, Table))
+    (table,) = (table for table in tables if table.rows[0][0] == head)
+    return [row[0] for row in table.rows[1:]]
+
+
+def test_every_member_of_the_fixture_has_its_row() -> None:
+    """The table of `image_api` names each public member of ImageApi and no other."""
+    cells = _list_first_cells("pytest", "`image_api` has")
+    named = {word for cell in cells for word in re.findall(r"`([a-z_]+)", cell)}
+    assert {name for name in dir(ImageApi) if not name.startswith("_")} == named
+
+
+def test_every_setting_of_pytest_has_its_row(pytestconfig: pytest.Config) -> None:
+    """Some page names each setting and option of the plugin; the one on pytest has a row for each word of the marker."""
+    (marker,) = (line for line in pytestconfig.getini("markers") if line.startswith("image_api("))
+    words = re.findall(r"(\w+)=", marker.partition(")")[0])
+    assert [f"`{word}`" for word in words] == sorted(
+        filter(None, _list_first_cells("pytest", "word of the marker")), key=lambda cell: words.index(cell.strip("`"))
+    )
+    for name in pytestconfig._parser._inidict:
+        if name.startswith("image_api_"):
+            assert any(f"`{name}`" in text for text in PAGES.values()), name
+    for option in pytestconfig._parser.getgroup("image_api").options:
+        assert any(option.names()[0] in text for text in PAGES.values()), option
+
+
+def test_every_word_of_verify_has_its_row() -> None:
+    """The page on verify has a row for each word of an expectation."""
+    named = " ".join(_list_first_cells("verify", "word"))
+    assert {f"`{word}`" for word in WORDS} - {"`when`"} == set(re.findall(r"`\w+`", named))
