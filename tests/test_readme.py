@@ -413,7 +413,7 @@ def test_every_member_of_the_fixture_has_its_row() -> None:
 
 
 def test_every_setting_of_pytest_has_its_row(pytestconfig: pytest.Config) -> None:
-    """Some page names each setting and option of the plugin; the one on pytest has a row for each word of the marker."""
+    """Some page names each setting and option of the plugin; the page on pytest has each word of the marker."""
     (marker,) = (line for line in pytestconfig.getini("markers") if line.startswith("image_api("))
     words = re.findall(r"(\w+)=", marker.partition(")")[0])
     assert [f"`{word}`" for word in words] == sorted(
