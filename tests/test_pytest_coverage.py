@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from PIL import Image
 
 from emulator.analysis.contract_items import Item
 from emulator.analysis.coverage import Coverage, coverage_from_json
@@ -94,7 +97,10 @@ def test_workers_count_what_one_process_counts(run: Run, pytester: pytest.Pytest
     page = (pytester.path / "two.html").read_text("utf-8")
     assert "test_sizes[4]" in page
     assert "A &lt;b&gt;cat&lt;/b&gt;" in page
-    assert [] == re.findall(r"https?:|<script|\bsrc=|@import|url\(", page)
+    assert [] == re.findall(r"https?:|<script|\bsrc=(?!\"data:image/png;base64,)|@import|url\(", page)
+    copies = [base64.b64decode(copy) for copy in re.findall(r"data:image/png;base64,([^\"]+)", page)]
+    assert {(96, 96)} == {Image.open(io.BytesIO(copy)).size for copy in copies}
+    assert len(copies) > 20  # of 38 pictures, several of which are the same
 
 
 def test_too_little_fails_the_run(run: Run) -> None:

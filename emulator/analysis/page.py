@@ -87,6 +87,6 @@ summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .chip.unmet{background:none;border:1px dashed var(--poor);color:var(--poor)}
 .bad{color:var(--poor)}.ok{color:var(--good)}
 .thumb{width:64px;height:64px;object-fit:cover;border-radius:6px;display:block;background:var(--chip)}
-.thumbs{display:flex;flex-wrap:wrap;gap:6px}
+.thumbs{display:flex;flex-wrap:wrap;gap:6px;justify-content:flex-end}
 @media (max-width:640px){.bar{width:72px}header,main{padding:0 12px}.card{padding:14px}}
 """

@@ -21,7 +21,9 @@ from emulator.session.journal import JournalEntry
 
 Row = Mapping[str, Any]
 """A call: test, session, number, gateway, operation, model, prompt, size, status, state, verdict, refused, rule,
-findings, pictures, price (dollars that it would have cost), cost (dollars that it did cost)."""
+findings, pictures, price (dollars that it would have cost), cost (dollars that it did cost), and perhaps COPIES."""
+COPIES: Final = "copies"
+"""The name in a row of small copies of its pictures: PNG files in Base64."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class RunReport:
             },
             "left_out": self.left_out,
             "tests": dict(self.outcomes),
-            "calls": [dict(row) for row in self.calls],
+            "calls": [{name: value for name, value in row.items() if name != COPIES} for row in self.calls],
             "coverage": coverage,
         }
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from emulator.analysis.coverage_page import format_section
 from emulator.analysis.page import escape_text, format_document, format_figure
-from emulator.analysis.run_report import Row, RunReport, find_money, format_dollars
+from emulator.analysis.run_report import COPIES, Row, RunReport, find_money, format_dollars
 from emulator.findings import FINDINGS
 
 
@@ -92,8 +92,12 @@ def _format_call(row: Row) -> str:
     price = "" if money is None else format_dollars(money)
     status = "" if row["status"] is None else str(row["status"])
     level = "bad" if row["status"] is None or row["status"] >= 400 else "ok"
+    copies = "".join(
+        f'<img class="thumb" alt="a picture of call {row["number"]}" src="data:image/png;base64,{copy}">'
+        for copy in row.get(COPIES, ())
+    )
     return (
         f'<tr><td class="n">{row["number"]}</td><td>{escape_text(asked)}</td><td>{escape_text(row["prompt"])}</td>'
         f'<td class="n {level}">{status}</td><td>{escape_text(", ".join(why))}</td>'
-        f'<td class="n">{row["pictures"]}</td><td class="n">{price}</td></tr>'
+        f'<td class="n">{row["pictures"]}<div class="thumbs">{copies}</div></td><td class="n">{price}</td></tr>'
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from emulator.analysis.coverage import Coverage, coverage_from_json, merge_coverage, write_coverage
-from emulator.analysis.run_report import RunReport, describe_call, format_markdown, price_entry
+from emulator.analysis.run_report import COPIES, RunReport, describe_call, format_markdown, price_entry
 from emulator.client.api import ImageApi
+from emulator.client.connection import EmulatorError
 from emulator.session.call_record import CallRecord
 
 
@@ -33,19 +35,22 @@ class RunOptions(NamedTuple):
 class RunLog:
     """The calls of the tests of one process, and what of the contracts they have met.
 
-    The rows of the first calls are kept, if they are wanted; the others are counted.
+    The rows of the first calls are kept, if they are wanted; the others are counted. So it is with small copies of the
+    first pictures that differ.
     """
 
-    def __init__(self, wants_calls: bool) -> None:
+    def __init__(self, wants_calls: bool, wants_pictures: bool = False) -> None:
         self._wants_calls = wants_calls
-        self._rows: list[Mapping[str, Any]] = []
+        self._wants_pictures = wants_pictures
+        self._rows: list[dict[str, Any]] = []
+        self._pictures: dict[str, tuple[dict[str, Any], int]] = {}
         self._left_out = 0
         self._coverage = Coverage(())
 
     def note_record(self, record: CallRecord, test: str) -> None:
         """Note a call of a server in this process."""
         if self._has_room():
-            self._rows.append(describe_call(record.entry.to_json(), test, price_entry(record.entry)))
+            self._add_row(record.entry.to_json(), test, price_entry(record.entry))
 
     def note_session(self, session: ImageApi, test: str) -> None:
         """Note the calls of a session on another server, and what they have met; raises EmulatorError."""
@@ -53,11 +58,33 @@ class RunLog:
         if self._wants_calls:
             for call in session.calls:
                 if self._has_room():
-                    self._rows.append(describe_call(call.as_dict(), test, price=None))
+                    self._add_row(call.as_dict(), test, price=None)
 
     def note_coverage(self, value: Any) -> None:
         """Note what was met, as a server tells it."""
         self._coverage = merge_coverage([self._coverage, coverage_from_json(value)])
+
+    def copy_pictures(self, server: ImageApi) -> None:
+        """Put small copies of the first pictures that differ into their rows; those that are not kept are left out."""
+        from emulator.image.thumbnail import make_thumbnail
+
+        for row, index in self._pictures.values():
+            try:
+                data = server.account(row["session"]).picture(row["number"], index)
+            except EmulatorError:
+                continue
+            small = make_thumbnail(data, _SIDE)
+            if small is not None:
+                row.setdefault(COPIES, []).append(base64.b64encode(small).decode())
+
+    def _add_row(self, call: Mapping[str, Any], test: str, price: float | None) -> None:
+        row = describe_call(call, test, price)
+        self._rows.append(row)
+        if not self._wants_pictures:
+            return
+        for picture in call["pictures"]:
+            if len(self._pictures) < _MOST_PICTURES:
+                self._pictures.setdefault(picture["recipe"], (row, picture["index"]))
 
     def to_plain(self) -> dict[str, Any]:
         """Return all of it as plain values, for another process."""
@@ -146,4 +173,6 @@ def _append_summary(path: Path, report: RunReport) -> None:
 
 
 _MOST_ROWS: Final = 20_000  # of a process; a row has about 400 bytes
+_MOST_PICTURES: Final = 48  # small ones of a process in a report; each has some 5 kB
+_SIDE: Final = 96  # px
 _MOST_LINES: Final = 40  # of what was never met; the page and `image-api-emulator coverage` have all

@@ -427,8 +427,10 @@ def _keep_log(config: pytest.Config, server: _TestServer) -> Iterator[None]:
         return
     from emulator.client.run_log import RunLog
 
-    server.log = RunLog(wants_calls=run.report is not None)
+    report = run.report or ""
+    server.log = RunLog(wants_calls=bool(report), wants_pictures=report.endswith(".html"))
     yield
+    server.log.copy_pictures(server.api)
     if not server.run_id:
         server.log.note_coverage(server.api.coverage(all_sessions=True))
     run.parts.append(server.log.to_plain())
