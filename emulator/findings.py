@@ -127,6 +127,10 @@ FINDINGS: Final[dict[str, str]] = {
         "A security requirement names a scheme that `components.securitySchemes` does not define, often a tool's own "
         "key in the wrong place. The requirement is left out."
     ),
+    "unknown_keyword": (
+        "A schema of a request has a keyword that JSON Schema does not know, such as `maxLenght`: it checks nothing, "
+        "here and in other tools. Correct its spelling, or let it begin with `x-`."
+    ),
     "keyword_of_another_version": (
         "A schema uses a keyword of another version of OpenAPI (such as `examples` in 3.0, where it is `example`). "
         "Tools that follow the declared version ignore it, and so does the emulator."

@@ -256,6 +256,14 @@ def test_the_added_gateway_answers(serve: Callable[..., Served], folder: Path) -
     assert "maxLength: 500" == served.calls()[-1]["refused"]["rule"]
 
 
+def test_the_added_gateway_has_its_own_words(serve: Callable[..., Served], folder: Path) -> None:
+    """The error catalog that the page shows counts where it says something, and OpenAI's elsewhere."""
+    served = serve(schema=(str(folder / "my-worded-gateway.yaml"),))
+    error = served.generate("my-worded-gateway", {"prompt": "x", "n": 5}).json()["error"]
+    assert ("n may be 4 at most.", "too_much") == (error["message"], error["code"])
+    assert "Missing" in served.generate("my-worded-gateway", {}).json()["error"]["message"]
+
+
 def test_every_setting_has_its_line() -> None:
     """The table of settings names every flag and no other."""
     table = PAGES["server"].partition("## Settings")[2].partition("\n## ")[0]

@@ -251,11 +251,14 @@ def inspect_pictures(options: argparse.Namespace) -> int:
 
 
 def _check_text(text: str, path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
-    """Return the findings about a scenario, or about the OpenAPI file of a gateway; raises InvalidFile."""
+    """Return the findings about a scenario, an OpenAPI file or an error catalog; raises InvalidFile."""
     if _describes_gateway(text, path):
         gateway = load_gateway(path)
         sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
         return gateway.findings
+    if _describes_errors(text, path):
+        ErrorCatalogLoader().load(path)
+        return ()
     scenario = loader.parse_scenario(text, str(path), path.parent)
     return loader.check_words(scenario, load_gateways().values())
 
@@ -266,6 +269,14 @@ def _describes_gateway(text: str, path: Path) -> bool:
         return False
     root = yaml_file.parse_yaml(text, path, aliases=True).root
     return isinstance(root, Mapping) and ("openapi" in root or "swagger" in root)
+
+
+def _describes_errors(text: str, path: Path) -> bool:
+    """Return whether `text` is an error catalog, which has none of a scenario's keys; raises InvalidFile."""
+    if not any(key in text for key in _CATALOG_KEYS):
+        return False
+    root = yaml_file.parse_yaml(text, path).root
+    return isinstance(root, Mapping) and "rules" not in root and not _CATALOG_KEYS.isdisjoint(root)
 
 
 def _format_finding(name: str, finding: Finding) -> str:
@@ -294,6 +305,8 @@ def _shorten(cell: str) -> str:
     return cell[: _CELL - 1] + "…"
 
 
+_CATALOG_KEYS: Final = frozenset({"extends", "envelopes", "kinds", "breaches"})
+"""Keys of an error catalog; each has one of them."""
 _CELL: Final = 72  # characters of an answer in --differences: status, code and the beginning of the message
 _REQUEST_PARAMETERS: Final = (
     "prompt", "model", "n", "size", "quality", "style", "background", "output_format", "output_compression",

@@ -146,7 +146,7 @@ def _add_rules_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_check_flags(parser: argparse.ArgumentParser) -> None:
-    about = "a scenario, or the OpenAPI file of a gateway"
+    about = "a scenario, the OpenAPI file of a gateway, or an error catalog"
     parser.add_argument("file", nargs="+", metavar="FILE", help=about)
     parser.add_argument("--wide", action="store_true", help="print each finding on one line, however long it is")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each file")
@@ -260,8 +260,8 @@ COMMANDS: Final = (
             "emulator.cli.commands:print_rules"),
     Command("scenarios", "list the ready-made scenarios", _add_output_flags,
             "emulator.cli.commands:list_scenarios"),
-    Command("check", "check scenarios and gateway files; the exit code is 1 if one has findings", _add_check_flags,
-            "emulator.cli.commands:check_files"),
+    Command("check", "check scenarios, gateway files and error catalogs; the exit code is 1 if one has findings",
+            _add_check_flags, "emulator.cli.commands:check_files"),
     Command("explain", "explain the code of a finding, or a kind of refusal, or a breach", _add_explain_flags,
             "emulator.cli.commands:explain_word"),
     Command("docs", "print a page of the documentation, or find words in all of them", _add_docs_flags,

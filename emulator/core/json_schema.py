@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from emulator.core import bounded_schema
 from emulator.core.data_folders import find_schemas
 from emulator.core.phrases import format_path, shorten_text
+from emulator.core.schema_keywords import KEYWORDS, is_keyword, iter_schemas
 from emulator.core.suggestions import describe_known, nearest_word
 from emulator.core.yaml_file import InvalidFile, YamlFile, describe_value
 
@@ -432,26 +433,11 @@ def _check_keywords(schema: Any) -> None:
 
     It lets any other unknown keyword by, as an annotation.
     """
-    known = [*_validator_class().VALIDATORS, *_ANNOTATIONS]
-    waiting, unknown = [schema], 0
-    while waiting:
-        node = waiting.pop()
-        if not isinstance(node, Mapping):
-            continue
-        for keyword, value in node.items():
-            if keyword not in known and not str(keyword).startswith("x-") and unknown < _MOST_UNKNOWN:
-                unknown += 1
-                nearest = nearest_word(str(keyword), known)
-                if nearest is not None:
-                    raise ValueError(
-                        f"unknown keyword {shorten_text(str(keyword), _LONGEST)!r}; did you mean {nearest!r}?"
-                    )
-            if keyword in _NAMED_SCHEMAS and isinstance(value, Mapping):
-                waiting.extend(value.values())
-            elif isinstance(value, list) and keyword in _LISTED_SCHEMAS:
-                waiting.extend(value)
-            elif keyword not in _DATA:
-                waiting.append(value)
+    unknown = [word for _, node in iter_schemas(schema) for word in node if not is_keyword(word)]
+    for word in list(dict.fromkeys(unknown))[:_MOST_UNKNOWN]:
+        nearest = nearest_word(str(word), KEYWORDS)
+        if nearest is not None:
+            raise ValueError(f"unknown keyword {shorten_text(str(word), _LONGEST)!r}; did you mean {nearest!r}?")
 
 
 def _check_references(schema: Mapping[str, Any]) -> None:
@@ -504,16 +490,7 @@ _KINDS: Final = {
 _BOUNDS: Final = {
     "minimum": "from", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below",
 }  # fmt: skip
-_ANNOTATIONS: Final = (
-    "$schema", "$id", "$anchor", "$dynamicAnchor", "$defs", "$comment", "$vocabulary", "definitions", "title", "then",
-    "else", "description", "default", "deprecated", "readOnly", "writeOnly", "examples", "maxContains", "minContains",
-    "contentEncoding", "contentMediaType", "contentSchema", "errorMessage",
-)  # fmt: skip
-"""Keywords that check nothing by themselves."""
-_NAMED_SCHEMAS: Final = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
-_LISTED_SCHEMAS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MOST_UNKNOWN: Final = 100  # keywords that are held against the known ones; each takes half a millisecond
-_DATA: Final = ("enum", "const", "default", "examples")  # what stands in them is no schema
 _SAMPLES: Final[Sequence[Any]] = (None, True, 0, 1.5, "", "x", [], [0], {}, {"x": 0})
 """Values of every type, which find out whether a schema refers to itself without an end."""
 _MOST_ERRORS: Final = 200  # that are looked at to choose the one that is told; each can hold the errors of its branches

@@ -39,9 +39,14 @@ class YamlFile:
 
     def error_at(self, pointer: Pointer, message: str) -> InvalidFile:
         """Return the error `message` about the place that `pointer` leads to."""
+        (line,) = self.find_lines([pointer])
+        return InvalidFile(f"{self.path}:{line}: {message}")
+
+    def find_lines(self, pointers: Sequence[Pointer]) -> list[int]:
+        """Return the line, from 1, of each place, or of the nearest place above it."""
         from emulator.core import yaml_loader
 
-        return InvalidFile(f"{self.path}:{yaml_loader.find_line(self.text, pointer)}: {message}")
+        return yaml_loader.find_lines(self.text, pointers)
 
 
 def load_yaml(path: Path, aliases: bool = False) -> YamlFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,9 +48,13 @@ def count_nodes(text: str, most: int) -> int:
     return count
 
 
-def find_line(text: str, pointer: Pointer) -> int:
-    """Return the line, from 1, of the place that `pointer` leads to, or of the nearest place above it."""
-    node = yaml.compose(text, SafeLoader)
+def find_lines(text: str, pointers: Sequence[Pointer]) -> list[int]:
+    """Return the line, from 1, of the place that each pointer leads to, or of the nearest place above it."""
+    root = yaml.compose(text, SafeLoader)
+    return [_find_line(root, pointer) for pointer in pointers]
+
+
+def _find_line(node: Any, pointer: Pointer) -> int:
     line = 1
     for step in pointer:
         if isinstance(node, yaml.MappingNode):

@@ -1,7 +1,7 @@
 """The error catalog: turns a GatewayError into the status, the headers and the body that a gateway answers with.
 
-A catalog is a file in `schemas/wordings/`. It has a template for every kind of error and for every breach of a request
-schema, or the gateway does not start.
+A catalog is a file in `schemas/wordings/`, or beside a gateway of a user's. It has a template for every kind of error
+and for every breach of a request schema, or `extends` a catalog that has; else the gateway does not start.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from string import Formatter
 from typing import Any, Final, NamedTuple
 
 from emulator.core import json_schema
-from emulator.core.data_folders import is_shipped_schema
+from emulator.core.data_folders import find_schemas, is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.parse_cache import load_yaml_once
-from emulator.core.yaml_file import Pointer, YamlFile
+from emulator.core.suggestions import describe_known
+from emulator.core.yaml_file import InvalidFile, Pointer, YamlFile
 from emulator.gateway import address_masking
 from emulator.gateway.formats import JsonFormat, read_json_format
 from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError, Kind, Response, Violation
@@ -264,11 +265,18 @@ class ErrorCatalogLoader:
 
     def __init__(self) -> None:
         self._loaded: dict[Path, ErrorCatalog] = {}
+        self._loading: set[Path] = set()
 
     def load(self, path: Path) -> ErrorCatalog:
         """Return the catalog in the file at `path`; raises InvalidFile."""
         if path not in self._loaded:
-            self._loaded[path] = _load_catalog(path, self)
+            if path in self._loading:
+                raise InvalidFile(f"{path}: `extends` or `upstream` leads back to this file")
+            self._loading.add(path)
+            try:
+                self._loaded[path] = _load_catalog(path, self)
+            finally:
+                self._loading.discard(path)
         return self._loaded[path]
 
 
@@ -280,11 +288,12 @@ def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
     root = file.root
     base = _EMPTY_CATALOG
     if "extends" in root:
-        base = loader.load(_find_neighbour(file, ["extends"], root["extends"]))
+        base = loader.load(_find_catalog(file, ["extends"], root["extends"]))
     own_envelopes = root.get("envelopes") or {}
     envelopes = own_envelopes | {name: body for name, body in base.envelopes.items() if name not in own_envelopes}
     if not envelopes:
         raise file.error_at([], "no envelopes: nothing says what a refusal's body looks like")
+    _check_completeness(file, base)
     reader = _TemplateReader(file, envelopes)
     kinds = reader.read_section("kinds", KINDS, usual={}, base=base.kinds)
     usual = root.get("kinds", {}).get("invalid_request") or {}
@@ -309,7 +318,7 @@ def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
         upstream = root["upstream"]
         catalog = replace(
             catalog,
-            upstream=loader.load(_find_neighbour(file, ["upstream"], upstream["$ref"])),
+            upstream=loader.load(_find_catalog(file, ["upstream"], upstream["$ref"])),
             relay=upstream.get("envelope", catalog.relay),
             masked=upstream.get("masked", catalog.masked),
         )
@@ -343,11 +352,35 @@ def _set_code(template: ErrorTemplate, codes: Mapping[int, str]) -> ErrorTemplat
     return replace(template, code=codes.get(template.status), variants=tuple(variants))
 
 
-def _find_neighbour(file: YamlFile, pointer: Pointer, name: str) -> Path:
-    """Return the path of the file `name` in the folder of `file`; raises InvalidFile where there is none."""
-    if "/" in name or not (file.path.parent / name).is_file():
-        raise file.error_at(pointer, f"{name!r} is no file beside {file.path.name}")
-    return file.path.parent / name
+def _check_completeness(file: YamlFile, base: ErrorCatalog) -> None:
+    """Raise InvalidFile, with all that is missing, where a file and its base lack a kind or a breach."""
+    gaps = []
+    sections: Sequence[tuple[str, Sequence[str], Mapping[Any, ErrorTemplate]]] = (
+        ("kinds", KINDS, base.kinds),
+        ("breaches", VIOLATIONS, base.violations),
+    )
+    for name, known, inherited in sections:
+        missing = [word for word in known if word not in inherited and word not in file.root.get(name, {})]
+        if missing:
+            gaps.append(f"{name} has no words for {', '.join(missing)}")
+    if gaps:
+        raise file.error_at([], f"{'; '.join(gaps)}; `extends: FILE` takes them from a catalog that ships")
+
+
+def _find_catalog(file: YamlFile, pointer: Pointer, name: str) -> Path:
+    """Return the path of the catalog `name`: a file in the folder of `file`, else one that ships.
+
+    Raises InvalidFile where there is none, and where a file names itself.
+    """
+    folders = (file.path.parent, find_schemas() / WORDINGS)
+    if "/" not in name:
+        for folder in folders:
+            path = folder / name
+            if path.is_file() and path.resolve() != file.path.resolve():
+                return path
+    known = sorted({path.name for folder in folders for path in folder.glob("*.yaml")} - {file.path.name})
+    message = f"{name!r} is no file beside {file.path.name}, and no error catalog that ships"
+    raise file.error_at(pointer, f"{message}; {describe_known(name, known)}")
 
 
 @dataclass(frozen=True)
@@ -362,24 +395,46 @@ class _TemplateReader:
     ) -> Mapping[Any, ErrorTemplate]:
         """Return the templates of the section `name`; those that it leaves out are the base's."""
         section = self.file.root.get(name, {})
-        if not base:
-            for missing in set(known) - set(section):
-                raise self.file.error_at([name], f"{name} has no words for {missing!r}")
         templates = dict(base)
         for key in known:
             if key in section:
-                templates[key] = self._read_line([name, key], section[key], usual)
+                templates[key] = self._read_line([name, key], section[key], usual, base.get(key))
         return templates
 
-    def _read_line(self, pointer: Sequence[str], line: Any, usual: Mapping[str, Any]) -> ErrorTemplate:
-        """Return one template with its variants; what the line leaves out is as in `usual`."""
+    def _read_line(
+        self, pointer: Sequence[str], line: Any, usual: Mapping[str, Any], base: ErrorTemplate | None
+    ) -> ErrorTemplate:
+        """Return one template with its variants; what the line leaves out is as in `usual`.
+
+        A line without a status changes the template `base` of the catalog that this one extends.
+        """
         merged = {key: value for key, value in {**usual, **line}.items() if key not in _VARIANT_SECTIONS}
+        if base is not None and "status" not in merged and "upstream" not in merged:
+            return self._change_line(pointer, line, merged, base)
         variants = []
-        for section in _VARIANT_SECTIONS:
-            for pattern, words in line.get(section, {}).items():
-                place = [*pointer, section, pattern]
-                variants.append((section, pattern, self._make_template(place, {**merged, **words})))
+        for section, pattern, words in _list_variants(line):
+            place = [*pointer, section, pattern]
+            variants.append((section, pattern, self._make_template(place, {**merged, **words})))
         return replace(self._make_template(pointer, merged), variants=tuple(variants))
+
+    def _change_line(
+        self, pointer: Sequence[str], line: Any, merged: Mapping[str, Any], base: ErrorTemplate
+    ) -> ErrorTemplate:
+        """Return `base` with the parts that `merged` has, in its variants too, and with the variants of `line`.
+
+        Whoever changes a message need not know which other messages there were for some models or cases.
+        """
+        if base.upstream is not None and "message" in merged:
+            where = ".".join(pointer)
+            message = f"{where} has no status: what it changes is the answer of an upstream, and not a line with one"
+            raise self.file.error_at(pointer, message)
+        parts = self._read_parts(pointer, merged)
+        changed = replace(_change_template(base, parts), variants=())
+        variants = {(section, pattern): _change_template(one, parts) for section, pattern, one in base.variants}
+        for section, pattern, words in _list_variants(line):
+            own = {**parts, **self._read_parts([*pointer, section, pattern], words)}
+            variants[section, pattern] = _change_template(variants.get((section, pattern), changed), own)
+        return replace(changed, variants=tuple((*key, variant) for key, variant in variants.items()))
 
     def _make_template(self, pointer: Sequence[str], line: Mapping[str, Any]) -> ErrorTemplate:
         where = ".".join(pointer)
@@ -388,24 +443,24 @@ class _TemplateReader:
         for key in ("status", "message"):
             if key not in line:
                 raise self.file.error_at(pointer, f"{where} has no {key}")
-        messages = line["message"]
-        if isinstance(messages, str):
-            messages = {"": messages}
-        for message in messages.values():
-            self._check_message(pointer, message)
-        envelope = line.get("envelope", "")
+        return ErrorTemplate(**{"type": None, "code": None, **self._read_parts(pointer, line)})
+
+    def _read_parts(self, pointer: Sequence[str], line: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parts of an ErrorTemplate that a line has, by the names of its fields."""
+        parts = {key: line[key] for key in ("status", "type", "code", "param", "envelope", "upstream") if key in line}
+        if "message" in line:
+            messages = line["message"]
+            if isinstance(messages, str):
+                messages = {"": messages}
+            for message in messages.values():
+                self._check_message(pointer, message)
+            parts["messages"] = messages
+        if "headers" in line:
+            parts["headers"] = tuple(line["headers"].items())
+        envelope = parts.get("envelope")
         if envelope and envelope not in self.envelopes:
             raise self.file.error_at(pointer, f"unknown envelope {envelope!r}; known are {', '.join(self.envelopes)}")
-        return ErrorTemplate(
-            status=line["status"],
-            type=line.get("type"),
-            code=line.get("code"),
-            messages=messages,
-            param=line.get("param", False),
-            envelope=envelope,
-            headers=tuple(line.get("headers", {}).items()),
-            upstream=line.get("upstream"),
-        )
+        return parts
 
     def _check_message(self, pointer: Sequence[str], message: str) -> None:
         """Raise InvalidFile where `message` names what no error has."""
@@ -420,11 +475,29 @@ class _TemplateReader:
                 )
 
 
+def _list_variants(line: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield the other words of a line: section, pattern, words."""
+    for section in _VARIANT_SECTIONS:
+        for pattern, words in line.get(section, {}).items():
+            yield section, pattern, words
+
+
+def _change_template(template: ErrorTemplate, parts: Mapping[str, Any]) -> ErrorTemplate:
+    """Return `template` with other parts; languages that they do not have stay."""
+    changes = dict(parts)
+    languages = changes.get("messages", {})
+    if languages and "" not in languages and "" not in template.messages:
+        changes["messages"] = {**template.messages, **languages}
+    return replace(template, **changes)
+
+
 _MOST_RENDERED: Final = 256  # answers of a catalog that are kept; a key has some 500 bytes, and so has an answer
 _LONGEST_RENDERED: Final = 2000  # characters of parameter, model and facts of an answer that is kept
 _ANY_ID: Final = "\x00"
 _ABOUT_ID: Final = r" ?\([^()\x00]*\x00\)"
 """The part of a message that has the request's id alone, such as `(request id: …)`."""
+WORDINGS: Final = "wordings"
+"""The folder of the catalogs that ship."""
 SCHEMA: Final = "error_catalog.schema.json"
 """The JSON Schema of an error catalog's file."""
 _EMPTY_CATALOG: Final = ErrorCatalog(envelopes={}, kinds={}, violations={}, json_format=JsonFormat())

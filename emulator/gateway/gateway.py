@@ -22,7 +22,7 @@ from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
 from emulator.gateway import formats
-from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
+from emulator.gateway.errors import WORDINGS, ErrorCatalog, ErrorCatalogLoader
 from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
 from emulator.gateway.rules import ModelRules, Models, read_model_rules, read_models
@@ -464,10 +464,14 @@ def _load_error_catalog(
 ) -> ErrorCatalog:
     """Return the error catalog that the gateway's file names, else OpenAI's; the file chooses the usual envelope."""
     folder = document.file.path.parent
-    path = find_schemas() / "wordings" / "openai.yaml"
+    path = find_schemas() / WORDINGS / "openai.yaml"
     if "wording" in keys:
         ref = keys["wording"]["$ref"]
         path = (folder / ref).resolve()
+        name = ref.removeprefix(f"{WORDINGS}/")
+        shipped = find_schemas() / WORDINGS / name
+        if not path.is_file() and "/" not in name and shipped.is_file():
+            path = shipped.resolve()
         if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, find_schemas())):
             message = f"{describe_value(ref)} is no file inside the gateway's own folder"
             raise document.file.error_at(["x-emulator-gateway", "wording"], message)

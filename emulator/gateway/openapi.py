@@ -14,8 +14,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from emulator.core import json_schema
+from emulator.core.data_folders import is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.parse_cache import load_yaml_once
+from emulator.core.phrases import shorten_text
+from emulator.core.schema_keywords import KEYWORDS, is_keyword, iter_schemas
+from emulator.core.suggestions import nearest_word
 from emulator.core.yaml_file import Pointer, YamlFile, describe_value
 from emulator.findings import Finding
 from emulator.messages import OperationName
@@ -360,6 +364,7 @@ def _list_findings(document: Document) -> Iterator[Finding]:
         if kind not in _SECURITY_TYPES:
             note = f"securitySchemes.{name}.type is {kind!r}; read as http bearer"
             yield Finding("unknown_security_type", note)
+    yield from _list_unknown_keywords(document)
     left_out = document.list_left_out()
     if left_out:
         yield Finding("operation_left_out", f"{len(left_out)} not about images: {_shorten_list(left_out, 5)}")
@@ -370,6 +375,51 @@ def _list_findings(document: Document) -> Iterator[Finding]:
         if name not in schemes:
             note = f"security names {name!r}, which securitySchemes does not define"
             yield Finding("unknown_security_scheme", note)
+
+
+def _list_unknown_keywords(document: Document) -> Iterator[Finding]:
+    """Yield a finding for each keyword in the schemas of requests that JSON Schema does not know."""
+    if is_shipped_schema(document.file.path):  # the tests have found none
+        return
+    places: dict[str, list[Pointer]] = {}
+    for place, schema in _iter_request_schemas(document):
+        for word in schema:
+            if not is_keyword(word):
+                places.setdefault(str(word), []).append([*place, word])
+    words = list(places)[:_MOST_KEYWORDS]
+    lines = document.file.find_lines([places[word][0] for word in words])
+    for word, line in zip(words, lines, strict=True):
+        note = f"{shorten_text(word, _LONGEST_WORD)!r} in line {line}"
+        if len(places[word]) > 1:
+            note += f" and {len(places[word]) - 1} more"
+        note += " is no keyword of JSON Schema, so it checks nothing"
+        nearest = nearest_word(word, KEYWORDS)
+        if nearest is not None:
+            note += f"; did you mean {nearest!r}?"
+        yield Finding("unknown_keyword", note)
+    if len(places) > len(words):
+        note = f"{len(places) - len(words)} more words that are no keywords of JSON Schema"
+        yield Finding("unknown_keyword", note)
+
+
+def _iter_request_schemas(document: Document) -> Iterator[tuple[Pointer, Mapping[Any, Any]]]:
+    """Yield each schema of a body or a query of the operations, with its place, once."""
+    waiting: list[tuple[Pointer, Any]] = []
+    for operation in document.operations:
+        for media_type in (JSON, FORM):
+            schema = document.find_request_schema(operation.node, media_type)
+            waiting.append(([*operation.pointer, "requestBody", "content", media_type, "schema"], schema))
+        if operation.query is not None:
+            waiting.append(([*operation.pointer, "parameters"], document.look_up(operation.query)))
+    followed: set[str] = set()
+    while waiting:
+        pointer, root = waiting.pop(0)
+        for place, schema in iter_schemas(root, tuple(pointer)):
+            yield list(place), schema
+            ref = schema.get("$ref")
+            if isinstance(ref, str) and ref not in followed:
+                followed.add(ref)
+                waiting.append((ref.removeprefix("#/").split("/"), document.look_up(ref)))
 
 
 def _list_required_schemes(document: Document) -> list[str]:
@@ -491,6 +541,8 @@ def escape_step(step: str | int) -> str:
     return str(step).replace("~", "~0").replace("/", "~1")
 
 
+_MOST_KEYWORDS: Final = 10  # unknown ones that are told one by one
+_LONGEST_WORD: Final = 60  # characters of an unknown keyword that a finding shows
 _QUERIES: Final = "x-query-schemas"
 """Where the schemas of queries are added to a document: OpenAPI has them one by one, not as an object's."""
 JSON: Final = "application/json"

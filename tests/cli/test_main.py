@@ -204,6 +204,29 @@ def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_pa
     assert (1, ["unusable_file"]) == (code, [one["code"] for one in json.loads(out)["findings"]])
 
 
+def test_check_reads_error_catalogs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """One that changes a few words of one that ships is good; one that lacks words is told all of them."""
+    good, bad, flawed = tmp_path / "good.yaml", tmp_path / "bad.yaml", tmp_path / "flawed.yaml"
+    good.write_text("extends: openai.yaml\nkinds: {rate_limit: {message: Slow down}}\n")
+    bad.write_text("envelopes: {usual: {message: '{message}'}}\nkinds: {quota: {status: 429, message: m}}\n")
+    flawed.write_text("extends: openai.yaml\nkinds: {rate_limits: {message: Slow down}}\n")
+    assert (0, f"{good}: good\n") == _main(capsys, "check", str(good))[:2]
+    code, out, _ = _main(capsys, "check", str(bad), str(flawed))
+    assert 1 == code
+    assert f"{bad}:1: unusable_file: kinds has no words for missing_key, invalid_key, " in out
+    assert f"{flawed}:2: unusable_file: unknown key 'rate_limits' in kinds; " in out
+    assert "did you mean 'rate_limit'?" in out
+
+
+def test_check_knows_a_scenario_by_its_rules(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Whatever words of an error catalog it has."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text("scenario: kinds\nrules: []\nabout: It extends nothing\n")
+    assert f"{path}: good\n" == _main(capsys, "check", str(path))[1]
+    path.write_text("rules: []\nkinds: {}\n")
+    assert "unknown key 'kinds'" in _main(capsys, "check", str(path))[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -51,6 +51,82 @@ def test_what_is_not_said_is_as_in_the_file_below(error_catalog: Any) -> None:
     assert ErrorCatalogLoader().load(OPENAIS).render(GatewayError("quota")) == own.render(GatewayError("quota"))
 
 
+def test_a_line_without_a_status_changes_the_line_below(error_catalog: Any) -> None:
+    """Status, type, code and envelope stay; the words count for every model and case that had others."""
+    base = ErrorCatalogLoader().load(OPENAIS)
+    own = error_catalog(
+        kinds={"moderation": {"message": "Blocked"}, "rate_limit": {"code": "slow_down"}},
+        breaches={"above_maximum": {"message": "{param} is over {limit}"}},
+    )
+    for model in ("dall-e-3", "gpt-image-1"):
+        error = GatewayError("moderation", model=model)
+        expected, found = base.choose_template(error), own.choose_template(error)
+        assert replace(expected, messages={"": "Blocked"}, variants=()) == replace(found, variants=())
+    for words in ({}, {"case": "requests"}, {"case": "images_above"}):
+        error = GatewayError("rate_limit", words=words)
+        expected, found = base.choose_template(error), own.choose_template(error)
+        assert replace(expected, code="slow_down", variants=()) == replace(found, variants=())
+    error = GatewayError("invalid_request", "n", "above_maximum", facts={"limit": "10"})
+    assert ("n is over 10", base.render(error).status) == (own.format_message(error), own.render(error).status)
+    assert base.find_code(error) == own.find_code(error)
+
+
+def test_a_changed_line_has_variants_of_its_own(error_catalog: Any) -> None:
+    """They come on top of those of the line below, part by part."""
+    own = error_catalog(
+        kinds={
+            "moderation": {"message": "Blocked", "models": {"dall-e-*": {"message": "Old"}, "flux-*": {"code": "f"}}}
+        }
+    )
+    found = {
+        model: (own.format_message(error), own.find_code(error))
+        for model in ("dall-e-3", "gpt-image-1", "flux-1")
+        for error in [GatewayError("moderation", model=model)]
+    }
+    assert {
+        "dall-e-3": ("Old", "content_policy_violation"),
+        "gpt-image-1": ("Blocked", "moderation_blocked"),
+        "flux-1": ("Blocked", "f"),
+    } == found
+
+
+def test_a_language_that_is_changed(tmp_path: Path) -> None:
+    """The other languages stay."""
+    (tmp_path / "own.yaml").write_text("extends: new-api.yaml\nkinds: {missing_key: {message: {en: No key}}}\n")
+    own = ErrorCatalogLoader().load(tmp_path / "own.yaml")
+    error = GatewayError("missing_key")
+    assert ("No key", True) == (own.format_message(error, "en"), "无效的令牌" in own.format_message(error, "zh"))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (find_schemas() / "wordings").glob("*.yaml")))
+def test_a_catalog_that_ships_needs_no_copy(tmp_path: Path, name: str) -> None:
+    """`extends` finds it by its name, also from a file of the same name; what is beside the file is found first."""
+    (tmp_path / name).write_text(f"extends: {name}\nkinds: {{quota: {{status: 429, message: Mine}}}}\n")
+    own, shipped = ErrorCatalogLoader(), ErrorCatalogLoader().load(find_schemas() / "wordings" / name)
+    assert shipped.render(GatewayError("not_found")) == own.load(tmp_path / name).render(GatewayError("not_found"))
+    (tmp_path / "further.yaml").write_text(f"extends: {name}\n")
+    assert "Mine" == own.load(tmp_path / "further.yaml").format_message(GatewayError("quota"))
+
+
+def test_all_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
+    """Every kind and every breach, in their order, and how to do without them."""
+    path = tmp_path / "own.yaml"
+    path.write_text("envelopes: {usual: {message: '{message}'}}\nkinds: {quota: {status: 429, message: m}}\n")
+    with pytest.raises(yaml_file.InvalidFile) as caught:
+        ErrorCatalogLoader().load(path)
+    kinds = ", ".join(kind for kind in KINDS if kind != "quota")
+    assert f"own.yaml:1: kinds has no words for {kinds}; breaches has " in str(caught.value)
+    assert f"; breaches has no words for {', '.join(VIOLATIONS)}; `extends: FILE` takes them" in str(caught.value)
+
+
+def test_catalogs_that_extend_each_other(tmp_path: Path) -> None:
+    """They are refused in one line."""
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(yaml_file.InvalidFile, match="leads back to this file"):
+        ErrorCatalogLoader().load(tmp_path / "a.yaml")
+
+
 def test_envelopes_by_name(error_catalog: Any) -> None:
     """A line names its envelope, the first is the usual one, and an empty one is no body at all."""
     own = error_catalog(
@@ -209,6 +285,11 @@ def test_own_words_for_the_model_whose_rules_were_broken(error_catalog: Any) -> 
     [
         ({"kinds": {"quota": {"upstream": "nothing"}}}, "upstream is 'nothing'; expected one of missing_key"),
         ({"extends": "../openai.yaml"}, "is no file beside own.yaml"),
+        ({"extends": "new-apy.yaml"}, "no error catalog that ships; known are .*; did you mean 'new-api.yaml'"),
+        (
+            {"extends": "new-api.yaml", "kinds": {"moderation": {"message": "m"}}},
+            "kinds.moderation has no status: what it changes is the answer of an upstream",
+        ),
         (
             {"kinds": {"quota": {"status": 400, "message": "m", "envelope": "x"}}},
             "unknown envelope 'x'; known are usual",

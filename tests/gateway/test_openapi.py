@@ -10,9 +10,12 @@ from typing import Any, Final
 import httpx
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from emulator.core import yaml_file
 from emulator.core.data_folders import find_schemas
+from emulator.core.schema_keywords import KEYWORDS
+from emulator.gateway import openapi
 from emulator.gateway.gateway import load_gateway
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
@@ -198,7 +201,10 @@ def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
     document = {**_plain(), "x-emulator-gateway": {"wording": {"$ref": "words.yaml"}}}
     (tmp_path / "plain.yaml").write_text(yaml.safe_dump(document))
     for change, complaint in (
-        ({"kinds": {k: v for k, v in words["kinds"].items() if k != "too_large"}}, "no words for 'too_large'"),
+        (
+            {"kinds": {k: v for k, v in words["kinds"].items() if k != "too_large"}},
+            "kinds has no words for too_large; ",
+        ),
         ({"breaches": {**words["breaches"], "enum": {"message": "{colour}"}}}, "the message names {colour}"),
         ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "status is '400'; expected 200 to 599"),
         ({"breaches": {**words["breaches"], "tiredness": {}}}, "unknown key 'tiredness'"),
@@ -293,6 +299,54 @@ def test_an_edit_may_be_json_alone(serve: Callable[..., Served], written: Callab
     response = httpx.post(f"{served.base('plain')}/images/edits", json={"prompt": "x"}, headers=headers)
     assert (200, "edit") == (response.status_code, served.calls()[-1]["operation"])
     assert 400 == httpx.post(f"{served.base('plain')}/images/edits", json={}, headers=headers).status_code
+
+
+def test_an_unknown_keyword_is_a_finding(written: Callable[[Any], Path]) -> None:
+    """With its line, how often it stands there, and the nearest keyword; `x-…` and what is no schema are anybody's."""
+    document = _plain()
+    body = document["paths"]["/images/generations"]["post"]["requestBody"]["content"]["application/json"]
+    body["schema"] = {
+        "type": "object",
+        "x-note": {"maxLenght": 1},
+        "example": {"maxLenght": 1},
+        "properties": {
+            "maxLenght": {"type": "string", "default": {"maxLenght": 1}, "enum": ["maxLenght"]},
+            "prompt": {"$ref": "#/components/schemas/Prompt"},
+            "size": {"anyOf": [{"type": "string", "maxLenght": 20}, {"const": None, "zzz": 1}]},
+        },
+    }
+    document["components"] = {"schemas": {"Prompt": {"type": "string", "maxLenght": 1000}, "Unused": {"tpye": 1}}}
+    path = written(document)
+    first, second = load_gateway(path).findings
+    line = 1 + next(number for number, text in enumerate(path.read_text().splitlines()) if "maxLenght: 20" in text)
+    assert ("unknown_keyword", "unknown_keyword") == (first.code, second.code)
+    assert (
+        f"'maxLenght' in line {line} and 1 more is no keyword of JSON Schema, so it checks nothing; "
+        "did you mean 'maxLength'?"
+    ) == first.message
+    assert second.message.startswith("'zzz' in line ")
+    assert second.message.endswith("so it checks nothing")
+
+
+def test_many_unknown_keywords(written: Callable[[Any], Path]) -> None:
+    """The first ten are told one by one."""
+    document = _plain()
+    content = document["paths"]["/images/generations"]["post"]["requestBody"]["content"]
+    content["application/json"]["schema"].update({f"word{number}": 1 for number in range(100)})
+    findings = load_gateway(written(document)).findings
+    assert 11 == len(findings)
+    assert findings[-1].message.startswith("90 more words")
+
+
+def test_shipped_files_have_known_keywords_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not searched at the start, so they are here; and what jsonschema checks is known."""
+    assert set(Draft202012Validator.VALIDATORS) <= KEYWORDS
+    monkeypatch.setattr(openapi, "is_shipped_schema", lambda path: False)
+    paths = sorted(find_schemas().glob("*.yaml")) + sorted(find_schemas().glob("*/*.yaml"))
+    documents = [openapi.load_document(path) for path in paths if path.parent.name not in ("wordings", "tables")]
+    assert len(documents) >= 5
+    findings = [finding for document in documents for finding in document.findings]
+    assert [] == [finding for finding in findings if finding.code == "unknown_keyword"]
 
 
 def test_what_is_not_checked_is_a_finding(written: Callable[[Any], Path]) -> None:
