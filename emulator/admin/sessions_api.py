@@ -289,7 +289,7 @@ async def replay_call(request: AdminRequest) -> Response:
         context.send_call(replay.build_request(entry, files, target))
     except replay.CannotReplay as error:
         raise AdminError(409, str(error)) from None
-    return build_json_response({"session": entry.session, "replay_of": entry.number}, 202)
+    return build_json_response({"session": entry.session, "replay_of": entry.number})
 
 
 async def get_picture(request: AdminRequest) -> Response:

@@ -161,7 +161,10 @@ def _format_welcome(running: Running) -> str:
     for name, validator in validators.items():
         lines.append(f"  {name:<{width}}  {running.url}/{name}{validator.gateway.base}")
     lines.append(f"Default gateway: {app.registry.default.gateway.name}, at {running.url}/v1")
-    lines.append(f"Sessions and their calls: {running.url}/_emulator/sessions")
+    page = f"{running.url}/_emulator/"
+    if app.admin_auth.generated:
+        page += f"#token={app.admin_auth.token}"
+    lines.append(f"Calls and their pictures: {page}")
     if chosen.report_only:
         lines.append(_REPORT_ONLY)
     if app.admin_auth.generated:

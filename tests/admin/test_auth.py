@@ -182,9 +182,9 @@ def test_a_person_is_told_how(command: Callable[..., Command]) -> None:
     """The welcome shows the whole header; a token that was chosen is not shown."""
     begun = command("--host", "0.0.0.0")
     asked, how = begun.out.readline(), begun.out.readline()
-    assert asked.startswith("Sessions and their calls: ")
     token = re.search("Authorization: Bearer ([0-9a-f]{32})$", how)
     assert token
+    assert f"Calls and their pictures: {begun.url}/_emulator/#token={token[1]}\n" == asked
     assert 200 == CLIENT.get(f"{begun.url}/_emulator/clock", headers={"x-emulator-token": token[1]}).status_code
     begun = command("--host", "0.0.0.0", EMULATOR_ADMIN_TOKEN=TOKEN)
     assert 200 == CLIENT.get(f"{begun.url}/_emulator/sessions", headers={"x-emulator-token": TOKEN}).status_code

@@ -20,14 +20,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench import against, bounds, calls, peers, pictures, starts
+from tests.bench import against, bounds, calls, page, peers, pictures, starts
 from tests.bench.figures import Figure, format_table
 from tests.bench.machine import Watch, describe_machine, find_date, list_versions
 from tests.bench.report import describe_noise, describe_run, make_page_section, replace_page_section
 from tests.bench.rows import Row, Scale
 from tests.bench.servers import CHECKOUT, Failed
 
-ROWS: Final = {row.name: row for row in (*calls.ROWS, *starts.ROWS, *pictures.ROWS, *bounds.ROWS, peers.ROW)}
+ROWS: Final = {
+    row.name: row for row in (*calls.ROWS, *starts.ROWS, *pictures.ROWS, *bounds.ROWS, *page.ROWS, peers.ROW)
+}
 PAGE: Final = CHECKOUT / "emulator" / "docs" / "speed.md"
 
 

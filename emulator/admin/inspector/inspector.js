@@ -1,9 +1,10 @@
-// The page on which people look at calls. It shows strangers' texts: every one of them is a text node, never markup.
+// The page of calls. It shows strangers' texts: each is a text node, never markup.
 
 const $ = Object.fromEntries([...document.querySelectorAll("[id]")].map((one) => [one.id, one]));
 const KEPT = 2000;  // calls in the list
 const EARLIER = 1000;  // calls that are asked for at first
 const AT_ONCE = 50;  // rows that are made in one frame
+const GROUP = 100;  // rows of one body of the table; one out of sight costs nothing
 
 // `scope` is the session of the list, "" for all. `open` and `cursor` are calls, as "session/number".
 const state = { scope: "", open: "", tab: "asked", filter: "", cursor: "" };
@@ -17,7 +18,7 @@ let isLive = false;  // whether the calls before this page have all come
 
 // --- helpers
 
-// Makes an element: "tag.class", perhaps an object of properties, and children.
+// Makes an element: "tag.class", perhaps properties, and children.
 function h(spec, ...children) {
 	const [tag, ...classes] = spec.split(".");
 	const made = document.createElement(tag);
@@ -68,10 +69,8 @@ async function ask(method, where, body, type = "application/json") {
 	throw new Error(found.error.message);
 }
 
-// Does `work`; what goes wrong is told in a line.
-async function attempt(work) {
-	await Promise.resolve().then(work).catch((error) => toast(error.message));
-}
+// Does `work`, and tells what goes wrong.
+const attempt = (work) => Promise.resolve().then(work).catch((error) => toast(error.message));
 
 // --- the address: #/s/SESSION/NUMBER/TAB?f=FILTER, with in=all where the list has all sessions
 
@@ -82,7 +81,7 @@ function readAddress() {
 	const scope = values.has("in") ? "" : session;
 	const isOther = scope !== state.scope || !source;
 	const filter = values.get("f") || "";
-	Object.assign(state, { scope, filter, open: number && `${session}/${number}`, tab: tab in TABS ? tab : "asked" });
+	Object.assign(state, { scope, filter, open: number && `${session}/${number}`, tab: Object.hasOwn(TABS, tab) ? tab : "asked" });
 	if ($.filter.value !== filter) $.filter.value = filter;
 	conditions = parseFilter(filter);
 	if (isOther) listen();
@@ -112,7 +111,7 @@ function listen() {
 	calls.clear();
 	arrived = [];
 	held = [];
-	$.rows.replaceChildren();
+	$.rows.replaceChildren($.head);
 	connect();
 	refreshBar();
 }
@@ -156,14 +155,17 @@ function forget(session) {
 }
 
 function remove(key) {
-	calls.get(key).row.remove();
+	const { row } = calls.get(key);
+	const group = row.parentNode;
+	row.remove();
+	if (!group.rows.length) group.remove();
 	calls.delete(key);
 }
 
-// Takes what has arrived into the list: so many calls in a frame that the page stays quick.
+// Takes what has arrived into the list, some of it in each frame.
 function drain() {
 	const isHeld = isLive && ($.list.scrollTop > 8 || state.open);
-	const fresh = [];
+	const fresh = new Map();  // by key: a call may begin and end in one frame
 	for (const call of arrived.splice(0, AT_ONCE)) {
 		if (call === "live") {
 			isLive = true;
@@ -181,10 +183,10 @@ function drain() {
 		} else if (isHeld && `${call.session}/${call.replay_of}` !== state.open) {
 			held = [...held.filter((one) => keyOf(one) !== key), call];
 		} else {
-			fresh.push(call);
+			fresh.set(key, call);
 		}
 	}
-	addRows(fresh);
+	addRows([...fresh.values()]);
 	refreshBar();
 	if (arrived.length) requestAnimationFrame(drain);
 }
@@ -197,7 +199,10 @@ function addRows(fresh) {
 		calls.set(keyOf(call), { call, row });
 		return row;
 	});
-	$.rows.prepend(...rows.reverse());
+	while (rows.length) {
+		if (!($.head.nextSibling?.rows.length < GROUP)) $.head.after(h("tbody"));
+		$.head.nextSibling.prepend(rows.shift());
+	}
 	if (height) list.scrollTop += list.scrollHeight - height;
 	for (const key of calls.keys()) {
 		if (calls.size <= KEPT) break;
@@ -297,6 +302,7 @@ function holds({ field, how, value }, call) {
 
 function applyFilter() {
 	for (const { call, row } of calls.values()) row.hidden = !matches(call);
+	$.rows.className = state.filter ? "" : "fast";
 	const all = [...calls.values()].map(({ call }) => call);
 	const unknown = all.length && conditions.find(({ field }) => field && field !== "finding"
 		&& !all.some((call) => field in call || field in call.params));
@@ -350,7 +356,7 @@ function drawDetail(call) {
 		.map((value) => h("option", { value }, value ? `at ${value}` : "here")));
 	const tabs = Object.keys(TABS).map((name) => h("button", {
 		role: "tab", id: `tab-${name}`, ariaSelected: String(name === state.tab), tabIndex: name === state.tab ? 0 : -1,
-		"aria-controls": "panel", onclick: () => go({ tab: name }),
+		onclick: () => go({ tab: name }),
 	}, name[0].toUpperCase() + name.slice(1)));
 	const panel = h("div", { id: "panel", role: "tabpanel", tabIndex: 0, "aria-labelledby": `tab-${state.tab}` });
 	const first = calls.get(state.open)?.call.replay_of;
@@ -365,7 +371,7 @@ function drawDetail(call) {
 			h("span.group", dim("Copy as"), h("span.joined", entries(COPIES).map(([kind, label]) =>
 				h("button", { onclick: () => attempt(() => copy(kind)) }, label)))),
 			h("span.group", h("button", { onclick: () => attempt(() => replay(where.value)) }, "Replay"), where)),
-		h("div", { role: "tablist", ariaLabel: "About this call", onkeydown: moveTab }, tabs),
+		h("div", { role: "tablist", onkeydown: moveTab }, tabs),
 		panel);
 	if (focused.startsWith("tab-")) document.getElementById(`tab-${state.tab}`).focus();
 	attempt(() => TABS[state.tab](call, panel));
@@ -466,7 +472,7 @@ function json(data) {
 	if (!isObject(data)) return h(`span.j-${typeof data}`, JSON.stringify(data) ?? "");
 	if ("digest" in data && "length" in data) {
 		const facts = data.format ? `${data.format.toUpperCase()} ${data.size.replace("x", "×")}, ` : "";
-		return h("span.chip", { title: data.digest || "" }, facts + bytes(data.length * (data.format ? 0.75 : 1)));
+		return h("span.chip", facts + bytes(data.length * (data.format ? 0.75 : 1)));
 	}
 	const members = entries(data);
 	const count = Array.isArray(data) ? `[${members.length}]` : `{${members.length}}`;
@@ -512,7 +518,7 @@ let barTimer = 0;
 function refreshBar() {
 	barTimer ||= setTimeout(() => {
 		barTimer = 0;
-		showBar().catch(() => {});  // the login is open, or the server is away, which is said beside the filter
+		showBar().catch(() => {});  // the login is open, or the server is away
 	}, 300);
 }
 
@@ -585,7 +591,7 @@ function moveCursor(key) {
 }
 
 function move(by) {
-	const rows = [...$.rows.rows].filter((row) => !row.hidden);
+	const rows = [...$.rows.querySelectorAll("tbody tr:not([hidden])")];
 	if (!rows.length) return;
 	const place = rows.findIndex((row) => row.dataset.key === state.cursor);
 	const row = rows[Math.min(Math.max(place + by, 0), rows.length - 1)];
