@@ -27,7 +27,6 @@ from emulator.gateway.model_catalog import Calendar
 from emulator.image.files import MissingFile
 from emulator.image.recipe import DIGEST
 from emulator.messages import Response
-from emulator.session.call_summary import summarize
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import redact_texts
 from emulator.session.store import SessionSummary
@@ -244,6 +243,8 @@ def _build_page(name: str, entries: Sequence[JournalEntry], query: Mapping[str, 
         following = page[-1].number
     calls = [entry.to_json() for entry in page]
     if query.get("view") == "summary":
+        from emulator.session.call_summary import summarize  # imported when it is first needed
+
         calls = [summarize(call) for call in calls]
     return build_json_response({"session": name, "calls": calls, "next": following})
 

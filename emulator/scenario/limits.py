@@ -125,17 +125,21 @@ async def _count(ceilings: Iterator[_Ceiling], counter: Counter, *, session: str
 async def count_used(limits: Limits, counter: Counter, *, session: str, now: float) -> list[UsedLimit]:
     """Return what `session` has used of each limit that is set, in this minute of its clock or in all."""
     minute = int(now // 60)
+    names = {
+        "requests_per_minute": f"{_REQUESTS} of minute {minute}",
+        "images_per_minute": f"{_IMAGES} of minute {minute}",
+        "images": _IMAGES,
+        "cost": _COST,
+    }
     found = []
-    for limit, what, unit in (
-        ("requests_per_minute", f"{_REQUESTS} of minute {minute}", 1),
-        ("images_per_minute", f"{_IMAGES} of minute {minute}", 1),
-        ("images", _IMAGES, 1),
-        ("cost", _COST, _MILLION),
-    ):
+    for limit, what in names.items():
         most = getattr(limits, limit)
-        if most is not None:
-            used = await counter.count(session, what, 0)
-            found.append(UsedLimit(limit, most, used if unit == 1 else used / unit))
+        if most is None:
+            continue
+        used: float = await counter.count(session, what, 0)
+        if limit == "cost":
+            used /= _MILLION
+        found.append(UsedLimit(limit, most, used))
     return found
 
 

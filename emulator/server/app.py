@@ -54,7 +54,6 @@ from emulator.server.addresses import Address, AddressBook, split_target
 from emulator.server.connection import HttpConnection, get_connection
 from emulator.server.heads import CORS, NAMES, OwnHeaders
 from emulator.server.image_host import ImageHost
-from emulator.server.own_connection import MOST_AT_A_TIME, OwnConnections, TooManyCalls
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
 from emulator.server.repeated_calls import RepeatedCall, find_repeated_call
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
@@ -78,6 +77,7 @@ if TYPE_CHECKING:
     from emulator.analysis.coverage import CoverageCounter
     from emulator.scenario.reserved_values import ReservedValue
     from emulator.server.forwarding import Forwarder
+    from emulator.server.own_connection import OwnConnections
     from emulator.session.call_record import CallRecord
 
 log = logging.getLogger("emulator")
@@ -133,7 +133,9 @@ class App:
         self.coverage: CoverageCounter | None = None
         if settings.coverage is not None:
             self.coverage = self._count_coverage()
-        self.own_connections = OwnConnections()
+        self.make_connection: Callable[[], HttpConnection] | None = None
+        """What makes the handler of a connection; None until the server has begun."""
+        self._own_connections: OwnConnections | None = None
         self.admin_auth = AdminAuth(settings)
         self.admin = AdminApi(self._build_admin_context())
         self._addresses = AddressBook(self.registry)
@@ -286,7 +288,8 @@ class App:
     def _tell_observers(self, record: CallRecord) -> None:
         """Tell of a call that has ended."""
         self.metrics.count_call(record)
-        self.events.note_end(record.session, record.number)
+        if not record.forgotten:
+            self.events.note_end(record.session, record.number)
         if self.events.has_listeners:
             self.events.publish(record.entry)
         for observer in self.observers:
@@ -641,10 +644,15 @@ class App:
 
     def _send_own_call(self, request: bytes) -> None:
         """Send a request from the server to itself; raises AdminError where too many are under way."""
+        from emulator.server.own_connection import OwnConnections, TooManyCalls  # few calls are sent again
+
+        if self._own_connections is None:
+            assert self.make_connection is not None, "the server has not begun"
+            self._own_connections = OwnConnections(self.make_connection)
         try:
-            self.own_connections.send(request)
-        except TooManyCalls:
-            raise AdminError(503, f"{MOST_AT_A_TIME} calls are sent again already, and have not ended") from None
+            self._own_connections.send(request)
+        except TooManyCalls as error:
+            raise AdminError(503, str(error)) from None
 
     def _build_admin_context(self) -> AdminContext:
         return AdminContext(

@@ -66,7 +66,7 @@ async def start(app: App) -> Running:
         keepalive_timeout=75,
         max_line_size=_LONGEST_TARGET,
     )
-    app.own_connections.use(serving)
+    app.make_connection = serving
     loop = asyncio.get_running_loop()
     if loop.get_exception_handler() is None:
         loop.set_exception_handler(_handle_loop_error)

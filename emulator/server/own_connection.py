@@ -17,28 +17,23 @@ MOST_AT_A_TIME: Final = 32  # calls; each may wait as long as its scenario says
 
 
 class TooManyCalls(Exception):
-    """MOST_AT_A_TIME calls that the server has sent to itself are under way."""
+    """MOST_AT_A_TIME calls that the server has sent to itself are under way; the text is one line."""
 
 
 class OwnConnections:
-    """The connections from one server to itself."""
+    """The connections from one server to itself; `make_connection` makes what handles one, as for the socket's."""
 
-    def __init__(self) -> None:
-        self._make_connection: Callable[[], HttpConnection] | None = None
-        self._sending: set[asyncio.Task[None]] = set()
-
-    def use(self, make_connection: Callable[[], HttpConnection]) -> None:
-        """Let `make_connection` make what handles a connection, as for those of the socket."""
+    def __init__(self, make_connection: Callable[[], HttpConnection]) -> None:
         self._make_connection = make_connection
+        self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, request: bytes) -> None:
         """Send a whole request with the header `Connection: close`; its answer is thrown away.
 
         Returns before the answer is there. Raises TooManyCalls.
         """
-        assert self._make_connection is not None, "the server has not begun"
         if len(self._sending) >= MOST_AT_A_TIME:
-            raise TooManyCalls
+            raise TooManyCalls(f"{MOST_AT_A_TIME} calls are sent again already, and have not ended")
         sending = asyncio.get_running_loop().create_task(_send(self._make_connection(), request))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)

@@ -124,7 +124,8 @@ def write_node(text: CallText) -> str:
     for name, files in _group_files(text).items():
         opened = [f"fs.createReadStream({json.dumps(file)})" for file in files]
         arguments.append(f"  {name}: {_join(opened)},\n")
-        lines[:0] = [] if lines[0].startswith("import fs") else ['import fs from "node:fs";']
+    if text.call["uploads"]:
+        lines.insert(0, 'import fs from "node:fs";')
     method = _NODE_METHODS.get(text.call["operation"], "images.generate")
     call = f"const answer = await client.{method}();"
     if arguments:

@@ -16,7 +16,6 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
-from emulator.session.call_summary import summarize
 from emulator.session.journal import JournalEntry
 
 EventName = Literal["began", "call"]
@@ -255,6 +254,8 @@ def _format_call(name: str, entry: JournalEntry, summaries: bool) -> bytes:
     """Return a call as an event; one that has not ended has no id, because nobody can go on behind it."""
     described = entry.to_json()
     if summaries:
+        from emulator.session.call_summary import summarize  # few listeners want them
+
         described = summarize(described)
     event_id = None
     if name == "call":

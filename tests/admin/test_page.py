@@ -143,6 +143,15 @@ def test_a_call_appears_by_itself(served: Served, open_page: Open) -> None:
     expect(page.locator("#count")).to_have_text("2 calls")
 
 
+def test_the_root_leads_to_it(served: Served, open_page: Open) -> None:
+    """By a link; what a browser asks for by itself, such as an icon, is no call to a gateway."""
+    page = open_page(served)
+    page.goto(served.url)
+    page.get_by_role("link", name="calls and their pictures").click()
+    expect(page.locator("#live")).to_have_text("live")
+    assert [] == httpx.get(f"{served.url}/_emulator/sessions").json()["sessions"]
+
+
 def test_a_call_under_way_and_one_that_came_before(served: Served, open_page: Open) -> None:
     """What came before the page is there, and a call whose answer waits is shown as such until it has come."""
     generate(served)

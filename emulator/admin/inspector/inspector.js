@@ -3,13 +3,13 @@
 const $ = Object.fromEntries([...document.querySelectorAll("[id]")].map((one) => [one.id, one]));
 const KEPT = 2000;  // calls in the list
 const EARLIER = 1000;  // calls that are asked for at first
-const AT_ONCE = 50;  // rows that are made in one frame
+const AT_ONCE = 50;  // rows that are made in one task
 const GROUP = 100;  // rows of one body of the table; one out of sight costs nothing
 
 // `scope` is the session of the list, "" for all. `open` and `cursor` are calls, as "session/number".
 const state = { scope: "", open: "", tab: "asked", filter: "", cursor: "" };
 const calls = new Map();  // "session/number" -> { call, row }, the newest last
-let arrived = [];  // summaries that wait for the next frame
+let arrived = [];  // summaries that wait for `drain`
 let held = [];  // summaries that wait until the list follows again
 let source = null;
 let shown = null;  // the whole call that is open
@@ -132,7 +132,7 @@ function connect() {
 	};
 	for (const name of ["began", "call", "live"]) {
 		opened.addEventListener(name, ({ data }) => {
-			if (!arrived.length) requestAnimationFrame(drain);
+			if (!arrived.length) setTimeout(drain, 30);
 			arrived.push(name === "live" ? name : JSON.parse(data));
 		});
 	}
@@ -162,11 +162,11 @@ function remove(key) {
 	calls.delete(key);
 }
 
-// Takes what has arrived into the list, some of it in each frame.
+// Takes what has arrived into the list, some of it at a time.
 function drain() {
 	const isHeld = isLive && ($.list.scrollTop > 8 || state.open);
-	const fresh = new Map();  // by key: a call may begin and end in one frame
-	for (const call of arrived.splice(0, AT_ONCE)) {
+	const fresh = new Map();  // by key: a call may begin and end meanwhile
+	for (const call of arrived.splice(0, document.hidden ? KEPT : AT_ONCE)) {
 		if (call === "live") {
 			isLive = true;
 			setLive(call);
@@ -181,14 +181,14 @@ function drain() {
 			calls.set(key, { call, row });
 			if (key === state.open) showDetail(true);
 		} else if (isHeld && `${call.session}/${call.replay_of}` !== state.open) {
-			held = [...held.filter((one) => keyOf(one) !== key), call];
+			held = [...held.filter((one) => keyOf(one) !== key), call].slice(-KEPT);
 		} else {
 			fresh.set(key, call);
 		}
 	}
 	addRows([...fresh.values()]);
 	refreshBar();
-	if (arrived.length) requestAnimationFrame(drain);
+	if (arrived.length) setTimeout(drain, 30);
 }
 
 function addRows(fresh) {
