@@ -19,6 +19,7 @@ from aiohttp import web
 from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_faults
 from emulator.messages import Response
 from emulator.server.connection import run_until_left, split_into_pieces
+from emulator.server.heads import find_reason
 
 Begin = Callable[[web.StreamResponse], Any]
 """Called with the response before anything of it is sent."""
@@ -43,7 +44,7 @@ async def send(
     A fault that waits does so through `sleep`.
     """
     head, chunks = _apply_faults(response, headers, faults, sleep)
-    outgoing = web.StreamResponse(status=head.status, headers=head.headers)
+    outgoing = web.StreamResponse(status=head.status, reason=find_reason(head.status), headers=head.headers)
     if close:
         outgoing.force_close()
     begin(outgoing)

@@ -52,10 +52,22 @@ class OwnHeaders:
 
 
 def format_status_line(version: tuple[int, int], status: int) -> str:
-    """Return the first line of an answer; the reason of a status that HTTP does not know is empty."""
+    """Return the first line of an answer."""
     major, minor = version
-    return f"HTTP/{major}.{minor} {status} {_REASONS.get(status, '')}\r\n"
+    return f"HTTP/{major}.{minor} {status} {find_reason(status)}\r\n"
 
 
-_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+def find_reason(status: int) -> str:
+    """Return the words behind a status; none for a status that HTTP does not know."""
+    return _REASONS.get(status, "")
+
+
+_REASONS: Final = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
+"""The four are what the servers of gateways write (Go, nginx); Python has other words for them from 3.13 on."""
 _SERVER: Final = "image-api-emulator"

@@ -15,7 +15,7 @@ from aiohttp import web
 from emulator.core.header_lines import format_header_lines
 from emulator.messages import Response
 from emulator.server.connection import SentAtOnce, get_connection, run_until_left, split_into_pieces, write_pieces
-from emulator.server.heads import format_status_line
+from emulator.server.heads import find_reason, format_status_line
 from emulator.server.send_limits import PIECE
 from emulator.session.call_record import SentResponse
 from emulator.session.response_record import EventRecorder, RecordedBody, keep_body, record_body
@@ -147,7 +147,7 @@ async def _send_large_body(
 
     Return it, how many bytes of its body were sent, and whether the client took it.
     """
-    outgoing = web.StreamResponse(status=response.status, headers=headers)
+    outgoing = web.StreamResponse(status=response.status, reason=find_reason(response.status), headers=headers)
     if close:
         outgoing.force_close()
     sent_bytes = 0
@@ -169,7 +169,7 @@ async def _send_body(
 ) -> tuple[web.StreamResponse, int, bool]:
     """Send a response by aiohttp's own means, as _send_large_body does, but in one piece."""
     body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
-    outgoing = web.Response(status=response.status, headers=headers, body=body)
+    outgoing = web.Response(status=response.status, reason=find_reason(response.status), headers=headers, body=body)
     if close:
         outgoing.force_close()
     try:

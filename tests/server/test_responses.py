@@ -123,3 +123,18 @@ def test_a_refusal_of_an_unknown_status_has_no_reason(server: Served) -> None:
         headers={"authorization": "Bearer k"},
     )
     assert (599, "") == (answer.status_code, answer.reason_phrase)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(413, "Request Entity Too Large"), (422, "Unprocessable Entity"), (503, "Service Unavailable"), (599, "")],
+)
+@pytest.mark.parametrize("beside", [{}, {"headers": {"X-Own": "a"}}, {"faults": ["malformed_json"]}], ids=str)
+def test_the_words_of_a_status(server: Served, status: int, reason: str, beside: dict[str, Any]) -> None:
+    """They are the same with every version of Python, however the answer is sent."""
+    key = f"sk-words-{status}-{len(str(beside))}"
+    scenario = {"rules": [{"answers": {"canned": {"status": status, "json": {"a": 1}}, **beside}}]}
+    played = httpx.put(f"{server.url}/_emulator/sessions/{name_for_key(key)}/scenario", json=scenario)
+    assert played.status_code == 200, played.text
+    answer = server.generate("ezmodel", {"prompt": "x"}, key)
+    assert (status, reason) == (answer.status_code, answer.reason_phrase)
