@@ -11,6 +11,7 @@ import re
 import unicodedata
 import zipfile
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from emulator.core.light_dataclass import dataclass
 HEIGHT: Final = 16  # px, of every line
 _LONGEST: Final = 2000  # characters that are read; far more than any caption's lines can hold
 _MOST_MARKS: Final = 12  # on one letter; "Zalgo" text has hundreds, which would cost time and show nothing
+_MOST_LETTERS: Final = 3  # in one cluster, which is not broken at a line's end; a line may have room for few
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +70,58 @@ def set_lines(text: str, width: int, most: int) -> tuple[Line, ...]:
 
 
 def _split_clusters(text: str) -> list[str]:
-    """Return each letter together with the marks that are drawn onto it."""
+    """Return what is one letter to a reader: a letter with its marks, a flag, an emoji, joined consonants.
+
+    The font has no glyphs for sequences of emoji. The first one stands for all that are joined to it, and for itself in
+    another colour of skin.
+    """
     offsets = _load_mark_offsets()
-    if offsets.keys().isdisjoint(text):
+    if offsets.keys().isdisjoint(text) and _SEQUENCES.search(text) is None:
         return list(text)
     clusters: list[str] = []
     for character in text:
-        if character not in offsets or not clusters:
+        if not clusters:
             clusters.append(character)
-        elif len(clusters[-1]) < _MOST_MARKS:
+        elif character in offsets:
+            if len(clusters[-1]) < _MOST_MARKS:
+                clusters[-1] += character
+        elif _joins_letter(clusters[-1], character):
             clusters[-1] += character
+        elif not _is_swallowed(clusters, character):
+            clusters.append(character)
     return clusters
+
+
+def _joins_letter(cluster: str, character: str) -> bool:
+    """Return whether `character` is the second half of a flag, or a consonant behind one that has lost its vowel."""
+    if _is_flag_letter(character):
+        return len(cluster) == 1 and _is_flag_letter(cluster)
+    last = cluster[-1]
+    if last not in _VOWEL_KILLERS or ord(last) >> 7 != ord(character) >> 7:
+        return False
+    letters = sum(unicodedata.category(one) == "Lo" for one in cluster)
+    return unicodedata.category(character) == "Lo" and letters < _MOST_LETTERS
+
+
+def _is_swallowed(clusters: list[str], character: str) -> bool:
+    """Return whether the end of `clusters` stands for `character` as well; takes a joiner between emoji from them."""
+    before = clusters[-1]
+    if character == "\u200d" and before[-1] in _VOWEL_KILLERS:  # asks for another shape, which the font has not
+        return True
+    if character in _SKIN_COLOURS:
+        return _is_emoji(before)
+    if before == "\u200d" and len(clusters) > 1 and _is_emoji(clusters[-2]) and _is_emoji(character):
+        clusters.pop()
+        return True
+    return False
+
+
+def _is_emoji(cluster: str) -> bool:
+    return any(first <= cluster[0] <= last for first, last in _EMOJI)
+
+
+def _is_flag_letter(character: str) -> bool:
+    return "\U0001f1e6" <= character <= "\U0001f1ff"
 
 
 def _shape_arabic(clusters: list[str]) -> list[str]:
@@ -193,7 +236,32 @@ def _find_glyph(character: str) -> _Glyph:
 
 @lru_cache(maxsize=1024)
 def _draw_cluster(cluster: str, mirrored: bool) -> bytes:
-    """Return a letter with its marks, as columns; in text from right to left a bracket is the other one of its pair."""
+    """Return a cluster as columns: letters with their marks, side by side, or a flag.
+
+    In text from right to left a bracket is the other one of its pair.
+    """
+    if _is_flag_letter(cluster[-1]) and len(cluster) == 2:
+        return _draw_flag(cluster)
+    offsets = _load_mark_offsets()
+    starts = [0, *(i for i, character in enumerate(cluster) if i and character not in offsets), len(cluster)]
+    parts = [cluster[start:end] for start, end in pairwise(starts)]
+    return b"".join([_draw_letter(part, mirrored) for part in parts])
+
+
+def _draw_flag(cluster: str) -> bytes:
+    """Return a filled plate, three columns wide, from which the two letters of a country are cut out."""
+    first, second = (_find_glyph(chr(ord(letter) - 0x1F1E6 + ord("A"))).columns for letter in cluster)
+    rows = []
+    for row in range(HEIGHT):
+        letters = first[row] << 12 | second[row] << 4
+        plate = _PLATE if 1 <= row < HEIGHT - 1 else 0
+        rows.append((plate & ~letters).to_bytes(3, "big"))
+    joined = b"".join(rows)
+    return joined[0::3] + joined[1::3] + joined[2::3]
+
+
+def _draw_letter(cluster: str, mirrored: bool) -> bytes:
+    """Return a letter with its marks, as columns."""
     offsets = _load_mark_offsets()
     letter, marks = cluster[0], cluster[1:]
     if mirrored:
@@ -279,6 +347,14 @@ _BOX: Final = "0000007E4242425A5A4242427E000000"  # for characters that the font
 _DIRECTIONS: Final = {"L": "L", "R": "R", "AL": "R", "EN": "N", "AN": "N", "CS": "S", "ES": "S", "ET": "S"}
 _ARABIC: Final = re.compile("[\u0620-\u074a\u0750-\u077f\u08a0-\u08c9]")
 _JOINERS: Final = "\u200c\u200d"  # invisible, but Arabic letters look different beside them
+_SKIN_COLOURS: Final = "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
+_VOWEL_KILLERS: Final = "\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d"
+"""The signs that join consonants, those of Unicode's property Indic_Conjunct_Break=Linker since its version 15.1."""
+_EMOJI: Final = (("\u00a9", "\u00ae"), ("\u203c", "\u3299"), ("\U0001f000", "\U0001faff"))
+"""Ranges that hold all emoji, and other symbols, which nobody joins."""
+_SEQUENCES: Final = re.compile("[\u200d\U0001f1e6-\U0001f1ff\U0001f3fb-\U0001f3ff]")
+"""What sequences of emoji have, beside marks."""
+_PLATE: Final = 0x7FFFFE  # the filled columns of a flag's 24
 _STRETCHES: Final = "\u0640\u200d"  # join on both sides and do not change their form
 # The property Default_Ignorable_Code_Point of Unicode, but for the joiners.
 _IGNORED: Final = re.compile(

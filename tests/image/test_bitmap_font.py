@@ -164,3 +164,66 @@ def test_naughty_strings_are_drawn() -> None:
 def test_a_pile_of_marks_costs_little() -> None:
     """A letter carries a dozen marks at most, so that hostile text cannot keep the server busy."""
     assert ink("q" + "\u0302" * 900) == ink("q" + "\u0302" * 900 + "\u0308")
+
+
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
+ASTRONAUT = "\U0001f469\U0001f3fd\u200d\U0001f680"
+HEART_ON_FIRE = "❤\ufe0f\u200d\U0001f525"
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
+
+
+@pytest.mark.parametrize(
+    ("sequence", "shown"),
+    [
+        (FAMILY, "\U0001f468"), (ASTRONAUT, "\U0001f469"), (HEART_ON_FIRE, "❤"), ("\U0001f44d\U0001f3fd", "\U0001f44d"),
+        (ENGLAND, "\U0001f3f4"), (f"a{FAMILY}b", "a\U0001f468b"), (f"{FAMILY}{FAMILY}", "\U0001f468\U0001f468"),
+    ],
+)  # fmt: skip
+def test_a_sequence_of_emoji_is_one_glyph(sequence: str, shown: str) -> None:
+    """The first one stands for those that are joined to it, and for itself in another colour of skin."""
+    assert ink(shown) == ink(sequence)
+
+
+@pytest.mark.parametrize("text", ["\U0001f3fd", "a\U0001f3fd", "a\u200d\U0001f680", "\u200d\U0001f680"])
+def test_what_is_joined_to_no_emoji_is_seen(text: str) -> None:
+    """A colour, or an emoji behind a letter, stands for itself."""
+    assert ink(text) == ink(text.replace("\u200d", ""))
+    assert len(ink(text)) >= len(ink("\U0001f680"))
+
+
+def test_a_flag_is_one_glyph() -> None:
+    """Two letters of a country on a plate of 24 pixels; a letter that is left over is itself."""
+    (line,) = bitmap_font.set_lines("\U0001f1e9\U0001f1ea", 512, 1)
+    assert 24 == line.width
+    rows = drawing(line)
+    assert ("." * 24, "." + "1" * 22 + ".") == (rows[0], rows[1])
+    letters = "".join(rows[row][4:20] for row in range(3, 14)).replace("1", " ").replace(".", "1").replace(" ", ".")
+    (plain,) = bitmap_font.set_lines("DE", 512, 1)
+    assert "".join(drawing(plain)[3:14]) == letters
+    three = ink("\U0001f1e9\U0001f1ea\U0001f1eb")
+    assert len(three) == len(ink("\U0001f1e9\U0001f1ea")) + len(ink("\U0001f1eb"))
+
+
+@pytest.mark.parametrize(
+    ("text", "cluster"),
+    [
+        ("नमस्ते", "स्ते"), ("क्षत्रिय", "त्रि"), ("क्\u200dषा", "क्षा"), ("কলকাত্তা", "ত্তা"), ("ગુજ્જરા", "જ્જ"),
+        ("\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7", "\U0001f1eb\U0001f1f7"), ("Zo\u0308\u0323", "o\u0308\u0323"),
+    ],
+)  # fmt: skip
+def test_a_cluster_is_not_broken(text: str, cluster: str) -> None:
+    """Wherever a line ends, joined consonants with their vowels, and flags, stand on one line or on no line."""
+    whole = set(bitmap_font._split_clusters(unicodedata.normalize("NFC", text)))
+    assert unicodedata.normalize("NFC", cluster) in whole
+    for width in range(8, 200, 8):
+        for line in bitmap_font.set_lines(f"{text} {text}", width, 9):
+            assert line.width <= width
+
+
+def test_joined_consonants_are_bounded() -> None:
+    """A line has room for a cluster, however many consonants are joined, and what does not join stands alone."""
+    clusters = bitmap_font._split_clusters("क्" * 50)
+    assert 3 == max(sum(letter == "क" for letter in cluster) for cluster in clusters)
+    assert "क्" * 50 == "".join(clusters)
+    assert ["क्", "a"] == bitmap_font._split_clusters("क्a")
+    assert ["க்", "க"] == bitmap_font._split_clusters("க்க")  # Tamil joins none
