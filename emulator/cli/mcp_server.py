@@ -220,5 +220,5 @@ _INSTRUCTIONS: Final = (
     "sessions has its own calls, scenario and time; the session `latest` is the one used last. `calls` and `call` show "
     "what a client has sent, why a call was refused and which rule answered; `finding` explains a code; `playScenario` "
     "decides what goes wrong next; `verify` holds the calls against what was expected; `portability` says which other "
-    "gateways would accept them; `reset` begins a session again."
+    "gateways would accept them; `coverage` shows which rules no call has met; `reset` begins a session again."
 )

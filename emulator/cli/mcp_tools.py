@@ -87,12 +87,20 @@ def _iter_tools(root: Mapping[str, Any]) -> Iterator[Tool]:
     for path, path_item in root["paths"].items():
         for method, operation in path_item.items():
             if method in description.METHODS:
-                answers = operation["responses"]["200"]
-                types = _inline(root, answers)["content"]
+                types = _find_answer(root, operation).get("content", {})
                 is_picture = any(name.startswith("image/") for name in types)
                 if operation.get("x-emulator-tool") is not False and (is_picture or "application/json" in types):
                     parameters = [*path_item.get("parameters", ()), *operation.get("parameters", ())]
                     yield _make_tool(root, method, path, parameters, operation, is_picture)
+
+
+def _find_answer(root: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the description of an operation's good answer, whichever of the statuses from 200 on it has."""
+    for status, answer in operation["responses"].items():
+        if status.startswith("2"):
+            found: Mapping[str, Any] = _inline(root, answer)
+            return found
+    return {}
 
 
 def _make_tool(

@@ -156,6 +156,7 @@ def test_each_operation_is_a_tool() -> None:
     tools = make_tools()
     left_out = known - set(tools)
     assert {"events", "metrics", "openapi"} <= left_out
+    assert {"calls", "finding", "playScenario", "verify", "portability", "coverage", "reset", "replay"} <= set(tools)
     for name, tool in tools.items():
         schema = tool.listed["inputSchema"]
         Draft202012Validator.check_schema(schema)
