@@ -120,10 +120,11 @@ def search_pages(pages: Mapping[str, Page], words: Sequence[str]) -> list[Search
     heading counts most, then one at the beginning of a table's row or of an item of a list, such as a flag or a code.
     """
     wanted = [_Wanted(word) for word in words]
+    phrase = _Wanted("".join(words))
     hits = []
     for page in pages.values():
         for section in page.sections:
-            hit = _match_section(section, wanted)
+            hit = _match_section(section, wanted, phrase)
             if hit is not None:
                 hits.append(hit)
     return sorted(hits, key=lambda hit: -hit.score)
@@ -164,8 +165,11 @@ class _Wanted:
         return 0
 
 
-def _match_section(section: Section, wanted: Sequence[_Wanted]) -> SearchHit | None:
-    """Return how well a section has all the words; None where one is missing."""
+def _match_section(section: Section, wanted: Sequence[_Wanted], phrase: _Wanted) -> SearchHit | None:
+    """Return how well a section has all the words; None where one is missing.
+
+    Several words that stand beside each other, `phrase`, count as much again.
+    """
     lines = [line for block in section.blocks[1:] for line in _list_lines(block)]
     best_of_all = 0.0
     rated: dict[str, float] = {}
@@ -183,6 +187,11 @@ def _match_section(section: Section, wanted: Sequence[_Wanted]) -> SearchHit | N
         best_of_all += best
     if not rated and best_of_all < _IN_HEADING * len(wanted):  # only a heading further up has the words
         return None
+    if len(wanted) > 1:
+        best_of_all += _IN_HEADING * phrase.rate(section.headings[-1])
+        ratings = {line.text: _AT_START * phrase.rate(line.start) or phrase.rate(line.text) for line in lines}
+        best_of_all += max(ratings.values(), default=0)
+        rated = {text: rating + ratings[text] for text, rating in rated.items()}
     best_lines = sorted(rated, key=lambda text: -rated[text])
     score = best_of_all + _EACH * min(len(rated), _MANY)
     return SearchHit(section, best_lines, score)
