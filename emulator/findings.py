@@ -140,6 +140,15 @@ FINDINGS: Final[dict[str, str]] = {
         "too long, broke off, sent no HTTP, redirected, or answered too much. The message says which. The client got "
         "the gateway's own words for `upstream_error` or `upstream_timeout`."
     ),
+    "not_recorded": (
+        "The call was to be recorded, and nothing of it was written: it or its answer has a credential, the picture "
+        "behind a link cannot be had, or the folder cannot be written. The message says where. The client got the "
+        "answer all the same."
+    ),
+    "recording_stale": (
+        "The recorded answer is older than --stale-after allows. Record it again with --record-mode all, or let it be "
+        "older."
+    ),
     "server_stopped": (
         "The server was stopped while the call was under way, so its client got no answer. Stop the server after the "
         "last call, or give calls under way a few seconds to end."

@@ -70,6 +70,18 @@ BEHAVIORS: Final[tuple[Behavior, ...]] = get_args(Behavior)
 
 Delivery = Literal["url", "b64_json"]
 
+RecordMode = Literal["none", "once", "new_episodes", "all", "forward"]
+RECORD_MODES: Final[tuple[RecordMode, ...]] = get_args(RecordMode)
+"""What happens to a call that a recording has no answer to: it is refused (none), or passed on.
+
+What is passed on is recorded: where there is no recording yet (once), beside what there is (new_episodes), in its place
+(all), or not at all (forward).
+"""
+
+CallVerdict = Literal["drawn", "replayed", "recorded", "forwarded", "missed"]
+CALL_VERDICTS: Final[tuple[CallVerdict, ...]] = get_args(CallVerdict)
+"""Who has answered a call: the emulator itself, a recording, a real gateway (recorded, or not), or nobody."""
+
 PictureWeight = Literal["small", "realistic"]
 PICTURE_WEIGHTS: Final[tuple[PictureWeight, ...]] = get_args(PictureWeight)
 """Small: as few bytes as a picture comes to. Realistic: as many as a real one has."""
@@ -247,12 +259,54 @@ class Refuse:
 
 
 @dataclass(frozen=True)
+class StoredPicture:
+    """A picture in a recorded body: the `path` and the SHA-256 of its file.
+
+    As `b64_json` its Base64 stands there behind `prefix`, as `url` a link to it.
+    """
+
+    path: str
+    sha256: str
+    delivery: Delivery
+    prefix: str = ""
+
+
+BodyPart = bytes | StoredPicture
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event of a recorded stream, `at` so many seconds after the call."""
+
+    at: float
+    parts: tuple[BodyPart, ...]
+
+
+@dataclass(frozen=True)
 class Canned:
-    """The plan to answer with this status, Content-Type and body, on every gateway."""
+    """The plan to answer with this status, Content-Type and body, on every gateway.
+
+    A recorded body with pictures is in `parts`, and `body` is empty; a recorded stream is in `events`.
+    """
 
     status: int
     content_type: str
     body: bytes
+    parts: tuple[BodyPart, ...] = ()
+    events: tuple[StoredEvent, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """When and how an answer was recorded: `at` in Unix seconds, `took` seconds, `cost` in dollars, None: unknown.
+
+    `verdict` is what the gateway's rules said of the call: accepted, or the breach or kind of a refusal.
+    """
+
+    at: float | None = None
+    took: float | None = None
+    cost: float | None = None
+    verdict: str = "accepted"
 
 
 @dataclass(frozen=True)
@@ -268,10 +322,17 @@ class Forward:
     """The plan to pass a call on to the upstream of its gateway, and to answer what that answers."""
 
 
+@dataclass(frozen=True)
+class Missed:
+    """The plan to refuse a call to which the recording of this name has no answer."""
+
+    recording: str
+
+
 LocalPlan = Draw | Refuse | Canned | Exhausted
 """How the emulator answers a call by itself."""
 
-Plan = LocalPlan | Forward
+Plan = LocalPlan | Forward | Missed
 """How to answer a call."""
 
 

@@ -14,10 +14,11 @@ from typing import Any, Final, TypeVar
 
 from emulator.core import clock, yaml_file
 from emulator.core.accelerators import SPEEDS, Speed
+from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.core.yaml_file import describe_value
-from emulator.messages import BEHAVIORS, PICTURE_WEIGHTS, Behavior, PictureWeight
+from emulator.messages import BEHAVIORS, PICTURE_WEIGHTS, RECORD_MODES, Behavior, PictureWeight, RecordMode
 
 _Word = TypeVar("_Word", bound=str)
 
@@ -61,6 +62,25 @@ def _parse_day(text: str) -> str:
 
 def _parse_behavior(text: str) -> Behavior:
     return _parse_word(text, BEHAVIORS)
+
+
+def _parse_record_mode(text: str) -> RecordMode:
+    return _parse_word(text, RECORD_MODES)
+
+
+def _parse_dollars(text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = -1.0
+    if not 0 <= amount <= 1_000_000:
+        raise ValueError("expected dollars, from 0, such as 2.50")
+    return amount
+
+
+def _parse_age(text: str) -> str:
+    parse_duration(text, LONGEST_SPAN)
+    return text
 
 
 def _parse_weight(text: str) -> PictureWeight:
@@ -133,9 +153,13 @@ def _setting(
     parse: Callable[[str], Any] = str,
     metavar: str = "",
     repeatable: bool = False,
+    separator: str = os.pathsep,
 ) -> Any:
-    """Return a field of Settings: `parse` makes its value from a text, or raises ValueError with what was expected."""
-    metadata = {"help": help, "parse": parse, "metavar": metavar, "repeatable": repeatable}
+    """Return a field of Settings: `parse` makes its value from a text, or raises ValueError with what was expected.
+
+    A variable with several values has the `separator` between them.
+    """
+    metadata = {"help": help, "parse": parse, "metavar": metavar, "repeatable": repeatable, "separator": separator}
     return field(default=default, repr=parse is not _parse_token, metadata=metadata)  # a token is in no message
 
 
@@ -223,10 +247,26 @@ class Settings:
     upstream: tuple[str, ...] = _setting(
         (), "base URL of the real gateway, to which calls are passed on where a scenario says `forward` (repeatable; "
         "default: the first of `servers` in the gateway's file)",
-        _parse_upstream, "GATEWAY=URL", repeatable=True,
+        _parse_upstream, "GATEWAY=URL", repeatable=True, separator=" ",
     )  # fmt: skip
     upstream_timeout: int = _setting(
         300, "seconds without a byte after which an upstream is given up", _parse_positive, "SECONDS"
+    )
+    record: str | None = _setting(
+        None, "folder of a recording that every session plays that does not choose its own scenario", metavar="DIR"
+    )
+    record_mode: RecordMode = _setting(
+        "none", "what happens to calls that the recording does not have: none (refused), once (recorded, if there is "
+        "no recording yet), new_episodes (recorded), all (all calls are recorded again), forward (passed on, without "
+        "a recording); where CI is set, only the flag counts",
+        _parse_record_mode, "MODE",
+    )  # fmt: skip
+    max_spend: float | None = _setting(
+        None, "dollars that calls to real gateways may cost in all; one that would pass it does not leave",
+        _parse_dollars, "DOLLARS",
+    )  # fmt: skip
+    stale_after: str | None = _setting(
+        None, "age of a recorded answer, such as 90d, from which on it is a finding", _parse_age, "AGE"
     )
     speed: Speed = _setting(
         "auto", "auto (the libraries of the extra [speed] that are installed are used) or off (none of them)",
@@ -256,11 +296,13 @@ def load_settings(
             continue
         text: Any = environ[variable]
         if setting.metadata["repeatable"]:
-            text = text.split(os.pathsep)
+            text = text.split(setting.metadata["separator"])
         chosen[name] = _parse_value(setting, text, variable)
     for name, value in flags.items():
         if name in FIELDS and value is not None:
             chosen[name] = _parse_value(FIELDS[name], value, f"--{name.replace('_', '-')}")
+    if environ.get("CI") and flags.get("record_mode") is None:
+        chosen["record_mode"] = "none"  # nothing goes to a real gateway in a build, unless the command itself says so
     return Settings(**chosen)
 
 
@@ -308,7 +350,7 @@ def _parse_value(setting: Field[Any], value: Any, where: str) -> Any:
 def _parse_one(setting: Field[Any], value: Any, where: str) -> Any:
     if isinstance(value, bool):
         value = str(value).lower()
-    if not isinstance(value, str | int):
+    if not isinstance(value, str | int | float):
         raise BadSetting(f"{where}: {describe_value(value)} is no single value")
     try:
         return setting.metadata["parse"](str(value))

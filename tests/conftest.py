@@ -35,20 +35,17 @@ if "EMULATOR_CACHE_DIR" not in os.environ:  # the workers of pytest-xdist have t
     atexit.register(shutil.rmtree, _caches, ignore_errors=True)
 
 SLOW: Final = (
-    "admin/test_auth", "admin/test_events", "admin/test_routes", "admin/test_spec", "analysis/test_coverage",
-    "analysis/test_differences", "analysis/test_portability", "cli/test_fast_import", "cli/test_mcp",
-    "cli/test_serve", "client/", "end_to_end/test_edits", "end_to_end/test_geekai",
-    "end_to_end/test_npm_client", "end_to_end/test_observed",
-    "end_to_end/test_openai", "end_to_end/test_repeats",
-    "end_to_end/test_situations", "faults/", "gateway/test_calendar",
-    "admin/test_page", "admin/test_replay",
+    "admin/test_auth", "admin/test_events", "admin/test_page", "admin/test_replay", "admin/test_routes",
+    "admin/test_spec", "analysis/test_coverage", "analysis/test_differences", "analysis/test_portability",
+    "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "client/", "end_to_end/test_edits",
+    "end_to_end/test_geekai", "end_to_end/test_npm_client", "end_to_end/test_observed", "end_to_end/test_openai",
+    "end_to_end/test_repeats", "end_to_end/test_situations", "faults/", "gateway/test_calendar",
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",
     "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
     "server/test_browser", "server/test_calls", "server/test_determinism", "server/test_forwarding",
-    "server/test_hostile",
-    "server/test_image_host", "server/test_process", "session/test_metrics", "session/test_serialised",
-    "session/test_tasks", "test_pytest_coverage", "test_pytest_plugin", "test_readme", "test_recipes",
-    "validation/test_report_only",
+    "server/test_hostile", "server/test_image_host", "server/test_process", "session/test_metrics",
+    "session/test_recording", "session/test_serialised", "session/test_tasks", "test_pytest_coverage",
+    "test_pytest_plugin", "test_pytest_recording", "test_readme", "test_recipes", "validation/test_report_only",
 )  # fmt: skip
 """How the paths of slow test modules begin: they start a server for each test, processes, or a browser.
 

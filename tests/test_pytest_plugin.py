@@ -229,7 +229,7 @@ def test_setting(image_api): assert 502 == draw(image_api)
 
 
 BAD_MARKERS: Final = [
-    ("scenaro='happy'", "'scenaro' is none of its keywords; known are scenario=…, gateway=…, behavior=…, strict=…"),
+    ("scenaro='happy'", "none of its keywords; known are scenario=…, recording=…, gateway=…, behavior=…, strict=…"),
     ("scenaro='happy'", "; did you mean 'scenario'?"),
     ("'happy'", "'happy' has no keyword; it takes keywords only, such as scenario='rate-limited-then-ok'"),
     ("'scenario'", "'scenario' has no keyword; it takes keywords only"),
@@ -786,7 +786,7 @@ def test_z(): ...
 
 def test_the_plugin_describes_itself(run: Run) -> None:
     """`--markers` has the marker, `--help` the option and every setting."""
-    assert "@pytest.mark.image_api(scenario=…, gateway=…" in lines(run("", "--markers"))
+    assert "@pytest.mark.image_api(scenario=…, recording=…, gateway=…" in lines(run("", "--markers"))
     told = lines(run("", "--help"))
     for name in (
         "gateway",
@@ -801,6 +801,7 @@ def test_the_plugin_describes_itself(run: Run) -> None:
     ):
         assert f"image_api_{name}" in told
     assert "--image-api-url" in told
+    assert "--image-api-record" in told
 
 
 def test_a_fixture_of_ones_own_name(run: Run) -> None:

@@ -104,7 +104,16 @@ def format_call(record: CallRecord) -> str:
     outcome = str(record.status or "")
     if record.state != "answered":
         outcome = f"{outcome} {record.state}".lstrip()
+    if record.verdict != "drawn":
+        outcome = f"{outcome} {format_verdict(record)}".lstrip()
     return f"{time} {record.session} {record.gateway.name} {model} {outcome} {why} {codes} {mistake}".rstrip()
+
+
+def format_verdict(record: CallRecord) -> str:
+    """Return who has answered a call, and what that cost, such as `recorded ($0.0420)`."""
+    if record.cost is None:
+        return record.verdict
+    return f"{record.verdict} (${record.cost:.4f})"
 
 
 def _find_mistake(record: CallRecord) -> str:
@@ -142,6 +151,8 @@ def format_call_as_json(record: CallRecord) -> str:
         "refused": refused,
         "findings": list(dict.fromkeys(finding.code for finding in record.findings)),
         "duration": round(record.duration, 6),
+        "verdict": record.verdict,
+        "cost": record.cost,
     })  # fmt: skip
 
 

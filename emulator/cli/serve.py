@@ -59,6 +59,7 @@ async def _serve(chosen: Settings) -> int:
     await running.stop()
     if console is not None:
         console.close()
+    _report_recording(running.app)
     if errors:
         raise UsageError(str(errors[0]))
     return 0
@@ -148,6 +149,17 @@ def _announce(running: Running) -> None:
     print_line(json.dumps(ready))
 
 
+def _report_recording(app: App) -> None:
+    """Print who has answered the calls of a run with a recording, and say so where the recording was of no use."""
+    chosen = app.settings
+    if chosen.record is None and chosen.record_mode == "none":
+        return
+    print(f"{NAME}: {app.tally}", file=sys.stderr)
+    if chosen.record is not None and chosen.record_mode != "all" and not app.tally.verdicts["replayed"]:
+        line = f"NOTHING WAS REPLAYED from {chosen.record}"
+        print(f"{NAME}: {line}", file=sys.stderr)
+
+
 def _format_welcome(running: Running) -> str:
     """Return the text that `serve` prints once it answers calls."""
     app = running.app
@@ -167,6 +179,8 @@ def _format_welcome(running: Running) -> str:
     lines.append(f"Calls and their pictures: {page}")
     if chosen.report_only:
         lines.append(_REPORT_ONLY)
+    if chosen.record is not None or chosen.record_mode != "none":
+        lines.append(f"Recording: {chosen.record or 'none'}, mode {chosen.record_mode}")
     if app.admin_auth.generated:
         lines.append(f"/_emulator/ needs the header: Authorization: Bearer {app.admin_auth.token}")
     return "\n".join(lines)

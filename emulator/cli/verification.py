@@ -15,7 +15,7 @@ from emulator.core.yaml_file import InvalidFile, parse_yaml
 from emulator.settings import UsageError, load_settings
 
 _WORDS: Final = ("times", "once", "never", "at_least", "at_most", "between", "no_findings", "no_unused_answers",
-                 "max_cost", "unknown_cost")  # fmt: skip
+                 "max_cost", "unknown_cost", "live")  # fmt: skip
 """The words of a verification that are flags here."""
 
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypedDict, Unpack
 
@@ -24,6 +25,8 @@ from emulator.core.parse_cache import use_cache_folder
 from emulator.core.suggestions import describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.image.files import MissingFile
+from emulator.messages import RecordMode
+from emulator.scenario.recordings import FILE as RECORDING
 from emulator.server import listener
 from emulator.server.app import App
 from emulator.server.listener import Running
@@ -77,6 +80,10 @@ class EmulatorSettings(TypedDict, total=False):
     upload_bytes: int
     upstream: str | Sequence[str]
     upstream_timeout: int
+    record: FilePath
+    record_mode: Literal["none", "once", "new_episodes", "all", "forward"]
+    max_spend: float
+    stale_after: str
     speed: Literal["auto", "off"]
     cache_dir: FilePath
     no_fast_import: bool
@@ -103,6 +110,40 @@ class EmbeddedSession(ImageApi):
         if self._scenario is not None:
             account.play(self._scenario)
         return account
+
+    def play_recording(self, folder: FilePath, mode: RecordMode = "none", file: str = RECORDING) -> None:
+        """Let the session play the recording `file` in `folder`; calls that it does not have go where `mode` says.
+
+        `stop_recording` ends it, and so does the end of the emulator. Raises EmulatorError for a recording that cannot
+        be used.
+
+        >>> image_api.play_recording("no-such-folder")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        emulator.EmulatorError: no-such-folder: there is no recording.yaml; with the mode once it is recorded
+        """
+        from emulator.session.recording import Recording
+
+        thread = self._find_thread()
+        try:
+            recording = Recording(Path(folder), mode, file)
+        except InvalidFile as error:
+            raise EmulatorError(str(error)) from None
+        playing = thread.app.sessions.play_recording(self.session_name, recording)
+        asyncio.run_coroutine_threadsafe(playing, thread.loop).result()
+
+    def stop_recording(self) -> None:
+        """Write nothing more: calls from now on are missed.
+
+        >>> image_api.stop_recording()
+        """
+        thread = self._find_thread()
+        thread.loop.call_soon_threadsafe(thread.app.sessions.close_recording, self.session_name)
+
+    def _find_thread(self) -> ServerThread:
+        if self._thread is None or self._thread.process != os.getpid():
+            raise EmulatorError(NOT_RUNNING)
+        return self._thread
 
     def picture(self, number: int, index: int = 0) -> bytes:
         """The file of a picture that the call `number` got; raises EmulatorError if there is no such picture.

@@ -39,7 +39,8 @@ class CallFields(TypedDict, total=False):
 
     `given` has the parameters as they were sent, without defaults. The parameters are those of OpenAI's API; other
     gateways' parameters, and what lies inside of one, go into `when`. `state` is under_way, answered or client_gone;
-    `refused` is a kind of refusal or a breach, True for any; `findings` is the code of a finding; `latency` is seconds.
+    `refused` is a kind of refusal or a breach, True for any; `findings` is the code of a finding; `latency` is seconds;
+    `verdict` is drawn, replayed, recorded, forwarded or missed.
 
     >>> from emulator import CallFields
     >>> fields: CallFields = {"model": "dall-e-3", "status": 200}
@@ -60,6 +61,7 @@ class CallFields(TypedDict, total=False):
     findings: Text
     latency: Number
     request_id: Text
+    verdict: Text
     task_id: Text
 
     model: Text
@@ -83,7 +85,8 @@ class Expectation(CallFields, total=False):
     """All words of `verify`: the fields of the calls that are meant, and what is expected of these calls.
 
     At most one of times, once, never, at_least, at_most and between; `in_order` stands alone. `max_cost` is dollars;
-    a call whose price nobody knows breaks it, unless `unknown_cost` is "ignore".
+    a call whose price nobody knows breaks it, unless `unknown_cost` is "ignore". `live` is how many of the calls a real
+    gateway has answered.
 
     >>> from emulator import Expectation
     >>> expected: Expectation = {"once": True, "model": "dall-e-3", "status": 200}
@@ -102,6 +105,7 @@ class Expectation(CallFields, total=False):
     no_unused_answers: Literal[True]
     max_cost: float
     unknown_cost: Literal["ignore"]
+    live: int
 
 
 class SettingsChanges(TypedDict, total=False):

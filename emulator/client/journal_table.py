@@ -57,6 +57,8 @@ def _make_row(call: RecordedCall) -> list[str]:
     outcome = str(call.status or "")
     if call.state != "answered":
         outcome = f"{outcome} {call.state}".lstrip()
+    if call.verdict != "drawn":
+        outcome = f"{outcome} {call.verdict}".lstrip()
     size = _find_parameter(call, "size")
     values = (call.number, call.gateway, call.operation, call.model, size, outcome, call.why)
     return ["-" if value in (None, "") else str(value) for value in values]

@@ -277,6 +277,9 @@ class RecordedCall(RecordedValue):
       `response`, what the client got, are None where nothing was sent; `bytes_sent` counts the bytes of the body.
       `sent` tells whether the whole answer was sent, `events` is how many events of a stream were sent, `task` what the
       answer says about a task.
+    - `verdict` is who has answered: the emulator itself (drawn), a recording (replayed), or a real gateway, whose
+      answer was recorded or only passed back (forwarded); a call that the recording does not have is missed. `cost` is
+      the dollars that a real gateway took.
     - `refused` is why the call was refused, by the gateway's rules or by the scenario, None for one that was answered.
 
     >>> call = image_api.calls.latest
@@ -320,6 +323,8 @@ class RecordedCall(RecordedValue):
     events: int | None
     task: dict[str, Any] | None
     duration: float | None
+    verdict: Literal["drawn", "replayed", "recorded", "forwarded", "missed"]
+    cost: float | None
     pictures: tuple[RecordedPicture, ...]
     findings: tuple[RecordedFinding, ...]
     response: RecordedResponse | None
@@ -371,7 +376,8 @@ class RecordedCall(RecordedValue):
 
     def __repr__(self) -> str:
         state = None if self.state == "answered" else self.state
-        words = (self.gateway, self.operation, self.model, self.status, state, self.why, " ".join(self.codes))
+        verdict = None if self.verdict == "drawn" else self.verdict
+        words = (self.gateway, self.operation, self.model, self.status, state, verdict, self.why, " ".join(self.codes))
         return f"<call {self.number}: {' '.join(str(word) for word in words if word)}>"
 
 

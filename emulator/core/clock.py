@@ -147,7 +147,7 @@ def _parse_clock(text: str) -> Clock:
     if word == "scale":
         return Clock(time.time, _parse_scale(rest))
     if word == "frozen":
-        moment = _parse_moment(rest)
+        moment = parse_moment(rest)
         return Clock(lambda: moment, 0)
     raise ValueError("expected real, scale:0.01 or frozen:TIME, as in frozen:2026-01-01T00:00:00Z")
 
@@ -162,7 +162,7 @@ def _parse_scale(text: str) -> float:
     return scale
 
 
-def _parse_moment(text: str) -> float:
+def parse_moment(text: str) -> float:
     """Return the Unix seconds of an ISO 8601 time."""
     try:
         moment = datetime.fromisoformat(text)

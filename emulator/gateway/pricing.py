@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.gateway import model_catalog
@@ -79,6 +79,63 @@ def price_call(call: Call, count: int) -> float | None:
     return model.price_pictures(quality, call.pixels, count=count, usage=usage)
 
 
+def price_answer(
+    call: Call, *, status: int, headers: Mapping[str, str], body: Any, events: Sequence[Any] = ()
+) -> float | None:
+    """Return the dollars that a real gateway takes for its answer to `call`; None where nobody can know.
+
+    What the answer says itself counts first, then its tokens at published prices, then the pictures at theirs. The
+    names of `headers` are in lower case; `body` is its JSON, or None, and `events` are those of a stream.
+    """
+    if events:
+        told = [event["usage"] for event in events if isinstance(event, Mapping) and "usage" in event]
+        usages = [usage for usage in told if isinstance(usage, Mapping)]
+        costs = [_price_usage(call, headers, usage, 1) for usage in usages]
+        if not costs or None in costs:
+            return price_call(call, call.count)
+        return sum(cost for cost in costs if cost is not None)
+    usage: Mapping[str, Any] = {}
+    pictures = call.count
+    if isinstance(body, Mapping):
+        if isinstance(body.get("usage"), Mapping):
+            usage = body["usage"]
+        if isinstance(body.get("data"), list):
+            pictures = len(body["data"])
+    cost = _find_told_cost(headers, usage)
+    if cost is not None:
+        return cost
+    if status >= 400 or call.operation not in PAID:
+        return 0.0
+    return _price_usage(call, headers, usage, pictures)
+
+
+def _price_usage(call: Call, headers: Mapping[str, str], usage: Mapping[str, Any], pictures: int) -> float | None:
+    told = _find_told_cost(headers, usage)
+    if told is not None:
+        return told
+    model = model_catalog.find_model(call.model)
+    details = usage.get("input_tokens_details")
+    if model is None or not model.table or not isinstance(details, Mapping):
+        return price_call(call, pictures)
+    counts = (details.get("text_tokens"), details.get("image_tokens"), usage.get("output_tokens"))
+    if not all(isinstance(count, int) for count in counts):
+        return price_call(call, pictures)
+    return model.price_pictures(str(call.effective.get("quality")), call.pixels, count=pictures, usage=usage)
+
+
+def _find_told_cost(headers: Mapping[str, str], usage: Mapping[str, Any]) -> float | None:
+    """Return the dollars that an answer names itself, as some gateways do."""
+    ticks, cost = usage.get("cost_in_usd_ticks"), usage.get("cost")
+    if isinstance(ticks, int) and not isinstance(ticks, bool):
+        return ticks * _TICK
+    if isinstance(cost, int | float) and not isinstance(cost, bool):
+        return float(cost)
+    try:
+        return float(headers.get("x-litellm-response-cost", ""))
+    except ValueError:
+        return None
+
+
 def count_text_tokens(prompt: str, tokens_beside_prompt: int = 6) -> int:
     """Return about how many tokens a generation's prompt makes; "a siamese cat" makes 10, with the 6 of gpt-image-1."""
     if prompt.isascii():
@@ -135,6 +192,9 @@ def count_input_by_patches(size: tuple[int, int], has_high_fidelity: bool = Fals
     return math.ceil(round(width, 6)) * math.ceil(round(height, 6))
 
 
+PAID: Final = ("generate", "edit", "vary")
+"""The operations that cost money: lists of models, and what has become of a task, do not."""
+_TICK: Final = 1e-10  # dollars; xAI's unit
 PARTIAL_TOKENS: Final = 100  # of output for each unfinished picture, as OpenAI's guide says and calls have shown
 _PRINTED: Final[Mapping[str, Mapping[int, int]]] = {
     # quality: tokens of a portrait (-1), a square (0), a landscape (1)

@@ -10,6 +10,7 @@ fixture, and where `emulator` is another project's package, the fixture is off a
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ _SETTINGS: Final = {
     "clock": "real, scale:0.01, or frozen:TIME as in frozen:2026-01-01T00:00:00Z",
     "schema": "OpenAPI files that describe further gateways",
 }
-_MARKER_WORDS: Final = ("scenario", "gateway", "behavior", "strict", "report_only", "picture_weight")
+_MARKER_WORDS: Final = ("scenario", "recording", "gateway", "behavior", "strict", "report_only", "picture_weight")
+_RECORD_MODES: Final = ("none", "once", "new_episodes", "all", "forward")
 _MARKER: Final = (
     f"image_api({', '.join(f'{word}=…' for word in _MARKER_WORDS)}): how the fixture image_api is for a test: "
     "what its session plays, the gateway of image_api.url(), and what fails the test at its end"
@@ -43,10 +45,12 @@ _MARKER: Final = (
 _TRUE: Final = ("true", "1", "yes", "on")
 _FALSE: Final = ("false", "0", "no", "off", "")
 _NAME_LENGTH: Final = 48  # of the 64 characters of a session's name; the rest is for a test's further accounts
+_FILE_LENGTH: Final = 120  # characters of the name of a test's recording
 _WORKER_OUTPUT: Final = "image_api_findings"
 _RUN_OUTPUT: Final = "image_api_run"
 _PAGE: Final = "image-api-coverage.html"
 _DATA: Final = "image-api-coverage.json"
+_WORKER_VERDICTS: Final = "image_api_verdicts"
 
 Place = tuple[str, int | None]
 """The path of a test's file, and the test's line in it, from 1."""
@@ -75,12 +79,17 @@ class _TestServer:
         self.nodes: dict[str, pytest.Item | pytest.Collector] = {}
         self.log: RunLog | None = None
         self.test = ""
+        self.verdicts: Counter[str] = Counter()
+        self.cost = 0.0
 
     def note_call(self, record: CallRecord) -> None:
         """Count the findings of a call, in the server's thread: so no test has to ask for them at its end."""
         if self.log is not None:
             node = self.nodes.get(record.session)
             self.log.note_record(record, self.test if node is None else node.nodeid)
+        if record.verdict != "drawn":
+            self.verdicts[record.verdict] += 1
+            self.cost += record.cost or 0.0
         if not record.findings:
             return
         codes = self.findings.get(record.session)
@@ -159,6 +168,8 @@ _RUNNING_TEST: Final = pytest.StashKey[_RunningTest]()
 _SERVER: Final = pytest.StashKey["_TestServer | None"]()
 _FINDING_COUNTS: Final = pytest.StashKey[FindingCounts]()
 _RUN: Final = pytest.StashKey["_Run | None"]()
+_VERDICT_COUNTS: Final = pytest.StashKey[dict[str, float]]()
+"""The number of calls with each verdict but `drawn`, of tests with a recording, and the dollars of all calls (cost)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -173,6 +184,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--image-api-fail-under", type=float, metavar="N", help=about)
     about = "write a report of all calls (pictures, findings, verdicts, money, coverage) to FILE, .html or .json"
     group.addoption("--image-api-report", metavar="FILE", help=about)
+    about = "what happens to calls that the recording of a test's marker lacks (default: none, they are refused)"
+    group.addoption(
+        "--image-api-record", metavar="MODE", choices=_RECORD_MODES, help=f"{about}: {', '.join(_RECORD_MODES)}"
+    )
     for name, text in _SETTINGS.items():
         kind: Literal["paths", "string"] = "paths" if name == "schema" else "string"
         parser.addini(f"image_api_{name}", text, kind, default=None)
@@ -217,6 +232,7 @@ def _image_api_server(request: pytest.FixtureRequest) -> Iterator[_TestServer]:
         for name, codes in server.findings.items():
             if codes:
                 _count_findings(config, codes, _find_place(server.nodes[name]))
+        _count_verdicts(config, server.verdicts, server.cost)
     except EmulatorError as error:
         raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
     finally:
@@ -276,6 +292,8 @@ def _hand_out(request: pytest.FixtureRequest, server: _TestServer, fixture: str)
         raise pytest.fail.Exception(f"image_api: {error}", pytrace=False) from None  # else pytest shows both
     test = node.stash[_RUNNING_TEST] = _RunningTest(server, session, fixture)
     server.test = node.nodeid
+    if "recording" in settings:
+        request.addfinalizer(session.stop_recording)  # type: ignore[attr-defined]  # of a server of this process
     if checks or server.run_id:
         request.addfinalizer(partial(_end_test, test, node, checks))
     return session
@@ -334,6 +352,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(config, "workeroutput", None)
     if output is not None:
         output[_WORKER_OUTPUT] = config.stash.get(_FINDING_COUNTS, {})
+        output[_WORKER_VERDICTS] = config.stash.get(_VERDICT_COUNTS, {})
         output[_RUN_OUTPUT] = [] if run is None else run.parts
     elif run is not None and not config.getoption("collectonly") and _explain_being_off() is None:
         _finish_run(session, run)
@@ -350,6 +369,9 @@ def pytest_testnodedown(node: Any) -> None:
     counts = output.get(_WORKER_OUTPUT, {})
     for code, (calls, tests, place) in counts.items():
         _count_findings(node.config, {code: calls}, place, tests)
+    totals = node.config.stash.setdefault(_VERDICT_COUNTS, {})
+    for name, amount in getattr(node, "workeroutput", {}).get(_WORKER_VERDICTS, {}).items():
+        totals[name] = totals.get(name, 0) + amount
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -357,6 +379,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     reason = _explain_being_off()
     if reason is not None:
         terminalreporter.write_line(reason)
+    _report_verdicts(terminalreporter, config.stash.get(_VERDICT_COUNTS, {}))
     run = config.stash.get(_RUN, None)
     if run is not None and run.lines:
         terminalreporter.section("image_api coverage")
@@ -374,6 +397,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if is_github:
             terminalreporter.write_line(_format_annotation(code, how_often, place))
     terminalreporter.write_line("image-api-emulator explain CODE tells more")
+
+
+def _report_verdicts(terminalreporter: pytest.TerminalReporter, counts: dict[str, float]) -> None:
+    """Print who has answered the calls, where it was not always the emulator itself."""
+    if not counts:
+        return
+    from emulator.session.verdict_tally import VerdictTally
+
+    tally = VerdictTally()
+    for verdict, calls in counts.items():
+        if verdict not in ("recordings", "cost"):
+            tally.add(verdict, calls=int(calls))
+    tally.cost = counts.get("cost", 0.0)
+    terminalreporter.section("image_api recordings")
+    terminalreporter.write_line(str(tally))
+    if counts.get("recordings") and not tally.verdicts["replayed"]:
+        tests = _format_count(int(counts["recordings"]), "test")
+        terminalreporter.write_line(f"NOTHING WAS REPLAYED in {tests} with a recording", red=True, bold=True)
 
 
 def _explain_being_off() -> str | None:
@@ -495,18 +536,36 @@ def _select_session_settings(settings: Mapping[str, str]) -> Mapping[str, Any]:
 
 def _begin_session(server: _TestServer, node: pytest.Item | pytest.Collector, settings: dict[str, Any]) -> ImageApi:
     """The session of a test or of several, which plays their scenario and has their settings."""
-    gateway = settings.pop("gateway", None)
+    settings = dict(settings)
+    gateway, recording = settings.pop("gateway", None), settings.pop("recording", None)
     session = server.api.account(_make_session_name(node, server), gateway)
     if gateway is not None:
         session.url()  # raises EmulatorError for an unknown one, before the test begins
     scenario = settings.pop("scenario", None)
     if scenario is not None:
         session.play(scenario)
+    if recording is not None:
+        _play_recording(session, node, server, recording)
     if settings:
         session.settings(**settings)
     server.nodes[session.session_name] = node
     server.findings[session.session_name] = Counter()
     return session
+
+
+def _play_recording(session: ImageApi, node: pytest.Item | pytest.Collector, server: _TestServer, folder: str) -> None:
+    """Let a test play a recording of its own: a file in `folder`, so that tests in several processes do not meet."""
+    from emulator import EmulatorError
+    from emulator.core.names import make_name
+
+    if server.run_id:
+        raise EmulatorError("a recording is played by the server of this process: leave --image-api-url out")
+    mode = node.config.getoption("image_api_record") or "none"
+    place = re.sub(r"\.py(?=::|$)", "", node.nodeid.rpartition("/")[2]).replace("::", ".")
+    name = make_name(place, longest=_FILE_LENGTH)
+    session.play_recording(folder, mode, f"{name}.yaml")  # type: ignore[attr-defined]
+    counts = node.config.stash.setdefault(_VERDICT_COUNTS, {})
+    counts["recordings"] = counts.get("recordings", 0) + 1
 
 
 def _read_markers(node: pytest.Item | pytest.Collector) -> Mapping[str, Any]:
@@ -526,6 +585,8 @@ def _read_markers(node: pytest.Item | pytest.Collector) -> Mapping[str, Any]:
                     line += f"; did you mean {nearest!r}?"
                 pytest.fail(f"pytest.mark.image_api: {line}", pytrace=False)
         chosen.update(mark.kwargs)
+    if "recording" in chosen:
+        chosen["recording"] = str(node.path.parent / chosen["recording"])
     if isinstance(chosen.get("scenario"), str):
         chosen["scenario"] = _find_scenario(chosen["scenario"], node.path.parent, node.config.rootpath)
     return chosen
@@ -652,6 +713,15 @@ def _escape_property(text: str) -> str:
     for character in "%\r\n:,":
         text = text.replace(character, f"%{ord(character):02X}")
     return text
+
+
+def _count_verdicts(config: pytest.Config, verdicts: Mapping[str, int], cost: float) -> None:
+    """Add the calls of each verdict, and what they cost."""
+    if not verdicts:
+        return
+    counts = config.stash.setdefault(_VERDICT_COUNTS, {})
+    for name, amount in (*verdicts.items(), ("cost", cost)):
+        counts[name] = counts.get(name, 0) + amount
 
 
 def _make_report(test: _RunningTest) -> str:

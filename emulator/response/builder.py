@@ -78,6 +78,10 @@ class ResponseBuilder:
                 return await self._build_drawn(call, plan, gateway, context)
             case Refuse():
                 raise self._build_scripted_error(plan, call, gateway, context)
+            case Canned() if plan.parts or plan.events:
+                from emulator.response import stored  # recordings alone need it
+
+                return await stored.build_response(plan, call, gateway, self, context)
             case Canned():
                 return Response(plan.status, (("Content-Type", plan.content_type),), (plan.body,))
             case Exhausted():

@@ -31,12 +31,29 @@ def find_base64(value: Any) -> Iterator[str]:
             yield from find_base64(part)
 
 
+def find_links(value: Any, member: str = "") -> Iterator[str]:
+    """Yield the links to pictures in a JSON value."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from find_links(part, str(name))
+    elif isinstance(value, list):
+        for part in value:
+            yield from find_links(part, member)
+    elif isinstance(value, str) and member in _LINKS and value.startswith(("http://", "https://")):
+        yield value
+
+
 def decode_picture(text: str) -> bytes:
     """Return the bytes that a `b64_json` spells, with or without a `data:` in front; empty where it spells none."""
     try:
         return base64.b64decode(text.rpartition(",")[2], validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+def encode_picture(data: bytes) -> str:
+    """Return a picture's file in plain padded Base64."""
+    return base64.b64encode(data).decode()
 
 
 def describe_picture(data: bytes, *, gateway: str, model: str | None, index: int) -> ImageRecipe | None:
@@ -74,3 +91,7 @@ async def keep_picture(files: FileStore, recipe: ImageRecipe, data: bytes) -> No
     """Keep the file of a picture, so that its recipe can be drawn."""
     if recipe.altered is not None and recipe.altered.file is not None:
         await files.keep_file("picture", recipe.altered.file, data)
+
+
+_LINKS: Final = ("url", "image_url", "image_urls", "images", "urls")
+"""The members of an answer that have a link to a picture, or a list of them."""

@@ -18,13 +18,14 @@ from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image import upload
-from emulator.messages import UNCHANGED, Call, Canned, Draw, Exhausted, GatewayError, Plan, Refuse, Request
+from emulator.messages import UNCHANGED, Call, Canned, Draw, Exhausted, GatewayError, Missed, Plan, Refuse, Request
 from emulator.scenario import limits, matching
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
 from emulator.scenario.limits import Charge, Counter
 from emulator.scenario.matching import Difference, RequestPattern
 from emulator.scenario.scenario import DRAWN, Answer, Rule, Scenario
 
+MOST_NEAREST: Final = 3  # entries of a recording that are named for a call that misses all
 MOST_TRIES: Final = 20  # of one call; no page names a maximum, and a scenario may fail for ever
 
 
@@ -176,7 +177,7 @@ class ScenarioEngine:
                 except asyncio.CancelledError:  # the client has left; what was selected for it is used and billed
                     await self._settle(charge, selection, call, session)
                     raise
-            if tries_left <= 0 or not _fails(selection.answer.plan, gateway):
+            if tries_left <= 0 or not _fails(selection.answer, gateway):
                 await self._settle(charge, selection, call, session)
                 return _add_findings(selection, charge.findings)
             tries_left -= 1
@@ -242,10 +243,9 @@ async def select_answer(
     missed: list[int] = []
     reasons: dict[int, Difference] = {}
     for number, rule in enumerate(scenario.rules):
-        if refused and not rule.is_judged_elsewhere:
+        # A rule about calls for pictures is not tried for their tasks, which are asked for as often as a client likes.
+        if (asks_for_task and not rule.about_tasks) or (refused and not rule.is_judged_elsewhere):
             continue
-        if asks_for_task and not rule.about_tasks:
-            continue  # it is about calls for pictures, whose tasks are asked for as often as a client likes
         is_match = matches[number] if matches else None
         if is_match is None:
             is_match = rule.when.matches(fields)
@@ -265,18 +265,27 @@ async def select_answer(
             return Selection(answer, turn, rule=rule.name, step=step, misses=misses)
         reasons[number] = Difference("answers", f"at most {rule.length}", f"call {step}")
         missed.append(number)
-    answer = DRAWN
-    if scenario.otherwise is not UNCHANGED:
-        answer = Answer(scenario.otherwise)
-    return Selection(answer, turn, misses=_note_misses(scenario, fields, missed, reasons))
+    misses = _note_misses(scenario, fields, missed, reasons)
+    if isinstance(scenario.otherwise, Missed):
+        misses = find_nearest(scenario.rules, fields, missed)
+    return Selection(scenario.last_resort, turn, misses=misses)
 
 
 def _note_misses(
     scenario: Scenario, fields: Mapping[str, Any], missed: list[int], reasons: Mapping[int, Difference]
 ) -> Sequence[NearMiss]:
-    if not missed:
+    if not missed or scenario.is_recording:  # a recording has thousands of entries, and each call misses nearly all
         return ()
     return NearMisses(scenario.rules, fields, missed, reasons)
+
+
+def find_nearest(rules: Sequence[Rule], fields: Mapping[str, Any], missed: Sequence[int]) -> Sequence[NearMiss]:
+    """Return the entries of a recording that a call with `fields` differs from in the fewest fields, the nearest first.
+
+    A recording may have thousands of entries, and a call that misses all of them is rare.
+    """
+    misses = [NearMiss(rules[number].name, rules[number].when, fields) for number in missed]
+    return sorted(misses, key=lambda miss: len(miss.why))[:MOST_NEAREST]
 
 
 def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
@@ -366,8 +375,11 @@ def count_made_pictures(plan: Plan, call: Call) -> int:
             return 0
 
 
-def _fails(plan: Plan, gateway: Gateway) -> bool:
-    """Return whether `plan` is a failure of the upstream: a status of 500 or more."""
+def _fails(answer: Answer, gateway: Gateway) -> bool:
+    """Return whether an answer is a failure of the upstream: a status of 500 or more; a recorded one is the last."""
+    plan = answer.plan
+    if answer.recorded is not None:
+        return False
     match plan:
         case Canned():
             return plan.status >= 500

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from emulator import faults
 from emulator.core.byte_sizes import parse_byte_size
-from emulator.core.clock import parse_http_date
+from emulator.core.clock import parse_http_date, parse_moment
 from emulator.core.data_folders import find_scenarios, list_ready_made
 from emulator.core.durations import parse_duration
 from emulator.core.json_schema import check_json_values, load_schema
@@ -35,11 +35,26 @@ from emulator.gateway.rules import ModelRules
 from emulator.image.files import guess_media_type
 from emulator.image.link import HostBehavior
 from emulator.image.recipe import LARGEST_WEIGHT, Alteration
-from emulator.messages import CASES, OPERATIONS, UNCHANGED, Canned, Draw, Forward, PictureOverride, Plan, Refuse
-from emulator.scenario import matching
+from emulator.messages import (
+    CASES,
+    OPERATIONS,
+    UNCHANGED,
+    BodyPart,
+    Canned,
+    Draw,
+    Forward,
+    Missed,
+    PictureOverride,
+    Plan,
+    Recorded,
+    Refuse,
+    StoredEvent,
+)
+from emulator.scenario import matching, recordings
 from emulator.scenario.latency import parse_latency
 from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
+from emulator.scenario.recordings import StoredFiles
 from emulator.scenario.rule_index import RuleIndex
 from emulator.scenario.scenario import Answer, Rule, Scenario
 
@@ -218,7 +233,8 @@ def _build_scenario(source: YamlFile, folder: Path | None) -> Scenario:
     """Make a scenario of a document that nobody has validated yet; raises InvalidFile."""
     BOUNDS.check_root(source)
     _check_rule_count(source)
-    load_schema(_SCHEMA).validate(source)
+    _check_recording(source)
+    load_schema(_SCHEMA).validate(_leave_out_given(source))
     check_json_values(source)
     return _Builder(source, folder).build_scenario()
 
@@ -232,6 +248,34 @@ def _check_rule_count(source: YamlFile) -> None:
         raise source.error_at(["rules"], f"rules is a list of {len(rules)}; expected at most {MOST_RULES} rules")
 
 
+def _leave_out_given(source: YamlFile) -> YamlFile:
+    """Return a recording without what its calls have sent, where any value means itself; any other file as it is."""
+    root = source.root
+    if not isinstance(root, Mapping) or "recorded" not in root or not isinstance(root.get("rules"), list):
+        return source
+    rules = []
+    for rule in root["rules"]:
+        if isinstance(rule, Mapping) and isinstance(rule.get("when"), Mapping):
+            when = {name: part for name, part in rule["when"].items() if name != "given"}
+            rule = {**rule, "when": when}
+        rules.append(rule)
+    return YamlFile(source.path, source.text, {**root, "rules": rules})
+
+
+def _check_recording(source: YamlFile) -> None:
+    """Raise InvalidFile for a recording of another version, and for one that was cut."""
+    if not isinstance(source.root, Mapping) or "recorded" not in source.root:
+        return
+    recorded = source.root["recorded"]
+    version = recorded.get("version") if isinstance(recorded, Mapping) else None
+    if version != recordings.VERSION:
+        line = f"recorded.version is {describe_value(version)}; expected {recordings.VERSION}"
+        raise source.error_at(["recorded", "version"], line)
+    if not source.text.rstrip().endswith("\n" + recordings.END):
+        line = f"the recording is cut: its last line is not {recordings.END!r}"
+        raise InvalidFile(f"{source.path}: {line}")
+
+
 class _Builder:
     """Makes a scenario of a document that keeps the schema; raises InvalidFile for what the schema cannot say.
 
@@ -241,6 +285,9 @@ class _Builder:
     def __init__(self, source: YamlFile, folder: Path | None) -> None:
         self._source = source
         self._folder = folder
+        self._is_recording = "recorded" in source.root
+        self._files = StoredFiles(folder)
+        self._ignored = frozenset(source.root.get("ignore", ()))
 
     def build_scenario(self) -> Scenario:
         root = self._source.root
@@ -252,15 +299,22 @@ class _Builder:
             if rule.name in names:
                 raise self._source.error_at(["rules", index], f"two rules are named {rule.name!r}")
             names.add(rule.name)
-            self._check_reachable(["rules", index], rule, earlier_rules)
-            earlier_rules.add(rule)
+            if not self._is_recording:  # entries differ in what they do not have, which an index does not see
+                self._check_reachable(["rules", index], rule, earlier_rules)
+                earlier_rules.add(rule)
             rules.append(rule)
+        name = root.get("scenario", self._source.path.stem)
+        otherwise: Plan = UNCHANGED
+        if self._is_recording:
+            otherwise = Missed(name)
         return Scenario(
-            name=root.get("scenario", self._source.path.stem),
+            name=name,
             about=root.get("about", ""),
             rules=tuple(rules),
             limits=Limits(**root.get("limits", {})),
             channels=frozenset(root.get("channels", ())),
+            otherwise=otherwise,
+            is_recording=self._is_recording,
             source=self._source.text,
             file=str(self._source.path),
             folder=self._folder,
@@ -281,7 +335,22 @@ class _Builder:
         )
 
     def _build_pattern(self, pointer: Pointer, value: Mapping[str, Any]) -> RequestPattern:
+        given: Mapping[str, Any] = {}
+        if self._is_recording:
+            given = value.get("given", {})
+            if not isinstance(given, Mapping):
+                line = f"given is {describe_value(given)}; expected a mapping of parameters"
+                raise self._source.error_at([*pointer, "given"], line)
+            given = self._convert([*pointer, "given"], self._files.resolve_members, given)
+            value = {name: part for name, part in value.items() if name != "given"}
         pattern = self._convert(pointer, matching.parse_pattern, value)
+        if self._is_recording:
+            conditions = self._convert(
+                [*pointer, "given"], lambda given: recordings.parse_given(given, self._ignored), given
+            )
+            pattern = recordings.ExactPattern(
+                (*conditions, *pattern.conditions), names=frozenset(given), ignored=self._ignored
+            )
         for path, matcher in pattern.conditions:
             condition = RequestPattern(((path, matcher),))
             try:
@@ -318,7 +387,18 @@ class _Builder:
             faults=tuple(self._convert([*pointer, "faults", index], faults.parse_fault, one) for index, one in places),
             headers=headers,
             times=value.get("times", 1),
+            recorded=self._build_recorded([*pointer, "recorded"], value.get("recorded")),
         )
+
+    def _build_recorded(self, pointer: Pointer, value: Mapping[str, Any] | None) -> Recorded | None:
+        if value is None:
+            return None
+        at, took = None, None
+        if "at" in value:
+            at = self._convert([*pointer, "at"], parse_moment, value["at"])
+        if "took" in value:
+            took = self._convert([*pointer, "took"], parse_duration, value["took"])
+        return Recorded(at=at, took=took, cost=value.get("cost"), verdict=value.get("verdict", "accepted"))
 
     def _check_headers(self, pointer: Pointer, headers: Sequence[tuple[str, str]]) -> None:
         """Refuse headers that are more, or longer, than what HTTP libraries take."""
@@ -443,9 +523,22 @@ class _Builder:
 
     def _build_canned(self, pointer: Pointer, value: Mapping[str, Any]) -> Canned:
         content_type, body = "text/plain; charset=utf-8", value.get("text", "").encode("utf-8", "replace")
-        if "json" in value:
+        parts: tuple[BodyPart, ...] = ()
+        events: tuple[StoredEvent, ...] = ()
+        if self._is_recording and "json" in value:
+            resolved = self._convert([*pointer, "json"], self._files.resolve, value["json"])
+            content_type = "application/json"
+            parts = self._convert([*pointer, "json"], recordings.split_json, resolved)
+            if len(parts) == 1 and isinstance(parts[0], bytes):
+                body, parts = parts[0], ()
+        elif "events" in value:
+            content_type = "text/event-stream"
+            events = tuple(self._build_events([*pointer, "events"], value["events"]))
+        elif "json" in value:
             content_type = "application/json"
             body = json.dumps(value["json"], ensure_ascii=False).encode("utf-8", "replace")
+        if self._is_recording and "file" in value:
+            self._convert([*pointer, "file"], self._files.check, value["file"])
         if "base64" in value:
             body = self._convert([*pointer, "base64"], _decode_base64, value["base64"])
         if "file" in value:
@@ -456,7 +549,29 @@ class _Builder:
             status=value.get("status", 200),
             content_type=value.get("content_type", content_type),
             body=body,
+            parts=parts,
+            events=events,
         )
+
+    def _build_events(self, pointer: Pointer, value: Any) -> Iterator[StoredEvent]:
+        resolved = value
+        if not isinstance(value, list):
+            resolved = self._convert(pointer, self._files.resolve, value)
+        if not isinstance(resolved, list):
+            raise self._source.error_at(pointer, "events are no list; expected one, or the file of one")
+        for index, event in enumerate(resolved):
+            place = [*pointer, index] if resolved is value else pointer
+            yield self._convert(place, self._build_event, event)
+
+    def _build_event(self, event: Any) -> StoredEvent:
+        if not isinstance(event, Mapping) or "data" not in event:
+            raise ValueError("an event is no mapping with data")
+        at, name = event.get("at", 0), event.get("event")
+        if isinstance(at, bool) or not isinstance(at, int | float) or at < 0:
+            raise ValueError(f"at is {describe_value(at)}; expected seconds, from 0")
+        if name is not None and (not isinstance(name, str) or not name.isprintable()):
+            raise ValueError(f"event is {describe_value(name)}; expected a name")
+        return recordings.make_event(at, name, self._files.resolve(event["data"]))
 
     def _read_picture(self, pointer: Pointer, name: str) -> tuple[bytes, str]:
         """Return the bytes of a picture of the tester's own, and its format."""

@@ -500,7 +500,7 @@ def _parse_conditions(value: Mapping[Any, Any], prefix: str) -> Iterator[Conditi
                 raise ValueError(f"when {path} is {expected!r}; expected a mapping of names to values")
             yield from _parse_conditions(expected, f"{path}.")
         else:
-            yield path, _parse_matcher(expected, path)
+            yield path, parse_matcher(expected, path)
 
 
 def _holds_fields(path: str, mapping: Mapping[Any, Any]) -> bool:
@@ -508,12 +508,12 @@ def _holds_fields(path: str, mapping: Mapping[Any, Any]) -> bool:
     return path not in _PLAIN_FIELDS and not any(key in MATCHERS for key in mapping)
 
 
-def _parse_matcher(value: Any, path: str) -> Matcher:
+def parse_matcher(value: Any, path: str) -> Matcher:
     """Make a matcher: one value means equal, a list means any of its members, a mapping holds matchers."""
     if isinstance(value, list):
         if not value:
             raise ValueError(f"when {path}: an empty list matches nothing")
-        return AnyOf(tuple(_parse_matcher(one, path) for one in value))
+        return AnyOf(tuple(parse_matcher(one, path) for one in value))
     if not isinstance(value, Mapping):
         return Equal(value)
     if not value:
@@ -540,7 +540,7 @@ def _make_matcher(word: str, operand: Any, path: str) -> Matcher:
             case "at_most":
                 return AtMost(_check_number(operand))
             case "not":
-                return Not(_parse_matcher(operand, path))
+                return Not(parse_matcher(operand, path))
             case "absent":
                 return IsAbsent(_check_boolean(operand))
             case _:
@@ -705,7 +705,7 @@ _SENT: Final = "given."  # before the path of a parameter: what the client sent,
 _INDEX: Final = r"0|[1-9][0-9]{0,5}"  # a step of a path into a list
 CALL_FIELDS: Final = (*_PLAIN_FIELDS, "headers", "uploads", "task_id", "given")
 """What a call has to be matched by, beside its parameters."""
-OUTCOME_FIELDS: Final = ("state", "status", "rule", "refused", "findings", "latency", "request_id")
+OUTCOME_FIELDS: Final = ("state", "status", "rule", "refused", "findings", "latency", "request_id", "verdict")
 """What a call in the journal has beside them."""
 OWN_FIELDS: Final = frozenset(CALL_FIELDS) - {"model", "prompt", "n", "size", "task_id"}
 """Those that are no parameters: a parameter of the same name does not count."""

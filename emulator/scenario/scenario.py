@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator.core.light_dataclass import dataclass
 from emulator.core.names import KEY_PREFIX, RESERVED_HEADER, RESERVED_KEY
-from emulator.messages import UNCHANGED, Draw, Forward, Plan, Request
+from emulator.messages import UNCHANGED, Draw, Forward, Missed, Plan, Recorded, Request
 from emulator.scenario.latency import Latency
 from emulator.scenario.limits import Limits
 from emulator.scenario.matching import RequestPattern
@@ -29,7 +29,8 @@ THENS: Final[tuple[Then, ...]] = get_args(Then)
 class Answer:
     """The answer to a call: a plan, its latency, its faults, its headers, and how often it is given.
 
-    `headers` take the place of the response's own ones; `times` is how often the answer is given in a row.
+    `headers` take the place of the response's own ones; `times` is how often the answer is given in a row. `recorded`
+    is set where a real gateway has given the answer.
     """
 
     plan: Plan = UNCHANGED
@@ -37,11 +38,12 @@ class Answer:
     faults: tuple[Fault, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     times: int = 1
+    recorded: Recorded | None = None
 
     @property
     def is_judged_elsewhere(self) -> bool:
         """Whether it is not the gateway's rules that decide which calls may have it."""
-        return isinstance(self.plan, Forward)
+        return self.recorded is not None or isinstance(self.plan, Forward | Missed)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Scenario:
     channels: frozenset[str] = frozenset()
     version: int = 0
     otherwise: Plan = UNCHANGED
+    is_recording: bool = False
     source: str = field(default="", compare=False, repr=False)
     file: str = field(default="", compare=False)
     folder: Path | None = field(default=None, compare=False)
@@ -114,9 +117,16 @@ class Scenario:
         return not self.rules and not self.limits.any and self.otherwise is UNCHANGED
 
     @cached_property
+    def last_resort(self) -> Answer:
+        """The answer to calls that no rule answers."""
+        if self.otherwise is UNCHANGED:
+            return DRAWN
+        return Answer(self.otherwise)
+
+    @cached_property
     def judges_elsewhere(self) -> bool:
         """Whether some calls are answered though they break the rules of their gateway."""
-        return isinstance(self.otherwise, Forward) or any(rule.is_judged_elsewhere for rule in self.rules)
+        return isinstance(self.otherwise, Forward | Missed) or any(rule.is_judged_elsewhere for rule in self.rules)
 
     @cached_property
     def about_tasks(self) -> bool:

@@ -26,6 +26,7 @@ from emulator.admin.request import AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.data_folders import find_schemas
+from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.file_reading import read_file
 from emulator.findings import Finding
 from emulator.gateway.gateway import GENERATE_LIMIT, Gateway, Operation
@@ -39,8 +40,10 @@ from emulator.messages import (
     Draw,
     Forward,
     GatewayError,
+    Missed,
     PictureWeight,
     Plan,
+    Recorded,
     Request,
     Response,
 )
@@ -66,6 +69,7 @@ from emulator.session.redaction import note_key, redact_keys
 from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
 from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
+from emulator.session.verdict_tally import VerdictTally
 from emulator.settings import Settings
 from emulator.validation import registry
 from emulator.validation.draft import ValidationContext
@@ -79,6 +83,7 @@ if TYPE_CHECKING:
     from emulator.server.forwarding import Forwarder
     from emulator.server.own_connection import OwnConnections
     from emulator.session.call_record import CallRecord
+    from emulator.session.recording import Recording
 
 log = logging.getLogger("emulator")
 Observer = Callable[["CallRecord"], None]
@@ -116,6 +121,8 @@ class App:
         self.storage = ImageHost(self.image_store, self.clock, secret, link_queries)
         default_scenario = _load_default_scenario(settings.scenario, gateways)
         self.sessions = Sessions(self.store, self.clock, settings.seed, default_scenario)
+        if settings.record is not None or settings.record_mode != "none":
+            self.sessions.play_recording_by_default(_open_recording(settings))
         self.engine = ScenarioEngine(self.store, self.clock, settings.seed)
         response_builder = ResponseBuilder(
             seed=settings.seed, secret=secret, clock=self.clock, image_store=self.image_store, files=self.store
@@ -127,6 +134,7 @@ class App:
             from emulator.server.upstream import read_upstreams
 
             read_upstreams(settings.upstream, {gateway.name: gateway for gateway in gateways})
+        self.tally = VerdictTally()
         self.observers: list[Observer] = []
         if observer is not None:
             self.observers.append(observer)
@@ -151,6 +159,7 @@ class App:
     def _forwarder(self) -> Forwarder:
         """What passes calls on, made with the first of them."""
         from emulator.server.forwarding import Forwarder
+        from emulator.server.spending import Spending
         from emulator.server.upstream import UpstreamClient, read_upstream_keys, read_upstreams
 
         gateways = {name: validator.gateway for name, validator in self.registry.validators.items()}
@@ -159,11 +168,12 @@ class App:
             note_key(key)
         bases = read_upstreams(self.settings.upstream, gateways)
         client = UpstreamClient(bases, keys, self.settings.upstream_timeout)
-        return Forwarder(client, self.image_store, self.store)
+        return Forwarder(client, self.image_store, self.store, Spending(self.settings.max_spend))
 
     async def close(self) -> None:
         """Close what the server has opened beside its own socket."""
         self.image_store.close()
+        self.sessions.close_recordings()
         if "_forwarder" in self.__dict__:
             await self._forwarder.close()
 
@@ -290,6 +300,8 @@ class App:
         self.metrics.count_call(record)
         if not record.forgotten:
             self.events.note_end(record.session, record.number)
+        if record.verdict != "drawn":
+            self.tally.add(record.verdict, record.cost)
         if self.events.has_listeners:
             self.events.publish(record.entry)
         for observer in self.observers:
@@ -370,14 +382,34 @@ class App:
             pending.call = forwarding.accept_refused_call(error, pending, route, context)
         plan = await self._select(pending, scenario, refused=refusal is not None)
         assert pending.selection is not None
-        if refusal is not None and not pending.selection.answer.is_judged_elsewhere:
+        answer = pending.selection.answer
+        if isinstance(plan, Missed):
+            pending.verdict = "missed"
+            raise forwarding.describe_miss(plan.recording, pending.selection.misses)
+        if refusal is not None and not answer.is_judged_elsewhere:
             pending.call = pending.selection = None
             raise refusal
         if not isinstance(plan, Forward):
+            if answer.recorded is not None:
+                pending.verdict = "replayed"
+                pending.further_findings += self._find_staleness(answer.recorded)
             return await self.task_manager.respond(pending, route)
-        response = await self._forwarder.forward(pending, route, body)
+        variables = context.variables if context.operation.name in ("task", "model") else {}
+        recording = await self.sessions.get_recording(pending.session)
+        forwarded = forwarding.ForwardedCall(pending, route, body, refusal, recording, variables)
+        response = await self._forwarder.forward(forwarded)
         await self._reserve_room(http, sum(map(len, response.body)))
         return response
+
+    def _find_staleness(self, recorded: Recorded) -> tuple[Finding, ...]:
+        """Return a finding about a recorded answer that is older than the setting allows."""
+        if self.settings.stale_after is None or recorded.at is None:
+            return ()
+        age = self.clock.now() - recorded.at
+        if age <= parse_duration(self.settings.stale_after, LONGEST_SPAN):
+            return ()
+        message = f"recorded on {clock.format_iso(recorded.at)[:10]}, {int(age // 86_400)} days ago"
+        return (Finding("recording_stale", message),)
 
     async def _validate(self, pending: CallRecord, route: Route, context: ValidationContext) -> Call:
         """Return the call that the request makes; raises GatewayError where it breaks a rule of the gateway."""
@@ -717,6 +749,17 @@ def _load_default_scenario(name: str | None, gateways: Sequence[Gateway]) -> Cal
     from emulator.scenario import loader  # a server without a scenario need not load the loader
 
     return loader.WatchedScenario(name, gateways).current
+
+
+def _open_recording(settings: Settings) -> Recording:
+    """Return the recording that the settings name; raises InvalidFile."""
+    from emulator.session.recording import Recording
+
+    if settings.scenario is not None:
+        raise yaml_file.InvalidFile(f"--scenario {settings.scenario!r}: a recording is a scenario; give one of the two")
+    if settings.record is None and settings.record_mode != "forward":
+        raise yaml_file.InvalidFile(f"--record-mode {settings.record_mode} needs --record DIR")
+    return Recording(Path(settings.record or "forward"), settings.record_mode)
 
 
 def _load_good_keys(path: str | None) -> frozenset[str] | None:

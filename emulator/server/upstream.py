@@ -79,13 +79,14 @@ class UpstreamClient:
             await self._session.close()
             self._session = None
 
-    async def send(self, request: Request, body: bytes, gateway: Gateway, path: str, key: str | None) -> UpstreamAnswer:
-        """Send a call to the upstream of `gateway`, and return its answer; `body` is what came, as bytes.
+    async def send(
+        self, request: Request, headers: Mapping[str, str], body: bytes, gateway: Gateway, path: str
+    ) -> UpstreamAnswer:
+        """Send a call to the upstream of `gateway`, and return its answer; raises UpstreamFailure where there is none.
 
-        `path` is the gateway's own, `key` the caller's. Raises GatewayError where no key can go there, and
-        UpstreamFailure where there is no answer.
+        `headers` are those that `choose_headers` has chosen, `body` is what came, as bytes, and `path` is the
+        gateway's own.
         """
-        headers = self._choose_headers(request, gateway, key)
         url = self._make_url(gateway, path, request.query)
         response = await self._open(request.method, url, headers, body)
         try:
@@ -125,8 +126,15 @@ class UpstreamClient:
             url += "?" + quote("&".join(kept), safe=_URL_LETTERS + "?")
         return url
 
-    def _choose_headers(self, request: Request, gateway: Gateway, key: str | None) -> dict[str, str]:
-        """Return the headers that go upstream: those of the call, but for what is between two hosts, or ours."""
+    def find_key(self, gateway: Gateway) -> str | None:
+        """Return the key that goes to the upstream of `gateway` in the place of its callers'; None: theirs go."""
+        return self._keys.get(gateway.name)
+
+    def choose_headers(self, request: Request, gateway: Gateway, key: str | None) -> dict[str, str]:
+        """Return the headers that go upstream: those of the call, but for what is between two hosts, or ours.
+
+        `key` is the caller's. Raises GatewayError where no key can go there.
+        """
         own_key = self._keys.get(gateway.name)
         if own_key is None and key is not None and key.startswith(RESERVED_KEY):
             variable = UPSTREAM_KEY + spell_variable(gateway.name)

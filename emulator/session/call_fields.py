@@ -12,7 +12,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_known
 from emulator.findings import FINDINGS
 from emulator.image import upload
-from emulator.messages import KINDS, OPERATIONS, VIOLATIONS
+from emulator.messages import CALL_VERDICTS, KINDS, OPERATIONS, VIOLATIONS
 from emulator.scenario import matching
 from emulator.scenario.engine import add_made_pictures
 from emulator.scenario.matching import OUTCOME_FIELDS, OWN_FIELDS, Matcher, RequestPattern
@@ -23,6 +23,7 @@ _CLOSED_FIELDS: Final[Mapping[str, Collection[str]]] = {
     "state": STATES,
     "refused": (*KINDS, *VIOLATIONS),
     "findings": tuple(FINDINGS),
+    "verdict": CALL_VERDICTS,
 }
 """Fields whose words are a closed list: a misspelled one must not pass for a call that never came."""
 
@@ -160,6 +161,7 @@ def _join_fields(
         "findings": list(dict.fromkeys(finding["code"] for finding in entry.findings)) or None,
         "latency": entry.latency,
         "request_id": entry.request_id,
+        "verdict": entry.verdict,
     }
     fields.update((name, value) for name, value in outcome.items() if value is not None)
     return fields

@@ -19,7 +19,7 @@ from emulator.faults import name_fault
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.image.recipe_json import recipe_to_json
-from emulator.messages import Call, GatewayError, PictureWeight, Request, Response
+from emulator.messages import Call, CallVerdict, GatewayError, PictureWeight, Request, Response
 from emulator.scenario.engine import UNSCRIPTED, NearMiss, Selection, count_made_pictures
 from emulator.session.journal import CallState, JournalEntry
 from emulator.session.redaction import BLANK, Redactor
@@ -71,6 +71,7 @@ class CallRecord:
     `forgotten` tells that the session was reset or forgotten meanwhile, so that its journal has no place for the call.
     `picture_weight` counts where the answer does not say how heavy a picture is. `is_usual` tells that nothing but the
     rules of its gateway decides whether it is accepted: no setting of its session, no reserved value, no calendar.
+    `verdict` is who answers, and `cost` the dollars that a real gateway takes for it.
 
     `selection` and `response` are there until the call ends, the fields behind them from then on. `billed` is for how
     many pictures the call pays, `weight` about how many bytes of memory it needs with its entry.
@@ -88,6 +89,8 @@ class CallRecord:
     call: Call | None = None
     error: GatewayError | None = None
     picture_weight: PictureWeight = "small"
+    verdict: CallVerdict = "drawn"
+    cost: float | None = None
     events: int | None = field(default=None, init=False)
     further_findings: tuple[Finding, ...] = field(default=(), init=False)
     forgotten: bool = field(default=False, init=False)
@@ -292,6 +295,8 @@ class CallRecord:
             altered=self.altered,
             billed=self.billed,
             weight=self.weight,
+            verdict=self.verdict,
+            cost=self.cost,
         )
 
     def _describe_refusal(self, error: GatewayError, body: RecordedBody) -> tuple[dict[str, Any], RecordedBody]:

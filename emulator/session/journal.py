@@ -13,7 +13,7 @@ from emulator.core import clock
 from emulator.image.recipe import FORMATS, ImageRecipe
 from emulator.image.recipe_json import recipe_from_json
 from emulator.image.upload import Examination, Upload
-from emulator.messages import Behavior, Call, ResponseShape, StreamShape
+from emulator.messages import Behavior, Call, CallVerdict, ResponseShape, StreamShape
 from emulator.session import response_record
 from emulator.session.redaction import Redactor
 
@@ -38,7 +38,7 @@ class JournalEntry(NamedTuple):
     `state` is one of STATES, and `bytes_sent` the bytes of the response's body that were sent. `response` has `status`,
     `headers`, `body` and `events` as *response_record* stores them, and is None where nothing was sent. `billed` is for
     how many pictures the call pays, whether its client was there to take them or not. `weight` is about the bytes that
-    the entry needs in memory.
+    the entry needs in memory. `verdict` is who has answered, `cost` the dollars that a real gateway took for it.
     """
 
     number: int
@@ -83,6 +83,8 @@ class JournalEntry(NamedTuple):
     altered: Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
     billed: int
     weight: int
+    verdict: CallVerdict = "drawn"
+    cost: float | None = None
 
     @property
     def status(self) -> int | None:
@@ -185,6 +187,8 @@ class JournalEntry(NamedTuple):
             "events": self.events,
             "task": self.task,
             "duration": round(self.duration, 6),
+            "verdict": self.verdict,
+            "cost": self.cost,
             "pictures": [_render_picture(recipe, self.altered) for recipe in self.recipes],
             "findings": [{name: redact(value) for name, value in finding.items()} for finding in self.findings],
             "response": self._render_response(redactor),

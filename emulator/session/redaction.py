@@ -184,6 +184,11 @@ def is_known_key(word: str) -> bool:
     return word in _known_keys
 
 
+def list_known_keys() -> list[str]:
+    """Return the keys that this process has seen."""
+    return list(_known_keys)
+
+
 def is_secret(word: str) -> bool:
     """Whether a word from a place of keys is redacted wherever it is repeated: it is no common word."""
     if len(word) >= _LONG_ENOUGH:

@@ -10,19 +10,22 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from emulator.core.bounded_cache import BoundedCache
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
 from emulator.core.names import RESERVED_KEY, name_for_key
 from emulator.gateway.gateway import Gateway
-from emulator.messages import Behavior, GatewayError, PictureWeight, Request
+from emulator.messages import Behavior, GatewayError, Missed, PictureWeight, Request
 from emulator.scenario.scenario import Scenario
 from emulator.session.call_record import CallRecord, SentResponse
 from emulator.session.journal import CallState, JournalEntry, entry_from_plain
 from emulator.session.redaction import LIKE_A_KEY, is_known_key, names_a_key, note_credentials, note_key
 from emulator.session.store import SessionSummary, Store
+
+if TYPE_CHECKING:
+    from emulator.session.recording import Recording
 
 HEADER: Final = "X-Emulator-Session"
 LATEST: Final = "latest"
@@ -57,6 +60,8 @@ class Sessions:
         self._clock = clock
         self._seed = seed
         self._default_scenario = default_scenario
+        self._recordings: dict[str, Recording] = {}
+        self._default_recording: Recording | None = None
         self._parsed: BoundedCache[tuple[str, str, str | None, int], Scenario] = BoundedCache(_PARSED_CAPACITY)
         self._under_way: dict[str, dict[int, CallRecord]] = {}
 
@@ -122,16 +127,21 @@ class Sessions:
         if self._store.has_values(session) is False:  # most sessions have none
             return SessionSetup(self._default_scenario(), NO_OVERRIDES)
         values = await self._store.get_values(session)
-        return SessionSetup(self._read_scenario(values.get(_SCENARIO)), _read_overrides(values.get(_SETTINGS)))
+        return SessionSetup(self._read_scenario(values.get(_SCENARIO), session), _read_overrides(values.get(_SETTINGS)))
 
     async def get_scenario(self, session: str) -> Scenario:
         """Return the scenario of the session."""
         values = await self._store.get_values(session)
-        return self._read_scenario(values.get(_SCENARIO))
+        return self._read_scenario(values.get(_SCENARIO), session)
 
-    def _read_scenario(self, stored: Any) -> Scenario:
+    def _read_scenario(self, stored: Any, session: str) -> Scenario:
         if stored is None:
             return self._default_scenario()
+        if "recording" in stored:
+            recording = self._recordings.get(session)
+            if recording is None:  # it has ended
+                return Scenario(session, otherwise=Missed(stored["recording"]), is_recording=True)
+            return recording.current()
         return self._parse_scenario(stored["source"], stored["file"], stored["folder"], stored["version"])
 
     async def play_scenario(self, session: str, scenario: Scenario | None) -> None:
@@ -145,6 +155,39 @@ class Sessions:
             self._remember_parsed((scenario.source, scenario.file, folder, scenario.version), scenario)
         await self._store.set_value(session, _SCENARIO, stored, self._clock.base())
         await self._store.restart(session)
+
+    def play_recording_by_default(self, recording: Recording) -> None:
+        """Let the sessions that play nothing of their own play `recording`."""
+        self._default_recording = recording
+        self._default_scenario = recording.current
+
+    async def play_recording(self, session: str, recording: Recording) -> None:
+        """Let the session play `recording` from its beginning; it is written as its mode says."""
+        self._recordings[session] = recording
+        await self._store.set_value(session, _SCENARIO, {"recording": str(recording.path)}, self._clock.base())
+        await self._store.restart(session)
+
+    async def get_recording(self, session: str) -> Recording | None:
+        """Return the recording that the session plays, if it plays one that may be written."""
+        stored = (await self._store.get_values(session)).get(_SCENARIO)
+        if stored is None:
+            return self._default_recording
+        if "recording" in stored:
+            return self._recordings.get(session)
+        return None
+
+    def close_recording(self, session: str) -> None:
+        """End the recording of the session."""
+        recording = self._recordings.pop(session, None)
+        if recording is not None:
+            recording.close()
+
+    def close_recordings(self) -> None:
+        """End all recordings."""
+        for session in list(self._recordings):
+            self.close_recording(session)
+        if self._default_recording is not None:
+            self._default_recording.close()
 
     async def get_overrides(self, session: str) -> SessionOverrides:
         """Return the settings that the session has in the place of the server's."""

@@ -27,6 +27,7 @@ from emulator.messages import (
     GatewayError,
     Kind,
     LocalPlan,
+    Missed,
     PictureOverride,
     Plan,
     Refuse,
@@ -93,13 +94,15 @@ class TaskManager:
         assert call is not None
         assert selection is not None
         plan, shape = selection.answer.plan, gateway.tasks
-        assert not isinstance(plan, Forward)  # the server passes such a call on
+        assert not isinstance(plan, Forward | Missed)  # the server itself answers such a call
         if plan is UNCHANGED and shape is None and pending.picture_weight == "small":  # most calls
             session, origin = pending.session, pending.request.origin
             response = await self._response_builder.build_prepared(call, gateway, session, origin)
             if response is not None:
                 return response
         context = _make_context(pending, route)
+        if selection.answer.recorded is not None:
+            return replace(await self._response_builder.build(call, plan, gateway, context), relayed=True)
         if shape is None:
             return await self._response_builder.build(call, plan, gateway, context)
         if call.operation == "task" and isinstance(plan, Draw):

@@ -33,9 +33,20 @@ from emulator.session.call_phrases import (
 from emulator.session.counts import AT_LEAST_ONE, COUNT_WORDS, ExpectedCount, count_calls, parse_count, require_true
 from emulator.session.journal import JournalEntry
 
-WORDS: Final = ("when", *COUNT_WORDS, "in_order", "no_findings", "no_unused_answers", "max_cost", "unknown_cost")
+WORDS: Final = (
+    "when",
+    *COUNT_WORDS,
+    "in_order",
+    "no_findings",
+    "no_unused_answers",
+    "max_cost",
+    "unknown_cost",
+    "live",
+)
 """The words of a verification, in YAML, JSON and Python alike."""
 
+LIVE: Final = ("recorded", "forwarded")
+"""The verdicts of calls that a real gateway has answered."""
 _ROUNDING: Final = 1e-9  # dollars; prices are decimal fractions, which floats represent only nearly
 
 PriceCall = Callable[[JournalEntry], float | None]
@@ -71,9 +82,9 @@ class Verification:
 
     Calls count from their beginning: those that were answered, those whose client has left, and those under way, whose
     fields are what is known of them so far. `when` selects the calls that `count`, `no_findings` and `max_cost`
-    (dollars) are about. A call without a known price breaks `max_cost`, but with `ignores_unknown_cost`. `in_order` are
-    calls that come one after the other; other calls may come between them. `unknown_fields` are names of fields that no
-    known gateway has, though a client may send them.
+    (dollars) are about. A call without a known price breaks `max_cost`, but with `ignores_unknown_cost`. `live` is how
+    many of them a real gateway has answered. `in_order` are calls that come one after the other; other calls may come
+    between them. `unknown_fields` are names of fields that no known gateway has, though a client may send them.
     """
 
     when: RequestPattern = field(default_factory=RequestPattern)
@@ -83,6 +94,7 @@ class Verification:
     no_unused_answers: bool = False
     max_cost: float | None = None
     ignores_unknown_cost: bool = False
+    live: int | None = None
     unknown_fields: tuple[str, ...] = ()
 
     def check(
@@ -108,6 +120,8 @@ class Verification:
             _check_unused_answers(unused, ordered, lines)
         if self.max_cost is not None:
             self._check_cost(self.max_cost, matched, price_call or _price_by_table, lines)
+        if self.live is not None:
+            _check_live(self.live, matched, lines)
         if forgotten and self._needs_all_calls:
             lines.failed.append(f"cannot be decided, because {count_calls(forgotten)} came before those in the journal")
         first_number = forgotten + 1
@@ -130,7 +144,7 @@ class Verification:
     @property
     def _needs_all_calls(self) -> bool:
         """Whether one more call could break it."""
-        if self.no_findings or self.max_cost is not None:
+        if self.no_findings or self.max_cost is not None or self.live is not None:
             return True
         return self.count is not None and self.count.most is not None
 
@@ -196,7 +210,7 @@ class Verification:
         prices: dict[int, float] = {}
         unknown = []
         for entry in matched:
-            if not entry.billed:
+            if not entry.billed and entry.cost is None:
                 continue
             price = price_call(entry)
             if price is None:
@@ -282,6 +296,16 @@ def _check_findings(matched: Sequence[JournalEntry], lines: _VerdictLines) -> No
     lines.failed.extend(list_findings(with_findings))
 
 
+def _check_live(expected: int, matched: Sequence[JournalEntry], lines: _VerdictLines) -> None:
+    """Whether a real gateway has answered as many of the calls as expected."""
+    live = [entry for entry in matched if entry.verdict in LIVE]
+    if len(live) == expected:
+        lines.held.append(f"expected {expected} live, and came {len(live)}")
+        return
+    lines.failed.append(f"expected {expected} live, came {count_matched(live)}")
+    lines.failed.extend(list_calls(live, {entry.number: entry.verdict for entry in live}))
+
+
 def _check_unused_answers(
     unused: Sequence[UnusedAnswers], entries: Sequence[JournalEntry], lines: _VerdictLines
 ) -> None:
@@ -297,7 +321,9 @@ def _check_unused_answers(
 
 
 def _price_by_table(entry: JournalEntry) -> float | None:
-    """Return the dollars for the pictures that a call got, by published prices."""
+    """Return the dollars for the pictures that a call got, by published prices, or those that a real gateway took."""
+    if entry.cost is not None:
+        return entry.cost
     return pricing.price_call(entry.rebuild_call(), entry.billed)
 
 
@@ -360,6 +386,7 @@ def parse_verification(words: Any, known: KnownWords | None = None) -> Verificat
         no_unused_answers="no_unused_answers" in words,
         max_cost=_parse_max_cost(words),
         ignores_unknown_cost=_parse_unknown_cost(words),
+        live=_parse_live(words),
         unknown_fields=unknown_fields,
     )
 
@@ -400,6 +427,15 @@ def _parse_max_cost(words: Mapping[str, Any]) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ValueError(f"max_cost is {describe_value(value)}; expected dollars, from 0")
     return float(value)
+
+
+def _parse_live(words: Mapping[str, Any]) -> int | None:
+    if "live" not in words:
+        return None
+    value = words["live"]
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"live is {describe_value(value)}; expected a whole number, from 0")
+    return value
 
 
 def _parse_unknown_cost(words: Mapping[str, Any]) -> bool:

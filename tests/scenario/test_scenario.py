@@ -19,7 +19,7 @@ import openai
 import pytest
 
 from emulator.core.yaml_file import InvalidFile
-from emulator.messages import Canned, Draw, Exhausted, Forward, GatewayError, Refuse
+from emulator.messages import Canned, Draw, Exhausted, Forward, GatewayError, Missed, Refuse
 from emulator.scenario import loader
 from emulator.scenario.engine import Selection, select_answer
 from emulator.scenario.scenario import Answer, Scenario
@@ -66,7 +66,7 @@ def _word(answer: Answer) -> str:
             return "D"
         case Exhausted():
             return "!"
-        case Forward():
+        case Forward() | Missed():
             return "F"
 
 

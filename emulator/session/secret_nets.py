@@ -1,0 +1,140 @@
+"""Looks for credentials in what is about to be written to a recording, which people put into repositories.
+
+A recording keeps what is on a list of harmless things; this is the check behind it. It knows two kinds of credentials:
+keys that this process has seen, and words that have the shape of one. Both are looked for in a text as it is, and in
+what it says when its URL encoding (twice), its JSON escapes or its Base64 are taken off. A hit names the place, never
+the value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, unquote_plus
+
+from emulator.core.light_dataclass import dataclass
+from emulator.core.names import RESERVED_KEY
+from emulator.session.redaction import LIKE_A_KEY, list_known_keys, names_a_key
+
+
+class SecretFound(Exception):
+    """Something that must not be written; the text says where it is, and how it was recognized."""
+
+
+@dataclass(frozen=True)
+class SecretNets:
+    """Searches texts and files for `keys`, and for what looks like a key."""
+
+    keys: tuple[str, ...]
+
+    def check_value(self, value: Any, place: str) -> None:
+        """Raise SecretFound where a JSON value, or a name in it, has a credential; `place` says where it stands."""
+        if isinstance(value, Mapping):
+            for name, part in value.items():
+                inner = f"{place}.{name}"
+                self.check_text(str(name), f"a name in {place}")
+                if isinstance(part, str) and part and names_a_key(str(name)):
+                    raise SecretFound(f"{inner} has a credential, as its name says")
+                if isinstance(part, str) and str(name) in _ACCOUNTS and re.search(_MAIL, part):
+                    raise SecretFound(f"{inner} has an e-mail address")
+                self.check_value(part, inner)
+        elif isinstance(value, list | tuple):
+            for index, part in enumerate(value):
+                self.check_value(part, f"{place}.{index}")
+        elif isinstance(value, str):
+            self.check_text(value, place)
+
+    def check_text(self, text: str, place: str) -> None:
+        """Raise SecretFound where a text has a credential, in whatever encoding."""
+        for view in _list_views(text):
+            if any(key in view for key in self.keys):
+                raise SecretFound(f"{place} has a key that this process has seen")
+            if re.search(LIKE_A_KEY, view) or re.search(_SIGNED, view):
+                raise SecretFound(f"{place} has what looks like a key or a signature")
+
+    def check_bytes(self, data: bytes, place: str) -> None:
+        """Raise SecretFound where a file has a credential; no more is decoded than the file's bytes."""
+        for spelled in self._spelled:
+            if spelled in data:
+                raise SecretFound(f"{place} has a key that this process has seen")
+        if re.search(LIKE_A_KEY, data.decode("latin-1")):
+            raise SecretFound(f"{place} has what looks like a key")
+
+    @property
+    def _spelled(self) -> Iterator[bytes]:
+        for key in self.keys:
+            yield from _spell(key)
+
+
+def make_nets(keys: Iterable[str]) -> SecretNets:
+    """Return what searches for `keys`, and for all keys that this process has seen.
+
+    The emulator's own keys are no secret, and short ones are words.
+    """
+    wanted = dict.fromkeys([*keys, *list_known_keys()])
+    return SecretNets(tuple(key for key in wanted if len(key) >= _SHORTEST and not key.startswith(RESERVED_KEY)))
+
+
+def _list_views(text: str) -> list[str]:
+    """Return a text, and what it says when its encodings are taken off, to the depth of three."""
+    views = {text: None}
+    newest = [text]
+    for _ in range(_DEPTH):
+        found = [plain for view in newest for plain in _decode(view) if plain not in views]
+        views.update(dict.fromkeys(found))
+        newest = list(dict.fromkeys(found))[:_MOST_VIEWS]
+    return list(views)
+
+
+def _decode(text: str) -> Iterator[str]:
+    if "%" in text:
+        yield unquote_plus(text, errors="replace")
+    if "\\" in text:
+        plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
+        yield re.sub(r"\\(.)", r"\1", plain)
+    for run in re.findall(_BASE64, text):
+        standard = run.replace("-", "+").replace("_", "/")
+        for begin in range(4):  # what it begins with may belong to the text before it
+            part = standard[begin:]
+            try:
+                data = base64.b64decode(part[: len(part) // 4 * 4] + _pad(part))
+            except (binascii.Error, ValueError):
+                continue
+            plain = data.decode("latin-1")
+            if sum(map(str.isprintable, plain)) * 10 >= len(plain) * 8:
+                yield plain
+
+
+def _pad(text: str) -> str:
+    """Return the last, incomplete group of Base64, filled up."""
+    rest = text[len(text) // 4 * 4 :]
+    if len(rest) < 2:
+        return ""
+    return rest + "=" * (4 - len(rest))
+
+
+def _spell(key: str) -> Iterator[bytes]:
+    """Yield a key as it may stand in a file: as it is, URL-encoded once and twice, JSON-escaped, and in Base64."""
+    plain = key.encode("utf-8", "surrogatepass")
+    once = quote(key, safe="")
+    yield from {plain, once.encode(), quote(once, safe="").encode(), json.dumps(key)[1:-1].encode()}
+    for shift in range(3):  # of three bytes, whichever the key begins with
+        encoded = base64.b64encode(b"\0" * shift + plain)
+        yield encoded[-(-shift * 8 // 6) : len(encoded) - 4]
+
+
+_SHORTEST: Final = 8  # characters
+_DEPTH: Final = 3
+_MOST_VIEWS: Final = 50
+_ACCOUNTS: Final = ("user", "safety_identifier", "metadata")
+_MAIL: Final = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
+_BASE64: Final = r"[A-Za-z0-9+/_-]{16,}"
+_SIGNED: Final = (
+    r"(?i)(?:^|[?&;])(?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature|"
+    r"x-goog-credential|token|access_token|api_?key|key|policy|key-pair-id)=[^&\s\"'<>]{6,}"
+)
+"""A link that is signed, or that has a key in its query."""
