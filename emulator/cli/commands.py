@@ -135,8 +135,7 @@ def check_files(options: argparse.Namespace) -> int:
     width = choose_width(options)
     for name in options.file:
         try:
-            text = yaml_file.read_text(Path(name))  # read once: /dev/stdin is empty the second time
-            findings = _check_text(text, Path(name), partial(_load_gateways, options))
+            findings = _check_path(Path(name), options)
         except UnreadableFile as error:
             print(f"{NAME}: {name!r}: {error.reason}", file=sys.stderr)
             exit_code = 2
@@ -154,6 +153,16 @@ def check_files(options: argparse.Namespace) -> int:
         else:
             print(f"{name}: {emphasize('good', 'green')}")
     return exit_code
+
+
+def _check_path(path: Path, options: argparse.Namespace) -> Sequence[Finding]:
+    """Return what is wrong with a file, or with the recordings in a folder."""
+    if path.is_dir():
+        from emulator.cli.recording import check_recording
+
+        return [Finding("unusable_file", line) for line in check_recording(path)]
+    text = yaml_file.read_text(path)  # read once: /dev/stdin is empty the second time
+    return _check_text(text, path, partial(_load_gateways, options))
 
 
 def explain_word(options: argparse.Namespace) -> int:

@@ -146,7 +146,7 @@ def _add_rules_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_check_flags(parser: argparse.ArgumentParser) -> None:
-    about = "a scenario, the OpenAPI file of a gateway, or an error catalog"
+    about = "a scenario, the OpenAPI file of a gateway, an error catalog, or the folder of recordings"
     parser.add_argument("file", nargs="+", metavar="FILE", help=about)
     parser.add_argument("--wide", action="store_true", help="print each finding on one line, however long it is")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each file")
@@ -178,6 +178,15 @@ def _add_portability_flags(parser: argparse.ArgumentParser) -> None:
     _add_output_flags(parser)
     parser.add_argument("--strict", action="store_true", help="exit with code 1 if a gateway refuses a call")
     _add_schema_flag(parser)
+
+
+def _add_record_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="folder of the recording; serve --record DIR replays it")
+    about = "the session whose calls are written, drawn ones too"
+    parser.add_argument("--from-session", metavar="ID", required=True, help=about)
+    about = "address of the running emulator (default: %(default)s)"
+    parser.add_argument("--url", metavar="URL", default="http://127.0.0.1:4010", help=about)
+    parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
 
 
 def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
@@ -270,6 +279,8 @@ COMMANDS: Final = (
             "emulator.cli.docs:print_docs"),
     Command("portability", "print which gateways accept a call, and why the others refuse it", _add_portability_flags,
             "emulator.cli.portability:print_portability"),
+    Command("record", "write the calls of a running emulator's session as a recording", _add_record_flags,
+            "emulator.cli.recording:record_session"),
     Command("verify", "ask a running emulator whether a session's calls are as expected; the exit code is 1 if not",
             _add_verify_flags, "emulator.cli.verification:verify_calls"),
     Command("mcp", "offer the own paths of a running emulator as tools, in the Model Context Protocol on stdio",
