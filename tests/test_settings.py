@@ -90,3 +90,24 @@ def test_every_setting_is_a_flag_with_help() -> None:
     text = parser.format_help()
     for name in settings.FIELDS:
         assert f"--{name.replace('_', '-')} " in text or f"--{name.replace('_', '-')}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "mode"),
+    [
+        ({}, {}, "none"),
+        ({}, {"EMULATOR_RECORD_MODE": "once"}, "once"),
+        ({}, {"EMULATOR_RECORD_MODE": "once", "CI": ""}, "once"),
+        ({}, {"EMULATOR_RECORD_MODE": "once", "CI": "true"}, "none"),
+        ({"record_mode": "all"}, {"EMULATOR_RECORD_MODE": "once", "CI": "true"}, "all"),
+    ],
+)
+def test_nothing_is_live_in_a_build(flags: dict[str, str], environ: dict[str, str], mode: str, tmp_path: Path) -> None:
+    """Where CI is set and not empty, a recording is only replayed, unless the flag says otherwise."""
+    assert mode == load_settings(flags, environ, tmp_path).record_mode
+    (tmp_path / "emulator.yaml").write_text("record_mode: new_episodes\nmax_spend: 2.5\n")
+    expected = {"once": "once", "all": "all", "none": "none"}[mode] if environ else "new_episodes"
+    assert (expected, 2.5) == (
+        load_settings(flags, environ, tmp_path).record_mode,
+        load_settings(flags, environ, tmp_path).max_spend,
+    )
