@@ -140,8 +140,19 @@ class Contract:
         for name in names:
             items.setdefault(Item("model", name=name), _write_member("model", name))
         if operation.name in _WITH_PARAMETERS:
-            for rules in self._add_upstream(_list_rules(models, names)):
-                _add_parameter_items(items, operation.name, rules, self._find_companions(rules))
+            for rules in _list_rules(models, names):
+                layers = list(self._add_upstream([rules]))
+                for place, layer in enumerate(layers):
+                    adder = _ItemAdder(
+                        items=items,
+                        operation=operation.name,
+                        rules=layer,
+                        other=layers[1 - place] if len(layers) > 1 else None,
+                        is_upstream=place > 0,
+                        in_form=models is operation.form,
+                        companions=self._find_companions(layer),
+                    )
+                    adder.add_all()
 
     def find_parameters(
         self, operation: str, in_form: bool, model: str | None
@@ -253,39 +264,96 @@ class Contract:
 
 
 def _list_rules(models: Models, names: Iterable[str]) -> list[ModelRules]:
-    """Return the rules of the models `names`, those of unlisted ones last; each once."""
+    """Return the rules of the models `names`, and of unlisted ones where a call can name some; each once."""
     found = [models.listed[name] for name in names]
-    if models.otherwise is not None:
+    if models.otherwise is not None and models.channels is None:  # else only --channels leads there
         found.append(models.otherwise)
     return list({rules.ref: rules for rules in found}.values())
 
 
-def _add_parameter_items(
-    items: dict[Item, str], operation: str, rules: ModelRules, companions: Mapping[str, str]
-) -> None:
-    """Add what `rules` say of parameters to `items`; the first line for an item stays.
+@dataclass(frozen=True)
+class _ItemAdder:
+    """Adds what the rules of a model say of parameters to `items`; the first line for an item stays.
 
-    `companions` are members that go with some parameters, behind a comma.
+    `other` are the rules of the other server that sees the call: the one behind the gateway, or with `is_upstream` the
+    gateway. What no call can meet because of them is left out. `companions` are members that go with some parameters,
+    behind a comma.
     """
-    for name, parameter in rules.parameters.items():
-        if name == "model":  # models are items of their own
-            continue
-        companion = companions.get(name, "")
-        sample = _write_sample(name, parameter, is_file=name in rules.pictures) + companion
-        if name in rules.pictures or Item("parameter", operation, name) not in items:
-            items[Item("parameter", operation, name)] = sample
-        for value in list_values(parameter):
+
+    items: dict[Item, str]
+    operation: str
+    rules: ModelRules
+    other: ModelRules | None
+    is_upstream: bool
+    in_form: bool
+    companions: Mapping[str, str]
+
+    def add_all(self) -> None:
+        """Add all items of the rules."""
+        for name, parameter in self.rules.parameters.items():
+            if name != "model" and not self._is_refused_behind(name):  # models are items of their own
+                self._add_parameter(name, parameter)
+        unknown = self._find_unknown()
+        if self.rules.closed.value and unknown is not None:
+            self.items.setdefault(Item("bound", self.operation, UNKNOWN, f"refused, {PASSED}"), unknown)
+
+    def _add_parameter(self, name: str, parameter: Parameter) -> None:
+        items, operation, companion = self.items, self.operation, self.companions.get(name, "")
+        item, values = Item("parameter", operation, name), list_values(parameter)
+        is_better = name in self.rules.pictures or bool(values) or item not in items
+        if is_better and not items.get(item, "").startswith(_FILE):
+            items[item] = _write_sample(name, parameter, is_file=name in self.rules.pictures) + companion
+        for value in values:
             items.setdefault(Item("value", operation, name, spell_value(value)), _write_member(name, value))
-        if name in rules.required:
+        if name in self.rules.required:
             items.setdefault(Item("bound", operation, name, f"required, {PASSED}"), f'no "{name}"')
+        beside = self._look_around(name)
         for bound in list_bounds(parameter):
-            lines = dict(bound.write_lines(name))
+            lines = dict(bound.write_lines(name, beside))
             if REACHED in lines:
                 lines[REACHED] += companion
             for side, add in lines.items():
                 items.setdefault(Item("bound", operation, name, f"{bound.rule}, {side}"), add)
-    if rules.closed.value:
-        items.setdefault(Item("bound", operation, UNKNOWN, f"refused, {PASSED}"), '"no_such_parameter": 1')
+
+    def _is_refused_behind(self, name: str) -> bool:
+        """Return whether the gateway takes the parameter, and the server behind it never does."""
+        other = self.other
+        return other is not None and not self.is_upstream and bool(other.closed.value) and name not in other.parameters
+
+    def _find_unknown(self) -> str | None:
+        """Return a member that the rules do not know: for the server behind a gateway one that the gateway lets by."""
+        if self.other is None or not self.is_upstream:
+            return '"no_such_parameter": 1'
+        for name, parameter in self.other.parameters.items():
+            if name not in self.rules.parameters and name not in self.other.pictures:
+                return _write_sample(name, parameter, is_file=False)
+        return None
+
+    def _look_around(self, name: str) -> _Surroundings:
+        outer, others = self.rules, list[Bound]()
+        if self.other is not None:
+            others = list(list_bounds(self.other.parameters.get(name, {})))
+            if self.is_upstream:
+                outer = self.other
+        is_file = self.in_form and name in self.rules.pictures
+        return _Surroundings(outer.absent_values.get(name, ()), others, self.is_upstream, is_file)
+
+
+class _Surroundings(NamedTuple):
+    """What else counts for a parameter beside one of its bounds.
+
+    `absent` are the values that count as not given, `others` the bounds of the other server, which with `are_first` are
+    looked at first. A `is_file` parameter is a file of a form, of which nobody can send none.
+    """
+
+    absent: Sequence[Any]
+    others: Sequence[Bound]
+    are_first: bool
+    is_file: bool
+
+    def excludes(self, value: Any) -> bool:
+        """Return whether a value breaks a bound of the other server."""
+        return any(bound.excludes(value) for bound in self.others)
 
 
 class Bound(NamedTuple):
@@ -315,21 +383,32 @@ class Bound(NamedTuple):
             return self._reaches_size(value)
         return False
 
-    def write_lines(self, name: str) -> Iterator[tuple[str, str]]:
-        """Yield each side of the bound, and the line that a test needs for it."""
+    def excludes(self, value: Any) -> bool:
+        """Return whether a number is beyond the bound."""
+        if self.keyword == "minimum":
+            return bool(value < self.limit)
+        return self.keyword == "maximum" and bool(value > self.limit)
+
+    def write_lines(self, name: str, beside: _Surroundings) -> Iterator[tuple[str, str]]:
+        """Yield each side of the bound that a call can meet, and the line that a test needs for it."""
         limit = self.limit
         match self.keyword:
             case "minimum" | "maximum":
                 step = 1 if self.keyword == "maximum" else -1
-                yield REACHED, _write_member(name, limit)
-                yield PASSED, _write_member(name, limit + step)
+                passed = limit + step
+                while passed in beside.absent:
+                    passed += step
+                if limit not in beside.absent and not beside.excludes(limit):
+                    yield REACHED, _write_member(name, limit)
+                if not (beside.are_first and beside.excludes(passed)):
+                    yield PASSED, _write_member(name, passed)
             case "exclusiveMinimum" | "exclusiveMaximum":
                 yield PASSED, _write_member(name, limit)
             case "minLength" | "maxLength" | "minItems" | "maxItems":
                 step = 1 if self.keyword.startswith("max") else -1
                 noun = "character" if self.keyword.endswith("Length") else "member"
                 yield REACHED, _write_length(name, limit, noun)
-                if limit + step >= 0:
+                if limit + step >= int(beside.is_file):
                     yield PASSED, _write_length(name, limit + step, noun)
             case "enum":
                 yield PASSED, _write_member(name, "no-such-value")
@@ -462,7 +541,7 @@ def _write_length(name: str, length: int, noun: str) -> str:
 def _write_sample(name: str, parameter: Parameter, is_file: bool) -> str:
     """Return a member of a body that has the parameter."""
     if is_file:
-        return f'a picture as "{name}"'
+        return f'{_FILE} as "{name}"'
     values = list_values(parameter)
     for keyword in ("default", "minimum"):
         if keyword in parameter and parameter[keyword].value not in (None, ""):
@@ -533,6 +612,7 @@ _BOUNDS: Final = (
 _OF_STREAMS: Final = ("duplicate_event", "missing_final_event")
 _SAMPLES: Final[Mapping[str, Any]] = {"string": "text", "integer": 1, "number": 1, "array": []}
 _LONGEST: Final = 80  # characters of a value in an item
+_FILE: Final = "a picture"
 _LARGEST: Final = 2**53  # beyond it a limit is one of a decoder's numbers, and no rule of a gateway
 _WITH_PARAMETERS: Final = ("generate", "edit")
 """The operations whose parameters are looked at; of a variation it is the model alone."""
