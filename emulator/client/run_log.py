@@ -68,7 +68,7 @@ class RunLog:
         """Put small copies of the first pictures that differ into their rows; those that are not kept are left out."""
         from emulator.image.thumbnail import make_thumbnail
 
-        for row, index in self._pictures.values():
+        for row, index in list(self._pictures.values()):
             try:
                 data = server.account(row["session"]).picture(row["number"], index)
             except EmulatorError:

@@ -471,9 +471,10 @@ def _keep_log(config: pytest.Config, server: _TestServer) -> Iterator[None]:
     report = run.report or ""
     server.log = RunLog(wants_calls=bool(report), wants_pictures=report.endswith(".html"))
     yield
-    server.log.copy_pictures(server.api)
     if not server.run_id:
+        # Asked first: when it is answered, the last call has ended and is noted, which a client does not wait for.
         server.log.note_coverage(server.api.coverage(all_sessions=True))
+    server.log.copy_pictures(server.api)
     run.parts.append(server.log.to_plain())
 
 
