@@ -33,7 +33,7 @@ new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((ta
   .observe({ type: "longtask", buffered: true });
 addEventListener("DOMContentLoaded", () => {
   new MutationObserver(() => { window.changed = Date.now(); })
-    .observe(document.getElementById("rows"), { childList: true });
+    .observe(document.getElementById("rows"), { childList: true, subtree: true });
 });
 """
 
