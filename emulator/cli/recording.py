@@ -13,7 +13,7 @@ from typing import Any
 from emulator.cli.main import NAME
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core.clock import parse_moment
-from emulator.core.yaml_file import InvalidFile
+from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.response.relayed import B64_JSON, encode_picture, find_links
 from emulator.scenario import loader
 from emulator.session.recording import Recording
@@ -22,6 +22,7 @@ from emulator.session.secret_nets import SecretFound, make_nets
 from emulator.settings import UsageError, load_settings
 
 _PAGE = 1000  # calls that are asked for at a time
+_BEGINNING = 4096  # bytes of a file in which `recorded` stands
 _PATHS = ("task", "model")
 """The operations of which a part of the path says what is asked for."""
 
@@ -177,10 +178,13 @@ def _rebuild_events(events: list[Mapping[str, Any]], pictures: list[bytes]) -> I
 
 
 def check_recording(folder: Path) -> list[str]:
-    """Return what is wrong with the recordings in a folder: one that cannot be loaded, or that has a credential."""
-    paths = sorted(folder.glob("*.yaml"))
+    """Return what is wrong with the recordings in a folder: one that cannot be loaded, or that has a credential.
+
+    Raises UnreadableFile for a folder without any.
+    """
+    paths = [path for path in sorted(folder.glob("*.yaml")) if _is_recording(path)]
     if not paths:
-        return [f"{folder}: there is no recording in this folder"]
+        raise UnreadableFile(folder, "a folder without a recording")
     problems = []
     nets = make_nets(())
     for path in paths:
@@ -197,6 +201,11 @@ def check_recording(folder: Path) -> list[str]:
         except SecretFound as found:
             problems.append(f"{path}: {found}")
     return problems
+
+
+def _is_recording(path: Path) -> bool:
+    """Return whether a file is meant to be a recording, whatever else is wrong with it."""
+    return path.is_file() and b"\nrecorded:" in b"\n" + path.read_bytes()[:_BEGINNING]
 
 
 def _read_root(source: str, path: Path) -> Any:

@@ -80,5 +80,6 @@ def test_check_finds_what_is_wrong(
     next((folder / "pictures").iterdir()).write_bytes(b"x")
     assert 1 == main(["check", str(folder)])
     assert "has changed" in capsys.readouterr().out.replace("\n", " ")
-    assert 1 == main(["check", str(tmp_path)])
+    assert 2 == main(["check", str(tmp_path)])
+    assert "a folder without a recording" in capsys.readouterr().err
     assert 2 == main(["record", str(folder), "--from-session", "none-such", "--url", front.url])
