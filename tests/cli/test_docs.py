@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from emulator.cli.main import main
-from emulator.core.pages import load_pages
+from emulator.core.pages import load_pages, search_pages
 from emulator.core.tables import display_width
 
 PAGES: Final = load_pages()
@@ -115,3 +115,29 @@ def test_a_terminal_has_a_pager(pager: str, paged: bool) -> None:
     assert 0 == process.returncode
     assert paged == ("^[[1m# Scenarios" in out)
     assert paged != ("\033[1m# Scenarios" in out)
+
+
+FACTS: Final = {
+    # a tester in Python
+    "xdist": "pytest#the-fixture", "retry": "pytest#retries", "timeout": "pytest#time-outs-and-slow-answers",
+    "proxy": "pytest#proxies", "django": "pytest#django", "strict": "pytest#the-marker-and-the-settings",
+    "unittest": "pytest#unittest", "expired link": "coverage", "content policy": "errors",
+    "frozen": "pytest#the-marker-and-the-settings", "max_cost": "verify",
+    # a developer in Node
+    "typescript": "clients#javascript-and-typescript", "vitest": "clients#javascript-and-typescript",
+    "base url": "clients#base-url-and-key", "cors": "clients#browsers", "stream": "images#streams",
+    "b64_json": "images#streams", "port": "troubleshooting#the-port-is-in-use", "ready-json": "server#settings",
+    "mask": "images#edits", "retry-after": "scenarios#refuse",
+    # an engineer who runs it
+    "kubernetes": "server#health-and-probes", "docker": "server#docker", "compose": "server#compose",
+    "prometheus": "server#the-paths-under-_emulator", "github": "server#github-actions",
+    "SIGTERM": "server#start-and-stop",
+    "offline": "server#start-and-stop", "allow-host": "server", "json-log": "server#settings", "license": "server",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "place"), FACTS.items(), ids=str)
+def test_facts_are_found(words: str, place: str) -> None:
+    """What a tester, a developer and an operator look for is among the first places of a search for its word."""
+    places = [hit.section.place for hit in search_pages(PAGES, words.split())[:5]]
+    assert any(one == place or one.startswith(f"{place}#") for one in places), places
