@@ -284,6 +284,8 @@ class HttpConnection(web.RequestHandler):
         handler = self._task_handler
         super().connection_lost(exc)
         self.limits.unblock(self)
+        self._repeats.clear()
+        self._known_head = self._candidate = None
         if self._answering is not None:
             self.client_left = True
             self._answering.cancel()
@@ -366,6 +368,6 @@ def split_into_pieces(data: bytes) -> Iterator[bytes | memoryview]:
         yield view[begin : begin + PIECE]
 
 
-_MOST_REPEATED: Final = 16  # requests of a connection, of some 4 kB each
+_MOST_REPEATED: Final = 8  # requests of a connection, of some 4 kB each
 _LONGEST_REPEATED: Final = 2000  # bytes of a body
 _MOST_ATTEMPTS: Final = 8  # heads that a connection learns in a row without meeting one of them again
