@@ -173,7 +173,7 @@ class Settings:
         None, "where clients reach the server, for the URLs of pictures (default: as each client writes it)",
         _parse_url, "URL",
     )  # fmt: skip
-    gateway: str = _setting("openai", "gateway that answers calls without a gateway prefix (/v1/…)", metavar="NAME")
+    gateway: str = _setting("openai", "gateway that answers calls without a gateway prefix (/v1/…)", metavar="GATEWAY")
     schema: tuple[str, ...] = _setting(
         (), "OpenAPI file of one more gateway (repeatable)", metavar="FILE", repeatable=True
     )
@@ -185,15 +185,15 @@ class Settings:
         False, "treat reserved values such as [[rate-limit]] in calls as ordinary text", _parse_switch
     )
     behavior: Behavior = _setting(
-        "documented", "documented (what the gateways' pages promise) or observed (what their servers do)",
-        _parse_behavior, "WORD",
+        "documented", "what the gateways' pages promise, or what their servers do", _parse_behavior,
+        "documented|observed",
     )  # fmt: skip
     report_only: bool = _setting(
         False, "answer calls that the gateway would refuse, and record the refusal as a finding", _parse_switch
     )
     picture_weight: PictureWeight = _setting(
-        "small", "bytes of pictures: small (as few as they come to) or realistic (a PNG of 1024x1024 has 1 to 2 MB)",
-        _parse_weight, "WORD",
+        "small", "bytes of pictures: as few as they come to, or those of real ones (a PNG of 1024x1024 has 1 to 2 MB)",
+        _parse_weight, "small|realistic",
     )  # fmt: skip
     channels: tuple[str, ...] = _setting(
         (), "one more model that the gateways have a channel for, in observed behavior (repeatable)",
@@ -269,8 +269,7 @@ class Settings:
         None, "age of a recorded answer, such as 90d, from which on it is a finding", _parse_age, "AGE"
     )
     speed: Speed = _setting(
-        "auto", "auto (the libraries of the extra [speed] that are installed are used) or off (none of them)",
-        _parse_speed, "WORD",
+        "auto", "use the libraries of the extra [speed] that are installed, or none of them", _parse_speed, "auto|off",
     )  # fmt: skip
     cache_dir: str | None = _setting(
         None, "folder that keeps what gateways' files say for the next start; off keeps nothing (default: "
@@ -283,13 +282,17 @@ class Settings:
 
 
 def load_settings(
-    flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ, folder: Path | None = None
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    folder: Path | None = None,
+    file: SettingsFile | None = None,
 ) -> Settings:
-    """Return the settings in flags, environment and the file in `folder` (default: current); raises BadSetting."""
+    """Return the settings in flags, environment and `file` (default: what is in `folder`); raises BadSetting."""
     chosen: dict[str, Any] = {}
-    path, from_file = _read_file(folder or Path.cwd())
-    for name, value in from_file.items():
-        chosen[name] = _parse_value(FIELDS[name], value, f"{path}: {name}")
+    if file is None:
+        file = read_settings_file(folder)
+    for name, value in file.values.items():
+        chosen[name] = _parse_value(FIELDS[name], value, f"{file.path}: {name}")
     for name, setting in FIELDS.items():
         variable = f"EMULATOR_{name.upper()}"
         if variable not in environ:
@@ -307,15 +310,21 @@ def load_settings(
 
 
 def list_unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a line for each variable EMULATOR_… that is no setting, with the nearest one that is."""
+    """Return a line for each variable that looks like a setting's and is none, with the nearest one that is.
+
+    That is each one that begins with EMULATOR_, and one like EMULATER_PORT or IMAGE_API_EMULATOR_PORT whose nearest
+    setting is known; FIRESTORE_EMULATOR_HOST and its like are other programs'.
+    """
     known = [name.upper() for name in FIELDS]
     lines = []
     for name in sorted(environ):
-        word = name.removeprefix("EMULATOR_")
-        if word in (name, *known) or name.startswith(UPSTREAM_KEY):
+        prefix, _, word = name.upper().removeprefix("IMAGE_API_").partition("_")
+        if not prefix.startswith("EMUL") or (name.startswith("EMULATOR_") and word in known):
+            continue
+        nearest = nearest_word(word, known)
+        if nearest is None and prefix != "EMULATOR":
             continue
         line = f"the environment variable {name[:_LONGEST_NAME]} is no setting"
-        nearest = nearest_word(word, known)
         if nearest is not None:
             line += f"; did you mean EMULATOR_{nearest}?"
         lines.append(line)
@@ -324,18 +333,25 @@ def list_unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting to `parser`. A flag that is not given is None, so that file and environment count."""
-    for name, setting in FIELDS.items():
-        flag = f"--{name.replace('_', '-')}"
-        about = setting.metadata["help"].replace("%", "%%")
-        if setting.metadata["parse"] is _parse_switch:
-            parser.add_argument(flag, action="store_const", const=True, default=None, help=about)
-            continue
-        if isinstance(setting.default, str | int):
-            about += f" (default: {setting.default})"
-        action = "store"
-        if setting.metadata["repeatable"]:
-            action = "append"
-        parser.add_argument(flag, action=action, default=None, metavar=setting.metadata["metavar"], help=about)
+    rest = [name for name in FIELDS if not any(name in names for names in _GROUPS.values())]
+    for title, names in {**_GROUPS, "further settings": rest}.items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            _add_flag(group, name, FIELDS[name])
+
+
+def _add_flag(group: argparse._ArgumentGroup, name: str, setting: Field[Any]) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    about = setting.metadata["help"].replace("%", "%%")
+    if setting.metadata["parse"] is _parse_switch:
+        group.add_argument(flag, action="store_const", const=True, default=None, help=about)
+        return
+    if isinstance(setting.default, str | int):
+        about += f" (default: {setting.default})"
+    action = "store"
+    if setting.metadata["repeatable"]:
+        action = "append"
+    group.add_argument(flag, action=action, default=None, metavar=setting.metadata["metavar"], help=about)
 
 
 def _parse_value(setting: Field[Any], value: Any, where: str) -> Any:
@@ -364,17 +380,31 @@ def _parse_one(setting: Field[Any], value: Any, where: str) -> Any:
         raise BadSetting(f"{where}: {shown}: {reason}") from None
 
 
-def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
-    """Return the path and the settings of emulator.yaml, else of [tool.image-api-emulator] in pyproject.toml."""
-    path = folder / "emulator.yaml"
+@dataclass(frozen=True)
+class SettingsFile:
+    """The settings in a file, by name, as they stand there; `path` is None where there is no file."""
+
+    path: Path | None
+    values: Mapping[str, Any]
+
+
+def read_settings_file(folder: Path | None = None) -> SettingsFile:
+    """Return what stands in emulator.yaml or emulator.yml, else in [tool.image-api-emulator] of pyproject.toml.
+
+    `folder` is where they are (default: the current folder). Raises BadSetting, also for both of the first two.
+    """
+    path = _find_settings_file(folder or Path.cwd())
+    if path is None:
+        return SettingsFile(None, {})
     try:
-        if path.is_file():
+        if path.suffix == ".toml":
+            table = _read_pyproject(path)
+            if table is None:
+                return SettingsFile(None, {})
+        else:
             table = yaml_file.load_yaml(path).root
             if table is None:  # an empty file
                 table = {}
-        else:
-            path = folder / "pyproject.toml"
-            table = _read_pyproject(path)
     except yaml_file.InvalidFile as error:
         raise BadSetting(str(error)) from None
     except (OSError, ValueError, AttributeError) as error:
@@ -385,22 +415,55 @@ def _read_file(folder: Path) -> tuple[Path, Mapping[str, Any]]:
     for key in settings:
         if key not in FIELDS:
             raise BadSetting(f"{path}: {describe_unknown('setting', key, FIELDS)}")
-    return path, settings
+    return SettingsFile(path, settings)
+
+
+def _find_settings_file(folder: Path) -> Path | None:
+    """Return emulator.yaml or emulator.yml, else pyproject.toml, else None; raises BadSetting for both of the first."""
+    found = [path for path in (folder / "emulator.yaml", folder / "emulator.yml") if path.is_file()]
+    if len(found) > 1:
+        raise BadSetting(f"{found[0]} and {found[1].name} are both there; expected one of them")
+    if found:
+        return found[0]
+    path = folder / "pyproject.toml"
+    return path if path.is_file() else None
 
 
 def _read_pyproject(path: Path) -> Any:
-    """Return the table of pyproject.toml that is ours; empty where there is none."""
-    if not path.is_file():
-        return {}
+    """Return the table of a pyproject.toml that is ours; None where it has none."""
     import tomllib
 
-    return tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator", {})
+    return tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator")
 
 
 UPSTREAM_KEY: Final = "EMULATOR_UPSTREAM_KEY_"
 """Before a gateway's name in capital letters: the variable with the key for the real gateway."""
+_GROUPS: Final[Mapping[str, Sequence[str]]] = {
+    "where it listens": ("host", "port", "public_url"),
+    "what it answers": (
+        "gateway", "schema", "scenario", "behavior", "report_only", "picture_weight", "keys", "no_reserved_values",
+        "channels",
+    ),
+    "chance and time": ("seed", "clock", "as_of", "legacy"),
+    "who may use /_emulator/": ("allow_host", "admin_token"),
+    "what it prints": ("quiet", "json_log", "ready_json"),
+    "bounds": (
+        "body_timeout", "send_timeout", "send_bytes", "journal_entries", "journal_bytes", "sessions", "session_age",
+        "picture_cache", "upload_bytes",
+    ),
+}  # fmt: skip
+"""The settings as --help shows them; those that stand nowhere come last."""
+
 _LONGEST_NAME: Final = 80  # characters of a variable's name in a message
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
 """The settings by name, in the order that --help shows them."""
 
-__all__: Sequence[str] = ("FIELDS", "BadSetting", "Settings", "UsageError", "add_flags", "load_settings")
+__all__: Sequence[str] = (
+    "FIELDS",
+    "BadSetting",
+    "Settings",
+    "UsageError",
+    "add_flags",
+    "load_settings",
+    "read_settings_file",
+)

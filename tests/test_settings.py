@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from emulator import settings
-from emulator.settings import BadSetting, Settings, load_settings
+from emulator.settings import BadSetting, Settings, list_unknown_variables, load_settings, read_settings_file
 
 
 def test_defaults_need_nothing(tmp_path: Path) -> None:
@@ -111,3 +111,59 @@ def test_nothing_is_live_in_a_build(flags: dict[str, str], environ: dict[str, st
         load_settings(flags, environ, tmp_path).record_mode,
         load_settings(flags, environ, tmp_path).max_spend,
     )
+
+
+@pytest.mark.parametrize("name", ["emulator.yaml", "emulator.yml"])
+def test_both_endings_of_yaml(tmp_path: Path, name: str) -> None:
+    """Either is read, and complained about by its own name; it counts before pyproject.toml."""
+    (tmp_path / "pyproject.toml").write_text("[tool.image-api-emulator]\nseed = 9\n")
+    (tmp_path / name).write_text("seed: 5")
+    assert (5, tmp_path / name) == (load_settings({}, {}, tmp_path).seed, read_settings_file(tmp_path).path)
+    (tmp_path / name).write_text("sead: 5")
+    with pytest.raises(BadSetting, match=f"{name}: unknown setting 'sead'.*did you mean 'seed'"):
+        load_settings({}, {}, tmp_path)
+
+
+def test_two_files_of_settings_are_one_too_many(tmp_path: Path) -> None:
+    """Nobody knows which of them counts."""
+    for name in ("emulator.yaml", "emulator.yml"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(BadSetting, match=r"emulator\.yaml and emulator\.yml are both there; expected one of them"):
+        load_settings({}, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("toml", "found"), [("", False), ("[tool.other]\na = 1", False), ("[tool.image-api-emulator]\nport = 1", True)]
+)
+def test_a_pyproject_without_our_table_is_no_settings_file(tmp_path: Path, toml: str, found: bool) -> None:
+    """The start tells which file counts."""
+    assert read_settings_file(tmp_path).path is None
+    (tmp_path / "pyproject.toml").write_text(toml)
+    assert found is (read_settings_file(tmp_path).path is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("EMULATOR_PORT", None),
+        ("EMULATOR_PROT", "EMULATOR_PROT is no setting; did you mean EMULATOR_PORT?"),
+        ("EMULATOR_XYZZY", "EMULATOR_XYZZY is no setting"),
+        ("emulator_port", "emulator_port is no setting; did you mean EMULATOR_PORT?"),
+        ("EMULATER_SCENARIO", "EMULATER_SCENARIO is no setting; did you mean EMULATOR_SCENARIO?"),
+        ("IMAGE_API_EMULATOR_SEED", "IMAGE_API_EMULATOR_SEED is no setting; did you mean EMULATOR_SEED?"),
+        ("EMULATE_THE_KEYBOARD", None),
+        ("FIRESTORE_EMULATOR_HOST", None),
+        ("ANDROID_EMULATOR_HOME", None),
+        ("EMULATOR", "EMULATOR is no setting"),
+    ],
+)
+def test_variables_that_are_no_settings(name: str, told: str | None) -> None:
+    """One that looks like ours is told with the nearest that is; those of other emulators are not ours."""
+    expected = [] if told is None else [f"the environment variable {told}"]
+    assert expected == list_unknown_variables({name: "1", "PATH": "/bin"})
+
+
+def test_every_group_of_help_has_settings() -> None:
+    """The groups name settings that there are, each once."""
+    names = [name for group in settings._GROUPS.values() for name in group]
+    assert (len(names), set()) == (len(set(names)), set(names) - set(settings.FIELDS))

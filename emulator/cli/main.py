@@ -14,12 +14,14 @@ import io
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 from emulator import settings
 from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_unknown
+from emulator.core.tables import wrap_text
+from emulator.core.terminal import find_width, has_color, paint
 from emulator.core.version import VERSION
 from emulator.core.yaml_file import InvalidFile
 from emulator.settings import UsageError
@@ -31,13 +33,14 @@ NAME: Final = "image-api-emulator"
 class Command:
     """A command: its name, one line about it, what adds its flags, and its function as `module:function`.
 
-    The function takes the parsed flags and returns the exit code.
+    The function takes the parsed flags and returns the exit code. `more` is what its --help says below the flags.
     """
 
     name: str
     about: str
     add_flags: Callable[[argparse.ArgumentParser], None]
     function: str
+    more: str = ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,12 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a letter that the console lacks becomes an escape, not an error
             stream.reconfigure(errors="backslashreplace")
-    options = parse_arguments(argv)
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        run: Callable[[argparse.Namespace], int] = pkgutil.resolve_name(options.function)
-        return run(options)
+        return _run(arguments)
     except (UsageError, InvalidFile) as error:
-        print(f"{NAME}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{format_name()}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -59,22 +61,88 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Return the flags of a command; exits with code 2 where they are not understood."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    parser = Parser(prog=NAME, description=_ABOUT, allow_abbrev=False)
-    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        about = command.about[0].upper() + command.about[1:] + "."
-        subparser = commands.add_parser(command.name, help=command.about, description=about, allow_abbrev=False)
-        if command.name in arguments:  # the flags of the other commands are not needed; they take 5 ms
-            command.add_flags(subparser)
-        subparser.set_defaults(function=command.function, parser=subparser)
-    options, unknown = parser.parse_known_args(arguments)
+def format_name() -> str:
+    """Return the name that begins a line on stderr, in red where that shows colours."""
+    if has_color(sys.stderr):
+        return paint(NAME, "red")
+    return NAME
+
+
+def build_parser(command: Command) -> Parser:
+    """Return the parser of the arguments behind a command."""
+    about = f"{command.about[0].upper()}{command.about[1:]}."
+    parser = Parser(prog=f"{NAME} {command.name}", description=about, epilog=command.more, allow_abbrev=False)
+    command.add_flags(parser)
+    parser.usage = _format_usage(parser).replace("%", "%%")
+    return parser
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run the command that the first argument names; without one, print the first screen of the help."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        rest = arguments[1:2]
+        if not rest or rest[0].startswith("-"):
+            print("\n".join(_format_first_screen()))
+            return 0
+        arguments = [*rest, "--help"]  # `help COMMAND`
+    first = arguments[0]
+    if first in ("-V", "--version", "version"):
+        print(f"{NAME} {VERSION}")
+        return 0
+    command = _find_command(first)
+    parser = build_parser(command)
+    options, unknown = parser.parse_known_args(arguments[1:])
     if unknown:
-        options.parser.refuse_unknown(unknown)
-    return options
+        parser.refuse_unknown(unknown)
+    run: Callable[[argparse.Namespace], int] = pkgutil.resolve_name(command.function)
+    return run(options)
+
+
+def _find_command(word: str) -> Command:
+    """Return the command `word`; raises UsageError with the nearest one, or with the place of a flag."""
+    for command in COMMANDS:
+        if command.name == word:
+            return command
+    where = f"see {NAME} --help"
+    if not word.startswith("-"):
+        known = [command.name for command in COMMANDS]
+        raise UsageError(f"{describe_unknown('command', word, known)}; {where}")
+    flag = word.partition("=")[0]
+    if flag.removeprefix("--").replace("-", "_") in settings.FIELDS:
+        raise UsageError(f"{flag} comes behind its command: {NAME} serve {word}; {where}")
+    raise UsageError(f"{describe_unknown('flag', flag, ('--help', '--version'))}; flags come behind a command; {where}")
+
+
+def _format_first_screen() -> Iterator[str]:
+    """Yield the lines of --help: what this is, how to begin, and the commands."""
+    width = find_width()
+    bold = has_color(sys.stdout)
+    column = max(len(command.name) for command in COMMANDS) + 4
+    yield f"usage: {NAME} COMMAND [FLAGS]"
+    yield ""
+    yield from wrap_text(f"{_ABOUT} Begin with `{NAME} serve`.", width, indent="")
+    yield ""
+    for command in COMMANDS:
+        start = f"  {command.name:{column - 2}}"
+        first, *rest = wrap_text(command.about, max(width - column, 20), indent="")
+        yield (paint(start, "bold") if bold else start) + first
+        yield from (" " * column + line for line in rest)
+    yield ""
+    yield from wrap_text("COMMAND --help shows the flags of a command, --version the version.", width, indent="")
+
+
+def _format_usage(parser: argparse.ArgumentParser) -> str:
+    """Return how a command is written: its arguments and the flags that it needs; the others are listed below."""
+    words = [parser.prog]
+    for action in parser._actions:
+        if action.option_strings:
+            if action.required:
+                words.append(f"{action.option_strings[0]} {action.metavar}")
+            continue
+        name = str(action.metavar)
+        spelled = {"+": f"{name} [{name} ...]", "*": f"[{name} ...]", "?": f"[{name}]"}
+        words.append(spelled.get(str(action.nargs), name))
+    return " ".join([*words, "[FLAGS]"])
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,37 +152,23 @@ class Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_HelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Print `message` and exit with code 2."""
-        self.exit(2, f"{NAME}: {message}; see {self.prog} --help\n")
+        """Raise UsageError with `message`."""
+        raise UsageError(f"{message}; see {self.prog} --help")
 
     def refuse_unknown(self, arguments: Sequence[str]) -> NoReturn:
-        """Exit with an error about the first of `arguments`, which this parser does not know."""
+        """Raise UsageError about the first of `arguments`, which this parser does not know."""
         first = arguments[0]
-        if not first.startswith("--"):
+        if not first.startswith("-"):
             self.error(f"unexpected argument {first!r}")
         known = [flag for flag in self._option_string_actions if flag.startswith("--")]
         self.error(describe_unknown("flag", first.partition("=")[0], known))
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:  # the commands are the only choices here
-            self.error(describe_unknown("command", value, action.choices))
 
-
-class _PrintVersion(argparse.Action):
-    """Prints the name and the version."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        print(f"{NAME} {VERSION}")
-        parser.exit(0)
-
-
-class _HelpFormatter(argparse.HelpFormatter):
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """The column of descriptions begins a little further right, so that nearly every flag has room before it."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28)
-        longest = max(len(command.name) for command in COMMANDS)
-        self._action_max_length = longest + 6  # argparse forgets that the commands are indented by four, not two
+        super().__init__(prog, max_help_position=28, width=find_width())
 
 
 def _add_output_flags(parser: argparse.ArgumentParser) -> None:
@@ -136,9 +190,10 @@ def _add_gateways_flags(parser: argparse.ArgumentParser) -> None:
 def _add_rules_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="GATEWAY", help="name of a gateway; the command `gateways` lists them")
     parser.add_argument("--model", metavar="MODEL", help="only the rules that a call with this model meets")
-    about = "only the rules of this operation: generate, edit or vary"
-    parser.add_argument("--operation", metavar="OPERATION", help=about)
-    parser.add_argument("--behavior", metavar="WORD", help="documented or observed (default: documented)")
+    about = "only the rules of this operation"
+    parser.add_argument("--operation", metavar="generate|edit|vary", help=about)
+    about = "what its page promises, or what its server does (default: documented)"
+    parser.add_argument("--behavior", metavar="documented|observed", help=about)
     about = "print the calls that the gateway's page and its server answer differently, with both answers"
     parser.add_argument("--differences", action="store_true", help=about)
     _add_schema_flag(parser)
@@ -174,7 +229,7 @@ def _add_portability_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", metavar="ID", help="with --url: the session to check (default: latest)")
     parser.add_argument("--admin-token", metavar="TOKEN", help="with --url: the emulator's token, if it has one")
     about = "hold the calls against this gateway alone (repeatable)"
-    parser.add_argument("--gateway", action="append", dest="only", metavar="NAME", help=about)
+    parser.add_argument("--gateway", action="append", dest="only", metavar="GATEWAY", help=about)
     _add_output_flags(parser)
     parser.add_argument("--strict", action="store_true", help="exit with code 1 if a gateway refuses a call")
     _add_schema_flag(parser)
@@ -208,10 +263,8 @@ def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-unused-answers", action="store_true", help=about)
     about = "expect that these calls cost DOLLARS at most; a call without a known price is too dear"
     parser.add_argument("--max-cost", type=float, metavar="DOLLARS", help=about)
-    about = "with --max-cost and WORD ignore: a call without a known price costs nothing"
-    parser.add_argument("--unknown-cost", metavar="WORD", help=about)
-    about = "expect that a real gateway has answered N of these calls"
-    parser.add_argument("--live", type=int, metavar="N", help=about)
+    about = "with --max-cost: a call without a known price costs nothing"
+    parser.add_argument("--unknown-cost", metavar="ignore", help=about)
     parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
     parser.add_argument("--json", action="store_true", help="print the verdict as one line of JSON")
 
@@ -246,50 +299,89 @@ def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     about = "which of the n pictures to draw, from 0 (default: %(default)s)"
     parser.add_argument("--index", type=int, default=0, metavar="N", help=about)
     about = f"gateway that would receive the request (default: {settings.Settings().gateway})"
-    parser.add_argument("--gateway", metavar="NAME", help=about)
+    parser.add_argument("--gateway", metavar="GATEWAY", help=about)
     parser.add_argument("--seed", metavar="N", help="seed of the server (default: 0)")
-    about = "picture weight of the server, small or realistic (default: small)"
-    parser.add_argument("--picture-weight", metavar="WORD", help=about)
+    about = "picture weight of the server (default: small)"
+    parser.add_argument("--picture-weight", metavar="small|realistic", help=about)
     about = "file to write (default: %(default)s)"
     parser.add_argument("--output", "-o", default="picture.png", metavar="FILE", help=about)
     _add_schema_flag(parser)
+
+
+def _add_completion_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="bash|zsh|fish", help="the shell that reads the script")
 
 
 def _add_inspect_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="+", metavar="FILE", help="a PNG, JPEG or WebP file")
 
 
+_SERVE: Final = """each flag is also a variable (EMULATOR_PORT=0) and a key of emulator.yaml
+
+examples:
+  image-api-emulator serve
+  image-api-emulator serve --scenario flaky --port 0"""
+_RULES: Final = """examples:
+  image-api-emulator rules openai --model gpt-image-1 --operation edit
+  image-api-emulator rules ezmodel --differences"""
+_SCENARIOS: Final = """use one:
+  image-api-emulator serve --scenario rate-limited-then-ok"""
+_CHECK: Final = """exit code: 0 for good files, 1 for findings, 2 for a file that cannot be read
+
+example:
+  image-api-emulator check my-scenario.yaml my-gateway.yaml"""
+_EXPLAIN: Final = """example:
+  image-api-emulator explain rate_limit_exceeded"""
+_DOCS: Final = """examples:
+  image-api-emulator docs
+  image-api-emulator docs scenarios
+  image-api-emulator docs retry-after"""
+_PORTABILITY: Final = """examples:
+  image-api-emulator portability body.json
+  image-api-emulator portability --url http://127.0.0.1:4010"""
+_VERIFY: Final = """exit code: 0 if the calls are as expected, 1 if not
+
+example:
+  image-api-emulator verify --url http://127.0.0.1:4010 status=200 --times 2"""
+_RENDER: Final = """example:
+  image-api-emulator render "A boat" --gateway ezmodel -o boat.png"""
+_COMPLETION: Final = """add a line to the file that your shell reads at its start:
+  ~/.bashrc                   eval "$(image-api-emulator completion bash)"
+  ~/.zshrc, behind compinit   eval "$(image-api-emulator completion zsh)"
+  ~/.config/fish/config.fish  image-api-emulator completion fish | source"""
 _ABOUT: Final = (
     "A local stand-in for OpenAI-compatible image-generation gateways: same paths, same refusals, real pictures."
 )
 COMMANDS: Final = (
     Command("serve", "start the emulator and answer calls until stopped", settings.add_flags,
-            "emulator.cli.serve:run_server"),
-    Command("gateways", "list the gateways", _add_gateways_flags,
+            "emulator.cli.serve:run_server", _SERVE),
+    Command("gateways", "list the gateways: base path, operations, models", _add_gateways_flags,
             "emulator.cli.commands:list_gateways"),
-    Command("rules", "print the rules of a gateway and the source of each", _add_rules_flags,
-            "emulator.cli.commands:print_rules"),
+    Command("rules", "print a gateway's rules, and where each comes from", _add_rules_flags,
+            "emulator.cli.commands:print_rules", _RULES),
     Command("scenarios", "list the ready-made scenarios", _add_output_flags,
-            "emulator.cli.commands:list_scenarios"),
-    Command("check", "check scenarios, gateway files and error catalogs; the exit code is 1 if one has findings",
-            _add_check_flags, "emulator.cli.commands:check_files"),
-    Command("explain", "explain the code of a finding, or a kind of refusal, or a breach", _add_explain_flags,
-            "emulator.cli.commands:explain_word"),
-    Command("docs", "print a page of the documentation, or find words in all of them", _add_docs_flags,
-            "emulator.cli.docs:print_docs"),
-    Command("portability", "print which gateways accept a call, and why the others refuse it", _add_portability_flags,
-            "emulator.cli.portability:print_portability"),
+            "emulator.cli.commands:list_scenarios", _SCENARIOS),
+    Command("check", "say what is wrong with scenarios, gateway files and catalogs", _add_check_flags,
+            "emulator.cli.commands:check_files", _CHECK),
+    Command("explain", "say what a code, a kind, a fault or a reserved value means", _add_explain_flags,
+            "emulator.cli.commands:explain_word", _EXPLAIN),
+    Command("docs", "print a page of the documentation, or find words in it", _add_docs_flags,
+            "emulator.cli.docs:print_docs", _DOCS),
+    Command("portability", "say which gateways take a call, and why others do not", _add_portability_flags,
+            "emulator.cli.portability:print_portability", _PORTABILITY),
     Command("record", "write the calls of a running emulator's session as a recording", _add_record_flags,
             "emulator.cli.recording:record_session"),
-    Command("verify", "ask a running emulator whether a session's calls are as expected; the exit code is 1 if not",
-            _add_verify_flags, "emulator.cli.verification:verify_calls"),
-    Command("mcp", "offer the own paths of a running emulator as tools, in the Model Context Protocol on stdio",
-            _add_mcp_flags, "emulator.cli.mcp_server:run_mcp"),
-    Command("coverage", "print what runs have met of their gateways' contracts, and what they never met",
-            _add_coverage_flags, "emulator.cli.coverage:print_coverage"),
-    Command("render", "draw the picture of a request into a file, without a server", _add_render_flags,
-            "emulator.cli.commands:render_picture"),
-    Command("inspect", "print size, format and label of picture files, one line of JSON each", _add_inspect_flags,
+    Command("verify", "say whether a running emulator has got the expected calls", _add_verify_flags,
+            "emulator.cli.verification:verify_calls", _VERIFY),
+    Command("coverage", "say what of a gateway's contract the calls of a run have met", _add_coverage_flags,
+            "emulator.cli.coverage:print_coverage"),
+    Command("mcp", "offer a running emulator's paths as tools (MCP on stdio)", _add_mcp_flags,
+            "emulator.cli.mcp_server:run_mcp"),
+    Command("render", "draw the picture of a request into a file", _add_render_flags,
+            "emulator.cli.commands:render_picture", _RENDER),
+    Command("inspect", "print what picture files are, one line of JSON each", _add_inspect_flags,
             "emulator.cli.commands:inspect_pictures"),
+    Command("completion", "print the script that completes commands in a shell", _add_completion_flags,
+            "emulator.cli.completion:print_script", _COMPLETION),
 )  # fmt: skip
 """The commands, in the order of `--help`."""

@@ -9,13 +9,22 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.cli.fast_import import defer_aiohttp_client, keep_what_exists, without_garbage_collection
 from emulator.cli.main import NAME
 from emulator.core.accelerators import choose_speed
 from emulator.core.parse_cache import use_cache_folder
-from emulator.settings import Settings, UsageError, list_unknown_variables, load_settings
+from emulator.core.version import VERSION
+from emulator.settings import (
+    Settings,
+    SettingsFile,
+    UsageError,
+    list_unknown_variables,
+    load_settings,
+    read_settings_file,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -27,7 +36,8 @@ if TYPE_CHECKING:
 
 def run_server(options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code. Raises UsageError where the server cannot start."""
-    chosen = load_settings(vars(options))
+    file = read_settings_file()
+    chosen = load_settings(vars(options), file=file)
     choose_speed(chosen.speed)
     use_cache_folder(chosen.cache_dir)
     with without_garbage_collection():
@@ -38,10 +48,10 @@ def run_server(options: argparse.Namespace) -> int:
         from emulator.server import listener  # noqa: F401 - imported here, while no garbage is collected
         from emulator.server.event_loop import new_event_loop
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_serve(chosen))
+        return runner.run(_serve(chosen, file))
 
 
-async def _serve(chosen: Settings) -> int:
+async def _serve(chosen: Settings, file: SettingsFile) -> int:
     import asyncio
 
     from emulator.cli.console import Console
@@ -51,7 +61,7 @@ async def _serve(chosen: Settings) -> int:
         console = Console(chosen.json_log)
     running = await _start(chosen, console)
     stop = _stop_at_signals()
-    _announce(running)
+    _announce(running, file)
     check = asyncio.create_task(_check_schemas(running.app))
     errors = _stop_at_invalid_schema(check, stop)
     await stop.wait()
@@ -121,7 +131,7 @@ def _stop_at_invalid_schema(examined: asyncio.Task[None], stop: asyncio.Event) -
     return errors
 
 
-def _announce(running: Running) -> None:
+def _announce(running: Running, file: SettingsFile) -> None:
     """Print where the server listens: a text for people, or with --ready-json one line for programs."""
     from emulator.cli.console import print_line
 
@@ -134,9 +144,9 @@ def _announce(running: Running) -> None:
         print(f"{NAME}: {line}", file=sys.stderr)
     if not app.settings.ready_json:
         if app.settings.json_log:
-            print(_format_welcome(running), file=sys.stderr)
+            print(_format_welcome(running, file), file=sys.stderr)
         else:
-            print_line(_format_welcome(running))
+            print_line(_format_welcome(running, file))
         return
     if app.settings.report_only:
         print(f"{NAME}: {_REPORT_ONLY}", file=sys.stderr)
@@ -160,16 +170,13 @@ def _report_recording(app: App) -> None:
         print(f"{NAME}: {line}", file=sys.stderr)
 
 
-def _format_welcome(running: Running) -> str:
+def _format_welcome(running: Running, file: SettingsFile) -> str:
     """Return the text that `serve` prints once it answers calls."""
     app = running.app
     validators = app.registry.validators
     chosen = app.settings
     width = max(len(name) for name in validators)
-    lines = [
-        f"Image API Emulator answers calls ({chosen.behavior} behavior, seed {chosen.seed}, clock {chosen.clock}).",
-        "Base URLs:",
-    ]
+    lines = [f"Image API Emulator {VERSION} answers calls.", *_describe_settings(chosen, file), "Base URLs:"]
     for name, validator in validators.items():
         lines.append(f"  {name:<{width}}  {running.url}/{name}{validator.gateway.base}")
     lines.append(f"Default gateway: {app.registry.default.gateway.name}, at {running.url}/v1")
@@ -177,13 +184,20 @@ def _format_welcome(running: Running) -> str:
     if app.admin_auth.generated:
         page += f"#token={app.admin_auth.token}"
     lines.append(f"Calls and their pictures: {page}")
-    if chosen.report_only:
-        lines.append(_REPORT_ONLY)
     if chosen.record is not None or chosen.record_mode != "none":
         lines.append(f"Recording: {chosen.record or 'none'}, mode {chosen.record_mode}")
     if app.admin_auth.generated:
         lines.append(f"/_emulator/ needs the header: Authorization: Bearer {app.admin_auth.token}")
     return "\n".join(lines)
+
+
+def _describe_settings(chosen: Settings, file: SettingsFile) -> Iterator[str]:
+    """Yield what decides the answers: behavior, seed, clock, scenario, where settings come from, and report-only."""
+    yield f"Behavior: {chosen.behavior}; seed: {chosen.seed}; clock: {chosen.clock}"
+    yield f"Scenario: {chosen.scenario or 'none, every call gets its pictures'}"
+    yield f"Settings file: {file.path or 'none'}"
+    if chosen.report_only:
+        yield _REPORT_ONLY
 
 
 _REPORT_ONLY: Final = (

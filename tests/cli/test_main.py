@@ -7,13 +7,14 @@ import json
 import os
 import pkgutil
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from emulator.cli.main import COMMANDS, Command, main
+from emulator.cli.main import COMMANDS, Command, build_parser, main
 from emulator.core import file_reading
 from emulator.core.data_folders import find_schemas
 from emulator.explanations import EXPLANATIONS
@@ -35,15 +36,44 @@ def _main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str
     return code, out, err
 
 
-def test_help_shows_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """--help is the reference."""
-    code, out, _ = _main(capsys, "--help")
-    assert 0 == code
-    for command in (
-        "serve", "gateways", "rules", "scenarios", "check", "explain", "portability", "coverage", "render",
-        "inspect",
-    ):  # fmt: skip
-        assert f"\n    {command}  " in out
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]], ids=str)
+def test_the_first_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """What this is, how to begin, and each command on a line of its own; no command is no error."""
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, err = _main(capsys, *arguments)
+    assert (0, "") == (code, err)
+    assert "usage: image-api-emulator COMMAND [FLAGS]" == out.splitlines()[0]
+    assert "Begin with `image-api-emulator serve`." in out
+    for command in COMMANDS:
+        assert f"\n  {command.name:12} {command.about}\n" in out
+    assert 80 >= max(map(len, out.splitlines()))
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_help_of_a_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Command, columns: int
+) -> None:
+    """Its usage has what it needs; `help COMMAND` is the same; it fits the terminal."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, err = _main(capsys, command.name, "--help")
+    assert (0, "") == (code, err)
+    assert out == _main(capsys, "help", command.name)[1]
+    assert out.startswith(f"usage: image-api-emulator {command.name} ")
+    assert "[FLAGS]" in out
+    assert columns >= max(map(len, out.splitlines()))
+
+
+def test_every_example_is_a_command_line() -> None:
+    """What --help shows as an example is understood."""
+    for command in COMMANDS:
+        for line in command.more.splitlines():
+            words = shlex.split(line)
+            if words[:1] == ["image-api-emulator"]:
+                (named,) = [one for one in COMMANDS if one.name == words[1]]
+                assert build_parser(named).parse_args(words[2:])
 
 
 def test_every_command_has_its_function() -> None:
@@ -233,6 +263,23 @@ def test_check_knows_a_scenario_by_its_rules(capsys: pytest.CaptureFixture[str],
     [
         (["srve"], "unknown command 'srve'; known are serve, gateways"),
         (["srve"], "did you mean 'serve'?; see image-api-emulator --help"),
+        (
+            ["--port", "1"],
+            "--port comes behind its command: image-api-emulator serve --port; see",
+        ),
+        (["--port=1", "serve"], "--port comes behind its command: image-api-emulator serve --port=1; see"),
+        (["--verison"], "unknown flag '--verison'; known are --help, --version; did you mean '--version'?; flags come"),
+        (["help", "srve"], "did you mean 'serve'?"),
+        (["serve", "-p", "1"], "unknown flag '-p'; known are --help, --host"),
+        (["completion", "bsh"], "unknown shell 'bsh'; known are bash, zsh, fish; did you mean 'bash'?"),
+        (["serve", "--scenario", "flakey", "--port", "0"], "; did you mean 'flaky'?"),
+        (["serve", "--gateway", "opnai", "--port", "0"], "; did you mean 'openai'?"),
+        (
+            ["rules", "ezmodel", "--model", "dall-e-4"],
+            "ezmodel: unknown model 'dall-e-4'; known are dall-e-2",
+        ),
+        (["rules", "openai", "--operation", "edti"], "openai: unknown operation 'edti'; known are generate, "),
+        (["rules", "geekai", "--differences", "--model", "x"], "--differences has no --model and no --operation"),
         (["serve", "--prot", "1"], "; did you mean '--port'?; see image-api-emulator serve --help"),
         (["portability", "--sesion=x"], "unknown flag '--sesion'; known are --help, --url"),
         (["serve", "more"], "unexpected argument 'more'; see image-api-emulator serve --help"),
@@ -267,9 +314,10 @@ def test_errors_of_use_are_one_line(
     assert complaint in err
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_version(capsys: pytest.CaptureFixture[str], word: str) -> None:
     """`--version` prints name and version, and exits with 0."""
-    code, out, err = _main(capsys, "--version")
+    code, out, err = _main(capsys, word)
     assert (0, "") == (code, err)
     assert re.fullmatch(r"image-api-emulator \d+\.\d+\S*\n", out)
 
@@ -293,3 +341,29 @@ def test_check_reads_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
         assert (0, f"{path}: good\n", "") == _main(capsys, "check", path)
     finally:
         os.close(reader)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--model", "dall-e-3"], {("generate", "dall-e-3"), ("edit", "(other)"), ("", "(all)")}),
+        (["--model", "dall-e-2", "--operation", "edit"], {("edit", "dall-e-2"), ("", "(all)")}),
+        (["--operation", "generate"], {("generate", name) for name in ("(none)", "(other)", "dall-e-2", "dall-e-3")}
+         | {("", "(all)")}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_rules_that_one_call_meets(
+    capsys: pytest.CaptureFixture[str], flags: list[str], expected: set[tuple[str, str]]
+) -> None:
+    """Those about every call, and those of the operation and the model; an unlisted one meets those of the others."""
+    code, out, _ = _main(capsys, "rules", "ezmodel", "--json", *flags)
+    assert (0, expected) == (code, {(rule["operation"], rule["model"]) for rule in json.loads(out)["rules"]})
+
+
+def test_errors_are_red_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name before the message is; a pipe has no codes."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert _main(capsys, "srve")[2].startswith("\x1b[31mimage-api-emulator\x1b[0m: unknown command")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert _main(capsys, "srve")[2].startswith("image-api-emulator: unknown command")

@@ -23,7 +23,7 @@ from mcp_types import BlobResourceContents, CallToolResult, EmbeddedResource, Im
 
 from emulator.admin import description
 from emulator.cli import mcp_server
-from emulator.cli.main import NAME, parse_arguments
+from emulator.cli.main import COMMANDS, NAME, build_parser
 from emulator.cli.mcp_server import McpServer
 from emulator.cli.mcp_tools import make_tools
 from emulator.client.connection import Connection
@@ -308,7 +308,10 @@ def test_the_documented_configuration_starts_it() -> None:
     (text,) = re.findall(r"```json\n(.*mcpServers.*)\n```", (find_docs() / "server.md").read_text("utf-8"))
     (server,) = json.loads(text)["mcpServers"].values()
     assert NAME == server["command"]
-    assert callable(resolve_name(parse_arguments(server["args"]).function))
+    name, *flags = server["args"]
+    (command,) = [one for one in COMMANDS if one.name == name]
+    assert callable(resolve_name(command.function))
+    assert vars(build_parser(command).parse_args(flags))
 
 
 def test_it_ends_with_its_input() -> None:

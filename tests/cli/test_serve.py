@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from emulator.core.data_folders import find_schemas
+from emulator.core.version import VERSION
 from tests.process import Command
 
 
@@ -20,7 +21,8 @@ def test_the_welcome_says_that_it_only_reports(tmp_path: Path) -> None:
 
 
 def test_the_welcome_says_what_runs_and_where(tmp_path: Path) -> None:
-    """The behavior, seed and clock that were chosen, each gateway's base URL, and the default gateway."""
+    """Version, settings and where they come from, scenario, each gateway's base URL, and the default gateway."""
+    (tmp_path / "emulator.yml").write_text("scenario: flaky")
     command = Command(tmp_path, "--behavior", "observed", "--seed", "7", "--gateway", "aiai")
     try:
         lines = [command.out.readline().rstrip()]
@@ -28,8 +30,14 @@ def test_the_welcome_says_what_runs_and_where(tmp_path: Path) -> None:
             lines.append(command.out.readline().rstrip())
     finally:
         command.kill()
-    assert "Image API Emulator answers calls (observed behavior, seed 7, clock real)." == lines[0]
+    assert [
+        f"Image API Emulator {VERSION} answers calls.",
+        "Behavior: observed; seed: 7; clock: real",
+        "Scenario: flaky",
+        f"Settings file: {tmp_path / 'emulator.yml'}",
+        "Base URLs:",
+    ] == lines[:5]
     assert re.fullmatch(r"Default gateway: aiai, at http://127\.0\.0\.1:[0-9]+/v1", lines[-1])
     gateways = {path.stem for path in find_schemas().glob("*.yaml")}
-    assert gateways == {line.split()[0] for line in lines[2:-1]}
+    assert gateways == {line.split()[0] for line in lines[5:-1]}
     assert any(re.fullmatch(r"  aiai +http://127\.0\.0\.1:[0-9]+/aiai/v1", line) for line in lines)
