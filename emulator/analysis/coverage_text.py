@@ -10,6 +10,7 @@ from emulator.analysis.contract_items import ITEM_KINDS, SITUATIONS, Item
 from emulator.analysis.coverage import ContractCoverage, Coverage, CoveredItem, measure_share
 from emulator.core.phrases import join_bare
 from emulator.core.tables import format_table, replace_unprintable
+from emulator.core.terminal import find_width
 
 
 class KindShare(NamedTuple):
@@ -106,7 +107,7 @@ def _format_shares(coverage: Coverage) -> list[str]:
         rows += [(name, kind.kind, str(kind.met), str(kind.items), f"{kind.share} %") for kind in list_kinds(contract)]
         met = sum(1 for one in contract.items if one.count)
         rows.append((name, "all", str(met), str(len(contract.items)), f"{measure_share(contract.items)} %"))
-    return format_table(rows)
+    return format_table(rows, find_width())
 
 
 def _format_unmet(unmet: Sequence[Unmet], longest: int | None) -> Iterator[str]:
@@ -115,7 +116,7 @@ def _format_unmet(unmet: Sequence[Unmet], longest: int | None) -> Iterator[str]:
     for (contract, kind), group in groupby(shown, key=lambda one: (one.contract, one.kind)):
         yield ""
         yield replace_unprintable(f"Never met at {contract}: {kind}, and what to add")
-        for line in format_table([(one.what, "; ".join(one.adds)) for one in group]):
+        for line in format_table([(one.what, "; ".join(one.adds)) for one in group], find_width() - len("  ")):
             yield f"  {line}"
     if len(shown) < len(unmet):
         yield ""

@@ -17,6 +17,7 @@ from typing import Any, Final
 from emulator.analysis import differences, rules_table
 from emulator.cli.main import NAME
 from emulator.cli.output import choose_width, emphasize, print_heading, print_json, print_table, print_text
+from emulator.cli.progress import Progress
 from emulator.core import clock, yaml_file
 from emulator.core.accelerators import choose_speed
 from emulator.core.data_folders import find_schemas, list_ready_made
@@ -133,15 +134,19 @@ def check_files(options: argparse.Namespace) -> int:
     """Print what is wrong with each file; the exit code is 1 if something is, and 2 if a file cannot be read."""
     exit_code = 0
     width = choose_width(options)
+    progress = Progress(len(options.file))
     for name in options.file:
+        progress.begin(name)
         try:
             findings = _check_path(Path(name), options)
         except UnreadableFile as error:
+            progress.clear()
             print(f"{NAME}: {name!r}: {error.reason}", file=sys.stderr)
             exit_code = 2
             continue
         except InvalidFile as error:
             findings = [Finding("unusable_file", str(error))]
+        progress.clear()
         if findings:
             exit_code = max(exit_code, 1)
         if options.json:

@@ -308,6 +308,12 @@ def _add_render_flags(parser: argparse.ArgumentParser) -> None:
     _add_schema_flag(parser)
 
 
+def _add_doctor_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", metavar="ADDRESS", help="address that serve listens on (default: the setting)")
+    parser.add_argument("--port", metavar="PORT", help="port that serve listens on (default: the setting)")
+    _add_output_flags(parser)
+
+
 def _add_completion_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", metavar="bash|zsh|fish", help="the shell that reads the script")
 
@@ -345,6 +351,10 @@ example:
   image-api-emulator verify --url http://127.0.0.1:4010 status=200 --times 2"""
 _RENDER: Final = """example:
   image-api-emulator render "A boat" --gateway ezmodel -o boat.png"""
+_DOCTOR: Final = """exit code: 0 if nothing is wrong, 1 if something is
+
+example:
+  image-api-emulator doctor --port 4010"""
 _COMPLETION: Final = """add a line to the file that your shell reads at its start:
   ~/.bashrc                   eval "$(image-api-emulator completion bash)"
   ~/.zshrc, behind compinit   eval "$(image-api-emulator completion zsh)"
@@ -381,6 +391,8 @@ COMMANDS: Final = (
             "emulator.cli.commands:render_picture", _RENDER),
     Command("inspect", "print what picture files are, one line of JSON each", _add_inspect_flags,
             "emulator.cli.commands:inspect_pictures"),
+    Command("doctor", "say what on this machine keeps calls from the emulator", _add_doctor_flags,
+            "emulator.cli.doctor:diagnose", _DOCTOR),
     Command("completion", "print the script that completes commands in a shell", _add_completion_flags,
             "emulator.cli.completion:print_script", _COMPLETION),
 )  # fmt: skip

@@ -28,6 +28,17 @@ def except_host(address: str) -> str:
 
 def explain_missing_calls(address: str) -> str | None:
     """Which proxy of the environment may get the calls that are meant for `address`; None where none does."""
+    name = find_proxy(address)
+    if name is None:
+        return None
+    return (
+        f"No call came, and {name} is set: a client that obeys it sends its calls to that proxy. "
+        f"Set NO_PROXY={urlsplit(address).hostname}, as image_api.environ(monkeypatch) does."
+    )
+
+
+def find_proxy(address: str) -> str | None:
+    """The variable with the proxy that gets the calls that are meant for `address`; None where none does."""
     parts = urlsplit(address)
     names = _TLS_PROXIES if parts.scheme == "https" else _PROXIES
     name = next((one for one in names if os.environ.get(one)), None)
@@ -37,10 +48,7 @@ def explain_missing_calls(address: str) -> str | None:
 
     if proxy_bypass(parts.netloc):
         return None
-    return (
-        f"No call came, and {name} is set: a client that obeys it sends its calls to that proxy. "
-        f"Set NO_PROXY={parts.hostname}, as image_api.environ(monkeypatch) does."
-    )
+    return name
 
 
 def _list_exceptions() -> list[str]:

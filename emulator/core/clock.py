@@ -128,6 +128,11 @@ class Clock:
             del offsets[next(iter(offsets))]
 
 
+def count_seconds() -> float:
+    """Return the seconds of a clock that only goes on, to measure how long something takes."""
+    return time.monotonic()
+
+
 def parse_clock(text: str, as_of: str | None = None) -> Clock:
     """Return the clock that `real`, `frozen:2026-01-01T00:00:00Z` or `scale:0.01` names. Raises ValueError.
 

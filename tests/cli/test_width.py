@@ -26,6 +26,7 @@ ARGUMENTS = (
     ["explain", "flaky"],
     ["check", "bad.yaml", "odd-gateway.yaml", "good.yaml"],
     ["portability", "calls.json"],
+    ["doctor", "--port", "0"],
 )
 """What prints tables and texts, of each command with the flag --wide."""
 

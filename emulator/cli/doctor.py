@@ -1,0 +1,170 @@
+"""The command `doctor`: looks for what on this machine keeps calls from the emulator, one line for each check.
+
+A line begins with `ok`, with `note` for what is missing and may well be, or with `wrong`, and says what mends it.
+Nothing leaves the machine, and no key or password is shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from emulator.cli.output import choose_width, emphasize, print_json
+from emulator.client.connection import Connection, EmulatorError
+from emulator.client.proxies import find_proxy
+from emulator.core.tables import replace_unprintable, wrap_text
+from emulator.core.terminal import Style
+from emulator.settings import BadSetting, Settings, list_unknown_variables, load_settings, read_settings_file
+from emulator.validation import registry
+
+State = Literal["ok", "note", "wrong"]
+
+
+class Check(NamedTuple):
+    """What was looked at, how it is, and in one line what was found and what mends it."""
+
+    name: str
+    state: State
+    text: str
+
+
+def diagnose(options: argparse.Namespace) -> int:
+    """Print a line for each check; the exit code is 1 if something is wrong."""
+    checks = list(run_checks(options, os.environ))
+    if options.json:
+        print_json({"checks": [check._asdict() for check in checks]})
+    else:
+        width = choose_width(options)
+        for check in checks:
+            state = emphasize(f"{check.state:5}", _STYLES[check.state])
+            _print_check(state, f"{check.name}: {check.text}", width)
+    if any(check.state == "wrong" for check in checks):
+        return 1
+    return 0
+
+
+def run_checks(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield each check: settings, port, proxies, base URL, key, Chromium, Redis."""
+    flags = {"host": options.host, "port": options.port}
+    try:
+        file = read_settings_file()
+        chosen = load_settings(flags, environ, file=file)
+        yield Check("settings", "ok", f"read from {file.path or 'no file'}")
+    except BadSetting as error:
+        yield Check("settings", "wrong", f"{error}; correct it there")
+        chosen = Settings()
+    for line in list_unknown_variables(environ):
+        yield Check("settings", "wrong", f"{line}; rename or unset it")
+    yield _check_port(chosen)
+    address = f"http://{_name_client_host(chosen.host)}:{chosen.port or 'PORT'}"
+    yield _check_proxies(address)
+    yield _check_base_url(environ, address, chosen)
+    yield _check_key(environ, chosen)
+    yield _check_program("Chromium", ("chromium", "chromium-browser", "google-chrome"), "only tests of a page need one")
+    yield _check_program("Redis", ("redis-server", "valkey-server"), "a single server needs none")
+
+
+def _print_check(state: str, text: str, width: int | None) -> None:
+    if width is not None:
+        width = max(width - _COLUMN, _COLUMN)
+    first, *rest = wrap_text(replace_unprintable(text), width, indent="")
+    print(f"{state} {first}")
+    for line in rest:
+        print(" " * _COLUMN + line)
+
+
+def _check_port(chosen: Settings) -> Check:
+    """Whether `serve` can listen, or an emulator does already."""
+    place = f"{chosen.host}:{chosen.port}"
+    if chosen.port == 0:
+        return Check("port", "ok", "0, so that serve picks a free one")
+    try:
+        with socket.create_server((chosen.host, chosen.port)):
+            return Check("port", "ok", f"{place} is free")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    try:
+        health = Connection(f"http://{_name_client_host(chosen.host)}:{chosen.port}").health
+        return Check("port", "ok", f"an emulator, version {health['version']}, answers at {place}")
+    except (EmulatorError, KeyError, TypeError):
+        text = f"serve cannot listen on {place} ({reason}), and no emulator answers there; "
+        text += "stop what has the port, or take another: --port 0 picks a free one"
+        return Check("port", "wrong", text)
+
+
+def _check_proxies(address: str) -> Check:
+    """Whether a client that obeys the environment's proxies sends its calls elsewhere."""
+    name = find_proxy(address)
+    if name is None:
+        return Check("proxies", "ok", f"no proxy of the environment gets calls to {urlsplit(address).hostname}")
+    host = urlsplit(address).hostname
+    text = f"{name} is set, and clients that obey it send their calls there; export NO_PROXY={host},localhost"
+    return Check("proxies", "wrong", text)
+
+
+def _check_base_url(environ: Mapping[str, str], address: str, chosen: Settings) -> Check:
+    """Whether OpenAI's SDKs, which read OPENAI_BASE_URL, ask the emulator."""
+    bases = {gateway.name: f"{address}/{gateway.name}{gateway.base}" for gateway in registry.load_gateways(())}
+    example = bases.get(chosen.gateway, f"{address}/v1")
+    url = environ.get("OPENAI_BASE_URL", "").rstrip("/")
+    if not url:
+        text = f"OPENAI_BASE_URL is not set, so SDKs ask OpenAI unless told otherwise; export OPENAI_BASE_URL={example}"
+        return Check("base URL", "note", text)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host not in _LOCAL and host != chosen.host:
+        text = f"OPENAI_BASE_URL names the host {host!r}, so that calls leave for it; export OPENAI_BASE_URL={example}"
+        return Check("base URL", "wrong", text)
+    if chosen.port and (port or 80) != chosen.port:
+        text = f"OPENAI_BASE_URL has port {port or 80}, the emulator {chosen.port}; export OPENAI_BASE_URL={example}"
+        return Check("base URL", "wrong", text)
+    path = _SESSION.sub("", parts.path)
+    if path not in ("/v1", *(urlsplit(base).path for base in bases.values())):
+        text = f"OPENAI_BASE_URL has the path {path or '/'!r}, no gateway's own; export OPENAI_BASE_URL={example}"
+        return Check("base URL", "wrong", text)
+    return Check("base URL", "ok", f"OPENAI_BASE_URL leads to the emulator, with the path {path}")
+
+
+def _check_key(environ: Mapping[str, str], chosen: Settings) -> Check:
+    """Whether OpenAI's SDKs, which read OPENAI_API_KEY, have a key that the emulator takes."""
+    key = environ.get("OPENAI_API_KEY", "")
+    mend = "export OPENAI_API_KEY=sk-test"
+    if not key:
+        return Check("key", "note", f"OPENAI_API_KEY is not set, and SDKs want a key; any will do: {mend}")
+    if key.startswith("sk-invalid"):
+        text = f"OPENAI_API_KEY begins with sk-invalid, which every gateway here refuses; {mend}"
+        return Check("key", "wrong", text)
+    if chosen.keys is not None:
+        return Check("key", "note", f"OPENAI_API_KEY is set; it counts where {chosen.keys} has it")
+    return Check("key", "ok", "OPENAI_API_KEY is set (not shown); any key is good")
+
+
+def _check_program(name: str, programs: tuple[str, ...], needed: str) -> Check:
+    """Where a program is that some uses need."""
+    for program in programs:
+        path = shutil.which(program)
+        if path is not None:
+            return Check(name, "ok", path)
+    return Check(name, "note", f"{programs[0]} is not installed; {needed}")
+
+
+def _name_client_host(host: str) -> str:
+    """Return the host that a client on this machine asks, where the server listens at `host`."""
+    if host in ("0.0.0.0", "::", "localhost", "::1"):  # noqa: S104 - compared, not listened at
+        return "127.0.0.1"
+    return host
+
+
+_COLUMN: Final = 6  # where the text of a check begins
+_LOCAL: Final = ("127.0.0.1", "localhost", "::1")
+_SESSION: Final = re.compile(r"^/s/[^/]+")  # how a base URL names a session
+_STYLES: Final[Mapping[State, Style]] = {"ok": "green", "note": "yellow", "wrong": "red"}
