@@ -328,8 +328,8 @@ examples:
   image-api-emulator serve
   image-api-emulator serve --scenario flaky --port 0"""
 _RULES: Final = """examples:
-  image-api-emulator rules openai --model gpt-image-1 --operation edit
-  image-api-emulator rules ezmodel --differences"""
+  image-api-emulator rules GATEWAY --model gpt-image-1 --operation edit
+  image-api-emulator rules GATEWAY --differences"""
 _SCENARIOS: Final = """use one:
   image-api-emulator serve --scenario rate-limited-then-ok"""
 _CHECK: Final = """exit code: 0 for good files, 1 for findings, 2 for a file that cannot be read
@@ -350,7 +350,7 @@ _VERIFY: Final = """exit code: 0 if the calls are as expected, 1 if not
 example:
   image-api-emulator verify --url http://127.0.0.1:4010 status=200 --times 2"""
 _RENDER: Final = """example:
-  image-api-emulator render "A boat" --gateway ezmodel -o boat.png"""
+  image-api-emulator render "A boat" --model gpt-image-2 -o boat.png"""
 _DOCTOR: Final = """exit code: 0 if nothing is wrong, 1 if something is
 
 example:
