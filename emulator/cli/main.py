@@ -265,6 +265,8 @@ def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-cost", type=float, metavar="DOLLARS", help=about)
     about = "with --max-cost: a call without a known price costs nothing"
     parser.add_argument("--unknown-cost", metavar="ignore", help=about)
+    about = "expect that a real gateway has answered N of these calls"
+    parser.add_argument("--live", type=int, metavar="N", help=about)
     parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
     parser.add_argument("--json", action="store_true", help="print the verdict as one line of JSON")
 
