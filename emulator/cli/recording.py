@@ -196,8 +196,12 @@ def check_recording(folder: Path) -> list[str]:
         except SecretFound as found:
             problems.append(f"{path}: {found}")
     for path in sorted((*folder.glob("pictures/*"), *folder.glob("bodies/*"))):
+        if not path.is_file():
+            continue  # no entry can name it
         try:
-            nets.check_bytes(path.read_bytes(), path.name)
+            nets.check_file(path.name, path.read_bytes(), path.name)
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
         except SecretFound as found:
             problems.append(f"{path}: {found}")
     return problems

@@ -24,7 +24,7 @@ from emulator.image.recipe import ImageRecipe
 from emulator.messages import Call, GatewayError, Response, ResponseShape
 from emulator.response.relayed import decode_picture, describe_picture, find_base64, find_links, keep_picture
 from emulator.server.spending import Spending
-from emulator.server.upstream import UpstreamAnswer, UpstreamClient, UpstreamFailure
+from emulator.server.upstream import LARGEST_ANSWER, UpstreamAnswer, UpstreamClient, UpstreamFailure
 from emulator.session.recording_entry import AskedCall, GivenAnswer
 
 if TYPE_CHECKING:
@@ -206,9 +206,10 @@ class Forwarder:
     async def _fetch_links(self, pending: CallRecord, value: Any) -> dict[str, bytes] | None:
         """Return the pictures behind the links in an answer; None, with a finding, where one cannot be had."""
         linked: dict[str, bytes] = {}
+        room = LARGEST_ANSWER
         for link in list(dict.fromkeys(find_links(value)))[:_MOST_LINKS]:
             try:
-                data = await self._client.fetch(link, LARGEST_PICTURE)
+                data = await self._client.fetch(link, min(room, LARGEST_PICTURE), pending.gateway)
             except UpstreamFailure as failure:
                 message = f"the picture behind a link cannot be had: {failure}"
                 pending.further_findings += (Finding("not_recorded", message),)
@@ -218,6 +219,7 @@ class Forwarder:
                 pending.further_findings += (Finding("not_recorded", message),)
                 return None
             linked[link] = data
+            room -= len(data)
         return linked
 
     async def _keep_pictures(self, pending: CallRecord, value: Any, begin: int = 0) -> list[ImageRecipe]:

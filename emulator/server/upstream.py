@@ -6,6 +6,7 @@ goes wrong becomes one of the gateway's own refusals, with a finding that says w
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import urllib.request
@@ -13,7 +14,7 @@ import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from emulator.core.names import RESERVED_HEADER, RESERVED_KEY
 from emulator.core.suggestions import describe_known
@@ -26,6 +27,7 @@ from emulator.settings import UPSTREAM_KEY
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
+    from aiohttp.abc import AbstractResolver
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -88,10 +90,12 @@ class UpstreamClient:
         gateway's own.
         """
         url = self._make_url(gateway, path, request.query)
-        response = await self._open(request.method, url, headers, body)
+        if self._session is None:
+            self._session = self._make_session()
+        response = await self._open(self._session, request.method, url, headers, body)
         try:
             if 300 <= response.status < 400 and response.status != 304:
-                host = urlsplit(response.headers.get("Location", "")).hostname or "another address"
+                host = _find_host(response.headers.get("Location", "")) or "another address"
                 raise UpstreamFailure("upstream_error", f"it redirects to {host[:80]}, and redirects are not followed")
             passed_back = _choose_answer_headers(response)
             if response.status == 200 and response.content_type == "text/event-stream":
@@ -102,29 +106,67 @@ class UpstreamClient:
             raise
         return UpstreamAnswer(response.status, passed_back, collected)
 
-    async def fetch(self, url: str, limit: int) -> bytes:
-        """Return what is behind the link to a picture, at most `limit` bytes; raises UpstreamFailure."""
-        if not url.startswith(("http://", "https://")):
+    async def fetch(self, url: str, limit: int, gateway: Gateway) -> bytes:
+        """Return what is behind the link to a picture, at most `limit` bytes; raises UpstreamFailure.
+
+        The upstream of `gateway` has chosen the link: it leads to no address of a kind that the upstream has not, but
+        for public ones, and no further. No key goes there.
+        """
+        url = quote(url, safe=_URL_LETTERS + "?#[]")
+        if not url.startswith(("http://", "https://")) or not _find_host(url):
             raise UpstreamFailure("upstream_error", "a link that is no http link")
-        response = await self._open("GET", url, {"Accept": "image/*"}, b"")
         try:
-            if response.status != 200:
-                raise UpstreamFailure("upstream_error", f"a link that answers {response.status}")
-            return await self._collect(response, limit)
-        except BaseException:
-            response.close()
-            raise
+            async with asyncio.timeout(self._timeout):
+                return await self._fetch(url, limit, gateway)
+        except TimeoutError:
+            why = f"what is behind a link did not come within {self._timeout:g} s"
+            raise UpstreamFailure("upstream_timeout", why) from None
+
+    async def _fetch(self, url: str, limit: int, gateway: Gateway) -> bytes:
+        from emulator.server import link_addresses
+
+        host = _find_host(url)
+        own_host = _find_host(self._find_base(gateway))
+        kinds = await link_addresses.find_kinds(own_host) | {link_addresses.PUBLIC}
+        resolver: AbstractResolver | None = link_addresses.LinkResolver(kinds)
+        found: frozenset[str] = frozenset()
+        if link_addresses.is_address(host):
+            found = frozenset({link_addresses.find_kind(host)})
+        elif _find_proxy(url) is not None:  # the proxy resolves the host; this machine may not know it
+            found = await link_addresses.find_kinds(host)
+            resolver = None
+        for kind in found - kinds:
+            raise UpstreamFailure("upstream_error", f"{host[:80]} is {link_addresses.describe_refusal(kind)}")
+        async with self._make_session(resolver) as session:
+            response = await self._open(session, "GET", url, {"Accept": "image/*"}, b"")
+            try:
+                if response.status != 200:
+                    raise UpstreamFailure("upstream_error", f"a link that answers {response.status}")
+                return await self._collect(response, limit)
+            finally:
+                response.close()
+
+    def _find_base(self, gateway: Gateway) -> str:
+        """Return the base URL of the upstream of `gateway`; empty where none is known."""
+        return self._bases.get(gateway.name) or next(iter(gateway.document.servers), "")
 
     def _make_url(self, gateway: Gateway, path: str, query: str) -> str:
-        base = self._bases.get(gateway.name) or next(iter(gateway.document.servers), "")
+        base = self._find_base(gateway)
         if not base.startswith(("http://", "https://")):
             line = f"no upstream is known: start the server with --upstream {gateway.name}=URL"
             raise UpstreamFailure("upstream_error", line)
         url = base.rstrip("/") + quote(path.removeprefix(gateway.base), safe=_URL_LETTERS)
-        kept = [pair for pair in query.split("&") if pair and RESERVED_KEY not in pair]
+        kept = [pair for pair in query.split("&") if pair and self._may_leave(pair, gateway)]
         if kept:
             url += "?" + quote("&".join(kept), safe=_URL_LETTERS + "?")
         return url
+
+    def _may_leave(self, pair: str, gateway: Gateway) -> bool:
+        """Return whether `name=value` of a query goes upstream: no reserved key does, nor one that is replaced."""
+        if RESERVED_KEY in unquote(pair):
+            return False
+        name = unquote(pair.partition("=")[0])
+        return gateway.name not in self._keys or not (names_a_key(name) or name.lower() == "key")
 
     def find_key(self, gateway: Gateway) -> str | None:
         """Return the key that goes to the upstream of `gateway` in the place of its callers'; None: theirs go."""
@@ -159,19 +201,20 @@ class UpstreamClient:
         kept["Accept-Encoding"] = "identity"  # what is compressed could not be looked at, nor bounded as it comes
         return kept
 
-    async def _open(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> ClientResponse:
+    async def _open(
+        self, session: ClientSession, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> ClientResponse:
         """Send a request and return the response when its head has come; raises UpstreamFailure."""
         import aiohttp
         from yarl import URL
 
-        if self._session is None:
-            self._session = self._make_session()
         data: bytes | None = body
         if not body and method in ("GET", "HEAD"):
             data = None
-        host = urlsplit(url).netloc.rpartition("@")[2]
+        host = _find_host(url) or "the upstream"
         try:
-            return await self._session.request(
+            host = urlsplit(url).netloc.rpartition("@")[2]
+            return await session.request(
                 method,
                 URL(url, encoded=True),
                 data=data,
@@ -193,14 +236,14 @@ class UpstreamClient:
             why = f"the connection to {host} failed: {_describe_cause(error)}"
             raise UpstreamFailure("upstream_error", why) from None
 
-    def _make_session(self) -> ClientSession:
+    def _make_session(self, resolver: AbstractResolver | None = None) -> ClientSession:
         import aiohttp
 
         return aiohttp.ClientSession(
             auto_decompress=False,  # what is decompressed is bounded here
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout, sock_read=self._timeout),
-            connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS),
+            connector=aiohttp.TCPConnector(limit=_MOST_CONNECTIONS, resolver=resolver),
             trust_env=False,  # it would also send what stands in ~/.netrc
         )
 
@@ -210,7 +253,7 @@ class UpstreamClient:
         if (response.content_length or 0) > limit:
             raise _refuse_size(host, response.content_length, limit)
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        decompress = _make_decompressor(encoding, limit)
+        decompress = _make_decompressor(encoding)
         pieces: list[bytes] = []
         size = 0
         try:
@@ -247,19 +290,24 @@ class UpstreamClient:
     async def _relay_events(self, response: ClientResponse) -> AsyncGenerator[bytes]:
         """Yield the events of a stream, each as soon as it has come; raises UpstreamFailure."""
         pending, total = b"", 0
+        decompress = _make_decompressor(response.headers.get("Content-Encoding", "identity").strip().lower())
         try:
             async for piece in self._read_pieces(response):
-                total += len(piece)
-                if total > LARGEST_ANSWER:
-                    raise _refuse_size(response.url.host, None, LARGEST_ANSWER)
-                pending += piece
-                end = _EVENT_END.search(pending)
-                while end is not None:
-                    yield pending[: end.end()]
-                    pending = pending[end.end() :]
+                for plain in decompress(piece):
+                    total += len(plain)
+                    if total > LARGEST_ANSWER:
+                        raise _refuse_size(response.url.host, None, LARGEST_ANSWER)
+                    pending += plain
                     end = _EVENT_END.search(pending)
+                    while end is not None:
+                        yield pending[: end.end()]
+                        pending = pending[end.end() :]
+                        end = _EVENT_END.search(pending)
             if pending:
                 yield pending
+        except zlib.error:
+            why = f"{response.url.host} sent a stream that cannot be decompressed"
+            raise UpstreamFailure("upstream_error", why) from None
         finally:
             response.close()
 
@@ -323,6 +371,14 @@ def _describe_cause(error: BaseException) -> str:
     return str(reason or type(cause).__name__)[:_LONGEST_CAUSE]
 
 
+def _find_host(url: str) -> str:
+    """Return the host of a URL; empty where it has none, or is no URL."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
 def _find_proxy(url: str) -> str | None:
     """Return the proxy that the environment names for a URL."""
     parts = urlsplit(url)
@@ -335,7 +391,7 @@ def _find_proxy(url: str) -> str | None:
     return proxy
 
 
-def _make_decompressor(encoding: str, limit: int) -> Callable[[bytes], Any]:
+def _make_decompressor(encoding: str) -> Callable[[bytes], Any]:
     """Return what decompresses a piece of a body, step by step, so that a bomb stops at the limit."""
     window = _WINDOWS.get(encoding)
     if window is None:

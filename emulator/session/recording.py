@@ -50,6 +50,7 @@ class Recording:
         self._numbers: dict[str, int] = {}
         self._renewed: set[str] = set()
         self._changing = asyncio.Lock()
+        self._under_way: set[asyncio.Task[Finding | None]] = set()
         self._lock: int | None = None
         if loaded is not None and mode != "forward":
             self._read_entries(loaded)
@@ -100,7 +101,18 @@ class Recording:
     async def add(
         self, asked: AskedCall, given: GivenAnswer, *, session: str, counter: Counter, keys: Sequence[str]
     ) -> Finding | None:
-        """Write a call and its answer; return why that is not done, or None. `keys` are the call's own credentials."""
+        """Write a call and its answer; return why that is not done, or None. `keys` are the call's own credentials.
+
+        What has begun is completed though the client leaves: the next writer must find the entry.
+        """
+        adding = asyncio.create_task(self._add_alone(asked, given, session, counter, keys))
+        self._under_way.add(adding)
+        adding.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(adding)
+
+    async def _add_alone(
+        self, asked: AskedCall, given: GivenAnswer, session: str, counter: Counter, keys: Sequence[str]
+    ) -> Finding | None:
         async with self._changing:
             try:
                 key, rule = await asyncio.to_thread(self._add, asked, given, keys)
@@ -129,6 +141,8 @@ class Recording:
             raise ValueError(f"a recording has at most {loader.MOST_RULES} entries")
         for name, data in entry.files.items():
             path = self.folder / name
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise ValueError(f"{path.parent.name}/ leads out of the folder")
             if not path.exists():
                 _write_file(path, data)
         name, earlier = self._choose_name(), []
@@ -150,13 +164,11 @@ class Recording:
     def _check(self, entry: RecordingEntry, operation: str, keys: Sequence[str]) -> None:
         """Raise SecretFound where an entry or one of its files has a credential."""
         nets = make_nets(keys)
+        nets.check_text(self.name, "the recording's name")
         nets.check_value(entry.when, f"{operation}: when")
         nets.check_value(entry.answer, f"{operation}: answer")
         for name, data in entry.files.items():
-            place = f"{operation}: a file of {name.partition('/')[0]}"
-            if name.endswith((".txt", ".json")):
-                nets.check_text(data.decode("utf-8", "replace"), place)
-            nets.check_bytes(data, place)
+            nets.check_file(name, data, f"{operation}: a file of {name.partition('/')[0]}")
 
     def _choose_name(self) -> str:
         taken = {rule["name"] for rule in self._rules}
@@ -193,11 +205,7 @@ class Recording:
 
     def _lock_file(self) -> None:
         """Keep other processes from writing; the system ends the lock with the process, however that ends."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise InvalidFile(f"{self.folder}: cannot be written: {error.strerror}") from None
+        handle = self._open_lock()
         try:
             import fcntl
         except ImportError:  # Windows: two processes that record the same are not noticed
@@ -208,7 +216,25 @@ class Recording:
         except OSError:
             os.close(handle)
             raise InvalidFile(f"{self.path}: another process records into it") from None
+        if not self._is_lock(handle):  # whoever had it has removed it meanwhile, and the next one makes another
+            os.close(handle)
+            self._lock_file()
+            return
         self._lock = handle
+
+    def _open_lock(self) -> int:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise InvalidFile(f"{self.folder}: cannot be written: {error.strerror}") from None
+
+    def _is_lock(self, handle: int) -> bool:
+        """Return whether an open file is the one that others lock."""
+        try:
+            return os.path.samestat(os.fstat(handle), self._lock_path.stat())
+        except OSError:
+            return False
 
 
 def _format_recording(header: Mapping[str, Any], rules: Sequence[Mapping[str, Any]]) -> str:

@@ -92,6 +92,8 @@ def make_entry(asked: AskedCall, given: GivenAnswer, ignored: frozenset[str]) ->
     if not 200 <= given.status <= 599:
         raise ValueError(f"status {given.status} is none that can be replayed")
     headers = {name.lower(): value for name, value in given.headers}
+    if headers.get("content-encoding", "identity") != "identity":
+        raise ValueError("the answer is compressed in a way that nobody here can look into")
     canned: dict[str, Any] = {"status": given.status}
     content_type = headers.get("content-type", "")
     if content_type:

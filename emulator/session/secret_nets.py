@@ -12,7 +12,10 @@ import base64
 import binascii
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, unquote_plus
 
@@ -56,6 +59,15 @@ class SecretNets:
             if re.search(LIKE_A_KEY, view) or re.search(_SIGNED, view):
                 raise SecretFound(f"{place} has what looks like a key or a signature")
 
+    def check_file(self, name: str, data: bytes, place: str) -> None:
+        """Raise SecretFound where a file of a recording has a credential; `name` says what it is."""
+        if name.endswith((".txt", ".json")):
+            self.check_text(data.decode("utf-8", "replace"), place)
+        for part in (data, *_read_packed_texts(data)):
+            self.check_bytes(part, place)
+            for run in re.findall(_TWO_BYTES, part):
+                self.check_bytes(run.replace(b"\0", b""), place)
+
     def check_bytes(self, data: bytes, place: str) -> None:
         """Raise SecretFound where a file has a credential; no more is decoded than the file's bytes."""
         for spelled in self._spelled:
@@ -79,6 +91,22 @@ def make_nets(keys: Iterable[str]) -> SecretNets:
     return SecretNets(tuple(key for key in wanted if len(key) >= _SHORTEST and not key.startswith(RESERVED_KEY)))
 
 
+def _read_packed_texts(data: bytes) -> Iterator[bytes]:
+    """Yield the compressed texts of a PNG file, as far as they can be read: no search sees through them."""
+    if not data.startswith(b"\x89PNG"):
+        return
+    place = 8
+    while place + 8 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        if kind in (b"zTXt", b"iTXt", b"iCCP"):
+            chunk = data[place + 8 : place + 8 + length]
+            for found in islice(re.finditer(rb"[\x08\x18\x28\x38\x48\x58\x68\x78]", chunk), _MOST_STARTS):
+                decompressor = zlib.decompressobj()  # where zlib's data begins is behind names of any length
+                with suppress(zlib.error):
+                    yield decompressor.decompress(chunk[found.start() :], _LONGEST_PACKED)
+        place += 12 + length
+
+
 def _list_views(text: str) -> list[str]:
     """Return a text, and what it says when its encodings are taken off, to the depth of three."""
     views = {text: None}
@@ -96,6 +124,10 @@ def _decode(text: str) -> Iterator[str]:
     if "\\" in text:
         plain = re.sub(r"\\u([0-9a-fA-F]{4})", lambda found: chr(int(found[1], 16)), text)
         yield re.sub(r"\\(.)", r"\1", plain)
+    for run in re.findall(_HEX, text):
+        plain = bytes.fromhex(run[: len(run) // 2 * 2]).decode("latin-1")
+        if plain.isprintable():
+            yield plain
     for run in re.findall(_BASE64, text):
         standard = run.replace("-", "+").replace("_", "/")
         for begin in range(4):  # what it begins with may belong to the text before it
@@ -118,9 +150,10 @@ def _pad(text: str) -> str:
 
 
 def _spell(key: str) -> Iterator[bytes]:
-    """Yield a key as it may stand in a file: as it is, URL-encoded once and twice, JSON-escaped, and in Base64."""
+    """Yield a key as it may stand in a file: as it is, URL-encoded once and twice, JSON-escaped, in hex, in Base64."""
     plain = key.encode("utf-8", "surrogatepass")
     once = quote(key, safe="")
+    yield from {plain.hex().encode(), plain.hex().upper().encode()}
     yield from {plain, once.encode(), quote(once, safe="").encode(), json.dumps(key)[1:-1].encode()}
     for shift in range(3):  # of three bytes, whichever the key begins with
         encoded = base64.b64encode(b"\0" * shift + plain)
@@ -132,9 +165,14 @@ _DEPTH: Final = 3
 _MOST_VIEWS: Final = 50
 _ACCOUNTS: Final = ("user", "safety_identifier", "metadata")
 _MAIL: Final = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
+_TWO_BYTES: Final = rb"(?:[!-~]\0){8,}[!-~]?"
+"""Letters of two bytes each, as EXIF has them, whichever of the two comes first."""
+_HEX: Final = r"[0-9A-Fa-f]{16,}"
+_MOST_STARTS: Final = 200  # of zlib's data that are tried in a chunk
+_LONGEST_PACKED: Final = 2**20  # bytes of a packed text that are looked at
 _BASE64: Final = r"[A-Za-z0-9+/_-]{16,}"
 _SIGNED: Final = (
     r"(?i)(?:^|[?&;])(?:sig|signature|x-amz-signature|x-amz-security-token|x-amz-credential|x-goog-signature|"
-    r"x-goog-credential|token|access_token|api_?key|key|policy|key-pair-id)=[^&\s\"'<>]{6,}"
+    r"x-goog-credential|token|access_token|api_?key|key|policy|key-pair-id)=[^&\s\"'<>]{6,}|://[^/\s:@?#\"'<>]*:[^/\s@\"'<>]+@"
 )
-"""A link that is signed, or that has a key in its query."""
+"""A link that is signed, or that has a key in its query or a password before its host."""

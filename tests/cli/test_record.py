@@ -70,7 +70,7 @@ def test_check_finds_what_is_wrong(
     main(["record", str(folder), "--from-session", "latest", "--url", front.url])
     path = folder / "recording.yaml"
     text = path.read_text()
-    secret = base64.b64encode(b"sk-canary-Qm3Wq0Ra7Lt9Vb2Zx81k").decode()
+    secret = base64.b64encode(b"sk-nobody-has-sent-Qm3Wq0Ra7Lt9").decode()
     path.write_text(text.replace("prompt: A boat", f"prompt: {secret}"))
     assert 1 == main(["check", str(folder)])
     told = capsys.readouterr().out

@@ -9,6 +9,7 @@ import base64
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,7 @@ FAILURES = {
     "cut": (_http(b"{}", length=50), 502, "broke off"),
     "redirect": (_http(b"", "307 Temporary Redirect", "Location: https://evil.test/x"), 502, "redirects to evil.test"),
     "declared": (_http(b"{}", length=200_000_000), 502, "200000000 bytes"),
+    "bad_redirect": (_http(b"", "302 Found", "Location: http://[::1/x"), 502, "redirects to another address"),
     "not_gzip": (_http(b"nonsense", "200 OK", "Content-Encoding: gzip"), 502, "decompressed"),
 }
 
@@ -235,6 +237,67 @@ def test_a_stream_that_breaks_off_breaks_off_here(forward: Callable[..., Served]
             front.generate("openai", {**BODY, "stream": True})
     call = front.calls()[0]
     assert (1, "upstream_failed") == (call["events"], call["findings"][-1]["code"])
+
+
+def test_a_compressed_stream_is_relayed_as_events(forward: Callable[..., Served]) -> None:
+    """An upstream that compresses a stream, though nobody has asked it to, is understood."""
+    packer = zlib.compressobj(wbits=31)
+    packed = packer.compress(b"event: a\ndata: {}\n\nevent: b\ndata: {}\n\n") + packer.flush()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n"
+    with raw_upstream(head + packed) as raw:
+        front = forward(raw.url)
+        answer = front.generate("openai", {**BODY, "stream": True})
+    assert answer.text == "event: a\ndata: {}\n\nevent: b\ndata: {}\n\n"
+    assert "content-encoding" not in answer.headers
+    assert 2 == front.calls()[0]["events"]
+    with raw_upstream(head + b"nonsense, and no gzip") as raw:
+        front = forward(raw.url)
+        assert 502 == front.generate("openai", {**BODY, "stream": True}).status_code
+    assert "cannot be decompressed" in front.calls()[0]["findings"][0]["message"]
+
+
+@pytest.mark.parametrize("door", ["prompt", "model", "form", "header"])
+@pytest.mark.parametrize("word", ["rate-limit", "happy", "hang-up"])
+def test_a_call_with_a_reserved_value_stays_here(
+    door: str, word: str, upstream: Served, forward: Callable[..., Served]
+) -> None:
+    """It has asked for the emulator's own answer, so that no mark reaches an upstream."""
+    front = forward(upstream.base("openai"))
+    headers = {"authorization": "Bearer sk-mine"}
+    with suppress(httpx.TransportError):
+        if door == "form":
+            httpx.post(
+                f"{front.base('openai')}/images/edits",
+                data={"model": "gpt-image-2", "prompt": f"Night [[{word}]]"},
+                files={"image": ("a.png", draw_file(mode="RGBA"), "image/png")},
+                headers=headers,
+            )
+        elif door == "prompt":
+            front.generate(
+                "openai", {**BODY, "prompt": f"A boat [[{word}]]"}, "sk-mine", **{"x-emulator": "report-only"}
+            )
+        elif door == "model":
+            front.generate("openai", {**BODY, "model": f"gpt-image-2:{word}"})
+        else:
+            front.generate("openai", BODY, "sk-mine", **{"x-emulator": word})
+    assert ["drawn"] == [call["verdict"] for call in front.calls()]
+    assert [] == httpx.get(f"{upstream.url}/_emulator/sessions").json()["sessions"]
+
+
+def test_a_replaced_key_leaves_by_no_query(forward: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment has the upstream's key, a caller's in the query stays here, as does any reserved key."""
+    query = "a=1&key=caller-key-in-the-query&api%5Fkey=another-of-the-caller&b=sk%2Demulator.rate-limit"
+    url = f"/images/generations?{query}"
+    headers = {"authorization": "Bearer sk-mine"}
+    with raw_upstream(_http(b"{}")) as raw:
+        front = forward(raw.url)
+        httpx.post(front.base("openai") + url, json=BODY, headers=headers)
+        monkeypatch.setenv("EMULATOR_UPSTREAM_KEY_OPENAI", "sk-canary-of-the-upstream")
+        front = forward(raw.url)
+        httpx.post(front.base("openai") + url, json=BODY, headers=headers)
+    targets = [one.split(b" ")[1] for one in raw.requests]
+    own = b"/v1/images/generations?a=1&key=caller-key-in-the-query&api%5Fkey=another-of-the-caller"
+    assert [own, b"/v1/images/generations?a=1"] == targets
 
 
 def test_only_some_calls_are_passed_on(upstream: Served, serve: Callable[..., Served], tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import io
 import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +18,16 @@ from urllib.parse import quote
 import httpx
 import pytest
 from openai import OpenAI
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from emulator.core.yaml_file import InvalidFile
 from emulator.scenario import loader
+from emulator.server.upstream import UpstreamClient, UpstreamFailure
+from emulator.session.recording import Recording
+from emulator.session.recording_entry import AskedCall, GivenAnswer
+from emulator.session.store import InMemoryStore, StoreLimits
+from emulator.validation.registry import load_gateways
 from tests.conftest import Served
 from tests.process import Command
 from tests.uploads import draw_file
@@ -241,6 +251,7 @@ SPELLINGS: Final[dict[str, Callable[[str], str]]] = {
     "twice": lambda text: quote(quote(text, safe="").replace("-", "%2D"), safe=""),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "json": lambda text: json.dumps(json.dumps(text)),
+    "hex": lambda text: text.encode().hex(),
 }
 
 
@@ -301,6 +312,176 @@ def test_a_dead_link_is_not_recorded(folder: Path, serve: Callable[..., Served])
     assert "behind a link cannot be had" in front.calls()[0]["findings"][-1]["message"]
 
 
+def answer_json(body: bytes, *lines: str) -> bytes:
+    """An answer as a gateway sends it."""
+    head = ["HTTP/1.1 200 OK", "Content-Type: application/json", *lines, f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+@pytest.mark.parametrize("link", ["http://[x/a.png", "http://127.0.0.1:99999/a.png", "http:///a.png"])
+def test_a_bad_link_costs_no_answer(link: str, folder: Path, serve: Callable[..., Served]) -> None:
+    """The client gets the answer as it is; a finding says why it is not written."""
+    data = json.dumps({"data": [{"url": link}]}).encode()
+    with raw_upstream(answer_json(data)) as raw:
+        front = serve(record=str(folder), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY)
+        assert data == front.generate("openai", BODY).content
+    assert "behind a link cannot be had" in front.calls()[0]["findings"][-1]["message"]
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[fe80::1]", "[::ffff:10.0.0.1]"])
+def test_a_link_leads_to_nobody_elses_network(host: str, folder: Path, serve: Callable[..., Served]) -> None:
+    """The upstream chooses the link; an address that is not public is asked only where the upstream has one like it."""
+    data = json.dumps({"data": [{"url": f"http://{host}/latest/meta-data"}]}).encode()
+    with raw_upstream(answer_json(data)) as raw:
+        front = serve(record=str(folder), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY)
+        assert 200 == front.generate("openai", BODY).status_code
+    assert "address, and the upstream has none" in front.calls()[0]["findings"][-1]["message"]
+    assert not (folder / "recording.yaml").exists()
+
+
+def test_a_link_of_a_public_upstream_does_not_lead_here() -> None:
+    """The name of a host counts by the addresses that it has when it is connected to."""
+    gateway = next(one for one in load_gateways([]) if one.name == "openai")
+
+    async def fetch(base: str, url: str) -> str:
+        client = UpstreamClient({"openai": base}, {}, 5)
+        try:
+            await client.fetch(url, 100, gateway)
+        except UpstreamFailure as failure:
+            return str(failure)
+        finally:
+            await client.close()
+        return "fetched"
+
+    with raw_upstream(answer_json(b"{}")) as raw:
+        for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"):
+            why = asyncio.run(fetch("http://93.184.216.34/v1", f"http://{host}:{raw.port}/a.png"))
+            assert "a loopback address, and the upstream has none" in why
+        assert raw.requests == []
+        assert "fetched" == asyncio.run(fetch("http://localhost/v1", f"http://127.0.0.1:{raw.port}/a.png"))
+        assert b"authorization" not in raw.requests[0].lower()
+
+
+def test_what_is_behind_a_link_is_bounded(folder: Path, serve: Callable[..., Served]) -> None:
+    """A redirect is not followed, and whoever hangs is given up."""
+    for answer, hangs, why in (
+        (b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n", False, "answers 302"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n", False, "50000000 bytes"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", True, " s"),
+    ):
+        with raw_upstream(answer, hangs=hangs) as host:
+            data = json.dumps({"data": [{"url": f"http://127.0.0.1:{host.port}/a.png"}]}).encode()
+            with raw_upstream(answer_json(data)) as raw:
+                front = serve(
+                    record=str(folder),
+                    record_mode="new_episodes",
+                    upstream=(f"openai={raw.url}",),
+                    upstream_timeout=0.5,
+                    as_of=DAY,
+                )
+                assert 200 == front.generate("openai", BODY).status_code
+                close(front)
+        finding = front.calls()[0]["findings"][-1]
+        assert ("not_recorded", True) == (finding["code"], why in finding["message"])
+
+
+def test_what_cannot_be_looked_into_is_not_written(folder: Path, serve: Callable[..., Served]) -> None:
+    """An answer in Brotli is passed on, and not recorded: a key in it would not be seen, and it could not be read."""
+    with raw_upstream(answer_json(b"\x0b\x02\x80sk-abc\x03", "Content-Encoding: br")) as raw:
+        front = serve(record=str(folder), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY)
+        front.generate("openai", BODY)
+    assert ["forwarded"] == verdicts(front)
+    assert "compressed" in front.calls()[0]["findings"][-1]["message"]
+
+
+def pack_texts(secret: str) -> dict[str, bytes]:
+    """Pictures with a text in each place that a picture has for one."""
+    made = {}
+    for place, text, packed in (("text", secret, False), ("packed", secret, True), ("base64", "", False)):
+        info = PngInfo()
+        info.add_itxt("Comment", text or base64.b64encode(secret.encode()).decode(), zip=packed)
+        file = io.BytesIO()
+        Image.new("RGBA", (64, 64)).save(file, "PNG", pnginfo=info)
+        made[place] = file.getvalue()
+    for place, encoding in (("exif", "utf-16-le"), ("exif_big", "utf-16-be")):
+        exif = Image.Exif()
+        exif[0x9C9C] = secret.encode(encoding)
+        file = io.BytesIO()
+        Image.new("RGB", (64, 64)).save(file, "JPEG", exif=exif)
+        made[place] = file.getvalue()
+    return made
+
+
+@pytest.mark.parametrize("place", ["text", "packed", "base64", "exif", "exif_big"])
+def test_no_key_is_written_with_a_picture(place: str, folder: Path, serve: Callable[..., Served]) -> None:
+    """A key in the metadata of a picture is found, compressed or in letters of two bytes as well."""
+    picture = base64.b64encode(pack_texts(KEY)[place]).decode()
+    with raw_upstream(answer_json(json.dumps({"data": [{"b64_json": picture}]}).encode())) as raw:
+        front = serve(record=str(folder), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY)
+        front.generate("openai", BODY, KEY)
+    assert ["forwarded"] == verdicts(front)
+    assert "answer" in front.calls()[0]["findings"][-1]["message"] or "pictures" in str(front.calls()[0]["findings"])
+    assert [] == [path for path in folder.rglob("*.*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_no_key_is_written_by_a_name_or_a_url(tmp_path: Path, serve: Callable[..., Served]) -> None:
+    """A password before a host, and the name of the folder, which is written into the recording."""
+    body = b'{"note": "https://bob:hunter2@x.test/a"}'
+    for name, answer in (("plain", body), (KEY, b"{}")):
+        with raw_upstream(answer_json(answer)) as raw:
+            front = serve(record=str(tmp_path / name), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY)
+            front.generate("openai", BODY, "sk-other-0123456789abcdef")
+        assert ["forwarded"] == verdicts(front)
+        assert KEY not in json.dumps(front.calls())
+        assert not (tmp_path / name / "recording.yaml").exists()
+
+
+def test_a_folder_that_leads_away_is_not_written_through(
+    folder: Path, tmp_path: Path, record: Callable[..., Served], upstream: Served
+) -> None:
+    """A link in the place of pictures/ gets no file outside."""
+    (tmp_path / "outside").mkdir()
+    folder.mkdir()
+    (folder / "pictures").symlink_to(tmp_path / "outside")
+    front = record(upstream.url, "once")
+    assert 200 == front.generate("openai", BODY).status_code
+    assert "leads out of the folder" in front.calls()[0]["findings"][-1]["message"]
+    assert [] == list((tmp_path / "outside").iterdir())
+
+
+async def test_a_client_that_leaves_loses_no_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its entry is written to the end, before that of the next client begins."""
+    recording = Recording(folder, "new_episodes")
+    loop, began, may_go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    write = recording._write
+
+    def write_slowly(rules: Any) -> None:
+        loop.call_soon_threadsafe(began.set)
+        may_go_on.wait(10)
+        write(rules)
+
+    monkeypatch.setattr(recording, "_write", write_slowly)
+    counter = InMemoryStore(StoreLimits(calls=1, bytes=1000, sessions=1, age=1))
+
+    def add(prompt: str) -> asyncio.Task[Any]:
+        asked = AskedCall("generate", "openai", {"prompt": prompt})
+        given = GivenAnswer(200, (("content-type", "application/json"),), b"{}")
+        return asyncio.create_task(recording.add(asked, given, session="one", counter=counter, keys=()))
+
+    first = add("A boat")
+    await began.wait()
+    first.cancel()
+    second = add("A cat")
+    await asyncio.sleep(0)
+    may_go_on.set()
+    assert await second is None
+    assert first.cancelled()
+    recording.close()
+    rules = loader.load_scenario(folder / "recording.yaml").rules
+    assert ["0001", "0002"] == [rule.name for rule in rules]
+    assert 2 == len(recording.scenario.rules)
+
+
 def test_a_timeout_is_recorded(folder: Path, record: Callable[..., Served], serve: Callable[..., Served]) -> None:
     """It is replayed in the gateway's own words."""
     with raw_upstream(b"", hangs=True) as raw:
@@ -323,6 +504,17 @@ def test_the_bound_on_money_is_kept(record: Callable[..., Served], upstream: Ser
     unknown = front.generate("geekai", {"model": "cogview-4", "prompt": "x"})
     assert "no price is known" in unknown.json()["error"]["message"] or 200 == unknown.status_code
     assert 0.21 < front.calls()[0]["cost"] < 0.22
+
+
+def test_only_a_latency_is_waited_for(recorded: Path, serve: Callable[..., Served]) -> None:
+    """What an answer took is a note; an answer with a `latency` of its own is waited for, by the server's clock."""
+    path = recorded / "recording.yaml"
+    path.write_text(path.read_text().replace("        recorded: {at", "        latency: 40s\n        recorded: {at", 1))
+    replaying = serve(record=str(recorded), clock="scale:0")
+    replaying.generate("openai", BODY, KEY)
+    httpx.get(f"{replaying.base('openai')}/models", headers={"authorization": f"Bearer {KEY}"})
+    assert ["replayed", "replayed"] == verdicts(replaying)
+    assert [40.0, None] == [call["latency"] for call in replaying.calls()]
 
 
 def test_an_old_recording_is_a_finding(
