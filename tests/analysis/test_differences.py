@@ -11,6 +11,12 @@ from emulator.validation import registry
 from emulator.validation.validator import RequestValidator
 
 
+@pytest.fixture(autouse=True)
+def wide_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have a line for each row."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 @pytest.fixture(scope="module")
 def tables() -> dict[str, dict[str, tuple[str, str]]]:
     """For each gateway with observed behavior, its situations with both answers."""
@@ -86,5 +92,6 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 == main(["rules", "ezmodel", "--behavior", "observed"])
     rules = capsys.readouterr().out
     assert "looked up as dall-e" in rules
-    assert {"observed", "assumed"} == {row.split()[-1] for row in rules.splitlines()[1:]}
+    tables = [part.splitlines()[2:] for part in rules.split("\n\n")]  # below a title and a head
+    assert {"observed", "assumed"} == {row.split()[-1] for table in tables for row in table}
     assert 2 == main(["rules", "geekai", "--differences"]) or registry.load_behavior("geekai", "observed")

@@ -24,6 +24,13 @@ from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 from tests.uploads import data_url, draw_file
 
+
+@pytest.fixture(autouse=True)
+def wide_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have a line for each row."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 GATEWAYS: Final = {one.name: one for one in registry.load_gateways(())}
 TARGETS: Final = portability.build_targets(GATEWAYS.values())
 SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"

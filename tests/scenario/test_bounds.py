@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def test_at_the_command_line(tmp_path: Path, name: str) -> None:
             text=True,
             timeout=60,
             check=False,
+            env={**os.environ, "COLUMNS": "1000"},
         )
         lines = (done.stderr + done.stdout).strip().splitlines()
         assert code == done.returncode, lines

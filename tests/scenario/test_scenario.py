@@ -231,6 +231,12 @@ def test_an_exhausted_script_is_said_aloud(serve: Callable[..., Served], written
     assert [200, 400] == [call["status"] for call in served.calls()]
 
 
+def describe_miss(rule: str, field: str, expected: str, came: str) -> dict[str, Any]:
+    """Return a rule that did not answer, as the journal shows it, with its one difference."""
+    differences = [{"field": field, "expected": expected, "came": came}]
+    return {"rule": rule, "why": [f"{field}: expected {expected}, came {came}"], "differences": differences}
+
+
 def test_the_journal_says_who_answered_and_who_did_not(player: Begin, written: Write) -> None:
     """Each entry names rule, step, turn and latency, and the nearest misses with what they expected."""
     rules = """
@@ -242,11 +248,11 @@ def test_the_journal_says_who_answered_and_who_did_not(player: Begin, written: W
     one = player(scenario=written(rules), clock=FROZEN)
     assert [200, 200, 503] == [*one.statuses(2), one.call(size="1792x1024").status_code]
     keys = ("turn", "rule", "step", "latency", "misses")
-    wide = {"rule": "wide", "why": ['size: expected "1792x1024", came "1024x1024"']}
+    wide = describe_miss("wide", "size", '"1792x1024"', '"1024x1024"')
     missed = [
         wide,
-        {"rule": "rule-2", "why": ["answers: expected at most 1, came call 2"]},
-        {"rule": "busy", "why": ['headers.x-team: expected "red", came nothing']},
+        describe_miss("rule-2", "answers", "at most 1", "call 2"),
+        describe_miss("busy", "headers.x-team", '"red"', "nothing"),
     ]
     assert [
         (1, "rule-2", 1, 90, [wide]), (2, None, None, None, missed), (3, "wide", 1, None, []),

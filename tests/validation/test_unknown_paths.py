@@ -43,7 +43,7 @@ GENERATIONS = "images/generations"
         ("POST", "/openai/v1/chat/completions", "openai has the paths /v1/images/generations, ", "/openai/v1"),
         ("POST", "/openai/openai/v1/images/generations", "begins with /openai/v1", "/openai/v1"),
         ("POST", "/v1/responses", "openai has the paths /v1/images/generations, ", "/openai/v1"),
-        ("GET", "/", "openai has the paths /v1/images/generations, ", "/openai/v1"),
+        ("POST", "/", "openai has the paths /v1/images/generations, ", "/openai/v1"),
         ("GET", "/ezmodel", "this is no operation; ezmodel has the paths ", "/ezmodel/v1"),
         ("GET", "/ezmodel/v1", "this is no operation; ezmodel has the paths ", "/ezmodel/v1"),
     ],
