@@ -54,7 +54,7 @@ from emulator.scenario.limits import Charge
 from emulator.scenario.scenario import DRAWN, HAPPY, Scenario, may_have_reserved_value
 from emulator.server import responses
 from emulator.server.addresses import Address, AddressBook, split_target
-from emulator.server.connection import HttpConnection, get_connection
+from emulator.server.connection import HttpConnection, enter_task, get_connection
 from emulator.server.heads import CORS, NAMES, OwnHeaders
 from emulator.server.image_host import ImageHost
 from emulator.server.rare_warnings import is_out_of_files, warn_rarely
@@ -65,7 +65,7 @@ from emulator.session import sessions
 from emulator.session.events import Events
 from emulator.session.journal import CallState
 from emulator.session.metrics import Metrics
-from emulator.session.redaction import note_key, redact_keys
+from emulator.session.redaction import is_known_key, note_key, redact_keys
 from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
 from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
@@ -182,6 +182,8 @@ class App:
         connection = get_connection(http)
         if connection.is_pipelined:  # from Python 3.12 on aiohttp would answer all of them before anybody else
             await asyncio.sleep(0)
+        if self.store.is_shared:  # it is asked over a network
+            await enter_task()
         try:
             address = self._addresses.find(http.raw_path, http.host)
             if address.is_admin:
@@ -208,6 +210,8 @@ class App:
         """Answer a call to a gateway: begin, read, validate, select, respond, send, finish."""
         route, repeated, now = address.route, connection.repeated_call, self.clock.now()
         limit = route.limit(http.method)
+        if repeated is not None and is_known_key(repeated.session):  # meanwhile; no session has the name of a key
+            repeated = connection.repeated_call = None
         if repeated is not None:
             route = repeated.route
             request: Request | None = repeated.request._replace(received=now)
@@ -269,7 +273,7 @@ class App:
             else:
                 log.exception("call %s of session %s failed", pending.number, pending.session)
                 self._refuse(pending, GatewayError("server_error"))
-        if connection.is_repeating:
+        if connection.may_remember_call:
             route = self.registry.change_behavior(route, self._usual_settings.behavior)
             known = find_repeated_call(pending, route, self._response_builder)
             if known is not None:
@@ -397,6 +401,7 @@ class App:
         variables = context.variables if context.operation.name in ("task", "model") else {}
         recording = await self.sessions.get_recording(pending.session)
         forwarded = forwarding.ForwardedCall(pending, route, body, refusal, recording, variables)
+        await enter_task()
         response = await self._forwarder.forward(forwarded)
         await self._reserve_room(http, sum(map(len, response.body)))
         return response
@@ -476,8 +481,7 @@ class App:
 
     async def _reserve_room(self, http: web.BaseRequest, expected: int) -> None:
         """Make room for an answer of about `expected` bytes; raises GatewayError where none becomes free in time."""
-        if asyncio.current_task() is None:  # the request is being received; only a task can wait with a time limit
-            await asyncio.sleep(0)
+        await enter_task()
         try:
             await self.send_limits.reserve(get_connection(http), expected)
         except NoRoom:

@@ -63,7 +63,7 @@ class HttpConnection(web.RequestHandler):
 
     __slots__ = (
         "_answer_unparsed", "_answering", "_attempts", "_begun", "_candidate", "_is_handling", "_is_watched",
-        "_known_head", "_left", "_missing", "_repeating", "_repeats", "_unparsed", "client_left", "limits",
+        "_known_head", "_left", "_missing", "_repeats", "_to_remember", "_unparsed", "client_left", "limits",
         "repeated_call",
     )  # fmt: skip
     learns_heads = True
@@ -83,12 +83,15 @@ class HttpConnection(web.RequestHandler):
         """Whether a request is being answered, until its answer has been sent in a simple way."""
         self._known_head: KnownHead | None = None
         self._candidate: tuple[bytes, RawRequestMessage] | None = None
+        """The request that is being answered, if it came whole and in the usual way: its bytes and its parsed head."""
         self._attempts = _MOST_ATTEMPTS
         self._missing: int | None = 0
         """How many bytes come before the next request begins; None: that is not followed any more."""
         self._begun: _Begun | None = None
         self._repeats: dict[bytes, RepeatedCall | None] = {}
-        self._repeating: bytes | None = None
+        """The bodies that came with the known head, each with what is known of its call."""
+        self._to_remember: bytes | None = None
+        """The body of the request that is being received, if that came before and nothing is known of it yet."""
         self.repeated_call: RepeatedCall | None = None
         """What is known of the request that is being received, where the same bytes came before."""
 
@@ -135,17 +138,24 @@ class HttpConnection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take what the client has sent; asyncio calls this."""
-        if self._known_head is not None and self._is_idle():
-            found = self._known_head.match(data)
-            if found is not None:
-                self._answer_at_once(*found)
-                return
+        is_idle = self._is_idle()
+        if is_idle:
+            self._candidate = None
+            if self._known_head is not None:
+                found = self._known_head.match(data)
+                if found is not None:
+                    self._answer_at_once(*found)
+                    return
         super().data_received(data)
         messages = self._messages
         if messages and not isinstance(messages[-1][0], RawRequestMessage):  # the parser has given up
             self._unparsed = data if len(messages) == 1 else b""
         if data and self._missing is not None:  # aiohttp calls this with nothing to go on with what has come
             self._missing = self._count_missing(data, self._missing)
+            if is_idle and self._missing == 0 and self.learns_heads:  # one whole request, which is answered next
+                message, _ = messages[0]
+                assert isinstance(message, RawRequestMessage)
+                self._candidate = data, message
 
     def _is_idle(self) -> bool:
         """Whether the next byte begins a request, and nothing else is to be answered."""
@@ -160,16 +170,13 @@ class HttpConnection(web.RequestHandler):
         """Return how many bytes are missing now to the next request; before `data` came, `missing` were."""
         if missing:
             return missing - len(data) if missing >= len(data) else None
-        self._candidate = None
         length = data.find(b"\r\n\r\n") + 4
-        if length < 4 or len(self._messages) != 1:
+        if length < 4 or len(self._messages) != 1 or data.startswith((b"\r", b"\n")):  # a parser skips empty lines
             return None
         message, _ = self._messages[0]
         if not isinstance(message, RawRequestMessage) or message.chunked or message.upgrade:
             return None
         missing = length + int(message.headers.get("Content-Length", 0)) - len(data)
-        if missing == 0 and self.learns_heads:
-            self._candidate = data, message
         return missing if missing >= 0 else None
 
     def learn_head(self) -> None:
@@ -182,14 +189,14 @@ class HttpConnection(web.RequestHandler):
         self._candidate = None
 
     @property
-    def is_repeating(self) -> bool:
-        """Whether the request that is being received came before, and nothing is known of it."""
-        return self._repeating is not None
+    def may_remember_call(self) -> bool:
+        """Whether the request that is being received came once before, so that its call is worth to be remembered."""
+        return self._to_remember is not None
 
     def remember_call(self, known: RepeatedCall) -> None:
         """Keep what is known of the request that is being received."""
-        if self._repeating is not None:
-            self._repeats[self._repeating] = known
+        if self._to_remember is not None:
+            self._repeats[self._to_remember] = known
 
     def _find_repeated_call(self, data: bytes) -> None:
         """Find what is known of the request with the body `data`."""
@@ -197,7 +204,7 @@ class HttpConnection(web.RequestHandler):
         if known is not None:
             self.repeated_call = known
         elif data in self._repeats:
-            self._repeating = data
+            self._to_remember = data
         elif len(data) <= _LONGEST_REPEATED:
             if len(self._repeats) >= _MOST_REPEATED:
                 self._repeats.clear()
@@ -220,7 +227,7 @@ class HttpConnection(web.RequestHandler):
         except StopIteration as ended:
             response = ended.value
         finally:
-            self.repeated_call = self._repeating = None
+            self.repeated_call = self._to_remember = None
         if response.__class__ is SentAtOnce and response.keep_alive:
             self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
             return
@@ -319,6 +326,12 @@ def get_connection(http: web.BaseRequest) -> HttpConnection:
     connection = http.protocol
     assert isinstance(connection, HttpConnection)
     return connection
+
+
+async def enter_task() -> None:
+    """Let a request that is being received go on in aiohttp's task: only a task can wait with a time limit."""
+    if asyncio.current_task() is None:
+        await asyncio.sleep(0)
 
 
 @types.coroutine

@@ -21,6 +21,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.core.strict_json import LARGE
 from emulator.gateway.openapi import JSON
 from emulator.messages import Request, Violation
+from emulator.server.connection import enter_task
 from emulator.validation import multipart
 from emulator.validation.uploads import count_picture_characters
 
@@ -67,7 +68,7 @@ class BodyBudget:
     async def take_room(self, share: BodyShare, size: int) -> None:
         """Give `share` room for `size` bytes, as soon as there is some."""
         if not self._admits(share, size):
-            await asyncio.sleep(0)  # the request may be one that is being received: only a task has time limits
+            await enter_task()
             async with self._changed:
                 while not self._admits(share, size):
                     try:

@@ -22,10 +22,13 @@ from emulator.server import listener
 from emulator.server.app import App
 from emulator.server.connection import HttpConnection, HttpServer
 from emulator.server.known_heads import KnownHead, learn_head
+from emulator.server.send_limits import SendLimits
+from emulator.session.store import InMemoryStore, StoreLimits
 from emulator.settings import Settings
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 from tests.server.test_calls_under_way import play, wait_for_calls
+from tests.session.serialising_store import SerialisingStore
 
 HEAD = (
     "POST /{}/images/generations HTTP/1.1",
@@ -487,3 +490,125 @@ def test_lengths_of_varied_bodies_are_in_the_journal(serve: Serve) -> None:
     _, calls = ask_all(served, requests)
     lengths = [str(len(request.partition(b"\r\n\r\n")[2])) for request in requests]
     assert [call["headers"]["Content-Length"] for call in calls] == lengths
+
+
+LIMITS = StoreLimits(calls=100, bytes=10**8, sessions=100, age=10**6)
+ADMIN = (
+    b"POST /_emulator/sessions/other/reset HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+)
+
+
+def test_no_head_of_an_earlier_request_is_learnt(serve: Serve, counted: list[bytes]) -> None:
+    """The earlier one was answered in another way."""
+    with Connection(serve()) as connection:
+        for request in (FAST, ADMIN, FAST, FAST, ADMIN, FAST, ADMIN):
+            assert connection.ask(request).startswith(b"HTTP/1.1 2")
+    assert counted
+    assert b"{}" not in counted
+
+
+class SlowStore(InMemoryStore):
+    """A store that begins a call after some turns of the event loop."""
+
+    async def begin_call(self, session: str, now: float) -> int:
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return await super().begin_call(session, now)
+
+
+async def test_no_head_of_a_later_request_is_learnt(counted: list[bytes]) -> None:
+    """The later one comes while a call waits for its answer."""
+    server = HttpServer(App(Settings(port=0), store=SlowStore(LIMITS)).handle, SendLimits(10**6, 60), access_log=None)
+    connection, wire = server(), Wire()
+    connection.connection_made(wire)
+    for piece, turns in ((b"", 5), (FAST, 5), (ADMIN, 50), (ADMIN, 50)):
+        if piece:
+            connection.data_received(piece)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    connection.connection_lost(None)
+    await server.shutdown(0)
+    assert wire.written.count(b"HTTP/1.1 20") == 3
+    assert not counted
+
+
+async def test_empty_lines_before_a_request_hide_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that ends behind them is not taken for the beginning of the next head."""
+    request = build_request({**URL, "prompt": "x" * 600})
+    length = request.find(b"\r\n\r\n") + 4
+    head, body = request[:length], request[length:]
+    begin, end = body[:-length], body[-length:]
+    pieces = [b"\r\n\r\n" + head, begin, end + FAST, end + FAST, FAST]
+    written = []
+    for learns in (False, True):
+        monkeypatch.setattr(HttpConnection, "learns_heads", learns)
+        written.append(await feed_pieces(App(Settings(clock=FROZEN, port=0)), pieces))
+    assert written[0] == written[1]
+    assert written[0].count(b"HTTP/1.1 200 OK") == 2
+    assert written[0].count(b" 400 Bad Request") == 1
+
+
+def find_verdicts(served: Served, session: str) -> list[tuple[int, str, bool]]:
+    """Return status and verdict of a session's calls, and whether they had a price."""
+    return [(call["status"], call["verdict"], call["cost"] is not None) for call in served.calls(session)]
+
+
+def test_a_call_that_came_before_is_passed_on_when_its_session_forwards(serve: Serve, counted: list[bytes]) -> None:
+    upstream = serve()
+    served = serve(upstream=(f"ezmodel={upstream.base('ezmodel')}",))
+    with Connection(served) as connection:
+        for _ in range(3):
+            connection.ask(FAST)
+        play(served, {"rules": [{"answers": "forward"}]})
+        assert {connection.ask(FAST)[9:12] for _ in range(2)} == {b"200"}
+    assert len(counted) >= 3
+    assert find_verdicts(served, "case") == [(200, "drawn", False)] * 3 + [(200, "forwarded", True)] * 2
+    assert len(upstream.calls()) == 2
+
+
+def test_a_call_with_a_known_head_is_recorded_and_replayed(serve: Serve, tmp_path: Path, counted: list[bytes]) -> None:
+    """Where a whole server records, a head is known from what no upstream is asked about."""
+    upstream = serve()
+    address = (f"ezmodel={upstream.base('ezmodel')}",)
+    folder, broken = tmp_path / "calls", FAST[:-1] + b"{"
+    served = serve(upstream=address, record=str(folder), record_mode="new_episodes", max_spend=0.06)
+    with Connection(served) as connection:
+        answers = [connection.ask(request)[9:12] for request in (broken, FAST, broken, FAST)]
+    assert answers == [b"400", b"200", b"400", b"400"]
+    assert counted == [FAST[-61:], broken[-61:], FAST[-61:]]
+    assert find_verdicts(served, "case")[1] == (200, "recorded", True)
+    assert served.calls("case")[3]["refused"]["breach"] == "max_spend"
+    served = serve(record=str(folder), record_mode="none")
+    with Connection(served) as connection:
+        assert [connection.ask(request)[9:12] for request in (broken, FAST)] == [b"400", b"200"]
+    assert len(counted) == 4
+    assert find_verdicts(served, "case")[1] == (200, "replayed", False)
+
+
+class FarStore(SerialisingStore):
+    """A store that is asked with a time limit, as clients of stores on another machine do."""
+
+    async def begin_call(self, session: str, now: float) -> int:
+        async with asyncio.timeout(60):
+            await asyncio.sleep(0)
+        return await super().begin_call(session, now)
+
+
+def test_a_shared_store_may_have_time_limits(counted: list[bytes]) -> None:
+    served = Served(store=FarStore(LIMITS))
+    answers, calls = ask_all(served, [build_request()] * 5)
+    served.stop()
+    assert counted
+    assert [answer[9:12] for answer in answers] == [b"200"] * 5
+    assert [call["number"] for call in calls] == [1, 2, 3, 4, 5]
+
+
+def test_no_session_has_the_name_of_what_has_become_a_key(serve: Serve) -> None:
+    served = serve()
+    named = build_request(base="s/case-1234567/ezmodel/v1")
+    with Connection(served) as connection:
+        assert {connection.ask(named)[9:12] for _ in range(4)} == {b"200"}
+        served.generate("ezmodel", URL, "case-1234567")
+        assert {connection.ask(named)[9:12] for _ in range(3)} == {b"400"}
+    assert [call["session"] for call in served.calls("default")] == ["default"] * 3
