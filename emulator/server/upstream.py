@@ -155,6 +155,8 @@ class UpstreamClient:
         if not base.startswith(("http://", "https://")):
             line = f"no upstream is known: start the server with --upstream {gateway.name}=URL"
             raise UpstreamFailure("upstream_error", line)
+        if not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(unquote(path)))):
+            raise UpstreamFailure("not_found", "a path that leads elsewhere, by . or .., is not passed on")
         url = base.rstrip("/") + quote(path.removeprefix(gateway.base), safe=_URL_LETTERS)
         kept = [pair for pair in query.split("&") if pair and self._may_leave(pair, gateway)]
         if kept:
@@ -183,6 +185,7 @@ class UpstreamClient:
             raise GatewayError("invalid_request", violation="upstream_key_missing", facts={"expected": variable})
         between_hosts = _list_between_hosts(request.headers.get("Connection", ""))
         kept: dict[str, str] = {}
+        spelled: dict[str, str] = {}
         for name, value in request.headers.items():
             lower = name.lower()
             if lower in between_hosts or lower.startswith(_OUR_PREFIXES) or RESERVED_KEY in value:
@@ -191,6 +194,7 @@ class UpstreamClient:
                 continue
             if own_key is not None and (lower in gateway.credential_headers or names_a_key(name)):
                 continue
+            name = spelled.setdefault(lower, name)
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
         if own_key is not None:
             credential = next(iter(gateway.credentials), None)

@@ -19,8 +19,10 @@ from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, unquote_plus
 
+from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
 from emulator.core.names import RESERVED_KEY
+from emulator.scenario.recordings import STORED
 from emulator.session.redaction import LIKE_A_KEY, list_known_keys, names_a_key
 
 
@@ -40,7 +42,7 @@ class SecretNets:
             for name, part in value.items():
                 inner = f"{place}.{name}"
                 self.check_text(str(name), f"a name in {place}")
-                if isinstance(part, str) and part and names_a_key(str(name)):
+                if names_a_key(str(name)) and _has_text(part):
                     raise SecretFound(f"{inner} has a credential, as its name says")
                 if isinstance(part, str) and str(name) in _ACCOUNTS and re.search(_MAIL, part):
                     raise SecretFound(f"{inner} has an e-mail address")
@@ -63,6 +65,9 @@ class SecretNets:
         """Raise SecretFound where a file of a recording has a credential; `name` says what it is."""
         if name.endswith((".txt", ".json")):
             self.check_text(data.decode("utf-8", "replace"), place)
+        if name.endswith(".json"):
+            with suppress(strict_json.BadJson):
+                self.check_value(strict_json.parse_json(data, strict_json.MOST_STORED_VALUES)[0], place)
         for part in (data, *_read_packed_texts(data)):
             self.check_bytes(part, place)
             for run in re.findall(_TWO_BYTES, part):
@@ -80,6 +85,13 @@ class SecretNets:
     def _spelled(self) -> Iterator[bytes]:
         for key in self.keys:
             yield from _spell(key)
+
+
+def _has_text(value: Any) -> bool:
+    """Return whether a value is a text, stands for one that is in a file, or lists such values."""
+    if isinstance(value, list | tuple):
+        return any(map(_has_text, value))
+    return bool(value) and (isinstance(value, str) or (isinstance(value, Mapping) and STORED in value))
 
 
 def make_nets(keys: Iterable[str]) -> SecretNets:

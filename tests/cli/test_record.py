@@ -78,6 +78,7 @@ def test_check_finds_what_is_wrong(
     assert secret not in told
     path.write_text(text)
     next((folder / "pictures").iterdir()).write_bytes(b"x")
+    (folder / "bodies" / "a-folder").mkdir(parents=True)
     assert 1 == main(["check", str(folder)])
     assert "has changed" in capsys.readouterr().out.replace("\n", " ")
     assert 2 == main(["check", str(tmp_path)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -298,6 +299,20 @@ def test_a_replaced_key_leaves_by_no_query(forward: Callable[..., Served], monke
     targets = [one.split(b" ")[1] for one in raw.requests]
     own = b"/v1/images/generations?a=1&key=caller-key-in-the-query&api%5Fkey=another-of-the-caller"
     assert [own, b"/v1/images/generations?a=1"] == targets
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e", "..%2F..%2Fadmin", "%252e%252e", "a%2F..%5C..%2Fb"])
+def test_no_path_leads_out_of_the_base(name: str, forward: Callable[..., Served]) -> None:
+    """The name of a model is part of the path, and what it says stays below the upstream's base URL."""
+    with raw_upstream(_http(b"{}")) as raw:
+        front = forward(raw.url)
+        target = f"GET /openai/v1/models/{name} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sk-mine\r\n"
+        with socket.create_connection(("127.0.0.1", int(front.url.rpartition(":")[2]))) as connection:
+            connection.sendall(f"{target}Connection: close\r\n\r\n".encode())
+            answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert raw.requests == []
+    assert "upstream_failed" in [finding["code"] for finding in front.calls()[0]["findings"]]
 
 
 def test_only_some_calls_are_passed_on(upstream: Served, serve: Callable[..., Served], tmp_path: Path) -> None:

@@ -436,6 +436,31 @@ def test_no_key_is_written_by_a_name_or_a_url(tmp_path: Path, serve: Callable[..
         assert not (tmp_path / name / "recording.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"api_key": "hunter2-abcdefgh", "data": [{"line": f"{number} of many"} for number in range(200)]},
+        {"password": "hunter2 " * 40},
+        {"data": [{"api_keys": ["hunter2-abcdefgh"], "access_token": ["hunter2-abcdefgh"]}]},
+    ],
+)
+def test_what_its_name_calls_a_key_is_in_no_file(
+    body: dict[str, Any], folder: Path, serve: Callable[..., Served]
+) -> None:
+    """However long the answer or the parameter is, so that it would be in a file of its own."""
+    with raw_upstream(answer_json(json.dumps(body).encode())) as raw:
+        front = serve(record=str(folder), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY)
+        front.generate("openai", BODY, KEY)
+    with raw_upstream(answer_json(b"{}")) as raw:
+        second = serve(
+            record=str(folder.with_name("asked")), record_mode="once", upstream=(f"openai={raw.url}",), as_of=DAY
+        )
+        second.generate("openai", {**BODY, **body}, KEY)
+    for served in (front, second):
+        assert ["forwarded"] == verdicts(served)
+        assert "has a credential, as its name says" in served.calls()[0]["findings"][-1]["message"]
+
+
 def test_a_folder_that_leads_away_is_not_written_through(
     folder: Path, tmp_path: Path, record: Callable[..., Served], upstream: Served
 ) -> None:
