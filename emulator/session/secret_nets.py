@@ -15,7 +15,6 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote, unquote_plus
 
@@ -107,15 +106,16 @@ def _read_packed_texts(data: bytes) -> Iterator[bytes]:
     """Yield the compressed texts of a PNG file, as far as they can be read: no search sees through them."""
     if not data.startswith(b"\x89PNG"):
         return
-    place = 8
-    while place + 8 <= len(data):
+    place, looked_at = 8, 0
+    while place + 8 <= len(data) and looked_at < _MOST_PACKED:
         length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        if kind in (b"zTXt", b"iTXt", b"iCCP"):
-            chunk = data[place + 8 : place + 8 + length]
-            for found in islice(re.finditer(rb"[\x08\x18\x28\x38\x48\x58\x68\x78]", chunk), _MOST_STARTS):
-                decompressor = zlib.decompressobj()  # where zlib's data begins is behind names of any length
-                with suppress(zlib.error):
-                    yield decompressor.decompress(chunk[found.start() :], _LONGEST_PACKED)
+        found = None
+        if kind in _PACKED_TEXTS:
+            found = re.match(_PACKED_TEXTS[kind], data[place + 8 : place + 8 + length], re.DOTALL)
+        if found is not None:
+            looked_at += 1
+            with suppress(zlib.error):
+                yield zlib.decompressobj().decompress(found[1], _LONGEST_PACKED)
         place += 12 + length
 
 
@@ -180,7 +180,13 @@ _MAIL: Final = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
 _TWO_BYTES: Final = rb"(?:[!-~]\0){8,}[!-~]?"
 """Letters of two bytes each, as EXIF has them, whichever of the two comes first."""
 _HEX: Final = r"[0-9A-Fa-f]{16,}"
-_MOST_STARTS: Final = 200  # of zlib's data that are tried in a chunk
+_PACKED_TEXTS: Final[Mapping[bytes, bytes]] = {
+    b"zTXt": rb"[^\0]*\0\0(.*)",
+    b"iTXt": rb"[^\0]*\0\x01\0[^\0]*\0[^\0]*\0(.*)",
+    b"iCCP": rb"[^\0]*\0\0(.*)",
+}
+"""By the kind of a PNG's chunk: what stands before its compressed text."""
+_MOST_PACKED: Final = 100  # chunks of a picture that are looked into
 _LONGEST_PACKED: Final = 2**20  # bytes of a packed text that are looked at
 _BASE64: Final = r"[A-Za-z0-9+/_-]{16,}"
 _SIGNED: Final = (

@@ -403,6 +403,11 @@ def pack_texts(secret: str) -> dict[str, bytes]:
         file = io.BytesIO()
         Image.new("RGBA", (64, 64)).save(file, "PNG", pnginfo=info)
         made[place] = file.getvalue()
+    info = PngInfo()
+    info.add_text("Comment", secret, zip=True)
+    file = io.BytesIO()
+    Image.new("RGBA", (64, 64)).save(file, "PNG", pnginfo=info)
+    made["packed_latin"] = file.getvalue()
     for place, encoding in (("exif", "utf-16-le"), ("exif_big", "utf-16-be")):
         exif = Image.Exif()
         exif[0x9C9C] = secret.encode(encoding)
@@ -412,7 +417,7 @@ def pack_texts(secret: str) -> dict[str, bytes]:
     return made
 
 
-@pytest.mark.parametrize("place", ["text", "packed", "base64", "exif", "exif_big"])
+@pytest.mark.parametrize("place", ["text", "packed", "packed_latin", "base64", "exif", "exif_big"])
 def test_no_key_is_written_with_a_picture(place: str, folder: Path, serve: Callable[..., Served]) -> None:
     """A key in the metadata of a picture is found, compressed or in letters of two bytes as well."""
     picture = base64.b64encode(pack_texts(KEY)[place]).decode()
