@@ -190,7 +190,7 @@ class HttpConnection(web.RequestHandler):
 
     @property
     def may_remember_call(self) -> bool:
-        """Whether the request that is being received came once before, so that its call is worth to be remembered."""
+        """Whether the request that is being received came once before: what is known of its call is worth keeping."""
         return self._to_remember is not None
 
     def remember_call(self, known: RepeatedCall) -> None:
@@ -255,7 +255,7 @@ class HttpConnection(web.RequestHandler):
             return begun.response
         if self._is_watched:
             self.watch_client()
-        response: web.StreamResponse = await _go_on(begun.work, begun.waited)
+        response: web.StreamResponse = await _resume_work(begun.work, begun.waited)
         return response
 
     def handle_error(
@@ -335,7 +335,7 @@ async def enter_task() -> None:
 
 
 @types.coroutine
-def _go_on(work: Coroutine[Any, Any, T], waited: Any) -> Generator[Any, Any, T]:
+def _resume_work(work: Coroutine[Any, Any, T], waited: Any) -> Generator[Any, Any, T]:
     """Complete `work`, which waits for `waited`, in the task that awaits this; return what it returns."""
     while True:
         error: BaseException | None = None

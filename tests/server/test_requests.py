@@ -15,7 +15,7 @@ import pytest
 
 from emulator.core import strict_json
 from emulator.server import requests
-from emulator.server.connection import _go_on
+from emulator.server.connection import _resume_work
 from emulator.server.requests import BodyBudget
 from tests.conftest import Served
 from tests.uploads import data_url, draw_file, name_file
@@ -84,7 +84,7 @@ async def test_a_request_that_is_being_received_waits_in_a_task() -> None:
         work: Any = share.take(MEGA)
         asyncio.get_running_loop().call_soon(lambda: waited.append(work.send(None)))
         await _let_others_run()
-        waiting = asyncio.create_task(_go_on(work, *waited))
+        waiting = asyncio.create_task(_resume_work(work, *waited))
         await _let_others_run()
         leave.set()
         await asyncio.gather(waiting, *holders)
