@@ -446,7 +446,10 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "chance and time": ("seed", "clock", "as_of", "legacy"),
     "who may use /_emulator/": ("allow_host", "admin_token"),
-    "what it prints": ("quiet", "json_log", "ready_json"),
+    "what it prints": ("quiet", "json_log", "ready_json", "coverage"),
+    "real gateways and recordings": (
+        "upstream", "upstream_timeout", "record", "record_mode", "max_spend", "stale_after",
+    ),
     "bounds": (
         "body_timeout", "send_timeout", "send_bytes", "journal_entries", "journal_bytes", "sessions", "session_age",
         "picture_cache", "upload_bytes",

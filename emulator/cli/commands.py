@@ -22,7 +22,7 @@ from emulator.core import clock, yaml_file
 from emulator.core.accelerators import choose_speed
 from emulator.core.data_folders import find_schemas, list_ready_made
 from emulator.core.file_reading import read_file
-from emulator.core.suggestions import describe_unknown
+from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import Finding
@@ -175,7 +175,7 @@ def explain_word(options: argparse.Namespace) -> int:
     word = options.code
     text = EXPLANATIONS.get(word) or _explain_code(word) or _explain_reserved_value(word)
     if text is None:
-        raise UsageError(describe_unknown("code", word, EXPLANATIONS))
+        raise UsageError(_describe_unknown_code(word))
     if options.json:
         print_json({"code": word, "text": text})
     else:
@@ -195,6 +195,16 @@ def _explain_code(code: str) -> str | None:
         (word,) = words
         return f"Code in a gateway's refusal, of `{word}`: {EXPLANATIONS[word]}"
     return f"Code in a gateway's refusal, of one of these; `{NAME} explain WORD` tells more: {', '.join(words)}"
+
+
+def _describe_unknown_code(word: str) -> str:
+    """Return one line that says that nothing explains `word`; there are too many codes to name all of them."""
+    shown = word[:_LONGEST_CODE]
+    text = f"unknown code {shown!r}"
+    nearest = nearest_word(shown, EXPLANATIONS)
+    if nearest is not None:
+        text += f"; did you mean {nearest!r}?"
+    return f"{text}; `{NAME} docs errors` lists the codes, `{NAME} docs WORD` looks for a word in all pages"
 
 
 def _explain_reserved_value(word: str) -> str | None:
@@ -319,6 +329,7 @@ def _shorten(cell: str) -> str:
     return cell[: _CELL - 1] + "…"
 
 
+_LONGEST_CODE: Final = 100  # characters of an unknown code that a message shows
 _CATALOG_KEYS: Final = frozenset({"extends", "envelopes", "kinds", "breaches"})
 """Keys of an error catalog; each has one of them."""
 _CELL: Final = 72  # characters of an answer in --differences: status, code and the beginning of the message

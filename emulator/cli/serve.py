@@ -6,6 +6,7 @@ What goes wrong before the first call is an error of one line.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -87,6 +88,9 @@ async def _start(chosen: Settings, console: Console | None) -> Running:
             return await listener.start(App(chosen, write_call))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            reason = "the port is in use; --port 0 picks a free one, and "
+            reason += f"`{NAME} doctor --port {chosen.port}` says whether an emulator answers there"
         raise UsageError(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
 
 

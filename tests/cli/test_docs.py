@@ -123,11 +123,14 @@ FACTS: Final = {
     "proxy": "pytest#proxies", "django": "pytest#django", "strict": "pytest#the-marker-and-the-settings",
     "unittest": "pytest#unittest", "expired link": "coverage", "content policy": "errors",
     "frozen": "pytest#the-marker-and-the-settings", "max_cost": "verify",
+    "freeze clock": "server#settings", "90 seconds": "pytest#time-outs-and-slow-answers", "covered": "coverage",
+    "gpt-image-2 sizes": "gateways#sizes", "price": "images#tokens-and-prices", "allow finding": "errors#findings",
     # a developer in Node
     "typescript": "clients#javascript-and-typescript", "vitest": "clients#javascript-and-typescript",
     "base url": "clients#base-url-and-key", "cors": "clients#browsers", "stream": "images#streams",
     "b64_json": "images#streams", "port": "troubleshooting#the-port-is-in-use", "ready-json": "server#settings",
     "mask": "images#edits", "retry-after": "scenarios#refuse",
+    "parallel": "clients#base-url-and-key", "isolate": "clients#base-url-and-key",
     # an engineer who runs it
     "kubernetes": "server#health-and-probes", "docker": "server#docker", "compose": "server#compose",
     "prometheus": "server#the-paths-under-_emulator", "github": "server#github-actions",

@@ -295,7 +295,7 @@ def test_check_knows_a_scenario_by_its_rules(capsys: pytest.CaptureFixture[str],
         (["render", "x", "--gateway", "ezmodel", "--index", "1"], "--index 1: the request makes 1 picture(s)"),
         (["render", "x", "--seed", "many"], "--seed: 'many': expected a whole number"),
         (["render", "x", "--gateway", "ezmodel", "-o", "absent/x.png"], "--output 'absent/x.png': No such"),
-        (["explain", "boredom"], "unknown code 'boredom'; known are unknown_parameter"),
+        (["explain", "boredom"], "unknown code 'boredom'; `image-api-emulator docs errors` lists the codes"),
         (["inspect", "absent.png"], "absent.png: No such file"),
     ],
 )
@@ -312,6 +312,15 @@ def test_errors_of_use_are_one_line(
     assert (2, "", 1) == (code, out, err.count("\n"))
     assert err.startswith("image-api-emulator: ")
     assert complaint in err
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]) -> None:
+    """A second server at a port is refused in one line that says what to do."""
+    port = serve().port
+    code, out, err = _main(capsys, "serve", "--port", str(port))
+    assert (2, "", 1) == (code, out, err.count("\n"))
+    assert f"--port {port}: the port is in use; --port 0 picks a free one, and " in err
+    assert f"`image-api-emulator doctor --port {port}`" in err
 
 
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])

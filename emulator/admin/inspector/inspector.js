@@ -262,7 +262,7 @@ function showCount() {
 	$.count.textContent = state.filter ? `${visible} of ${all}` : all;
 	$.fresh.hidden = !held.length;
 	$.fresh.textContent = `${held.length} new`;
-	$.empty.hidden = calls.size > 0;
+	$.empty.hidden = !isLive || calls.size > 0;
 	document.title = `${all} · Image API Emulator`;
 }
 
