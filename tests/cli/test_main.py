@@ -8,6 +8,8 @@ import os
 import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -314,13 +316,14 @@ def test_errors_of_use_are_one_line(
     assert complaint in err
 
 
-def test_a_port_in_use(capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]) -> None:
+def test_a_port_in_use(serve: Callable[..., Served]) -> None:
     """A second server at a port is refused in one line that says what to do."""
     port = serve().port
-    code, out, err = _main(capsys, "serve", "--port", str(port))
-    assert (2, "", 1) == (code, out, err.count("\n"))
-    assert f"--port {port}: the port is in use; --port 0 picks a free one, and " in err
-    assert f"`image-api-emulator doctor --port {port}`" in err
+    command = [sys.executable, "-m", "emulator", "serve", "--port", str(port)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (2, "", 1) == (done.returncode, done.stdout, done.stderr.count("\n"))
+    assert f"--port {port}: the port is in use; --port 0 picks a free one, and " in done.stderr
+    assert f"`image-api-emulator doctor --port {port}`" in done.stderr
 
 
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])
