@@ -167,12 +167,8 @@ def test_both_ways_answer_the_same(
         assert not counted
     at_once = serve(clock=FROZEN, behavior=behavior)
     answers, calls = ask_all(at_once, requests)
-    replace_port(expected, usual)
-    replace_port(answers, at_once)
     assert expected == answers
-    assert json.dumps(expected_calls).replace(str(usual.port), "PORT") == json.dumps(calls).replace(
-        str(at_once.port), "PORT"
-    )
+    assert json.dumps(expected_calls) == json.dumps(calls)
 
 
 SCENARIOS: dict[str, Any] = {
@@ -217,16 +213,10 @@ def test_both_ways_play_the_same(
         served = serve(clock=FROZEN)
         play(served, scenario)
         answers, _ = ask_all(served, requests)
-        replace_port(answers, served)
-        journal = json.dumps(served.calls("case")).replace(str(served.port), "PORT")
+        journal = json.dumps(served.calls("case"))
         found.append((answers, journal))
     assert found[0] == found[1]
     assert counted or "x-case" in journal  # an answer with headers of its own is sent in the usual way
-
-
-def replace_port(answers: list[bytes], served: Served) -> None:
-    """Put the same in the place of each server's port."""
-    answers[:] = [answer.replace(str(served.port).encode(), b"PORT") for answer in answers]
 
 
 @pytest.mark.parametrize(("case", "count"), [

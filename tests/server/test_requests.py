@@ -75,6 +75,10 @@ async def test_waiting_for_room_is_not_the_clients_time() -> None:
     await asyncio.gather(*holders)
 
 
+async def _await_work(work: Any, waited: Any) -> None:
+    await _resume_work(work, waited)
+
+
 async def test_a_request_that_is_being_received_waits_in_a_task() -> None:
     """It begins outside of any task, where no time limit can be set."""
     budget, leave, waited = BodyBudget(MEGA), asyncio.Event(), list[Any]()
@@ -84,7 +88,7 @@ async def test_a_request_that_is_being_received_waits_in_a_task() -> None:
         work: Any = share.take(MEGA)
         asyncio.get_running_loop().call_soon(lambda: waited.append(work.send(None)))
         await _let_others_run()
-        waiting = asyncio.create_task(_resume_work(work, *waited))
+        waiting = asyncio.create_task(_await_work(work, *waited))
         await _let_others_run()
         leave.set()
         await asyncio.gather(waiting, *holders)
