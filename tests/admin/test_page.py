@@ -178,8 +178,8 @@ def test_a_thousand_calls(served: Served, open_page: Open) -> None:
     with httpx.Client(limits=limits, headers={"authorization": "Bearer sk-many", **SESSION}, verify=False) as client:
         for number in range(1000):
             client.post(
-                f"{served.base('openai')}/images/generations",
-                json={"model": "gpt-image-2", "prompt": f"Number {number}"},
+                f"{served.base('ezmodel')}/images/generations",
+                json={"model": "dall-e-3", "prompt": f"Number {number}"},
             )
     expect(page.locator("#count")).to_have_text("1000 calls", timeout=60_000)
     expect(page.locator("#rows tbody tr")).to_have_count(1000)  # also of a call that begins and ends in one frame
