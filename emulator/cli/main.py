@@ -239,9 +239,7 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder of the recording; serve --record DIR replays it")
     about = "the session whose calls are written, drawn ones too"
     parser.add_argument("--from-session", metavar="ID", required=True, help=about)
-    about = "address of the running emulator (default: %(default)s)"
-    parser.add_argument("--url", metavar="URL", default="http://127.0.0.1:4010", help=about)
-    parser.add_argument("--admin-token", metavar="TOKEN", help="the emulator's token, if it has one")
+    _add_server_flags(parser)
 
 
 def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
@@ -271,7 +269,8 @@ def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the verdict as one line of JSON")
 
 
-def _add_mcp_flags(parser: argparse.ArgumentParser) -> None:
+def _add_server_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name a running emulator, which need not be given."""
     address = f"http://127.0.0.1:{settings.Settings().port}"
     about = "address of the running emulator (default: %(default)s)"
     parser.add_argument("--url", metavar="URL", default=address, help=about)
@@ -387,7 +386,7 @@ COMMANDS: Final = (
             "emulator.cli.verification:verify_calls", _VERIFY),
     Command("coverage", "say what of a gateway's contract the calls of a run have met", _add_coverage_flags,
             "emulator.cli.coverage:print_coverage"),
-    Command("mcp", "offer a running emulator's paths as tools (MCP on stdio)", _add_mcp_flags,
+    Command("mcp", "offer a running emulator's paths as tools (MCP on stdio)", _add_server_flags,
             "emulator.cli.mcp_server:run_mcp"),
     Command("render", "draw the picture of a request into a file", _add_render_flags,
             "emulator.cli.commands:render_picture", _RENDER),
