@@ -396,7 +396,9 @@ def merge_coverage(parts: Iterable[Coverage]) -> Coverage:
                 items[one.item] = CoveredItem(one.item, count, one.add)
     contracts = []
     for name, items in sorted(found.items(), key=lambda pair: pair[0]):
-        contracts.append(ContractCoverage(*name, calls[name], tuple(items.values())))
+        gateway, behavior = name
+        covered = ContractCoverage(gateway=gateway, behavior=behavior, calls=calls[name], items=tuple(items.values()))
+        contracts.append(covered)
     return Coverage(tuple(contracts), uncounted, links)
 
 

@@ -91,7 +91,9 @@ def _iter_tools(root: Mapping[str, Any]) -> Iterator[Tool]:
                 is_picture = any(name.startswith("image/") for name in types)
                 if operation.get("x-emulator-tool") is not False and (is_picture or "application/json" in types):
                     parameters = [*path_item.get("parameters", ()), *operation.get("parameters", ())]
-                    yield _make_tool(root, method, path, parameters, operation, is_picture)
+                    yield _make_tool(
+                        root, method, path, parameters=parameters, operation=operation, is_picture=is_picture
+                    )
 
 
 def _find_answer(root: Mapping[str, Any], operation: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -107,6 +109,7 @@ def _make_tool(
     root: Mapping[str, Any],
     method: str,
     path: str,
+    *,
     parameters: Sequence[Any],
     operation: Mapping[str, Any],
     is_picture: bool,

@@ -400,7 +400,9 @@ class App:
             return await self.task_manager.respond(pending, route)
         variables = context.variables if context.operation.name in ("task", "model") else {}
         recording = await self.sessions.get_recording(pending.session)
-        forwarded = forwarding.ForwardedCall(pending, route, body, refusal, recording, variables)
+        forwarded = forwarding.ForwardedCall(
+            pending=pending, route=route, body=body, refusal=refusal, recording=recording, variables=variables
+        )
         await enter_task()
         response = await self._forwarder.forward(forwarded)
         await self._reserve_room(http, sum(map(len, response.body)))
