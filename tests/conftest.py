@@ -100,6 +100,11 @@ class Served:
         calls: list[dict[str, Any]] = httpx.get(url).json()["calls"]
         return calls
 
+    def run_ready_tasks(self) -> None:
+        """Wait until every task of the server that could go on has gone on."""
+        for _ in range(5):
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result(10)
+
     def stop(self) -> None:
         """End the server and its thread."""
         asyncio.run_coroutine_threadsafe(self._running.stop(), self._loop).result(15)

@@ -139,18 +139,18 @@ class HttpConnection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take what the client has sent; asyncio calls this."""
         is_idle = self._is_idle()
-        if is_idle:
-            self._candidate = None
-            if self._known_head is not None:
-                found = self._known_head.match(data)
-                if found is not None:
-                    self._answer_at_once(*found)
-                    return
+        if data:  # aiohttp calls this with nothing to go on with what has come
+            self._candidate = None  # also where the earlier request has not quite ended: only the newest may be learnt
+        if is_idle and self._known_head is not None:
+            found = self._known_head.match(data)
+            if found is not None:
+                self._answer_at_once(*found)
+                return
         super().data_received(data)
         messages = self._messages
         if messages and not isinstance(messages[-1][0], RawRequestMessage):  # the parser has given up
             self._unparsed = data if len(messages) == 1 else b""
-        if data and self._missing is not None:  # aiohttp calls this with nothing to go on with what has come
+        if data and self._missing is not None:
             self._missing = self._count_missing(data, self._missing)
             if is_idle and self._missing == 0 and self.learns_heads:  # one whole request, which is answered next
                 message, _ = messages[0]

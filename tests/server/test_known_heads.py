@@ -63,6 +63,7 @@ class Connection:
     """A connection on which requests are sent one after the other."""
 
     def __init__(self, served: Served) -> None:
+        self._served = served
         self._socket = socket.create_connection(("127.0.0.1", served.port), 10)
         self._rest = b""
 
@@ -73,11 +74,13 @@ class Connection:
         self._socket.close()
 
     def ask(self, *pieces: bytes) -> bytes:
-        """Send the pieces, each by itself; return the answer as it came."""
+        """Send the pieces, each by itself; return the answer as it came, when the server is ready for the next one."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
             self._socket.sendall(piece)
-        return self.read_answer()
+        answer = self.read_answer()
+        self._served.run_ready_tasks()
+        return answer
 
     def read_answer(self) -> bytes:
         """Return one answer as it came."""
@@ -520,6 +523,23 @@ async def test_no_head_of_a_later_request_is_learnt(counted: list[bytes]) -> Non
     connection.connection_lost(None)
     await server.shutdown(0)
     assert wire.written.count(b"HTTP/1.1 20") == 3
+    assert not counted
+
+
+async def test_no_head_of_a_request_just_answered_is_learnt(counted: list[bytes]) -> None:
+    """The next one comes before the connection's task has noticed that the earlier one is answered."""
+    app = App(Settings(port=0))
+    server, wire = HttpServer(app.handle, app.send_limits, access_log=None), Wire()
+    connection = server()
+    connection.connection_made(wire)
+    asked = 0
+    for piece in (ADMIN, FAST, ADMIN, ADMIN):
+        connection.data_received(piece)
+        asked += 1
+        while wire.written.count(b"HTTP/1.1 20") < asked:
+            await asyncio.sleep(0)
+    connection.connection_lost(None)
+    await server.shutdown(0)
     assert not counted
 
 
