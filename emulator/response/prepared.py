@@ -129,6 +129,7 @@ class PreparedReply:
     ) -> None:
         """`call` is one of the calls with `prompt` for which `outline` has been made; `recipes` makes its recipes."""
         self.outline = outline
+        self._user = user
         self._secret = secret
         self.recipes = tuple([recipes.make_recipe(prompt, index) for index in range(call.count)])
         self._links = [(place, recipes.seal_recipe(self.recipes[index], secret)) for place, index in outline.links]
@@ -142,6 +143,11 @@ class PreparedReply:
             self._put("revised_prompt", format_text(revised))
         if shape.usage is not None:
             self._put_usage(build_usage(call, shape, shape.usage))
+
+    def with_prompt(self, prompt: str, call: Call) -> PreparedReply:
+        """Return the reply to `call`, which differs from this reply's in its prompt alone, and has no uploads."""
+        outline = self.outline
+        return PreparedReply(outline, call, prompt, outline.recipes, user=self._user, secret=self._secret)
 
     def write(self, now: int, session: str, origin: str) -> Response:
         """Return the reply at `now`, in Unix seconds, with links to `origin`; pictures in Base64 are not in it yet."""

@@ -208,10 +208,10 @@ class App:
         self, http: web.BaseRequest, connection: HttpConnection, address: Address
     ) -> web.StreamResponse:
         """Answer a call to a gateway: begin, read, validate, select, respond, send, finish."""
-        route, repeated, now = address.route, connection.repeated_call, self.clock.now()
+        route, repeated, now = address.route, connection.memory.found, self.clock.now()
         limit = route.limit(http.method)
         if repeated is not None and is_known_key(repeated.session):  # meanwhile; no session has the name of a key
-            repeated = connection.repeated_call = None
+            repeated = connection.memory.found = None
         if repeated is not None:
             route = repeated.route
             request: Request | None = repeated.request._replace(received=now)
@@ -273,16 +273,19 @@ class App:
             else:
                 log.exception("call %s of session %s failed", pending.number, pending.session)
                 self._refuse(pending, GatewayError("server_error"))
-        if connection.may_remember_call:
-            route = self.registry.change_behavior(route, self._usual_settings.behavior)
-            known = find_repeated_call(pending, route, self._response_builder)
-            if known is not None:
-                connection.remember_call(known)
+        if connection.memory.wants_call and pending.is_usual:
+            connection.memory.keep(self._find_repeated_call(pending, route))
         connection.unwatch_client()  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
         await self.sessions.finish_call(pending, delivery.sent)
         self._tell_observers(pending)
         return delivery.response
+
+    def _find_repeated_call(self, pending: CallRecord, route: Route) -> RepeatedCall | None:
+        """Return what is known of a call for when it comes again; None where it may be answered in another way."""
+        route = self.registry.change_behavior(route, self._usual_settings.behavior)
+        context = ValidationContext(route.operation(pending.request.method), pending.key, channels=self._channels)
+        return find_repeated_call(pending, route, self._response_builder, context)
 
     async def _journal_unanswered(self, pending: CallRecord, route: Route, *, client_left: bool) -> None:
         """Write a call to the journal whose client left before its answer, or that the stopping server breaks off."""
@@ -315,7 +318,7 @@ class App:
         self, http: web.BaseRequest, connection: HttpConnection, pending: CallRecord, route: Route
     ) -> Response:
         """Return the response to a call that its gateway accepts; raises GatewayError where it is refused."""
-        repeated = connection.repeated_call
+        repeated = connection.memory.found
         if repeated is not None:
             own_scenario = await self._find_simple_scenario(pending)
             if own_scenario is not None:
@@ -350,7 +353,8 @@ class App:
         pending.operation = repeated.operation
         await self.sessions.note_operation(pending)
         pending.call = repeated.judge()
-        plan = await self._select(pending, scenario, fields=repeated.fields)
+        fields = None if scenario.is_plain else repeated.fields
+        plan = await self._select(pending, scenario, fields=fields)
         if plan is UNCHANGED and repeated.reply is not None:
             now = int(self.clock.now(pending.session))
             return repeated.reply.write(now, pending.session, pending.request.origin)

@@ -17,10 +17,10 @@ from aiohttp.http import RawRequestMessage, StreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.server.known_heads import KnownHead, WholeBody, learn_head
+from emulator.server.repeated_calls import CallMemory
 from emulator.server.send_limits import PIECE
 
 if TYPE_CHECKING:
-    from emulator.server.repeated_calls import RepeatedCall
     from emulator.server.send_limits import SendLimits
 
 T = TypeVar("T")
@@ -63,8 +63,7 @@ class HttpConnection(web.RequestHandler):
 
     __slots__ = (
         "_answer_unparsed", "_answering", "_attempts", "_begun", "_candidate", "_is_handling", "_is_watched",
-        "_known_head", "_left", "_missing", "_repeats", "_to_remember", "_unparsed", "client_left", "limits",
-        "repeated_call",
+        "_known_head", "_left", "_missing", "_unparsed", "client_left", "limits", "memory",
     )  # fmt: skip
     learns_heads = True
     """Whether a request with a head that came before is answered while it is received; tests compare both ways."""
@@ -88,12 +87,8 @@ class HttpConnection(web.RequestHandler):
         self._missing: int | None = 0
         """How many bytes come before the next request begins; None: that is not followed any more."""
         self._begun: _Begun | None = None
-        self._repeats: dict[bytes, RepeatedCall | None] = {}
-        """The bodies that came with the known head, each with what is known of its call."""
-        self._to_remember: bytes | None = None
-        """The body of the request that is being received, if that came before and nothing is known of it yet."""
-        self.repeated_call: RepeatedCall | None = None
-        """What is known of the request that is being received, where the same bytes came before."""
+        self.memory = CallMemory()
+        """What is known of the calls that came with the known head, and of the one that is being received."""
 
     def watch_client(self) -> None:
         """Cancel the current task, which works for the client, when the client leaves, or has left."""
@@ -185,30 +180,8 @@ class HttpConnection(web.RequestHandler):
         if self._candidate is not None and self._attempts:
             self._attempts -= 1  # so that a client whose heads all differ does not pay for each of them
             self._known_head = learn_head(*self._candidate)
-            self._repeats.clear()
+            self.memory.clear()
         self._candidate = None
-
-    @property
-    def may_remember_call(self) -> bool:
-        """Whether the request that is being received came once before: what is known of its call is worth keeping."""
-        return self._to_remember is not None
-
-    def remember_call(self, known: RepeatedCall) -> None:
-        """Keep what is known of the request that is being received."""
-        if self._to_remember is not None:
-            self._repeats[self._to_remember] = known
-
-    def _find_repeated_call(self, data: bytes) -> None:
-        """Find what is known of the request with the body `data`."""
-        known = self._repeats.get(data)
-        if known is not None:
-            self.repeated_call = known
-        elif data in self._repeats:
-            self._to_remember = data
-        elif len(data) <= _LONGEST_REPEATED:
-            if len(self._repeats) >= _MOST_REPEATED:
-                self._repeats.clear()
-            self._repeats[data] = None
 
     def _answer_at_once(self, message: RawRequestMessage, data: bytes) -> None:
         """Answer a whole request, as far as nothing has to be waited for."""
@@ -221,13 +194,13 @@ class HttpConnection(web.RequestHandler):
         work: Any = self._request_handler(request)
         response: Any = None
         waited = None
-        self._find_repeated_call(data)
+        self.memory.begin(data, message.headers)
         try:
             waited = work.send(None)
         except StopIteration as ended:
             response = ended.value
         finally:
-            self.repeated_call = self._to_remember = None
+            self.memory.end()
         if response.__class__ is SentAtOnce and response.keep_alive:
             self._next_keepalive_close_time = loop.time() + self._keepalive_timeout
             return
@@ -291,7 +264,7 @@ class HttpConnection(web.RequestHandler):
         handler = self._task_handler
         super().connection_lost(exc)
         self.limits.unblock(self)
-        self._repeats.clear()
+        self.memory.clear()
         self._known_head = self._candidate = None
         if self._answering is not None:
             self.client_left = True
@@ -381,6 +354,4 @@ def split_into_pieces(data: bytes) -> Iterator[bytes | memoryview]:
         yield view[begin : begin + PIECE]
 
 
-_MOST_REPEATED: Final = 8  # requests of a connection, of some 4 kB each
-_LONGEST_REPEATED: Final = 2000  # bytes of a body
 _MOST_ATTEMPTS: Final = 8  # heads that a connection learns in a row without meeting one of them again

@@ -41,6 +41,12 @@ class FreeText(NamedTuple):
     longest: float
     find_banned: Callable[[str], object] | None
 
+    def allows(self, text: str) -> bool:
+        """Whether `text` keeps the TextRule."""
+        if not self.shortest <= len(text) <= self.longest:
+            return False
+        return self.find_banned is None or not self.find_banned(text)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownCall:
@@ -85,6 +91,13 @@ class KnownRefusal:
         raise error
 
 
+class FreeVerdict(NamedTuple):
+    """The verdict on all calls that differ in the text of one parameter alone, if `text` allows that."""
+
+    known: KnownCall | KnownRefusal
+    text: FreeText
+
+
 class KnownCalls:
     """The verdicts on calls of one operation, which takes JSON without pictures."""
 
@@ -113,16 +126,8 @@ class KnownCalls:
         body = request.json
         if body.__class__ is not dict or request.trouble is not None or request.duplicates or request.uploads:
             return None
-        model = body.get("model")
-        if model.__class__ is not str or model not in self._models:
-            model = None
-            if "model" not in body and self._hints.isdisjoint(body):
-                model = self._default
-        free_texts = self._free_texts.get(model)
-        if free_texts is None:
-            free_texts = self._free_texts[model] = self._find_free_texts(model)
         values = body.copy()
-        for name, shortest, longest, find_banned in free_texts:
+        for name, shortest, longest, find_banned in self._list_free_texts(body):
             text: Any = values.get(name)
             has_good_length = text.__class__ is str and shortest <= len(text) <= longest
             if has_good_length and (find_banned is None or not find_banned(text)):
@@ -139,6 +144,31 @@ class KnownCalls:
             context.channels,
             None if today is None else (today.day, today.legacy),
         )
+
+    def _list_free_texts(self, body: Mapping[str, Any]) -> tuple[FreeText, ...]:
+        """Return the free texts of a call."""
+        model = body.get("model")
+        if model.__class__ is not str or model not in self._models:
+            model = None
+            if "model" not in body and self._hints.isdisjoint(body):
+                model = self._default
+        free_texts = self._free_texts.get(model)
+        if free_texts is None:
+            free_texts = self._free_texts[model] = self._find_free_texts(model)
+        return free_texts
+
+    def find_free_verdict(self, request: Request, key: Key, name: str) -> FreeVerdict | None:
+        """Return the verdict on `request`, which has `key`, where the text of the parameter `name` does not change it.
+
+        None where there is no verdict yet, or where it may.
+        """
+        known = self.find(key)
+        if known is None or name not in _list_texts(key):
+            return None
+        for text in self._list_free_texts(request.json):
+            if text.name == name:
+                return FreeVerdict(known, text)
+        return None
 
     def find(self, key: Key) -> KnownCall | KnownRefusal | None:
         """Return the verdict for `key`; None where there is none yet, or where a value cannot be looked up."""

@@ -30,7 +30,7 @@ from emulator.validation.body import (
     read_body,
 )
 from emulator.validation.draft import NO_MODELS, Draft, ValidationContext, copy_draft
-from emulator.validation.known_calls import FreeText, KnownCalls, list_free_texts
+from emulator.validation.known_calls import FreeText, FreeVerdict, KnownCalls, list_free_texts
 from emulator.validation.makers import MakerContracts, list_assumptions
 from emulator.validation.parameters import (
     apply_defaults,
@@ -109,7 +109,7 @@ class RequestValidator:
         if known_calls is None:
             return self.run_steps(request, context)
         self.check_key(context)
-        key = known_calls.build_key(request, context, request.query if operation.query is not None else "")
+        key = known_calls.build_key(request, context, _choose_query(request, operation))
         if key is None:
             return self.run_steps(request, context)
         known = known_calls.find(key)
@@ -122,6 +122,25 @@ class RequestValidator:
             raise
         known_calls.keep_call(key, call)
         return call
+
+    def find_verdict(self, request: Request, context: ValidationContext, name: str) -> FreeVerdict | None:
+        """Return what is said of all calls that differ from `request` in the text of the parameter `name` alone.
+
+        The request has been validated; None where nothing is known of the others. A call with a key that is not taken
+        is refused before anything is looked up.
+        """
+        operation = context.operation
+        known_calls = self._known_calls.get(id(operation))
+        if known_calls is None:
+            return None
+        key = known_calls.build_key(request, context, _choose_query(request, operation))
+        if key is None:
+            return None
+        try:
+            self.check_key(context)
+        except GatewayError:
+            return None
+        return known_calls.find_free_verdict(request, key, name)
 
     def run_steps(self, request: Request, context: ValidationContext) -> Call:
         """Do what `validate` does, for a call of which no verdict is known."""
@@ -358,6 +377,13 @@ class RequestValidator:
         if key in keys or not self.gateway.plain_keys:
             return key in keys
         return _first_part(key) in map(_first_part, keys)
+
+
+def _choose_query(request: Request, operation: Operation) -> str:
+    """Return the query of a request, if the operation has rules about it; else nothing depends on it."""
+    if operation.query is None:
+        return ""
+    return request.query
 
 
 def report_errors(draft: Draft) -> Draft:
