@@ -250,8 +250,9 @@ class Settings:
         _parse_upstream, "GATEWAY=URL", repeatable=True, separator=" ",
     )  # fmt: skip
     upstream_timeout: int = _setting(
-        300, "seconds without a byte after which an upstream is given up", _parse_positive, "SECONDS"
-    )
+        300, "seconds without a byte, or for the body of an answer that is no stream, after which an upstream is given up",
+        _parse_positive, "SECONDS",
+    )  # fmt: skip
     record: str | None = _setting(
         None, "folder of a recording that every session plays that does not choose its own scenario", metavar="DIR"
     )

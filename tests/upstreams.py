@@ -11,12 +11,15 @@ from contextlib import contextmanager
 class RawUpstream:
     """Answers each connection with `answer` and closes it; with `hangs` it closes nothing until the end.
 
-    `requests` are what came, head and body.
+    With `drips` it sends one blank after the other behind the answer, until the client leaves. `requests` are what
+    came, head and body.
     """
 
-    def __init__(self, answer: bytes, *, hangs: bool = False) -> None:
+    def __init__(self, answer: bytes, *, hangs: bool = False, drips: bool = False) -> None:
         self._answer = answer
         self._hangs = hangs
+        self._drips = drips
+        self._pause = threading.Event()
         self.requests: list[bytes] = []
         self._open: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -42,6 +45,9 @@ class RawUpstream:
             self.requests.append(_read_request(connection))
             try:
                 connection.sendall(self._answer)
+                while self._drips:
+                    connection.sendall(b" ")
+                    self._pause.wait(0.01)
             except OSError:
                 connection.close()
                 continue
@@ -73,9 +79,9 @@ def _read_request(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def raw_upstream(answer: bytes, *, hangs: bool = False) -> Iterator[RawUpstream]:
+def raw_upstream(answer: bytes, *, hangs: bool = False, drips: bool = False) -> Iterator[RawUpstream]:
     """A RawUpstream for the time of a block."""
-    upstream = RawUpstream(answer, hangs=hangs)
+    upstream = RawUpstream(answer, hangs=hangs, drips=drips)
     try:
         yield upstream
     finally:

@@ -100,7 +100,12 @@ class UpstreamClient:
             passed_back = _choose_answer_headers(response)
             if response.status == 200 and response.content_type == "text/event-stream":
                 return UpstreamAnswer(response.status, passed_back, b"", self._relay_events(response))
-            collected = await self._collect(response, LARGEST_ANSWER)
+            async with asyncio.timeout(self._timeout):
+                collected = await self._collect(response, LARGEST_ANSWER)
+        except TimeoutError:
+            response.close()
+            why = f"{response.url.host} did not end its answer within {self._timeout:g} s"
+            raise UpstreamFailure("upstream_timeout", why) from None
         except BaseException:
             response.close()
             raise

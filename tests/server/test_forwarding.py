@@ -229,6 +229,14 @@ def test_nobody_there_and_nobody_answers(forward: Callable[..., Served]) -> None
         assert "did not answer within" in front.calls()[0]["findings"][0]["message"]
 
 
+def test_an_answer_that_never_ends_is_given_up(forward: Callable[..., Served]) -> None:
+    """Though a byte comes again and again."""
+    with raw_upstream(_http(b"{", length=10**6), drips=True) as raw:
+        front = forward(raw.url, upstream_timeout=0.3)
+        assert 504 == front.generate("openai", BODY).status_code
+    assert "did not end its answer within 0.3 s" in front.calls()[0]["findings"][0]["message"]
+
+
 def test_a_stream_that_breaks_off_breaks_off_here(forward: Callable[..., Served]) -> None:
     """What came is relayed, then the connection ends; the journal says why."""
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
