@@ -250,7 +250,7 @@ class Settings:
         _parse_upstream, "GATEWAY=URL", repeatable=True, separator=" ",
     )  # fmt: skip
     upstream_timeout: int = _setting(
-        300, "seconds without a byte, or for the body of an answer that is no stream, after which an upstream is given up",
+        300, "seconds without a byte after which an upstream is given up, and for all of an answer that is no stream",
         _parse_positive, "SECONDS",
     )  # fmt: skip
     record: str | None = _setting(
