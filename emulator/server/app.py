@@ -70,7 +70,7 @@ from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
 from emulator.session.store import InMemoryStore, Store, StoreLimits
 from emulator.session.tasks import TaskManager
 from emulator.session.verdict_tally import VerdictTally
-from emulator.settings import Settings
+from emulator.settings import UPSTREAM_KEY, Settings
 from emulator.validation import registry
 from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import GatewayRegistry, Route
@@ -102,7 +102,7 @@ class App:
     """One server without its socket: `handle` answers every request."""
 
     def __init__(self, settings: Settings, observer: Observer | None = None, store: Store | None = None) -> None:
-        """Build the server; raises InvalidFile where a gateway's file or the file of keys cannot be used.
+        """Build the server; raises InvalidFile where a gateway's file, the file of keys or an upstream cannot be used.
 
         `store` is where sessions are kept; None: in the memory of this process.
         """
@@ -130,10 +130,12 @@ class App:
         self._response_builder = response_builder
         self.task_manager = TaskManager(self.store, response_builder)
         self.metrics, self.events = Metrics(), Events(journals=self.sessions)
-        if settings.upstream:
-            from emulator.server.upstream import read_upstreams
+        if settings.upstream or any(name.startswith(UPSTREAM_KEY) for name in os.environ):
+            from emulator.server.upstream import read_upstream_keys, read_upstreams
 
-            read_upstreams(settings.upstream, {gateway.name: gateway for gateway in gateways})
+            by_name = {gateway.name: gateway for gateway in gateways}
+            read_upstreams(settings.upstream, by_name)
+            read_upstream_keys(os.environ, by_name)
         self.tally = VerdictTally()
         self.observers: list[Observer] = []
         if observer is not None:

@@ -333,9 +333,22 @@ def read_upstreams(texts: Sequence[str], gateways: Mapping[str, Gateway]) -> dic
 
 
 def read_upstream_keys(environ: Mapping[str, str], gateways: Mapping[str, Gateway]) -> dict[str, str]:
-    """Return the keys for real gateways that the environment has, by gateway."""
-    found = {name: environ.get(UPSTREAM_KEY + spell_variable(name), "").strip() for name in gateways}
-    return {name: key for name, key in found.items() if key}
+    """Return the keys for real gateways that the environment has, by gateway.
+
+    Raises InvalidFile where a variable stands for two gateways: the key of one would go to the other.
+    """
+    keys: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for name in gateways:
+        variable = UPSTREAM_KEY + spell_variable(name)
+        key = environ.get(variable, "").strip()
+        if not key:
+            continue
+        other = named.setdefault(variable, name)
+        if other != name:
+            raise InvalidFile(f"{variable} stands for two gateways, {other} and {name}: rename one of them")
+        keys[name] = key
+    return keys
 
 
 def spell_variable(gateway: str) -> str:

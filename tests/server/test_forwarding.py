@@ -20,10 +20,12 @@ from openai import OpenAI
 
 from emulator.core.yaml_file import InvalidFile
 from tests.conftest import Served
+from tests.paths import TESTS
 from tests.process import Command
 from tests.uploads import draw_file
 from tests.upstreams import RawUpstream, raw_upstream, unused_port
 
+ODD = TESTS / "data" / "odd-gateway.yaml"
 FORWARD = "rules: [{answers: forward}]\n"
 BODY = {"model": "gpt-image-2", "prompt": "A boat"}
 
@@ -343,6 +345,21 @@ def test_a_bad_upstream_stops_the_start(serve: Callable[..., Served]) -> None:
     """The name of a gateway is one that the server has."""
     with pytest.raises(InvalidFile, match=r"--upstream 'opnai=https://x.test': no gateway 'opnai'; .*'openai'"):
         serve(upstream=("opnai=https://x.test",))
+
+
+def test_a_key_of_two_gateways_stops_the_start(
+    serve: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names differ in a dash: the key of one would go to the upstream of the other."""
+    files = []
+    for name in ("my-own", "my_own"):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(ODD.read_text())
+        files.append(str(path))
+    serve(schema=tuple(files))
+    monkeypatch.setenv("EMULATOR_UPSTREAM_KEY_MY_OWN", "sk-real")
+    with pytest.raises(InvalidFile, match="EMULATOR_UPSTREAM_KEY_MY_OWN stands for two gateways, my-own and my_own"):
+        serve(schema=tuple(files))
 
 
 @pytest.fixture(autouse=True)
