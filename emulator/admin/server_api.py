@@ -26,12 +26,12 @@ from emulator.core.suggestions import describe_unknown
 from emulator.core.version import VERSION
 from emulator.explanations import EXPLANATIONS
 from emulator.findings import FINDINGS
+from emulator.gateway.gateway import Gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.encoder import name_encoder
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
 from emulator.session.sessions import LATEST, can_name
-from emulator.validation.validator import RequestValidator
 
 if TYPE_CHECKING:
     from emulator.analysis.coverage import Tally
@@ -86,14 +86,14 @@ async def get_settings(request: AdminRequest) -> Response:
 
 
 async def list_gateways(request: AdminRequest) -> Response:
-    """The gateways, with the base URL for a client of each."""
-    validators = request.context.registry.validators.values()
-    gateways = [_describe_gateway(validator, request.request.origin) for validator in validators]
+    """The gateways, with the base URL for a client of each; `name` asks for one, and no other is loaded for it."""
+    known = request.context.registry.gateways
+    names = [request.query["name"]] if "name" in request.query else list(known)
+    gateways = [_describe_gateway(known[name], request.request.origin) for name in names]
     return build_json_response({"gateways": gateways})
 
 
-def _describe_gateway(validator: RequestValidator, origin: str) -> Mapping[str, Any]:
-    gateway = validator.gateway
+def _describe_gateway(gateway: Gateway, origin: str) -> Mapping[str, Any]:
     base = f"/{gateway.name}{gateway.base}"
     models = [operation.models for operation in gateway.iter_generating() if operation.models is not None]
     others = [word for word in BEHAVIORS if (find_schemas() / word / f"{gateway.name}.yaml").is_file()]

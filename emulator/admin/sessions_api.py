@@ -198,8 +198,7 @@ def _read_scenario(admin_request: AdminRequest) -> tuple[Scenario, Sequence[Find
         name = _read_scenario_name(request.json)
         if name is None:
             scenario = loader.parse_scenario(request.body.decode("utf-8"), "scenario")
-            gateways = [validator.gateway for validator in registry.validators.values()]
-            return scenario, loader.check_words(scenario, gateways)
+            return scenario, loader.check_words(scenario, registry.gateways)
         if not loader.is_ready_made(name):  # the name of a file is not accepted from the network
             raise _no_ready_made(name, list_ready_made())
         return loader.load_ready_made(name), ()
@@ -286,7 +285,7 @@ async def replay_call(request: AdminRequest) -> Response:
     try:
         target = None
         if name is not None and name != entry.gateway:
-            target = replay.find_target(entry, context.registry.validators[name].gateway)
+            target = replay.find_target(entry, context.registry.gateways[name])
         context.send_call(replay.build_request(entry, files, target))
     except replay.CannotReplay as error:
         raise AdminError(409, str(error)) from None
@@ -393,11 +392,10 @@ def _list_known_words(context: AdminContext) -> KnownWords:
     from emulator.scenario import loader  # imported when it is first needed
     from emulator.session.call_fields import KnownWords
 
-    validators = context.registry.validators
-    gateways = [validator.gateway for validator in validators.values()]
+    gateways = context.registry.gateways
     return KnownWords(
-        gateways=tuple(validators),
-        parameters=loader.list_parameters().union(loader.find_parameters(gateways)),
+        gateways=tuple(gateways),
+        parameters=loader.list_parameters().union(loader.find_parameters(gateways.values())),
     )
 
 

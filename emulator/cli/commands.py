@@ -284,7 +284,7 @@ def _check_text(text: str, path: Path, load_gateways: Callable[[], Mapping[str, 
         ErrorCatalogLoader().load(path)
         return ()
     scenario = loader.parse_scenario(text, str(path), path.parent)
-    return loader.check_words(scenario, load_gateways().values())
+    return loader.check_words(scenario, load_gateways())
 
 
 def _describes_gateway(text: str, path: Path) -> bool:
@@ -314,7 +314,7 @@ def _format_finding(name: str, finding: Finding) -> str:
 
 def _load_gateways(options: argparse.Namespace) -> Mapping[str, Gateway]:
     """Return the gateways that ship and those of --schema, by name."""
-    return {gateway.name: gateway for gateway in registry.load_gateways(load_settings(vars(options)).schema)}
+    return registry.find_gateways(load_settings(vars(options)).schema)
 
 
 def _find_gateway(known: Mapping[str, Gateway], name: str) -> Gateway:

@@ -134,9 +134,10 @@ class ImageApi:
         name = gateway or self._gateway
         if name is None:
             return f"{prefix}/v1"
-        if name not in self._connection.bases:
-            raise EmulatorError(f"no gateway {name!r}; {describe_known(name, self._connection.bases)}")
-        return prefix + self._connection.bases[name]
+        known = self.server_settings["gateways"]
+        if name not in known:
+            raise EmulatorError(f"no gateway {name!r}; {describe_known(name, known)}")
+        return prefix + self._connection.find_base(name)
 
     def environ(self, monkeypatch: SupportsSetenv | None = None, gateway: str | None = None) -> dict[str, str]:
         """The variables in which clients look for a base URL and a key; `monkeypatch`, if given, sets them.

@@ -110,10 +110,17 @@ class Connection:
         settings: ServerSettings = self.ask("GET", "/settings")
         return settings
 
+    def find_base(self, gateway: str) -> str:
+        """Return the path of a client's base URL for `gateway`, such as /ezmodel/v1; the server has such a gateway."""
+        if gateway not in self._bases:
+            (found,) = self.ask("GET", f"/gateways?name={gateway}")["gateways"]
+            self._bases[gateway] = found["base"]
+        return self._bases[gateway]
+
     @cached_property
-    def bases(self) -> Mapping[str, str]:
-        """The path of a client's base URL for each gateway, such as /ezmodel/v1."""
-        return {gateway["name"]: gateway["base"] for gateway in self.ask("GET", "/gateways")["gateways"]}
+    def _bases(self) -> dict[str, str]:
+        """The paths that were asked for."""
+        return {}
 
     def _exchange(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body of the answer."""

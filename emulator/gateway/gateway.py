@@ -66,7 +66,8 @@ class Operation:
     canned body of the answer, or None. `limit` is in bytes of body. `redirect` is the status of an operation that only
     sends clients to the same address without its last slash. `pattern` is what the variable in the path has to match.
     From the day `ended` the path is unknown. `source` tells where the operation comes from. `task` is the parameter
-    that asks for a task when it is true, or `always`. `query` are the rules of the query's parameters.
+    that asks for a task when it is true, or `always`. `query` are the rules of the query's parameters. `names_model` is
+    the variable in the path that names the model; None where the body does.
     """
 
     name: OperationName
@@ -82,6 +83,7 @@ class Operation:
     source: str | None = None
     task: str | None = None
     query: ModelRules | None = None
+    names_model: str | None = None
 
     def makes_task(self, effective: Mapping[str, Any]) -> bool:
         """Return whether a call with these effective parameters gets a task in the place of its pictures."""
@@ -170,20 +172,21 @@ class Gateway:
         operations = self.operations.get(path)
         if operations is not None:
             return operations, {}
-        for pattern, operations in self._path_patterns:
+        for pattern, names, operations in self._path_patterns:
             match = pattern.fullmatch(path)
             if match:
-                return operations, {name: unquote(value) for name, value in match.groupdict().items()}
+                return operations, dict(zip(names, map(unquote, match.groups()), strict=True))
         return {}, {}
 
     @cached_property
-    def _path_patterns(self) -> list[tuple[re.Pattern[str], Mapping[str, Operation]]]:
-        """The paths with {variables}, each as a regular expression with groups."""
+    def _path_patterns(self) -> list[tuple[re.Pattern[str], list[str], Mapping[str, Operation]]]:
+        """The paths with {variables}, each as a regular expression with groups, and the names of the variables."""
         patterns = []
         for template, operations in self.operations.items():
             if "{" in template:
-                expression = re.sub(r"\\\{([A-Za-z_]+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
-                patterns.append((re.compile(expression), operations))
+                names = re.findall(VARIABLE, template)
+                texts = map(re.escape, re.split(VARIABLE, template)[::2])
+                patterns.append((re.compile("([^/]+)".join(texts)), names, operations))
         return patterns
 
     @cached_property
@@ -370,7 +373,8 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
 
     `shared` has the models by request schema, so that two paths with one schema compile it once.
     """
-    operation = Operation(found.name, found.method, found.path, models=None, example=None)
+    names_model = _find_model_variable(document, found)
+    operation = Operation(found.name, found.method, found.path, models=None, example=None, names_model=names_model)
     if found.query is not None:
         operation = replace(operation, query=read_model_rules(document, found.query))
     redirect = found.node.get("x-emulator-redirect")
@@ -419,6 +423,22 @@ def _read_task(document: Document, found: FoundOperation) -> str | None:
         pointer = [*found.pointer, "x-emulator-task"]
         raise document.file.error_at(pointer, "x-emulator-task needs x-emulator-tasks at the root")
     return task
+
+
+def _find_model_variable(document: Document, found: FoundOperation) -> str | None:
+    """Return the variable in an operation's path that names the model; None where nothing does. Raises InvalidFile."""
+    name: str | None = found.node.get("x-emulator-model")
+    if name is None:
+        return None
+    pointer = [*found.pointer, "x-emulator-model"]
+    if found.name not in WITH_BODIES:
+        raise document.file.error_at(pointer, f"x-emulator-model needs an operation that is {' or '.join(WITH_BODIES)}")
+    known = re.findall(VARIABLE, str(found.pointer[1]))
+    if name not in known:
+        variables = describe_known(name, known) if known else "the path has none"
+        message = f"x-emulator-model is {describe_value(name)}, and no variable of its path; {variables}"
+        raise document.file.error_at(pointer, message)
+    return name
 
 
 def _find_path_pattern(document: Document, found: FoundOperation) -> str | None:
@@ -499,6 +519,8 @@ def _find_makers(document: Document, keys: Mapping[str, Any]) -> Iterator[Path]:
 
 
 _SHIPPED_CATALOGS: Final = ErrorCatalogLoader()
+VARIABLE: Final = r"\{([^{}/]+)\}"
+"""A variable in a path."""
 ALWAYS: Final = "always"
 """The value of `x-emulator-task` where every call gets a task."""
 

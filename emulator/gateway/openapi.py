@@ -231,9 +231,10 @@ class Document:
 
     def _find_query(self, place: str) -> str | None:
         """Return what leads to the schema of the query of the operation `place`, such as "get /models"."""
-        if place not in self.root.get(_QUERIES, ()):
+        name = _name_query(place)
+        if name not in self.root.get(_QUERIES, ()):
             return None
-        return f"#/{_QUERIES}/{escape_step(place)}"
+        return f"#/{_QUERIES}/{name}"
 
     def list_parameters(self, path: str, node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Return the parameters of an operation beside its body, those that its path has for every method first."""
@@ -247,7 +248,7 @@ class Document:
         for method, path, node in self._iter_operations():
             listed = [one for one in self.list_parameters(path, node) if one.get("in") == "query" and "name" in one]
             if listed:
-                schemas[f"{method} {path}"] = {
+                schemas[_name_query(f"{method} {path}")] = {
                     "type": "object",
                     "required": [one["name"] for one in listed if one.get("required") is True],
                     "properties": {one["name"]: _translate_schema(one.get("schema") or {}, path, []) for one in listed},
@@ -289,6 +290,11 @@ class Document:
                     return known
                 return None
         return None
+
+
+def _name_query(place: str) -> str:
+    """Return the name of the schema of a query: letters and digits alone, since not each engine escapes references."""
+    return place.encode().hex()
 
 
 def load_document(path: Path) -> Document:

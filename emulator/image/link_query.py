@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import Final
 from urllib.parse import parse_qs, quote
@@ -96,14 +96,16 @@ def compute_start(expires: int, signed: bool) -> int:
     return expires - LIFETIME
 
 
-LinkQueries = Mapping[str, LinkQuery]
-"""The queries of signed links, by gateway."""
+FindLinkQuery = Callable[[str], LinkQuery | None]
+"""Returns the query of a gateway's signed links; None where its links have none."""
 
 
-def find_link_flaw(queries: LinkQueries, link: PictureLink, query: str, *, token: str, secret: bytes) -> str | None:
+def find_link_flaw(
+    find_query: FindLinkQuery, link: PictureLink, query: str, *, token: str, secret: bytes
+) -> str | None:
     """Return what is wrong with the query with which `link` is asked for; None: nothing, or it needs no query."""
-    expected = queries.get(link.recipe.gateway)
-    if not link.signed or expected is None:
+    expected = find_query(link.recipe.gateway) if link.signed else None
+    if expected is None:
         return None
     return expected.find_flaw(query, link=link, token=token, secret=secret)
 

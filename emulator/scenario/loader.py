@@ -114,7 +114,7 @@ def is_ready_made(name: str) -> bool:
 class WatchedScenario:
     """A scenario that is loaded again when its file changes; a file that became bad leaves the last good one."""
 
-    def __init__(self, name: str, gateways: Sequence[Gateway]) -> None:
+    def __init__(self, name: str, gateways: Mapping[str, Gateway]) -> None:
         """Load the scenario `name` as `find_scenario` does, for a server of `gateways`; raises InvalidFile."""
         self._gateways = gateways
         self._scenario = find_scenario(name)
@@ -157,17 +157,16 @@ class WatchedScenario:
         return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def check_words(scenario: Scenario, gateways: Iterable[Gateway]) -> tuple[Finding, ...]:
+def check_words(scenario: Scenario, gateways: Mapping[str, Gateway]) -> tuple[Finding, ...]:
     """Check the words of a scenario that only the gateways of a server know: their names, and their parameters.
 
     Raises InvalidFile, with the nearest known word, for a gateway that is none of `gateways`, and for a field that is
     nearly a known one. A field that is like no known one is a finding.
     """
-    gateways = list(gateways)
-    names = [gateway.name for gateway in gateways]
+    names = list(gateways)
     known = list_parameters()
     if any(matching.list_unknown_fields(rule.when, known) for rule in scenario.rules):
-        known = known.union(find_parameters(gateways))
+        known = known.union(find_parameters(gateways.values()))
     findings = []
     for index, rule in enumerate(scenario.rules):
         for path, matcher in rule.when.conditions:

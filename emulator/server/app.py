@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,7 +25,6 @@ from emulator.admin.errors import AdminError
 from emulator.admin.request import AdminContext, Stream
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
-from emulator.core.data_folders import find_schemas
 from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.file_reading import read_file
 from emulator.findings import Finding
@@ -115,10 +114,9 @@ class App:
         self.registry = self._build_registry()
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
         self.image_store = ImageStore(settings.picture_cache, self.store)
-        gateways = [validator.gateway for validator in self.registry.validators.values()]
-        link_queries = {one.name: one.link_query for one in gateways if one.link_query is not None}
-        self.upload_reader = UploadReader(self.image_store, self.store, secret, link_queries)
-        self.storage = ImageHost(self.image_store, self.clock, secret, link_queries)
+        gateways, find_link_query = self.registry.gateways, self.registry.find_link_query
+        self.upload_reader = UploadReader(self.image_store, self.store, secret, find_link_query)
+        self.storage = ImageHost(self.image_store, self.clock, secret, find_link_query)
         default_scenario = _load_default_scenario(settings.scenario, gateways)
         self.sessions = Sessions(self.store, self.clock, settings.seed, default_scenario)
         if settings.record is not None or settings.record_mode != "none":
@@ -133,9 +131,8 @@ class App:
         if settings.upstream or any(name.startswith(UPSTREAM_KEY) for name in os.environ):
             from emulator.server.upstream import read_upstream_keys, read_upstreams
 
-            by_name = {gateway.name: gateway for gateway in gateways}
-            read_upstreams(settings.upstream, by_name)
-            read_upstream_keys(os.environ, by_name)
+            read_upstreams(settings.upstream, gateways)
+            read_upstream_keys(os.environ, gateways)
         self.tally = VerdictTally()
         self.observers: list[Observer] = []
         if observer is not None:
@@ -164,7 +161,7 @@ class App:
         from emulator.server.spending import Spending
         from emulator.server.upstream import UpstreamClient, read_upstream_keys, read_upstreams
 
-        gateways = {name: validator.gateway for name, validator in self.registry.validators.items()}
+        gateways = self.registry.gateways
         keys = read_upstream_keys(os.environ, gateways)
         for key in keys.values():
             note_key(key)
@@ -559,8 +556,7 @@ class App:
         except GatewayError as error:
             from emulator.validation.unknown_paths import find_mistake  # few calls need it
 
-            gateways = {name: validator.gateway for name, validator in self.registry.validators.items()}
-            mistake = find_mistake(request, route, sessions.split_path(request.path)[0], gateways)
+            mistake = find_mistake(request, route, sessions.split_path(request.path)[0], self.registry.gateways)
             raise replace(error, findings=(mistake,)) from None
 
     def _refuse(self, pending: CallRecord, error: GatewayError) -> None:
@@ -646,19 +642,9 @@ class App:
         keys = _load_good_keys(self.settings.keys)
         for key in (*(keys or ()), self.settings.admin_token or ""):
             note_key(key)
-        gateways = registry.load_gateways(self.settings.schema)
-        validators = [RequestValidator(one, keys, self._reserved_values) for one in gateways]
-        for validator in validators:
-            if validator.gateway.document.file.path.parent != find_schemas():
-                sum(validator.compile_schemas())  # a file of the user's own is checked before anything is answered
-
-        def make_validator(name: str, behavior: Behavior) -> RequestValidator | None:
-            gateway = registry.load_behavior(name, behavior)
-            if gateway is None:
-                return None
-            return RequestValidator(gateway, keys, self._reserved_values)
-
-        return GatewayRegistry(validators, self.settings.gateway, make_validator)
+        gateways = registry.find_gateways(self.settings.schema)
+        make_validator = partial(RequestValidator, keys=keys, reserved_keys=self._reserved_values)
+        return GatewayRegistry(gateways, self.settings.gateway, make_validator)
 
     def _count_coverage(self) -> CoverageCounter:
         """Return what counts the calls of this server from now on; raises InvalidFile where its file has no folder."""
@@ -754,7 +740,7 @@ def _read_store_limits(settings: Settings) -> StoreLimits:
     )
 
 
-def _load_default_scenario(name: str | None, gateways: Sequence[Gateway]) -> Callable[[], Scenario]:
+def _load_default_scenario(name: str | None, gateways: Mapping[str, Gateway]) -> Callable[[], Scenario]:
     """Return a function that returns the scenario of sessions without their own; raises InvalidFile."""
     if name is None:
         return lambda: HAPPY

@@ -19,7 +19,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.image.encoder import find_isal
 from emulator.image.files import MissingFile
 from emulator.image.link import BadToken, HostBehavior, PictureLink, parse_token
-from emulator.image.link_query import LIFETIME, LinkQueries, find_link_flaw, find_start
+from emulator.image.link_query import LIFETIME, FindLinkQuery, find_link_flaw, find_start
 from emulator.image.recipe import FORMATS, ImageRecipe
 from emulator.image.store import ImageStore
 from emulator.messages import Response
@@ -48,14 +48,14 @@ class _StorageRequest:
 class ImageHost:
     """The host of one server's pictures.
 
-    `secret` is what the tokens are signed with; `link_queries` are the queries of signed links by gateway.
+    `secret` is what the tokens are signed with; `find_link_query` returns the query of a gateway's signed links.
     """
 
-    def __init__(self, image_store: ImageStore, clock: Clock, secret: bytes, link_queries: LinkQueries) -> None:
+    def __init__(self, image_store: ImageStore, clock: Clock, secret: bytes, find_link_query: FindLinkQuery) -> None:
         self._image_store = image_store
         self._clock = clock
         self.secret = secret
-        self._link_queries = link_queries
+        self._find_link_query = find_link_query
         self.note_link: LinkObserver | None = None
         """Is told which links are followed, and which have expired; None: nobody asks."""
 
@@ -101,7 +101,7 @@ class ImageHost:
         if _refuses(link, HostBehavior.BROWSERS_ONLY) and not headers.get("User-Agent", "").startswith(_BROWSERS):
             return Response(403, (("Content-Type", "text/html"),), (_FORBIDDEN,))
         token = _read_token(request.path)
-        flaw = find_link_flaw(self._link_queries, link, request.query, token=token, secret=self.secret)
+        flaw = find_link_flaw(self._find_link_query, link, request.query, token=token, secret=self.secret)
         if flaw is not None:
             return self._refuse(403, "AuthenticationFailed", _BAD_SIGNATURE, request.id, detail=flaw)
         now = self._clock.now(link.session)

@@ -5,12 +5,13 @@ Three ways lead to a gateway: its name as the first part of the path, its real h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from emulator.core.data_folders import find_schemas
 from emulator.core.light_dataclass import dataclass
+from emulator.core.shared_property import shared_property
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile
 from emulator.gateway.errors import ErrorCatalogLoader
@@ -23,11 +24,12 @@ from emulator.gateway.gateway import (
     load_shipped_gateway,
 )
 from emulator.gateway.refusals import refuse_method, refuse_path
+from emulator.image.link_query import LinkQuery
 from emulator.messages import Behavior
 from emulator.validation.validator import RequestValidator
 
-LoadValidator = Callable[[str, Behavior], RequestValidator | None]
-"""Loads the contract of a gateway in a behavior; None where the gateway has no such behavior."""
+MakeValidator = Callable[[Gateway], RequestValidator]
+"""Makes the contract of a gateway."""
 
 RESERVED: Final = ("_emulator", "pictures", "s")
 """Names that no gateway can have: the emulator's own first parts of a path."""
@@ -72,18 +74,93 @@ class Route:
         raise refuse_method(method, self.path, self.operations, "documented")
 
 
+def load_behavior(name: str, behavior: Behavior) -> Gateway | None:
+    """Load the gateway `name` in a behavior other than `documented`; None where it has none. Raises InvalidFile."""
+    path = find_schemas() / behavior / f"{name}.yaml"
+    if not path.is_file():
+        return None
+    return load_shipped_gateway(path, behavior)
+
+
+class Gateways(Mapping[str, Gateway]):
+    """Gateways by name. One that ships is loaded when it is first asked for: most runs use one or two of them.
+
+    The names are known without that, and so is whether a name is one.
+    """
+
+    def __init__(self, shipped: Mapping[str, Path], own: Mapping[str, Gateway]) -> None:
+        """`shipped` are the files of those that ship, by name; `own` are the user's, which are loaded already."""
+        self.own = own
+        self._shipped = shipped
+
+    def __getitem__(self, name: str) -> Gateway:
+        """Return the gateway `name`; raises KeyError where there is none."""
+        if name in self.own:
+            return self.own[name]
+        return load_shipped_gateway(self._shipped[name])
+
+    def __contains__(self, name: object) -> bool:  # the one that is inherited loads the gateway
+        return name in self.own or name in self._shipped
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._shipped
+        yield from self.own
+
+    def __len__(self) -> int:
+        return len(self._shipped) + len(self.own)
+
+
+class Validators(Mapping[str, RequestValidator]):
+    """The contracts of gateways by name, each made when it is first asked for."""
+
+    def __init__(self, gateways: Mapping[str, Gateway], make_validator: MakeValidator) -> None:
+        self._gateways = gateways
+        self._make_validator = make_validator
+        self.made: dict[str, RequestValidator] = {}
+        """Those that have been asked for."""
+
+    def __getitem__(self, name: str) -> RequestValidator:
+        """Return the contract of the gateway `name`; raises KeyError where there is none."""
+        validator = self.made.get(name)
+        if validator is None:
+            # Of two threads that ask at a time, both get the same object, which caches verdicts by identity.
+            validator = self.made.setdefault(name, self._make_validator(self._gateways[name]))
+        return validator
+
+    def __contains__(self, name: object) -> bool:  # the one that is inherited loads the gateway
+        return name in self._gateways
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._gateways)
+
+    def __len__(self) -> int:
+        return len(self._gateways)
+
+
 class GatewayRegistry:
     """All gateways of one server."""
 
-    def __init__(self, validators: Iterable[RequestValidator], default: str, load_validator: LoadValidator) -> None:
-        """`default` names the gateway that answers where neither path nor host name one; raises InvalidFile."""
-        self.validators = {validator.gateway.name: validator for validator in validators}
+    def __init__(
+        self,
+        gateways: Gateways,
+        default: str,
+        make_validator: MakeValidator,
+        load_other: Callable[[str, Behavior], Gateway | None] = load_behavior,
+    ) -> None:
+        """`default` names the gateway that answers where neither path nor host name one; raises InvalidFile.
+
+        `load_other` loads a gateway in a behavior other than `documented`; None where it has none.
+        """
+        self.gateways = gateways
+        self._load_other = load_other
+        self.validators = Validators(gateways, make_validator)
         if default not in self.validators:
             raise InvalidFile(f"--gateway {default!r} is unknown; {describe_known(default, self.validators)}")
-        self.default = self.validators[default]
-        self._load_validator = load_validator
+        self._make_validator = make_validator
         self._other_validators: dict[tuple[str, Behavior], RequestValidator] = {}
-        self._by_host = {host: validator for validator in self.validators.values() for host in validator.gateway.hosts}
+        self.default = self.validators[default]
+        for name in gateways.own:
+            sum(self.validators[name].compile_schemas())  # the user's files are checked before anything is answered
 
     def find_route(self, host: str, path: str) -> Route:
         """Find where a call to `path` at `host` goes."""
@@ -91,9 +168,9 @@ class GatewayRegistry:
         validator = self.validators.get(first)
         if validator is not None:
             return _build_route(validator, "/" + "".join(rest))
-        validator = self._by_host.get(host.partition(":")[0].lower())
-        if validator is not None:
-            return _build_route(validator, path)
+        name = self._find_by_host(host)
+        if name is not None:
+            return _build_route(self.validators[name], path)
         base = self.default.gateway.base
         if base != "/v1" and path.startswith("/v1/"):
             path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
@@ -101,7 +178,12 @@ class GatewayRegistry:
 
     def has_host(self, host: str) -> bool:
         """Return whether `host` is the real host of a gateway."""
-        return host.partition(":")[0].lower() in self._by_host
+        return self._find_by_host(host) is not None
+
+    def find_link_query(self, name: str) -> LinkQuery | None:
+        """Return the query that links to pictures of the gateway `name` have; None where they have none."""
+        gateway = self.gateways.get(name)
+        return None if gateway is None else gateway.link_query
 
     def find_validator(self, name: str, behavior: Behavior) -> RequestValidator:
         """Find the contract of the gateway `name` in `behavior`; without such a behavior the documented one.
@@ -112,8 +194,11 @@ class GatewayRegistry:
             return self.validators[name]
         validator = self._other_validators.get((name, behavior))
         if validator is None:  # loaded with the first call that wants it
-            validator = self._load_validator(name, behavior) or self.validators[name]
-            self._other_validators[name, behavior] = validator
+            gateway = self._load_other(name, behavior)
+            validator = self.validators[name]
+            if gateway is not None:
+                validator = self._make_validator(gateway)
+            validator = self._other_validators.setdefault((name, behavior), validator)
         return validator
 
     def change_behavior(self, route: Route, behavior: Behavior) -> Route:
@@ -122,29 +207,58 @@ class GatewayRegistry:
             return route
         return _build_route(self.find_validator(route.gateway.name, behavior), route.path)
 
+    def _find_by_host(self, host: str) -> str | None:
+        """Return the gateway whose real host `host` is; None where it is no one's."""
+        name = host.partition(":")[0].lower()
+        found = _look_up_host(self._own_hosts, name)
+        if found is None and _is_domain(name):  # only then are the files of all gateways read
+            found = _look_up_host(self._hosts, name)
+        return found
 
-def load_behavior(name: str, behavior: Behavior) -> Gateway | None:
-    """Load the gateway `name` in a behavior other than `documented`; None where it has none. Raises InvalidFile."""
-    path = find_schemas() / behavior / f"{name}.yaml"
-    if not path.is_file():
-        return None
-    return load_shipped_gateway(path, behavior)
+    @shared_property
+    def _own_hosts(self) -> Mapping[str, str]:
+        """The hosts of the user's own gateways."""
+        return {host: name for name, gateway in self.gateways.own.items() for host in gateway.hosts}
+
+    @shared_property
+    def _hosts(self) -> Mapping[str, str]:
+        """The hosts of all gateways."""
+        return {host: name for name, gateway in self.gateways.items() for host in gateway.hosts}
+
+
+def find_gateways(extra: Iterable[str]) -> Gateways:
+    """Return the gateways that ship, and those that the files `extra` describe, which it loads; raises InvalidFile."""
+    shipped = {path.stem: path for path in sorted(find_schemas().glob("*.yaml"))}
+    own: dict[str, Gateway] = {}
+    catalog_loader = ErrorCatalogLoader()
+    for path in map(Path, extra):
+        gateway = load_gateway(path, catalog_loader)
+        name = f"{path}: the gateway's name {gateway.name!r} (the file's stem)"
+        taken = shipped.get(gateway.name)
+        if gateway.name in own:
+            taken = own[gateway.name].document.file.path
+        if taken is not None:
+            raise InvalidFile(f"{name} is taken by {taken}")
+        if gateway.name in RESERVED:
+            raise InvalidFile(f"{name} is reserved")
+        own[gateway.name] = gateway
+    return Gateways(shipped, own)
 
 
 def load_gateways(extra: Iterable[str]) -> list[Gateway]:
     """Load the gateways that ship, and those that the files `extra` describe; raises InvalidFile."""
-    found: dict[str, Gateway] = {}
-    catalog_loader = ErrorCatalogLoader()
-    loaded = [(path, load_shipped_gateway(path)) for path in sorted(find_schemas().glob("*.yaml"))]
-    loaded += [(path, load_gateway(path, catalog_loader)) for path in map(Path, extra)]
-    for path, gateway in loaded:
-        name = f"{path}: the gateway's name {gateway.name!r} (the file's stem)"
-        if gateway.name in found:
-            raise InvalidFile(f"{name} is taken by {found[gateway.name].document.file.path}")
-        if gateway.name in RESERVED:
-            raise InvalidFile(f"{name} is reserved")
-        found[gateway.name] = gateway
-    return list(found.values())
+    return list(find_gateways(extra).values())
+
+
+def _look_up_host(gateways: Mapping[str, str], host: str) -> str | None:
+    """Return the gateway of a host, or of all hosts of its domain, which `*.` stands for; None where there is none."""
+    return gateways.get(host) or gateways.get(f"*.{host.partition('.')[2]}")
+
+
+def _is_domain(host: str) -> bool:
+    """Whether a host may be a gateway's real one, which has a domain: no IP address, and no name of this machine's."""
+    _, dot, last = host.rpartition(".")
+    return bool(dot) and not last.isdecimal()
 
 
 def _build_route(validator: RequestValidator, path: str) -> Route:

@@ -17,7 +17,7 @@ from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
 from emulator.image.files import FileStore, MissingFile
 from emulator.image.link import BadToken, parse_token
-from emulator.image.link_query import LinkQueries, find_link_flaw
+from emulator.image.link_query import FindLinkQuery, find_link_flaw
 from emulator.image.recipe import DIGEST
 from emulator.image.store import ImageStore
 from emulator.image.upload import Examination, FilePlaceholder, PictureRule, Upload
@@ -36,14 +36,16 @@ class UploadReader:
     """Finds the pictures of calls, examines them and keeps them in `files`.
 
     `secret` is what the links to the emulator's own pictures are signed with: such a link is followed, no other is.
-    `link_queries` are the queries that some of them have.
+    `find_link_query` returns the query that such a link of a gateway has.
     """
 
-    def __init__(self, image_store: ImageStore, files: FileStore, secret: bytes, link_queries: LinkQueries) -> None:
+    def __init__(
+        self, image_store: ImageStore, files: FileStore, secret: bytes, find_link_query: FindLinkQuery
+    ) -> None:
         self._image_store = image_store
         self._files = files
         self._secret = secret
-        self._link_queries = link_queries
+        self._find_link_query = find_link_query
         self._examining = asyncio.Semaphore(_EXAMINED_AT_ONCE)
 
     async def read_uploads(self, request: Request, takes_pictures: bool) -> Request:
@@ -73,7 +75,7 @@ class UploadReader:
             found = parse_token(token, self._secret)
         except BadToken:
             return None
-        if find_link_flaw(self._link_queries, found, query, token=token, secret=self._secret) is not None:
+        if find_link_flaw(self._find_link_query, found, query, token=token, secret=self._secret) is not None:
             return None
         try:
             return (await self._image_store.draw(found.recipe)).data

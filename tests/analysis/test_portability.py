@@ -31,7 +31,9 @@ def wide_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
 
 
-GATEWAYS: Final = {one.name: one for one in registry.load_gateways(())}
+FIVE: Final = ("aiai", "ezmodel", "geekai", "geeknow", "openai")
+"""The gateways whose outcomes the tests list one by one; a further one changes none of them."""
+GATEWAYS: Final = {name: registry.find_gateways(())[name] for name in FIVE}
 TARGETS: Final = portability.build_targets(GATEWAYS.values())
 SK: Final = "sk-abcdefghijklmnopqrstuvwxyz"
 
@@ -168,7 +170,10 @@ def test_the_key_is_not_what_is_judged() -> None:
     """A server that knows a few keys, and none by a mark, still tells who would take a call with a good one."""
     keys = frozenset({"sk-only"})
     strict = GatewayRegistry(
-        [RequestValidator(one, keys, reserved_keys=False) for one in GATEWAYS.values()], "ezmodel", _none
+        registry.Gateways({}, GATEWAYS),
+        "ezmodel",
+        lambda one: RequestValidator(one, keys, reserved_keys=False),
+        load_other=_none,
     )
     targets = portability.build_targets(portability.list_gateways(strict))
     assert {"accepted"} == {
@@ -183,9 +188,11 @@ def _none(name: str, behavior: str) -> None:
 def test_every_behavior_of_a_gateway_is_a_side() -> None:
     """A gateway that has observed behavior too is held twice, and one that has none once."""
     observed = replace(GATEWAYS["geeknow"], behavior="observed")
-    validators = [RequestValidator(one) for one in GATEWAYS.values()]
     both = GatewayRegistry(
-        validators, "ezmodel", lambda name, behavior: RequestValidator(observed) if name == "geeknow" else None
+        registry.Gateways({}, GATEWAYS),
+        "ezmodel",
+        RequestValidator,
+        load_other=lambda name, behavior: observed if name == "geeknow" else None,
     )
     targets = portability.build_targets(portability.list_gateways(both))
     assert [
@@ -323,7 +330,7 @@ def test_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
     path.write_text(
         "- {model: dall-e-3, prompt: A cat, mood: calm}\n- {gateway: geekai, body: {prompt: A cat, 'n': 2}}\n"
     )
-    code, out, err = _main(capsys, str(path))
+    code, out, err = _main(capsys, str(path), *(word for name in FIVE for word in ("--gateway", name)))
     assert (0, "") == (code, err)
     assert [
         "call 1: dall-e-3",
@@ -456,7 +463,11 @@ def test_models_that_a_gateway_has_besides(
         (["."], None, ".: Is a directory"),
         (["{file}"], '{"calls": []}', "calls.json has no call to hold against other gateways"),
         (["{file}"], '[{"given": {}, "operation": "models"}]', "calls.json has no call to hold against other gateways"),
-        (["{file}", "--gateway", "geeknw"], "{}", "--gateway: no gateway 'geeknw'; known are aiai, ezmodel, geekai, "),
+        (
+            ["{file}", "--gateway", "geeknw"],
+            "{}",
+            "--gateway: no gateway 'geeknw'; known are aiai, azure, ezmodel, geekai, ",
+        ),
         (["--url", "127.0.0.1:4010"], None, "--url '127.0.0.1:4010': "),
         (["--url", "http://127.0.0.1:4010/ezmodel/v1"], None, "--url 'http://127.0.0.1:4010/ezmodel/v1': "),
         (["--url", "http://127.0.0.1:1"], None, "--url 'http://127.0.0.1:1': no emulator answers"),

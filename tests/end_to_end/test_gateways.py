@@ -35,6 +35,12 @@ from tests.stable_ids import stable_id
 
 INDENTS: Final[Mapping[str, int]] = {"openai": 2}
 """The gateways whose replies are indented; the others' have no needless space."""
+PATHS: Final[Mapping[str, str]] = {"azure": "~1openai~1v1"}
+"""What stands before the paths of base URLs in the files of some gateways, as a step of a JSON pointer has it."""
+REQUEST_IDS: Final[Mapping[str, tuple[str, str]]] = {
+    "azure": ("apim-request-id", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+}
+"""The header with a request's id, and the pattern of ids, where they are not OpenAI's."""
 EXCHANGES: Final = [exchange for gateway in GATEWAYS for exchange in load_exchanges(gateway)]
 
 
@@ -111,8 +117,9 @@ def _headers(exchange: Exchange, response: httpx.Response) -> Iterator[str]:
     usual = {"content-type": "application/json", "access-control-allow-origin": "*"}
     for name, expected in {**usual, **exchange.response.get("headers", {})}.items():
         yield from compare_values(expected, response.headers.get(name), f"header {name}")
-    if not re.fullmatch(r"req_[0-9a-f]{32}", response.headers.get("x-request-id", "")):
-        yield f"header x-request-id: {response.headers.get('x-request-id')!r}"
+    name, pattern = REQUEST_IDS.get(exchange.gateway, ("x-request-id", "req_[0-9a-f]{32}"))
+    if not re.fullmatch(pattern, response.headers.get(name, "")):
+        yield f"header {name}: {response.headers.get(name)!r}"
     codes = list_findings(response.headers.get("x-emulator-finding"), exchange.findings)
     yield from compare_values(sorted(exchange.findings), sorted(codes), "findings")
 
@@ -166,13 +173,13 @@ def _validators() -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:
     for gateway in GATEWAYS:
         document = yaml.safe_load((find_schemas() / f"{gateway}.yaml").read_text("utf-8"))
         registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
-        slash = "~1" if gateway == "aiai" else ""
+        slash, base = "~1" if gateway == "aiai" else "", PATHS.get(gateway, "")
         media = "content/application~1json/schema"
         for name, pointer in (
-            ("Pictures", f"paths/~1images~1generations{slash}/post/responses/200/{media}"),
-            ("Models", f"paths/~1models/get/responses/200/{media}"),
-            ("Model", f"paths/~1models~1%7Bmodel%7D/get/responses/200/{media}"),
-            ("Deleted", f"paths/~1models~1%7Bmodel%7D/delete/responses/200/{media}"),
+            ("Pictures", f"paths/{base}~1images~1generations{slash}/post/responses/200/{media}"),
+            ("Models", f"paths/{base}~1models/get/responses/200/{media}"),
+            ("Model", f"paths/{base}~1models~1%7Bmodel%7D/get/responses/200/{media}"),
+            ("Deleted", f"paths/{base}~1models~1%7Bmodel%7D/delete/responses/200/{media}"),
             ("Refusal", f"components/responses/Refusal/{media}"),
         ):
             yield (gateway, name), Draft202012Validator({"$ref": f"urn:it#/{pointer}"}, registry=registry)

@@ -91,6 +91,8 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: root["x-emulator-tasks"]["waiting"].update(x="{data}"), "x is '{data}'; expected one of {id}"),
     (lambda root: _operation(root).update({"x-emulator-operation": "genrate"}), "did you mean 'generate'?"),
     (lambda root: _operation(root).update({"x-emulator-ended": "May"}), "expected a day such as '2026-01-31'"),
+    (lambda root: _operation(root).update({"x-emulator-model": 5}), "x-emulator-model is 5; expected a text"),
+    (lambda root: _operation(root).update({"x-emulator-model": "name"}), "no variable of its path; the path has none"),
     (lambda root: _operation(root).update({"x-emulator-size": {}}), "unknown key 'x-emulator-size' in paths"),
     (lambda root: root.pop("x-emulator-tasks"), "x-emulator-task needs x-emulator-tasks at the root"),
     (lambda root: _parameter(root).update({"x-emulator-source": "seen"}), "x-emulator-source is 'seen'; expected one"),

@@ -113,11 +113,13 @@ def test_what_holds_for_all_parameters_says_where_it_comes_from(path: Path) -> N
 @every_file
 def test_the_list_of_models_is_the_models(path: Path) -> None:
     """GET models answers with exactly the models that have rules of their own, each once, and those of other trades."""
-    (example,) = [
+    examples = [
         operation.example
         for by_method in load_gateway(path).operations.values()
         for operation in by_method.values()
         if operation.name == "models"
     ]
+    example = examples[0]
+    assert [example] * len(examples) == examples
     listed = [model["id"] for model in example["data"] if model["id"] not in OTHER_TRADES]
     assert sorted(models_of(path).listed) == sorted(listed)

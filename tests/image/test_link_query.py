@@ -27,7 +27,7 @@ QUERY = format_query(AZURE, LINK, TOKEN, SECRET)
 
 def flaw(query: str, link: PictureLink = LINK) -> str | None:
     """What is wrong with the query of a link at the gateway `openai`."""
-    return find_link_flaw({"openai": AZURE}, link, query, token=TOKEN, secret=SECRET)
+    return find_link_flaw({"openai": AZURE}.get, link, query, token=TOKEN, secret=SECRET)
 
 
 def test_the_parameters_stand_in_their_order() -> None:

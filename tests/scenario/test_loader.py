@@ -791,14 +791,18 @@ paths:
               properties: {prompt: {type: string}, promptly: {type: integer}, sharpness: {type: integer}}
       responses: {"200": {description: The pictures.}}
 """
-GATEWAYS: Final = registry.load_gateways([str(TESTS / "data" / "odd-gateway.yaml")])
+GATEWAYS: Final = registry.find_gateways([str(TESTS / "data" / "odd-gateway.yaml")])
 MISSPELLED: Final = {
     "a field": ("when:\n    n: 1\n    promt: cat", 4, "unknown field 'promt'; did you mean 'prompt'?"),
     "a parameter": ("when: {qualitty: hd}", 2, "unknown field 'qualitty'; did you mean 'quality'?"),
     "a dotted field": ("when: {promts.x: cat}", 2, "unknown field 'promts'; did you mean 'prompt'?"),
     "an upload": ("when:\n    uploads.image.widht: 3", 3, "unknown field 'widht' of an upload; known are name, file"),
     "a matcher": ("when: {user: {containz: x}}", 2, "unknown matcher 'containz'; did you mean 'contains'?"),
-    "a gateway": ("when:\n    gateway: [openai, nope]", 3, 'gateway is "nope"; expected one of aiai, ezmodel, geekai,'),
+    "a gateway": (
+        "when:\n    gateway: [openai, nope]",
+        3,
+        'gateway is "nope"; expected one of aiai, azure, ezmodel, geekai,',
+    ),
     "a gateway's slip": ("when: {gateway: {not: opnai}}", 2, "did you mean 'openai'?"),
 }
 
@@ -837,16 +841,16 @@ def test_a_parameter_of_a_gateway_of_ones_own_is_known(tmp_path: Path) -> None:
     """What a file of --schema describes is known, and so is the gateway itself; without the file they are not."""
     path = tmp_path / "own.yaml"
     path.write_text(OWN_GATEWAY, "utf-8")
-    gateways = registry.load_gateways([str(path)])
+    gateways = registry.find_gateways([str(path)])
     scenario = loader.parse_scenario("rules: [{when: {gateway: own, promptly: 1, sharpness: 1}, answers: draw}]", "x")
     assert () == loader.check_words(scenario, gateways)
     with pytest.raises(yaml_file.InvalidFile, match='gateway is "own"; expected one of'):
-        loader.check_words(scenario, [one for one in gateways if one.name != "own"])
+        loader.check_words(scenario, registry.find_gateways(()))
 
 
 def test_the_schema_lists_the_parameters_of_every_gateway() -> None:
     """An editor completes them, and the loader takes them for known, without asking a gateway."""
-    shipped = [gateway for gateway in GATEWAYS if gateway.name != "odd-gateway"]
+    shipped = [gateway for gateway in GATEWAYS.values() if gateway.name != "odd-gateway"]
     observed = [registry.load_behavior(gateway.name, "observed") for gateway in shipped]
     gateways = [gateway for gateway in (*shipped, *observed) if gateway is not None]
     assert {*loader.find_parameters(gateways), *matching.CALL_FIELDS} == loader.list_parameters()
@@ -857,7 +861,7 @@ def test_the_schema_lists_the_parameters_of_every_gateway() -> None:
 def test_the_schema_lists_the_members_of_every_reply() -> None:
     """Each member that a gateway's reply, its pictures and its events have can be set or left out."""
     drawn = SCHEMA["$defs"]["draw"]["anyOf"][1]["properties"]
-    for gateway in GATEWAYS:
+    for gateway in GATEWAYS.values():
         for rules in loader.find_rules([gateway]):
             shape = rules.response
             members = {*shape.fields, *shape.data_fields, "metadata"}
@@ -866,7 +870,7 @@ def test_the_schema_lists_the_members_of_every_reply() -> None:
             assert members <= {*drawn["omit"]["items"]["enum"]}
             assert {*shape.usage_fields} <= {*drawn["usage"]["properties"]}
             assert {*shape.usage_details} <= {*SCHEMA["$defs"]["tokens"]["properties"]}
-    observed = [registry.load_behavior(gateway.name, "observed") for gateway in GATEWAYS]
+    observed = [registry.load_behavior(gateway.name, "observed") for gateway in GATEWAYS.values()]
     for gateway in (one for one in observed if one is not None):
         tasks = gateway.document.root.get("x-emulator-tasks", {})
         members = {member for state in tasks.values() if isinstance(state, dict) for member in state}

@@ -155,7 +155,7 @@ def _generalize(response: httpx.Response, swaps: Mapping[str, str]) -> str:
     text = response.text
     for one, other in swaps.items():
         text = text.replace(one, other)
-    for name in ("x-request-id", "x-oneapi-request-id"):
+    for name in ("x-request-id", "x-oneapi-request-id", "apim-request-id"):
         if name in response.headers:
             text = text.replace(response.headers[name], "ID")
     return re.sub(r"\*{4,}[\w.-]{4}|req_[0-9a-f]+", "*", text)
@@ -200,6 +200,7 @@ NOT_ITS_OWN: Final = (
     "date",
     "x-request-id",
     "x-oneapi-request-id",
+    "apim-request-id",
     "content-length",
     "x-emulator-finding",
     "connection",
