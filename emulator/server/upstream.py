@@ -162,7 +162,9 @@ class UpstreamClient:
             raise UpstreamFailure("upstream_error", line)
         if not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(unquote(path)))):
             raise UpstreamFailure("not_found", "a path that leads elsewhere, by . or .., is not passed on")
-        url = base.rstrip("/") + quote(path.removeprefix(gateway.base), safe=_URL_LETTERS)
+        # Some paths of a gateway may be outside of its base, so that both are told from the document's.
+        root = base.rstrip("/").removesuffix(gateway.base.removeprefix(gateway.document.base))
+        url = root + quote(path.removeprefix(gateway.document.base), safe=_URL_LETTERS)
         kept = [pair for pair in query.split("&") if pair and self._may_leave(pair, gateway)]
         if kept:
             url += "?" + quote("&".join(kept), safe=_URL_LETTERS + "?")

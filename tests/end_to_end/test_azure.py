@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -141,3 +142,17 @@ def test_no_key_of_a_resource_is_kept(server: Served) -> None:
     url = f"{server.url}/s/azure-secret/azure/openai/deployments/gpt-image-1/images/generations?api-version=1"
     assert 200 == httpx.post(url, json={"prompt": "x"}, headers={"api-key": secret}).status_code
     assert secret not in str(server.calls("azure-secret"))
+
+
+@pytest.mark.parametrize("end", ["", "/openai/v1"])
+@pytest.mark.parametrize("path", ["/openai/v1", "/openai/deployments/dall-e-3"])
+def test_calls_are_passed_on_by_either_path(serve: Callable[..., Served], tmp_path: Path, end: str, path: str) -> None:
+    """Whether --upstream is the resource, or the base URL for a client at it."""
+    behind = serve()
+    scenario = tmp_path / "forward.yaml"
+    scenario.write_text("rules: [{answers: forward}]", "utf-8")
+    front = serve(scenario=str(scenario), upstream=(f"azure={behind.url}/azure{end}",))
+    url = f"{front.url}/azure{path}/images/generations?api-version={VERSION}"
+    answer = httpx.post(url, json={"model": "dall-e-3", "prompt": "x"}, headers={"api-key": "sk-behind"})
+    assert 200 == answer.status_code
+    assert [f"/azure{path}/images/generations"] == [call["path"] for call in behind.calls()]
