@@ -10,6 +10,7 @@ from typing import Final
 
 _CLOSE_ENOUGH: Final = 0.6  # difflib's own default: `prot` is near `port`, `boredom` is near nothing
 _LONGEST: Final = 100  # characters of an unknown word that a message shows; it may come from the network
+_MOST_LISTED: Final = 12  # words that are read at a glance
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:
@@ -41,12 +42,16 @@ def describe_unknown(what: str, word: str, known: Iterable[str]) -> str:
 def describe_known(word: str, known: Iterable[str]) -> str:
     """Return the end of such a line, where its beginning is not `unknown … '…'`.
 
+    Of many words, only the nearest is told, if there is one.
+
     >>> describe_known("prot", ["host", "port"])
     "known are host, port; did you mean 'port'?"
     """
     words = list(known)
-    text = f"known are {', '.join(words) or 'none'}"
     nearest = nearest_word(word, words)
+    if nearest is not None and len(words) > _MOST_LISTED:
+        return f"did you mean {nearest!r}?"
+    text = f"known are {', '.join(words) or 'none'}"
     if nearest is not None:
         text += f"; did you mean {nearest!r}?"
     return text

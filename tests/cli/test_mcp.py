@@ -190,7 +190,7 @@ def _call(tool: str, **arguments: Any) -> Mapping[str, Any]:
     ("arguments", "told"),
     [
         ({}, "id is missing"),
-        ({"id": "a", "idd": 1}, "unknown argument 'idd'; known are id, limit"),
+        ({"id": "a", "idd": 1}, "unknown argument 'idd'; did you mean 'id'?"),
         ({"id": ".."}, "id is '..'; expected one such as my-test"),
         ({"id": "a/../b"}, "id is 'a/../b'; expected one such as my-test"),
         ({"id": "a?b"}, "expected one such as my-test"),

@@ -99,7 +99,7 @@ def test_json(verify: Callable[..., Any]) -> None:
         (["statuss=200"], "unknown field 'statuss'; did you mean 'status'?"),
         (["status:200"], "'status:200' is no condition; expected FIELD=VALUE, such as status=200"),
         (["status=200", "status=400"], "status is given twice; several values of one field are a list"),
-        (["--tmes", "2"], "unknown flag '--tmes'; known are"),
+        (["--tmes", "2"], "unknown flag '--tmes'; did you mean '--times'?"),
         (["--once", "--never"], "once and never stand together"),
         (["--times", "two"], "invalid int value: 'two'"),
         (["prompt={contains"], "condition:1"),
