@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, field, fields
 from pathlib import Path
@@ -112,6 +113,18 @@ def _parse_word(text: str, words: Sequence[_Word]) -> _Word:
     raise ValueError(expected)
 
 
+def _parse_host_name(text: str) -> str:
+    if not HOST_NAME.fullmatch(text):
+        raise ValueError("expected the name of a host, such as images.test or *.images.test, or an address")
+    return text.lower()
+
+
+def _parse_file(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("expected the name of a file")
+    return text
+
+
 def _parse_url(text: str) -> str:
     if not text.startswith(("http://", "https://")) or any(c.isspace() or c in '"<>?#' for c in text):
         raise ValueError("expected a URL such as https://images.test")
@@ -172,6 +185,25 @@ class Settings:
     public_url: str | None = _setting(
         None, "where clients reach the server, for the URLs of pictures (default: as each client writes it)",
         _parse_url, "URL",
+    )  # fmt: skip
+    tls: bool = _setting(False, "answer HTTPS at --port, with a certificate of a local authority", _parse_switch)
+    tls_port: int | None = _setting(
+        None, "port to answer HTTPS on too, where --port answers plain HTTP; 0 picks a free one", _parse_port, "PORT"
+    )
+    tls_cert: str | None = _setting(
+        None, "your own certificate for HTTPS in PEM, followed by those that lead to its authority", _parse_file,
+        "FILE",
+    )  # fmt: skip
+    tls_key: str | None = _setting(
+        None, "the key of --tls-cert in PEM, without a password (default: the same file)", _parse_file, "FILE"
+    )
+    tls_dir: str | None = _setting(
+        None, "folder that keeps the local authority (default: image-api-emulator/tls in the user's folder for data)",
+        _parse_file, "FOLDER",
+    )  # fmt: skip
+    host_name: tuple[str, ...] = _setting(
+        (), "one more name on the certificate, beside loopback, the gateways' real hosts and --allow-host (repeatable)",
+        _parse_host_name, "NAME", repeatable=True, separator=" ",
     )  # fmt: skip
     gateway: str = _setting("openai", "gateway that answers calls without a gateway prefix (/v1/…)", metavar="GATEWAY")
     schema: tuple[str, ...] = _setting(
@@ -307,7 +339,22 @@ def load_settings(
             chosen[name] = _parse_value(FIELDS[name], value, f"--{name.replace('_', '-')}")
     if environ.get("CI") and flags.get("record_mode") is None:
         chosen["record_mode"] = "none"  # nothing goes to a real gateway in a build, unless the command itself says so
-    return Settings(**chosen)
+    settings = Settings(**chosen)
+    _refuse_contradictions(settings)
+    return settings
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    """Raise BadSetting for settings that cannot be meant together."""
+    if settings.tls and settings.tls_port is not None:
+        raise BadSetting("--tls-port: with --tls the port itself answers HTTPS; expected one of the two")
+    if settings.tls_key is not None and settings.tls_cert is None:
+        raise BadSetting("--tls-key needs --tls-cert, the certificate that it belongs to")
+    if settings.tls or settings.tls_port is not None:
+        return
+    for flag, value in (("--tls-cert", settings.tls_cert), ("--host-name", settings.host_name)):
+        if value:
+            raise BadSetting(f"{flag} is for HTTPS, which needs --tls or --tls-port too")
 
 
 def list_unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -437,10 +484,13 @@ def _read_pyproject(path: Path) -> Any:
     return tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("image-api-emulator")
 
 
+HOST_NAME: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|[0-9A-Fa-f:]{2,39}")
+"""A host's name as a certificate can have it, or an address."""
 UPSTREAM_KEY: Final = "EMULATOR_UPSTREAM_KEY_"
 """Before a gateway's name in capital letters: the variable with the key for the real gateway."""
 _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "where it listens": ("host", "port", "public_url"),
+    "HTTPS": ("tls", "tls_port", "tls_cert", "tls_key", "tls_dir", "host_name"),
     "what it answers": (
         "gateway", "schema", "scenario", "behavior", "report_only", "picture_weight", "keys", "no_reserved_values",
         "channels",

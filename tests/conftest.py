@@ -9,8 +9,10 @@ import shutil
 import ssl
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -18,6 +20,7 @@ import pytest
 
 from emulator.core.accelerators import choose_speed
 from emulator.server.app import App
+from emulator.server.authority import load_authority
 from emulator.server.event_loop import new_event_loop
 from emulator.server.listener import Running, start
 from emulator.session.store import Store
@@ -34,6 +37,16 @@ if "EMULATOR_CACHE_DIR" not in os.environ:  # the workers of pytest-xdist have t
     os.environ["EMULATOR_CACHE_DIR"] = _caches
     atexit.register(shutil.rmtree, _caches, ignore_errors=True)
 
+if "EMULATOR_TLS_DIR" not in os.environ:  # as for the caches: nothing of the user's own, and one for all workers
+    _authority = tempfile.mkdtemp(prefix="emulator-tls-")
+    os.environ["EMULATOR_TLS_DIR"] = _authority
+    atexit.register(shutil.rmtree, _authority, ignore_errors=True)
+
+OVER_TLS: Final = bool(os.environ.get("TESTS_OVER_TLS"))
+"""Whether each `Served` answers HTTPS; .ci/run lets the suites about hostile clients run once more with it."""
+CA: Final = str(Path(os.environ["EMULATOR_TLS_DIR"]) / "ca.pem")
+"""The file that clients of servers with TLS trust; the first such server makes it."""
+
 SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_page", "admin/test_replay", "admin/test_routes",
     "admin/test_spec", "analysis/test_coverage", "analysis/test_differences", "analysis/test_portability",
@@ -43,7 +56,7 @@ SLOW: Final = (
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",
     "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
     "server/test_browser", "server/test_calls", "server/test_determinism", "server/test_forwarding",
-    "server/test_hostile", "server/test_image_host", "server/test_process", "session/test_metrics",
+    "server/test_hostile", "server/test_image_host", "server/test_process", "server/test_tls", "session/test_metrics",
     "session/test_recording", "session/test_serialised", "session/test_tasks", "test_pytest_coverage",
     "test_pytest_plugin", "test_pytest_recording", "test_readme", "test_recipes", "validation/test_report_only",
 )  # fmt: skip
@@ -64,6 +77,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shared_tls_context() -> Iterator[None]:
     """Let all clients share one TLS context: each would load the certificates again, 20 ms for nothing."""
     with pytest.MonkeyPatch.context() as patch:
+        if OVER_TLS:
+            load_authority(Path(os.environ["EMULATOR_TLS_DIR"]), time.time())
+            patch.setenv("SSL_CERT_FILE", CA)
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
 
@@ -75,11 +91,16 @@ class Served:
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
+        if OVER_TLS:
+            settings = {"tls": True, **settings}
+        if settings.get("tls") or "tls_port" in settings:
+            settings.setdefault("tls_dir", os.environ["EMULATOR_TLS_DIR"])
         app = App(Settings(**{"port": 0, **settings}), store=store)
         self._running: Running = asyncio.run_coroutine_threadsafe(start(app), self._loop).result(10)
         self.app = app
         self.port = self._running.port
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{self._running.url.partition(':')[0]}://127.0.0.1:{self.port}"
+        self.tls_url = self._running.tls_url
 
     def base(self, gateway: str) -> str:
         """A client's base URL for `gateway`."""

@@ -16,14 +16,14 @@ import httpx
 import emulator
 
 PATIENCE: Final = 8.0  # seconds: what a container's runtime would allow, and never needed when all is well
-_KEPT: Final = ("EMULATOR_SPEED", "EMULATOR_CACHE_DIR")
+_KEPT: Final = ("EMULATOR_SPEED", "EMULATOR_CACHE_DIR", "EMULATOR_TLS_DIR")
 COMMAND: Final = (sys.executable, "-m", "emulator", "serve")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The tests' own, and the package where it runs elsewhere; of the emulator's settings only `speed` and `cache_dir`.
+    """The tests' own, and the package where it runs elsewhere; of the emulator's settings only _KEPT.
 
-    Without the folder for caches, the tests would write into the user's own.
+    Without the folders for caches and for the authority, the tests would write into the user's own.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("EMULATOR_") or name in _KEPT}
     return {**kept, "PYTHONPATH": str(Path(emulator.__file__).parent.parent), **more}
@@ -40,21 +40,18 @@ class Command:
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self.out: IO[str] = self._process.stdout
-        self.first, self.port = "", 0
+        self.first, self.port, self.url = "", 0, ""
 
     def ready(self) -> None:
         """Wait for the line that says where it answers."""
         self.first = self.out.readline()
         if self.first.startswith("{"):
-            self.port = json.loads(self.first)["port"]
+            ready = json.loads(self.first)
+            self.port, self.url = ready["port"], ready["url"]
         else:
-            while (found := re.match(r"Default gateway: .*:([0-9]+)/v1$", self.out.readline())) is None:
+            while (found := re.match(r"Default gateway: .*, at (http.*:([0-9]+))/v1$", self.out.readline())) is None:
                 assert self._process.poll() is None
-            self.port = int(found[1])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+            self.port, self.url = int(found[2]), found[1]
 
     @property
     def pid(self) -> int:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from emulator.core.markdown import Table
 from emulator.core.pages import Page
 from emulator.session.verification import WORDS
 from emulator.settings import FIELDS, list_unknown_variables, load_settings
-from tests.conftest import Served
+from tests.conftest import CA, Served
 from tests.docs_tables import TABLE, list_arguments, make_table
 from tests.paths import ROOT, TESTS
 
@@ -56,7 +57,7 @@ def _run(command: list[str], folder: Path, **environ: str) -> subprocess.Complet
     )
 
 
-_NOT_BESIDE: Final = ("# emulator.yaml", "# compose.yaml")
+_NOT_BESIDE: Final = ("# emulator.yaml", "# compose")
 """Files that the folder lacks: every command there would read the one, and the other has a test of its own."""
 
 
@@ -84,8 +85,10 @@ def test_servers_start(folder: Path, text: str) -> None:
     with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
-            url = json.loads(server.stdout.readline())["url"]
-            assert "ok" == httpx.get(f"{url}/_emulator/health").json()["status"]
+            ready = json.loads(server.stdout.readline())
+            trust = ssl.create_default_context(cafile=ready.get("ca"))
+            for url in (ready["url"], ready.get("tls_url", ready["url"])):
+                assert "ok" == httpx.get(f"{url}/_emulator/health", verify=trust).json()["status"]
         finally:
             server.terminate()
     assert 0 == server.returncode
@@ -100,6 +103,16 @@ def test_commands_run(serve: Callable[..., Served], folder: Path, text: str) -> 
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout
     assert '"error"' not in done.stdout
+
+
+def test_curl_at_the_real_host(serve: Callable[..., Served], folder: Path) -> None:
+    """The example for the gateway's real host gets a picture over HTTPS."""
+    served = serve(tls=True)
+    (text,) = (text for _, mark, _, text in BLOCKS if mark == "over tls")
+    text = text.replace("4010", str(served.port)).replace("~/.local/share/image-api-emulator/tls/ca.pem", CA)
+    done = _run(["bash", "-euo", "pipefail", "-c", text], folder)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert json.loads(done.stdout)["data"][0]["b64_json"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "sh"])
@@ -206,6 +219,25 @@ def test_the_compose_file(serve: Callable[..., Served]) -> None:
     assert ("image-api", 4010, "/ezmodel/v1") == (base.host, base.port, base.path)
     served = serve(admin_token=settings.admin_token, allow_host=settings.allow_host, gateway=settings.gateway)
     assert _ask_service(served, environment, "image-api").startswith(f"http://image-api:{served.port}/")
+
+
+def test_the_compose_file_for_https(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """The app reaches the emulator under the gateway's own name, and trusts what the volume has."""
+    parsed = yaml.safe_load(_find_block("compose-https.yaml"))
+    ours, app = parsed["services"]["image-api"], parsed["services"]["app"]
+    environment = ours["environment"]
+    assert [] == list_unknown_variables(environment)
+    settings = load_settings({}, environment, Path("/"))
+    assert (True, 443, "/tls") == (settings.tls, settings.port, settings.tls_dir)
+    assert f"{settings.tls_dir}/ca.pem" == app["environment"]["SSL_CERT_FILE"]
+    assert {volume.split(":")[1] for volume in (*ours["volumes"], *app["volumes"])} == {settings.tls_dir}
+    served = serve(tls=True, tls_dir=str(tmp_path / "tls"), admin_token=settings.admin_token)
+    (host,) = ours["networks"]["default"]["aliases"]
+    command = ["curl", "-sS", "--cacert", str(tmp_path / "tls" / "ca.pem")]
+    command += ["--resolve", f"{host}:{served.port}:127.0.0.1"]
+    command += ["-H", f"Authorization: Bearer {app['environment']['OPENAI_API_KEY']}"]
+    done = _run([*command, f"https://{host}:{served.port}/v1/models"], tmp_path)
+    assert "list" == json.loads(done.stdout)["object"], done.stderr
 
 
 def test_the_workflow(serve: Callable[..., Served], tmp_path: Path) -> None:

@@ -12,14 +12,18 @@ import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from emulator.cli.output import choose_width, emphasize, print_json
 from emulator.client.connection import Connection, EmulatorError
 from emulator.client.proxies import find_proxy
+from emulator.core.file_reading import read_file
 from emulator.core.tables import replace_unprintable, wrap_text
 from emulator.core.terminal import Style
+from emulator.core.tls_folder import AUTHORITY, TRUST_VARIABLES, find_tls_folder
 from emulator.settings import BadSetting, Settings, list_unknown_variables, load_settings, read_settings_file
 from emulator.validation import registry
 
@@ -50,7 +54,7 @@ def diagnose(options: argparse.Namespace) -> int:
 
 
 def run_checks(options: argparse.Namespace, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield each check: settings, port, proxies, base URL, key, Chromium, Redis."""
+    """Yield each check: settings, port, proxies, base URL, key, TLS, Chromium, Redis."""
     flags = {"host": options.host, "port": options.port}
     try:
         file = read_settings_file()
@@ -62,10 +66,11 @@ def run_checks(options: argparse.Namespace, environ: Mapping[str, str]) -> Itera
     for line in list_unknown_variables(environ):
         yield Check("settings", "wrong", f"{line}; rename or unset it")
     yield _check_port(chosen)
-    address = f"http://{_name_client_host(chosen.host)}:{chosen.port or 'PORT'}"
+    address = f"{_name_scheme(chosen)}://{_name_client_host(chosen.host)}:{chosen.port or 'PORT'}"
     yield _check_proxies(address)
     yield _check_base_url(environ, address, chosen)
     yield _check_key(environ, chosen)
+    yield _check_tls(environ, chosen)
     yield _check_program("Chromium", ("chromium", "chromium-browser", "google-chrome"), "only tests of a page need one")
     yield _check_program("Redis", ("redis-server", "valkey-server"), "a single server needs none")
 
@@ -90,7 +95,8 @@ def _check_port(chosen: Settings) -> Check:
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
     try:
-        health = Connection(f"http://{_name_client_host(chosen.host)}:{chosen.port}").health
+        address = f"{_name_scheme(chosen)}://{_name_client_host(chosen.host)}:{chosen.port}"
+        health = Connection(address, ca=_find_authority(chosen)).health
         return Check("port", "ok", f"an emulator, version {health['version']}, answers at {place}")
     except (EmulatorError, KeyError, TypeError):
         text = f"serve cannot listen on {place} ({reason}), and no emulator answers there; "
@@ -124,8 +130,12 @@ def _check_base_url(environ: Mapping[str, str], address: str, chosen: Settings) 
     if host not in _LOCAL and host != chosen.host:
         text = f"OPENAI_BASE_URL names the host {host!r}, so that calls leave for it; export OPENAI_BASE_URL={example}"
         return Check("base URL", "wrong", text)
-    if chosen.port and (port or 80) != chosen.port:
-        text = f"OPENAI_BASE_URL has port {port or 80}, the emulator {chosen.port}; export OPENAI_BASE_URL={example}"
+    if parts.scheme != _name_scheme(chosen) and chosen.tls_port is None:
+        text = f"OPENAI_BASE_URL begins with {parts.scheme}:, the emulator answers {_name_scheme(chosen)}; "
+        return Check("base URL", "wrong", f"{text}export OPENAI_BASE_URL={example}")
+    port = port or _PORTS.get(parts.scheme, 80)
+    if chosen.port and port not in (chosen.port, chosen.tls_port):
+        text = f"OPENAI_BASE_URL has port {port}, the emulator {chosen.port}; export OPENAI_BASE_URL={example}"
         return Check("base URL", "wrong", text)
     path = _SESSION.sub("", parts.path)
     if path not in ("/v1", *(urlsplit(base).path for base in bases.values())):
@@ -148,6 +158,47 @@ def _check_key(environ: Mapping[str, str], chosen: Settings) -> Check:
     return Check("key", "ok", "OPENAI_API_KEY is set (not shown); any key is good")
 
 
+def _check_tls(environ: Mapping[str, str], chosen: Settings) -> Check:
+    """Whether clients trust the certificate of a server that answers HTTPS."""
+    for name in TRUST_VARIABLES:
+        path = environ.get(name)
+        if path and not os.path.isfile(path):
+            text = f"{name} names {path!r}, which is no file, so that clients fail or trust nobody; correct or unset it"
+            return Check("TLS", "wrong", text)
+    if not (chosen.tls or chosen.tls_port is not None):
+        return Check("TLS", "ok", "serve answers plain HTTP; with --tls it answers HTTPS")
+    if chosen.tls_cert is not None:
+        return Check("TLS", "ok", f"serve has the certificate {chosen.tls_cert}, which clients have to trust already")
+    if find_spec("cryptography") is None:
+        return Check("TLS", "wrong", "--tls needs the extra [tls]; pip install 'image-api-emulator[tls]'")
+    authority = _find_authority(chosen)
+    if authority is None:
+        return Check("TLS", "note", "the first start makes the authority that clients trust; serve prints where")
+    trusting = [name for name in TRUST_VARIABLES if _has_certificate(environ.get(name), authority)]
+    if not trusting:
+        text = f"no variable names the authority, so clients refuse the certificate; export SSL_CERT_FILE={authority}"
+        return Check("TLS", "note", f"{text} (Node: NODE_EXTRA_CA_CERTS)")
+    return Check("TLS", "ok", f"the authority is in the file of {', '.join(trusting)}")
+
+
+def _find_authority(chosen: Settings) -> Path | None:
+    """Return the file of the local authority, None where it has not been made."""
+    folder = find_tls_folder(chosen.tls_dir)
+    if folder is None or not (folder / AUTHORITY).is_file():
+        return None
+    return folder / AUTHORITY
+
+
+def _has_certificate(path: str | None, authority: Path) -> bool:
+    """Return whether a file of certificates has that of the authority."""
+    if not path:
+        return False
+    try:
+        return read_file(authority).strip() in read_file(Path(path))
+    except OSError:
+        return False
+
+
 def _check_program(name: str, programs: tuple[str, ...], needed: str) -> Check:
     """Where a program is that some uses need."""
     for program in programs:
@@ -157,6 +208,10 @@ def _check_program(name: str, programs: tuple[str, ...], needed: str) -> Check:
     return Check(name, "note", f"{programs[0]} is not installed; {needed}")
 
 
+def _name_scheme(chosen: Settings) -> str:
+    return "https" if chosen.tls else "http"
+
+
 def _name_client_host(host: str) -> str:
     """Return the host that a client on this machine asks, where the server listens at `host`."""
     if host in ("0.0.0.0", "::", "localhost", "::1"):  # noqa: S104 - compared, not listened at
@@ -164,6 +219,7 @@ def _name_client_host(host: str) -> str:
     return host
 
 
+_PORTS: Final[Mapping[str, int]] = {"http": 80, "https": 443}
 _COLUMN: Final = 6  # where the text of a check begins
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
 _SESSION: Final = re.compile(r"^/s/[^/]+")  # how a base URL names a session

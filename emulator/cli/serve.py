@@ -6,7 +6,6 @@ What goes wrong before the first call is an error of one line.
 from __future__ import annotations
 
 import argparse
-import errno
 import json
 import os
 import sys
@@ -17,6 +16,7 @@ from emulator.cli.fast_import import defer_aiohttp_client, keep_what_exists, wit
 from emulator.cli.main import NAME
 from emulator.core.accelerators import choose_speed
 from emulator.core.parse_cache import use_cache_folder
+from emulator.core.tls_folder import TRUST_VARIABLES
 from emulator.core.version import VERSION
 from emulator.settings import (
     Settings,
@@ -86,12 +86,12 @@ async def _start(chosen: Settings, console: Console | None) -> Running:
     try:
         with without_garbage_collection():  # the gateways' files become many small objects
             return await listener.start(App(chosen, write_call))
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            reason = "the port is in use; --port 0 picks a free one, and "
-            reason += f"`{NAME} doctor --port {chosen.port}` says whether an emulator answers there"
-        raise UsageError(f"cannot listen on --host {chosen.host!r} --port {chosen.port}: {reason}") from None
+    except listener.CannotListen as error:
+        flag, reason = f"--{error.name.replace('_', '-')}", error.reason
+        if error.is_in_use:
+            reason = f"the port is in use; {flag} 0 picks a free one, and "
+            reason += f"`{NAME} doctor --port {error.port}` says whether an emulator answers there"
+        raise UsageError(f"cannot listen on --host {chosen.host!r} {flag} {error.port}: {reason}") from None
 
 
 def _stop_at_signals() -> asyncio.Event:
@@ -154,13 +154,24 @@ def _announce(running: Running, file: SettingsFile) -> None:
         return
     if app.settings.report_only:
         print(f"{NAME}: {_REPORT_ONLY}", file=sys.stderr)
-    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
     if app.settings.seed:  # `--seed random` has drawn it; it is needed to repeat the run
         print(f"{NAME}: seed {app.settings.seed}", file=sys.stderr)
+    print_line(json.dumps(_describe_ready(running)))
+
+
+def _describe_ready(running: Running) -> dict[str, Any]:
+    """Return what --ready-json prints."""
+    app = running.app
+    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
+    if running.tls_url is not None:
+        ready["tls_url"] = running.tls_url
+    if running.ca is not None:
+        ready["ca"] = str(running.ca)
+    if app.settings.seed:
         ready["seed"] = app.settings.seed
     if app.admin_auth.generated:
         ready["admin_token"] = app.admin_auth.token
-    print_line(json.dumps(ready))
+    return ready
 
 
 def _report_recording(app: App) -> None:
@@ -184,6 +195,7 @@ def _format_welcome(running: Running, file: SettingsFile) -> str:
     for name, gateway in gateways.items():
         lines.append(f"  {name:<{width}}  {running.url}/{name}{gateway.base}")
     lines.append(f"Default gateway: {app.registry.default.gateway.name}, at {running.url}/v1")
+    lines += _describe_tls(running)
     page = f"{running.url}/_emulator/"
     if app.admin_auth.generated:
         page += f"#token={app.admin_auth.token}"
@@ -202,6 +214,16 @@ def _describe_settings(chosen: Settings, file: SettingsFile) -> Iterator[str]:
     yield f"Settings file: {file.path or 'none'}"
     if chosen.report_only:
         yield _REPORT_ONLY
+
+
+def _describe_tls(running: Running) -> Iterator[str]:
+    """Yield where the server answers HTTPS beside its own address, and what clients set to trust its certificate."""
+    if running.tls_url is not None:
+        yield f"HTTPS too: {running.tls_url}"
+    if running.ca is not None:
+        yield "Clients that trust the certificate have one of these in their environment:"
+        for name in TRUST_VARIABLES:
+            yield f"  {name}={running.ca}"
 
 
 _REPORT_ONLY: Final = (

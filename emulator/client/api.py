@@ -29,6 +29,7 @@ from emulator.client.portability import Portability
 from emulator.client.records import PictureOrigin, RecordedCall
 from emulator.core import names
 from emulator.core.suggestions import describe_known, describe_unknown
+from emulator.core.tls_folder import TRUST_VARIABLES
 
 _MOST_PICTURES: Final = 20  # in one report
 _URL_VARIABLES: Final = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "IMAGES_OPENAI_API_BASE_URL")
@@ -60,14 +61,22 @@ class ImageApi:
     __module__ = "emulator"
 
     def __init__(
-        self, server: str | Connection, name: str | None = None, gateway: str | None = None, token: str | None = None
+        self,
+        server: str | Connection,
+        name: str | None = None,
+        gateway: str | None = None,
+        token: str | None = None,
+        ca: str | os.PathLike[str] | None = None,
     ) -> None:
         """`name` is the session's (None: a new one), `gateway` the one of `url()` (None: the server's default).
 
-        `token` is for servers that were started with one (None: the environment's EMULATOR_ADMIN_TOKEN).
+        `token` is for servers that were started with one (None: the environment's EMULATOR_ADMIN_TOKEN), and `ca` is
+        the file of the authority that has signed a server's certificate (None: that of this user's own emulators).
         """
         if isinstance(server, str):
-            server = Connection(server, token or os.environ.get("EMULATOR_ADMIN_TOKEN"))
+            server = Connection(
+                server, token or os.environ.get("EMULATOR_ADMIN_TOKEN"), None if ca is None else Path(ca)
+            )
         self._connection = server
         self._name = names.make_name(name or f"session-{os.urandom(4).hex()}")
         self._gateway = gateway
@@ -81,6 +90,14 @@ class ImageApi:
         True
         """
         return self._connection.address
+
+    @property
+    def ca(self) -> Path | None:
+        """The file of the authority that clients have to trust; None where the server does not answer HTTPS with one.
+
+        >>> image_api.ca
+        """
+        return self._connection.ca
 
     @property
     def health(self) -> ServerHealth:
@@ -143,7 +160,8 @@ class ImageApi:
         """The variables in which clients look for a base URL and a key; `monkeypatch`, if given, sets them.
 
         NO_PROXY and no_proxy have the server's host besides what they have already: with a proxy in the environment,
-        calls would be sent there. Raises EmulatorError for a `monkeypatch` that is none.
+        calls would be sent there. With HTTPS the variables in which clients look for authorities have `ca`. Raises
+        EmulatorError for a `monkeypatch` that is none.
 
         >>> sorted(image_api.environ())  # doctest: +NORMALIZE_WHITESPACE
         ['IMAGES_OPENAI_API_BASE_URL', 'IMAGES_OPENAI_API_KEY', 'NO_PROXY', 'OPENAI_API_BASE', 'OPENAI_API_KEY',
@@ -156,6 +174,8 @@ class ImageApi:
             **dict.fromkeys(_KEY_VARIABLES, self.key),
             **dict.fromkeys(proxies.EXCEPTIONS, proxies.except_host(self.server)),
         }
+        if self.ca is not None and self.server.startswith("https:"):
+            variables |= dict.fromkeys(TRUST_VARIABLES, str(self.ca))
         if monkeypatch is not None:
             if not hasattr(monkeypatch, "setenv"):
                 raise EmulatorError(_explain_missing_monkeypatch(monkeypatch))

@@ -12,14 +12,19 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from emulator.client.expectations import ServerHealth, ServerSettings
 from emulator.core.file_reading import read_file
 from emulator.core.names import ENCLOSED
+from emulator.core.tls_folder import AUTHORITY, find_tls_folder
+
+if TYPE_CHECKING:
+    import ssl
 
 PREFIX: Final = "/_emulator"
 ScenarioSource = str | os.PathLike[str] | Mapping[str, Any]
@@ -54,14 +59,19 @@ expected one without a path, such as http://127.0.0.1:4010
 class Connection:
     """The way to the server at `address` (None: to no server); `token` is for servers that ask for one.
 
+    `ca` is the file of the authority that has signed the server's certificate, for https. The system's authorities are
+    trusted too, and so is the emulator's own, where this user has one.
+
     >>> from emulator.client.connection import Connection
     >>> Connection(image_api.server).ask("GET", "/health")["status"]
     'ok'
     """
 
-    def __init__(self, address: str | None, token: str | None = None) -> None:
+    def __init__(self, address: str | None, token: str | None = None, ca: Path | None = None) -> None:
         """Send nothing yet; raises EmulatorError if `address` cannot be an address."""
         self._address = None
+        self.ca = ca
+        """The file of the authority that has signed the server's certificate, if one was given."""
         self._token = token
         self._is_https, self._host, self._port = False, "", None
         if address is not None:
@@ -122,14 +132,23 @@ class Connection:
         """The paths that were asked for."""
         return {}
 
+    @cached_property
+    def _tls_context(self) -> ssl.SSLContext:
+        return _make_tls_context(self.ca)
+
     def _exchange(self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Status and body of the answer."""
         address = self.address
         all_headers = dict(headers)
         if self._token is not None:
             all_headers["X-Emulator-Token"] = self._token
-        connection_type = http.client.HTTPSConnection if self._is_https else http.client.HTTPConnection
-        connection = connection_type(self._host, self._port, timeout=_TIMEOUT)
+        connection: http.client.HTTPConnection
+        if self._is_https:
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=_TIMEOUT, context=self._tls_context
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
         try:
             connection.request(method, path, content, all_headers)
             with connection.getresponse() as response:
@@ -139,6 +158,24 @@ class Connection:
             raise EmulatorError(f"no emulator answers at {address}: {reason}") from None
         finally:
             connection.close()
+
+
+def _make_tls_context(ca: Path | None) -> ssl.SSLContext:
+    """The authorities that are trusted: the system's, the user's own of the emulator, and `ca`."""
+    import ssl  # a slow import, for servers with HTTPS alone
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    folder = find_tls_folder(os.environ.get("EMULATOR_TLS_DIR"))
+    if ca is not None:
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            raise EmulatorError(f"{ca}: {error.strerror or 'no certificate in PEM'}") from None
+    elif folder is not None:
+        with suppress(OSError):
+            context.load_verify_locations(folder / AUTHORITY)
+    return context
 
 
 def session_path(name: str) -> str:

@@ -29,7 +29,7 @@ from emulator.messages import RecordMode
 from emulator.scenario.recordings import FILE as RECORDING
 from emulator.server import listener
 from emulator.server.app import App
-from emulator.server.listener import Running
+from emulator.server.listener import CannotListen, Running
 from emulator.session.call_record import CallRecord
 from emulator.settings import FIELDS, Settings, UsageError
 
@@ -52,6 +52,12 @@ class EmulatorSettings(TypedDict, total=False):
     host: str
     port: int
     public_url: str
+    tls: bool
+    tls_port: int
+    tls_cert: FilePath
+    tls_key: FilePath
+    tls_dir: FilePath
+    host_name: str | Sequence[str]
     schema: FilePath | Sequence[FilePath]
     no_reserved_values: bool
     behavior: Literal["documented", "observed"]
@@ -262,9 +268,7 @@ class Emulator(EmbeddedSession):
             use_cache_folder(settings.cache_dir)
             self._thread = ServerThread(App(settings, self._observe_call))
         except (UsageError, InvalidFile) as error:
-            # Messages name flags of the command line, which are keywords here.
-            message = re.sub("^--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), str(error))
-            raise EmulatorError(message) from None
+            raise EmulatorError(_name_keywords(str(error))) from None
         return self._thread
 
     def _observe_call(self, record: CallRecord) -> None:
@@ -277,7 +281,7 @@ class Emulator(EmbeddedSession):
 
     def _connect(self, running: Running) -> Self:
         """Use the server that runs now, and let the session play the scenario."""
-        self._connection = Connection(running.url, running.app.settings.admin_token)
+        self._connection = Connection(running.url, running.app.settings.admin_token, running.ca)
         if self._scenario is not None:
             self.play(self._scenario)
         return self
@@ -325,11 +329,13 @@ class ServerThread:
     async def _serve(self) -> None:
         try:
             running = await listener.start(self.app)
-        except (OSError, UnicodeError) as error:
-            settings = self.app.settings
-            reason = getattr(error, "strerror", None) or str(error)
-            message = f"cannot listen on host {settings.host!r}, port {settings.port}: {reason}"
+        except CannotListen as error:
+            host = self.app.settings.host
+            message = f"cannot listen on host {host!r}, {error.name} {error.port}: {error.reason}"
             self.started.set_exception(EmulatorError(message))
+            return
+        except UsageError as error:  # about a certificate
+            self.started.set_exception(EmulatorError(_name_keywords(str(error))))
             return
         except BaseException as error:  # the thread that waits for the start gets it, whatever it is
             self.started.set_exception(error)
@@ -360,11 +366,18 @@ def _load_settings(keywords: Mapping[str, Any]) -> Settings:
             raise EmulatorError(describe_unknown("setting", name, FIELDS))
     flags = {name: _spell_as_flag(value) for name, value in keywords.items()}
     settings = server_settings.load_settings({"port": 0, **flags})
+    if settings.tls_port is not None and "tls_port" not in keywords:
+        settings = replace(settings, tls_port=0)  # as the other port, it is a free one unless this program says which
     if settings.host in _LOOPBACK:
         return settings
     # A server that other machines reach asks for a token, which only this process has to know.
     token = settings.admin_token or os.urandom(16).hex()
     return replace(settings, admin_token=token, allow_host=(*settings.allow_host, settings.host))
+
+
+def _name_keywords(message: str) -> str:
+    """Return a message about flags of the command line, which are keywords here."""
+    return re.sub("^--([a-z-]+)", lambda flag: flag[1].replace("-", "_"), message)
 
 
 def _spell_as_flag(value: Any) -> Any:

@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from emulator.server.known_heads import KnownHead, WholeBody, learn_head
 from emulator.server.repeated_calls import CallMemory
-from emulator.server.send_limits import PIECE
+from emulator.server.send_limits import PIECE, count_waiting_bytes
 
 if TYPE_CHECKING:
     from emulator.server.send_limits import SendLimits
@@ -128,6 +128,8 @@ class HttpConnection(web.RequestHandler):
     def force_close(self) -> None:
         """Close the connection; aiohttp calls this for one that is idle, or that its client has closed."""
         transport = self.transport
+        if transport is not None and transport.is_closing():
+            self.transport = None  # asyncio's TLS would forget what it still has to send
         super().force_close()
         self._watch_last_bytes(transport)
 
@@ -245,7 +247,7 @@ class HttpConnection(web.RequestHandler):
 
     def _watch_last_bytes(self, transport: asyncio.Transport | None) -> None:
         """Cut the connection off if its client does not take the last bytes: asyncio would wait for that for ever."""
-        if transport is not None and transport.get_write_buffer_size():
+        if transport is not None and count_waiting_bytes(transport):
             self.limits.block(self, transport)
 
     def pause_writing(self) -> None:

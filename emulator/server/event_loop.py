@@ -89,7 +89,7 @@ class AcceptingSite(web.TCPSite):
 
     def _accept(self, listening: socket.socket) -> None:
         """Take the connections that wait."""
-        loop, make_connection = asyncio.get_running_loop(), self._get_protocol_factory()
+        loop = asyncio.get_running_loop()
         for _ in range(self._backlog):
             try:
                 line, _address = listening.accept()
@@ -102,9 +102,13 @@ class AcceptingSite(web.TCPSite):
                 self._retries[listening] = loop.call_later(_RETRY_DELAY, self._watch, listening)
                 return
             line.setblocking(False)
-            task = loop.create_task(_connect(loop, make_connection, line))
+            task = loop.create_task(self.connect(line))
             self._connecting.add(task)
             task.add_done_callback(self._connecting.discard)
+
+    async def connect(self, line: socket.socket) -> None:
+        """Let a new connection handle `line`."""
+        await _connect(asyncio.get_running_loop(), self._get_protocol_factory(), line)
 
 
 async def _connect(loop: asyncio.AbstractEventLoop, make_connection: web.Server, line: socket.socket) -> None:

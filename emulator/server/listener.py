@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -16,17 +18,35 @@ from emulator.server.event_loop import make_site
 from emulator.server.rare_warnings import is_out_of_files
 from emulator.server.unparsed import UnparsedAnswers
 
+if TYPE_CHECKING:
+    import ssl
+
 log = logging.getLogger("emulator")
+
+
+class CannotListen(Exception):
+    """No socket could be opened for the setting `name` (port or tls_port), whose value is `port`; `cause` says why."""
+
+    def __init__(self, name: str, port: int, cause: OSError | UnicodeError) -> None:
+        super().__init__(name, port, cause)
+        self.name, self.port = name, port
+        self.is_in_use = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        self.reason: str = getattr(cause, "strerror", None) or str(cause)
 
 
 @dataclass
 class Running:
-    """A server that answers at `url`."""
+    """A server that answers at `url`, and at `tls_url` if it answers HTTPS on a port of its own too.
+
+    `ca` is the file of the authority that clients have to trust, None where there is none.
+    """
 
     app: App
     runner: web.ServerRunner
     url: str
     port: int
+    tls_url: str | None = None
+    ca: Path | None = None
 
     async def stop(self) -> None:
         """Finish the calls under way (7 s at most), then close everything."""
@@ -53,7 +73,15 @@ class Running:
 
 
 async def start(app: App) -> Running:
-    """Open the socket that the settings name, and answer on it; raises OSError where that is not possible."""
+    """Open the sockets that the settings name, and answer on them.
+
+    Raises CannotListen where one cannot be opened, and UsageError where there is no certificate for HTTPS.
+    """
+    settings, tls = app.settings, None
+    if settings.tls or settings.tls_port is not None:
+        from emulator.server.tls import build_tls  # few servers need it
+
+        tls = build_tls(settings, app.registry)
     # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
     serving = HttpServer(
         app.handle,
@@ -72,16 +100,41 @@ async def start(app: App) -> Running:
         loop.set_exception_handler(_handle_loop_error)
     runner = web.ServerRunner(serving, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
-    settings = app.settings
+    running = Running(app, runner, "", 0)
     try:
-        await make_site(runner, settings.host, settings.port).start()
+        context = None
+        if settings.tls and tls is not None:
+            context = tls.context
+        running.url, running.port = await _listen(runner, settings.host, "port", settings.port, context)
+        if settings.tls_port is not None and tls is not None:
+            running.tls_url, _ = await _listen(runner, settings.host, "tls_port", settings.tls_port, tls.context)
     except BaseException:
         await runner.cleanup()
         raise
-    port = runner.addresses[0][1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - only compared
+    if tls is not None:
+        running.ca = tls.ca
+    return running
+
+
+async def _listen(
+    runner: web.ServerRunner, host: str, name: str, port: int, context: ssl.SSLContext | None
+) -> tuple[str, int]:
+    """Listen at `host` and `port`, in TLS if there is a `context`; return the URL and the port that it has got."""
+    others = len(runner.addresses)
+    scheme = "http"
+    site: web.BaseSite = make_site(runner, host, port)
+    if context is not None:
+        from emulator.server.tls_site import make_tls_site
+
+        scheme, site = "https", make_tls_site(runner, host, port, context)
+    try:
+        await site.start()
+    except (OSError, UnicodeError) as error:
+        raise CannotListen(name, port, error) from None
+    found = runner.addresses[others][1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
     shown = f"[{host}]" if ":" in host else host
-    return Running(app, runner, f"http://{shown}:{port}", port)
+    return f"{scheme}://{shown}:{found}", found
 
 
 def _handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

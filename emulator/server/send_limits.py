@@ -86,7 +86,7 @@ class SendLimits:
     def block(self, connection: HttpConnection, transport: asyncio.WriteTransport) -> None:
         """Note that the client of `connection` takes no more at present of what was written to `transport`."""
         now = asyncio.get_running_loop().time()
-        self._blocked[connection] = _Blockage(transport, transport.get_write_buffer_size(), now)
+        self._blocked[connection] = _Blockage(transport, count_waiting_bytes(transport), now)
         self._watch()
 
     def unblock(self, connection: HttpConnection) -> None:
@@ -103,7 +103,7 @@ class SendLimits:
         self._timer = None
         now = asyncio.get_running_loop().time()
         for connection, blockage in list(self._blocked.items()):
-            queued = blockage.transport.get_write_buffer_size()
+            queued = count_waiting_bytes(blockage.transport)
             if queued < blockage.queued:
                 blockage.queued, blockage.since = queued, now
             elif now - blockage.since >= self._timeout:
@@ -159,6 +159,14 @@ class _Waiting:
     connection: HttpConnection
     wanted: int
     admitted: asyncio.Future[None]
+
+
+def count_waiting_bytes(transport: asyncio.WriteTransport) -> int:
+    """Return how many bytes wait on `transport` to be taken; 0 where it has ended."""
+    try:
+        return transport.get_write_buffer_size()
+    except AttributeError:  # asyncio's TLS forgets its connection where that is closed again, as aiohttp closes it
+        return 0
 
 
 def _give_memory_back() -> None:

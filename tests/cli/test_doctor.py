@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from emulator.cli import doctor
 from emulator.cli.main import main
-from tests.conftest import Served
+from emulator.core.tls_folder import TRUST_VARIABLES
+from tests.conftest import CA, Served
 
 SECRET = "sk-canary-4711"
 
@@ -19,7 +21,7 @@ SECRET = "sk-canary-4711"
 def _plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A folder without settings, and an environment in which all is well."""
     monkeypatch.chdir(tmp_path)
-    for name in ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", *TRUST_VARIABLES):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:4010/openai/v1")
@@ -37,7 +39,7 @@ def _ask(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str
 def test_nothing_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
     """Every check has a line, and the exit code is 0."""
     code, checks = _ask(capsys, "--port", "0")
-    assert (0, ["settings", "port", "proxies", "base URL", "key", "Chromium", "Redis"]) == (code, list(checks))
+    assert (0, ["settings", "port", "proxies", "base URL", "key", "TLS", "Chromium", "Redis"]) == (code, list(checks))
     assert "wrong" not in [state for state, _ in checks.values()]
 
 
@@ -73,6 +75,15 @@ def test_an_emulator_that_runs(capsys: pytest.CaptureFixture[str], serve: Callab
         ("OPENAI_API_KEY", "sk-invalid-canary", "key", "wrong", "export OPENAI_API_KEY=sk-test"),
         ("EMULATOR_PROT", "1", "settings", "wrong", "did you mean EMULATOR_PORT?; rename or unset it"),
         ("EMULATOR_SEED", "many", "settings", "wrong", "EMULATOR_SEED: 'many': expected a whole number"),
+        (
+            "OPENAI_BASE_URL",
+            "https://127.0.0.1:4010/openai/v1",
+            "base URL",
+            "wrong",
+            "begins with https:, the emulator",
+        ),
+        ("SSL_CERT_FILE", "/no/such/file", "TLS", "wrong", "SSL_CERT_FILE names '/no/such/file', which is no file"),
+        ("EMULATOR_TLS_PORT", "0", "TLS", "note", "export SSL_CERT_FILE="),
         ("PATH", "", "Redis", "note", "redis-server is not installed"),
         ("PATH", "", "Chromium", "note", "chromium is not installed"),
     ],
@@ -93,9 +104,29 @@ def test_what_is_wrong_and_what_mends_it(
     assert code == int("wrong" in [one for one, _ in checks.values()])
 
 
+def test_an_emulator_that_answers_https(
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found, and whether clients trust it; without the extra, it is said what is to be installed."""
+    served = serve(tls=True)
+    monkeypatch.setenv("EMULATOR_TLS", "true")
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", CA)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{served.url}/v1")
+    code, checks = _ask(capsys, "--port", str(served.port))
+    assert 0 == code, checks
+    assert "an emulator, version " in checks["port"][1]
+    assert ("ok", "the authority is in the file of NODE_EXTRA_CA_CERTS") == checks["TLS"]
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    _, checks = _ask(capsys, "--port", str(served.port))
+    assert ("wrong", True) == (checks["TLS"][0], "image-api-emulator[tls]" in checks["TLS"][1])
+    monkeypatch.setenv("EMULATOR_TLS_CERT", "own.pem")
+    _, checks = _ask(capsys, "--port", str(served.port))
+    assert ("ok", "serve has the certificate own.pem, which clients have to trust already") == checks["TLS"]
+
+
 def test_one_line_a_check(capsys: pytest.CaptureFixture[str]) -> None:
     """With --wide; else long lines go on below themselves."""
     assert 0 == main(["doctor", "--port", "0", "--wide"])
     lines = capsys.readouterr().out.splitlines()
-    assert 7 == len(lines)
+    assert 8 == len(lines)
     assert "ok    port: 0, so that serve picks a free one" in lines

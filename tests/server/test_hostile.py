@@ -11,7 +11,9 @@ import base64
 import contextlib
 import gzip
 import json
+import os
 import socket
+import ssl
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +29,7 @@ import emulator
 from emulator.gateway.gateway import GENERATE_LIMIT
 from emulator.image.link import PictureLink, format_token, parse_token, seal_text
 from emulator.image.recipe import ImageRecipe
-from tests.conftest import Served
+from tests.conftest import CA, OVER_TLS, Served
 from tests.json_suite import read_suite
 from tests.paths import TESTS
 
@@ -65,6 +67,8 @@ class Line:
 
     def __init__(self, served: Served) -> None:
         self._socket = socket.create_connection(("127.0.0.1", served.port), PATIENCE)
+        if OVER_TLS:
+            self._socket = ssl.create_default_context(cafile=CA).wrap_socket(self._socket, server_hostname="localhost")
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> Line:
@@ -79,8 +83,8 @@ class Line:
 
     def finish(self) -> None:
         """Say that nothing more will be sent, and keep listening."""
-        with contextlib.suppress(OSError):  # the server may have closed already
-            self._socket.shutdown(socket.SHUT_WR)
+        with socket.socket(fileno=os.dup(self._socket.fileno())) as plain, contextlib.suppress(OSError):
+            plain.shutdown(socket.SHUT_WR)  # the server may have closed already; TLS would end for reading too
 
     def reset(self) -> None:
         """Break the connection off with a RST."""
@@ -602,7 +606,7 @@ def test_odd_heads(server: Served, lines: list[bytes]) -> None:
             line.finish()
             assert line.closed()
         elif answer.status == 200:
-            assert json.loads(answer.body)["data"][0]["url"].startswith("http://")
+            assert json.loads(answer.body)["data"][0]["url"].startswith("https://" if OVER_TLS else "http://")
             assert b"<" not in answer.body
         else:
             refused(answer)
