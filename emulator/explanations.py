@@ -91,6 +91,7 @@ BREACHES: Final[Mapping[str, str]] = {
     "upstream_key_missing": "The call is to be passed on, and its key is reserved for the emulator: see recording.md.",
     "recording_missed": "The recording has no answer to this call; the message names the nearest entry that it has.",
     "max_spend": "The call would pass --max-spend, so it did not leave.",
+    "store_lost": "The Redis of --store cannot be used at present, so nobody knows the turn of this call.",
     "unreachable_picture": "An `image_url` would have to be fetched; the emulator fetches nothing. Send a data: URL.",
 }  # fmt: skip
 """The breaches of rules: `refused.breach` in the journal. The codes of findings explain those of the same name."""

@@ -50,7 +50,7 @@ Violation = Literal[
     "unsupported_parameter", "too_many_items", "picture_type", "picture_untyped", "picture_kind", "picture_bytes",
     "picture_data", "damaged_picture", "picture_not_square", "picture_mode", "mask_without_alpha", "mask_size",
     "unknown_file", "unreachable_picture",
-    "upstream_key_missing", "recording_missed", "max_spend",
+    "upstream_key_missing", "recording_missed", "max_spend", "store_lost",
 ]  # fmt: skip
 VIOLATIONS: Final[tuple[Violation, ...]] = get_args(Violation)
 

@@ -138,6 +138,19 @@ def _parse_upstream(text: str) -> str:
     return f"{name}={_parse_url(url)}"
 
 
+def _parse_store(text: str) -> str:
+    scheme, colon, rest = text.partition("://")
+    if not colon or scheme not in STORE_SCHEMES:
+        expected = "expected redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH of a socket"
+        nearest = nearest_word(scheme, STORE_SCHEMES)
+        if nearest is not None and colon:
+            expected += f"; did you mean {nearest}://?"
+        raise ValueError(expected)
+    if not rest or any(letter.isspace() or not letter.isprintable() for letter in rest):
+        raise ValueError(f"expected a place behind {scheme}://")
+    return text
+
+
 def _parse_token(text: str) -> str:
     if not (8 <= len(text) <= 200 and text.isascii() and text.isprintable() and " " not in text):
         raise ValueError("expected 8 to 200 visible ASCII characters without a space")
@@ -173,7 +186,8 @@ def _setting(
     A variable with several values has the `separator` between them.
     """
     metadata = {"help": help, "parse": parse, "metavar": metavar, "repeatable": repeatable, "separator": separator}
-    return field(default=default, repr=parse is not _parse_token, metadata=metadata)  # a token is in no message
+    is_shown = parse not in (_parse_token, _parse_store)  # a token, or the password in a URL, is in no message
+    return field(default=default, repr=is_shown, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -276,6 +290,11 @@ class Settings:
     session_age: int = _setting(3600, "seconds after which an unused session is dropped", _parse_positive, "SECONDS")
     picture_cache: int = _setting(32 * 2**20, "most bytes of drawn pictures in memory", _parse_positive, "BYTES")
     upload_bytes: int = _setting(32 * 2**20, "most bytes of uploaded pictures in memory", _parse_positive, "BYTES")
+    store: str | None = _setting(
+        None, "Redis in which several servers share sessions, turns, limits and journals: redis://…, rediss://… or "
+        "unix:///PATH (default: in the memory of this process)",
+        _parse_store, "URL",
+    )  # fmt: skip
     upstream: tuple[str, ...] = _setting(
         (), "base URL of the real gateway, to which calls are passed on where a scenario says `forward` (repeatable; "
         "default: the first of `servers` in the gateway's file)",
@@ -497,6 +516,7 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "chance and time": ("seed", "clock", "as_of", "legacy"),
     "who may use /_emulator/": ("allow_host", "admin_token"),
+    "where sessions are kept": ("store",),
     "what it prints": ("quiet", "json_log", "ready_json", "coverage"),
     "real gateways and recordings": (
         "upstream", "upstream_timeout", "record", "record_mode", "max_spend", "stale_after",
@@ -508,6 +528,8 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
 }  # fmt: skip
 """The settings as --help shows them; those that stand nowhere come last."""
 
+STORE_SCHEMES: Final = ("redis", "rediss", "unix")
+"""How the setting `store` may begin."""
 _LONGEST_NAME: Final = 80  # characters of a variable's name in a message
 FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
 """The settings by name, in the order that --help shows them."""

@@ -26,6 +26,7 @@ from emulator.server.listener import Running, start
 from emulator.session.store import Store
 from emulator.settings import Settings
 from tests.paths import TESTS
+from tests.redis_server import RedisServer, need_redis
 from tests.stable_ids import stable_id
 
 SPEED: Final = "auto" if os.environ.setdefault("EMULATOR_SPEED", "off") == "auto" else "off"
@@ -50,13 +51,14 @@ CA: Final = str(Path(os.environ["EMULATOR_TLS_DIR"]) / "ca.pem")
 SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_page", "admin/test_replay", "admin/test_routes",
     "admin/test_spec", "analysis/test_coverage", "analysis/test_differences", "analysis/test_portability",
-    "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "client/", "end_to_end/test_edits",
+    "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "cli/test_store", "client/", "end_to_end/test_edits",
     "end_to_end/test_geekai", "end_to_end/test_npm_client", "end_to_end/test_observed", "end_to_end/test_openai",
     "end_to_end/test_repeats", "end_to_end/test_situations", "faults/", "gateway/test_calendar",
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",
     "scenario/test_limits", "scenario/test_reload", "scenario/test_scenario", "scenario/test_shipped_scenarios",
     "server/test_browser", "server/test_calls", "server/test_determinism", "server/test_forwarding",
-    "server/test_hostile", "server/test_image_host", "server/test_process", "server/test_tls", "session/test_metrics",
+    "server/test_hostile", "server/test_image_host", "server/test_process", "server/test_replicas", "server/test_tls",
+    "session/test_metrics",
     "session/test_recording", "session/test_serialised", "session/test_tasks", "test_pytest_coverage",
     "test_pytest_plugin", "test_pytest_recording", "test_readme", "test_recipes", "validation/test_report_only",
 )  # fmt: skip
@@ -87,7 +89,7 @@ def shared_tls_context() -> Iterator[None]:
 class Served:
     """A running server: `url` is its address, `app` the application; `stop` ends it."""
 
-    def __init__(self, store: Store | None = None, **settings: Any) -> None:
+    def __init__(self, store: Store | None = None, store_url: str | None = None, **settings: Any) -> None:
         self._loop = new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server", daemon=True)
         self._thread.start()
@@ -95,7 +97,7 @@ class Served:
             settings = {"tls": True, **settings}
         if settings.get("tls") or "tls_port" in settings:
             settings.setdefault("tls_dir", os.environ["EMULATOR_TLS_DIR"])
-        app = App(Settings(**{"port": 0, **settings}), store=store)
+        app = App(Settings(**{"port": 0, "store": store_url, **settings}), store=store)
         self._running: Running = asyncio.run_coroutine_threadsafe(start(app), self._loop).result(10)
         self.app = app
         self.port = self._running.port
@@ -163,6 +165,15 @@ def serve() -> Iterator[Callable[..., Served]]:
     yield begin
     for one in running:
         one.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests, each of which has a prefix of its own."""
+    need_redis()
+    running = RedisServer()
+    yield running
+    running.stop()
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from emulator.analysis.portability import PortabilityTarget
 
 PREFIX: Final = "/_emulator"
+STORE_LOST: Final = "store_lost"
+"""The code of an answer that needs the store, which is lost."""
 NO_CACHE: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 """Headers of every answer: no cache keeps it, and no browser takes it for another type than it says."""
 
@@ -126,8 +128,18 @@ def build_response(
 
 
 def build_error_response(
-    status: int, message: str, headers: tuple[tuple[str, str], ...] = (), param: str | None = None
+    status: int,
+    message: str,
+    headers: tuple[tuple[str, str], ...] = (),
+    param: str | None = None,
+    code: str | None = None,
 ) -> Response:
     """Return an error in the emulator's own envelope."""
-    error = {"message": message, "type": "emulator_error", "param": param, "code": None}
+    error = {"message": message, "type": "emulator_error", "param": param, "code": code}
     return build_json_response({"error": error}, status, headers)
+
+
+def refuse_store_lost(reason: str) -> Response:
+    """Return the answer to a request that needs the store, which is lost for `reason`."""
+    message = f"the store of the sessions cannot be used at present: {reason}"
+    return build_error_response(503, message, (("Retry-After", "1"),), code=STORE_LOST)

@@ -22,10 +22,12 @@ from emulator.admin.request import (
     AdminRequest,
     Stream,
     build_error_response,
+    refuse_store_lost,
 )
 from emulator.core.light_dataclass import dataclass
 from emulator.messages import Request, Response
 from emulator.session.redaction import redact_keys
+from emulator.session.store import StoreLost
 
 log = logging.getLogger("emulator")
 BodyType = Literal["none", "json", "own"]
@@ -111,6 +113,8 @@ class AdminApi:
             if error.allow is not None:
                 headers = (("Allow", error.allow),)
             return build_error_response(error.status, str(error), headers, error.param)
+        except StoreLost as error:
+            return refuse_store_lost(str(error))
         except Exception:  # a bug of ours; it is answered here because the answer further out allows every web page
             log.exception("%s %s failed", request.method, redact_keys(path[:200]))
             return build_error_response(500, "the emulator failed; its log says why")

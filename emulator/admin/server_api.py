@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from emulator.admin.errors import AdminError
 from emulator.admin.request import (
     NO_CACHE,
+    STORE_LOST,
     AdminContext,
     AdminRequest,
     Stream,
@@ -32,6 +34,7 @@ from emulator.image.encoder import name_encoder
 from emulator.messages import BEHAVIORS, Response
 from emulator.session import events, metrics
 from emulator.session.sessions import LATEST, can_name
+from emulator.session.store import StoreLost
 
 if TYPE_CHECKING:
     from emulator.analysis.coverage import Tally
@@ -58,18 +61,19 @@ async def resolve_session(context: AdminContext, name: str, invalid_status: int 
 
 
 async def get_health(request: AdminRequest) -> Response:
-    """That the server answers, and what makes its answers: the same for whoever asks, and nothing about the user."""
+    """That the server answers, and what makes its answers: the same for whoever asks, and nothing about the user.
+
+    It is 503 while the store is lost: a balancer sends calls to other replicas then.
+    """
     accelerators = {
         "event_loop": name_running_loop(),
         "json_schema": name_accelerator("jsonschema_rs"),
         "png": name_accelerator("isal.isal_zlib"),
     }
-    return build_json_response({
-        "status": "ok",
-        "version": VERSION,
-        "encoder": name_encoder(),
-        "accelerators": accelerators,
-    })  # fmt: skip
+    health = {"status": "ok", "version": VERSION, "encoder": name_encoder(), "accelerators": accelerators}
+    if request.context.store.lost is not None:
+        return build_json_response({**health, "status": STORE_LOST}, 503)
+    return build_json_response(health)
 
 
 async def get_settings(request: AdminRequest) -> Response:
@@ -210,15 +214,18 @@ async def _tally_journals(context: AdminContext, name: str | None) -> tuple[Tall
 async def get_metrics(request: AdminRequest) -> Response:
     """Counters and gauges, for Prometheus."""
     context = request.context
-    kept = await context.store.measure()
     under_way = context.sessions.count_under_way()
     gauges = {
         "emulator_calls_under_way": (under_way, "Calls that have begun and not ended."),
-        "emulator_sessions": (kept.sessions, "Sessions that are remembered."),
-        "emulator_journal_entries": (kept.calls, "Calls in all journals together."),
-        "emulator_journal_bytes": (kept.bytes, "What all journals weigh together, about."),
         "process_start_time_seconds": (context.started, "Start of the server, in seconds since 1970-01-01 UTC."),
     }
+    with suppress(StoreLost):  # what this process has counted by itself is known all the same
+        kept = await context.store.measure()
+        gauges |= {
+            "emulator_sessions": (kept.sessions, "Sessions that are remembered."),
+            "emulator_journal_entries": (kept.calls, "Calls in all journals together."),
+            "emulator_journal_bytes": (kept.bytes, "What all journals weigh together, about."),
+        }
     return build_response(metrics.CONTENT_TYPE, context.metrics.format_text(gauges).encode())
 
 

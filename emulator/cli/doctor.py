@@ -24,6 +24,7 @@ from emulator.core.file_reading import read_file
 from emulator.core.tables import replace_unprintable, wrap_text
 from emulator.core.terminal import Style
 from emulator.core.tls_folder import AUTHORITY, TRUST_VARIABLES, find_tls_folder
+from emulator.session.store_choice import check_store, describe_store
 from emulator.settings import BadSetting, Settings, list_unknown_variables, load_settings, read_settings_file
 from emulator.validation import registry
 
@@ -72,7 +73,7 @@ def run_checks(options: argparse.Namespace, environ: Mapping[str, str]) -> Itera
     yield _check_key(environ, chosen)
     yield _check_tls(environ, chosen)
     yield _check_program("Chromium", ("chromium", "chromium-browser", "google-chrome"), "only tests of a page need one")
-    yield _check_program("Redis", ("redis-server", "valkey-server"), "a single server needs none")
+    yield _check_redis(chosen)
 
 
 def _print_check(state: str, text: str, width: int | None) -> None:
@@ -197,6 +198,16 @@ def _has_certificate(path: str | None, authority: Path) -> bool:
         return read_file(authority).strip() in read_file(Path(path))
     except OSError:
         return False
+
+
+def _check_redis(chosen: Settings) -> Check:
+    """Whether the Redis of the setting `store` can be used; without the setting, whether one is installed."""
+    if chosen.store is None:
+        return _check_program("Redis", ("redis-server", "valkey-server"), "a single server needs none")
+    problem = check_store(chosen)
+    if problem is not None:
+        return Check("Redis", "wrong", f"{problem}; start it, or correct the setting store")
+    return Check("Redis", "ok", f"{describe_store(chosen)} can be used")
 
 
 def _check_program(name: str, programs: tuple[str, ...], needed: str) -> Check:

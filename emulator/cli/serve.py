@@ -212,6 +212,10 @@ def _describe_settings(chosen: Settings, file: SettingsFile) -> Iterator[str]:
     yield f"Behavior: {chosen.behavior}; seed: {chosen.seed}; clock: {chosen.clock}"
     yield f"Scenario: {chosen.scenario or 'none, every call gets its pictures'}"
     yield f"Settings file: {file.path or 'none'}"
+    if chosen.store is not None:
+        from emulator.session.store_choice import describe_store
+
+        yield f"Store: {describe_store(chosen)}; every server that has the same one answers for the same sessions"
     if chosen.report_only:
         yield _REPORT_ONLY
 

@@ -84,6 +84,7 @@ class EmulatorSettings(TypedDict, total=False):
     session_age: int
     picture_cache: int
     upload_bytes: int
+    store: str
     upstream: str | Sequence[str]
     upstream_timeout: int
     record: FilePath
@@ -334,7 +335,7 @@ class ServerThread:
             message = f"cannot listen on host {host!r}, {error.name} {error.port}: {error.reason}"
             self.started.set_exception(EmulatorError(message))
             return
-        except UsageError as error:  # about a certificate
+        except UsageError as error:  # about a certificate, or the store
             self.started.set_exception(EmulatorError(_name_keywords(str(error))))
             return
         except BaseException as error:  # the thread that waits for the start gets it, whatever it is

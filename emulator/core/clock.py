@@ -34,6 +34,10 @@ class ClockStore(Protocol):
         """Return the sum for `session`."""
         ...
 
+    def known_clock(self, session: str) -> float | None:
+        """Return the sum for `session` as it was when its last call began; None where one has to wait for it."""
+        ...
+
 
 class Clock:
     """The emulator's time, in Unix seconds. It can be advanced, for all sessions or for one.
@@ -90,6 +94,17 @@ class Clock:
         self._advanced = await self._store.get_clock("")
         if session:
             self._remember(session, await self._store.get_clock(session))
+
+    async def refresh_for_call(self, session: str) -> None:
+        """Take over how far the time of `session`, and of all, has been moved on, as a call of it found it just now."""
+        if self._store is None or not self._store.is_shared:
+            return
+        all_moved, own_moved = self._store.known_clock(""), self._store.known_clock(session)
+        if all_moved is None or own_moved is None:
+            await self.refresh(session)
+            return
+        self._advanced = all_moved
+        self._remember(session, own_moved)
 
     async def sleep(self, seconds: float, session: str) -> None:
         """Let `seconds` pass for `session`."""

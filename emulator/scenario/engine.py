@@ -21,7 +21,7 @@ from emulator.image import upload
 from emulator.messages import UNCHANGED, Call, Canned, Draw, Exhausted, GatewayError, Missed, Plan, Refuse, Request
 from emulator.scenario import limits, matching
 from emulator.scenario.latency import REALISTIC, Latency, make_lognormal
-from emulator.scenario.limits import Charge, Counter
+from emulator.scenario.limits import Charge, Counter, LimitCounter
 from emulator.scenario.matching import Difference, RequestPattern
 from emulator.scenario.scenario import DRAWN, Answer, Rule, Scenario
 
@@ -121,7 +121,7 @@ UNSCRIPTED: Final = Selection(DRAWN, 0)
 class ScenarioEngine:
     """Plays scenarios on one server; `counter` counts each session's progress, chance depends on `seed`."""
 
-    counter: Counter
+    counter: LimitCounter
     clock: Clock
     seed: int
 

@@ -6,7 +6,7 @@ counted in whole millionths of a dollar.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from typing import Final, NamedTuple, Protocol
@@ -18,11 +18,41 @@ from emulator.gateway.refusals import refuse_cost, refuse_rate
 from emulator.messages import Call, GatewayError
 
 
+class Share(NamedTuple):
+    """What a call adds to one count: `amount` to that of `what`, which may come to `most`.
+
+    A share that `stays` remains counted where a later one of the same call is too much.
+    """
+
+    what: str
+    amount: int
+    most: int
+    stays: bool = False
+
+
+class Excess(NamedTuple):
+    """Which of several shares is too much, by its place among them, and how much was counted before it."""
+
+    place: int
+    used: int
+
+
 class Counter(Protocol):
     """Counts for a session; a store keeps the counts."""
 
     async def count(self, session: str, what: str, more: int = 1) -> int:
         """Add `more` to the count of `what` in `session` and return it. Calls at the same time get different counts."""
+        ...
+
+
+class LimitCounter(Counter, Protocol):
+    """Counts for a session against limits too."""
+
+    async def spend(self, session: str, shares: Sequence[Share]) -> Excess | None:
+        """Count all of `shares`, in one step; return None. Where one is too much, return the first that is.
+
+        Of the shares before it those that stay are counted then, and no other.
+        """
         ...
 
 
@@ -77,7 +107,7 @@ class _Ceiling:
         return int(self.most)
 
 
-async def spend(limits: Limits, call: Call, counter: Counter, *, session: str, now: float, model: str) -> Charge:
+async def spend(limits: Limits, call: Call, counter: LimitCounter, *, session: str, now: float, model: str) -> Charge:
     """Count `call` against `limits`; raises GatewayError (rate_limit, quota or billing) where it is one too many.
 
     `model` is the one that a message names. `now` is Unix seconds. A call that is refused here spends a request, as in
@@ -90,36 +120,35 @@ async def spend(limits: Limits, call: Call, counter: Counter, *, session: str, n
     return charge
 
 
-async def spend_request(limits: Limits, counter: Counter, *, session: str, now: float, model: str) -> None:
+async def spend_request(limits: Limits, counter: LimitCounter, *, session: str, now: float, model: str) -> None:
     """Count a request alone, before its call is known; raises GatewayError (rate_limit) where it is one too many."""
     ceilings = _list_request_ceilings(limits, now)
     await _count(ceilings, counter, session=session, now=now, model=model)
 
 
-async def spend_rest(limits: Limits, call: Call, counter: Counter, *, session: str, now: float, model: str) -> Charge:
+async def spend_rest(
+    limits: Limits, call: Call, counter: LimitCounter, *, session: str, now: float, model: str
+) -> Charge:
     """Count what `spend` counts, but the request, which `spend_request` has counted."""
     rest = replace(limits, requests_per_minute=None)
     return await spend(rest, call, counter, session=session, now=now, model=model)
 
 
-async def give_back(limits: Limits, charge: Charge, call: Call, counter: Counter, *, session: str, now: float) -> None:
+async def give_back(
+    limits: Limits, charge: Charge, call: Call, counter: LimitCounter, *, session: str, now: float
+) -> None:
     """Give back the pictures and the money of `call`, which the gateway's upstream has refused."""
     for ceiling in _list_ceilings(replace(limits, requests_per_minute=None, cost=None), call, charge, now):
         await counter.count(session, ceiling.what, -ceiling.amount)
     await settle(charge, call, 0, counter, session)
 
 
-async def _count(ceilings: Iterator[_Ceiling], counter: Counter, *, session: str, now: float, model: str) -> None:
-    counted: list[tuple[str, int]] = []
-    for ceiling in ceilings:
-        what, amount = ceiling.what, ceiling.amount
-        total = await counter.count(session, what, amount)
-        if total > ceiling.most_counted:
-            for earlier, spent in (*counted, (what, amount)):
-                await counter.count(session, earlier, -spent)
-            raise _refuse(ceiling, total - amount, model, now)
-        if not what.startswith(_REQUESTS):
-            counted.append((what, amount))
+async def _count(ceilings: Iterable[_Ceiling], counter: LimitCounter, *, session: str, now: float, model: str) -> None:
+    ceilings = list(ceilings)
+    shares = [Share(one.what, one.amount, one.most_counted, stays=one.what.startswith(_REQUESTS)) for one in ceilings]
+    excess = await counter.spend(session, shares)
+    if excess is not None:
+        raise _refuse(ceilings[excess.place], excess.used, model, now)
 
 
 async def count_used(limits: Limits, counter: Counter, *, session: str, now: float) -> list[UsedLimit]:

@@ -22,7 +22,7 @@ from aiohttp import web
 
 from emulator.admin.auth import AdminAuth
 from emulator.admin.errors import AdminError
-from emulator.admin.request import AdminContext, Stream
+from emulator.admin.request import AdminContext, Stream, refuse_store_lost
 from emulator.admin.routes import AdminApi
 from emulator.core import clock, yaml_file
 from emulator.core.durations import LONGEST_SPAN, parse_duration
@@ -66,10 +66,11 @@ from emulator.session.journal import CallState
 from emulator.session.metrics import Metrics
 from emulator.session.redaction import is_known_key, note_key, redact_keys
 from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
-from emulator.session.store import InMemoryStore, Store, StoreLimits
+from emulator.session.store import Store, StoreLost
+from emulator.session.store_choice import describe_store, make_store
 from emulator.session.tasks import TaskManager
 from emulator.session.verdict_tally import VerdictTally
-from emulator.settings import UPSTREAM_KEY, Settings
+from emulator.settings import UPSTREAM_KEY, Settings, UsageError
 from emulator.validation import registry
 from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import GatewayRegistry, Route
@@ -103,10 +104,10 @@ class App:
     def __init__(self, settings: Settings, observer: Observer | None = None, store: Store | None = None) -> None:
         """Build the server; raises InvalidFile where a gateway's file, the file of keys or an upstream cannot be used.
 
-        `store` is where sessions are kept; None: in the memory of this process.
+        `store` is where sessions are kept; None: where the settings say. Raises UsageError where that cannot be.
         """
         self.settings = settings
-        self.store = store or InMemoryStore(_read_store_limits(settings))
+        self.store = store or make_store(settings)
         self.clock = clock.parse_clock(settings.clock, settings.as_of)
         self.clock.use_store(self.store)
         self._reserved_values = not settings.no_reserved_values
@@ -169,10 +170,18 @@ class App:
         client = UpstreamClient(bases, keys, self.settings.upstream_timeout)
         return Forwarder(client, self.image_store, self.store, Spending(self.settings.max_spend))
 
+    async def open(self) -> None:
+        """Connect to where sessions are kept; raises UsageError where that is not possible."""
+        try:
+            await self.store.open()
+        except StoreLost as error:
+            raise UsageError(f"--store {describe_store(self.settings)}: {error}") from None
+
     async def close(self) -> None:
         """Close what the server has opened beside its own socket."""
         self.image_store.close()
         self.sessions.close_recordings()
+        await self.store.close()
         if "_forwarder" in self.__dict__:
             await self._forwarder.close()
 
@@ -196,6 +205,8 @@ class App:
                 response = await self.storage.answer(http.method, target, http.headers)
                 return await self._send_unrecorded(http, response)
             return await self._answer_call(http, connection, address)
+        except StoreLost as error:
+            return await self._send_unrecorded(http, refuse_store_lost(str(error)))
         except Exception:  # a bug of ours before the gateway is known: a plain envelope
             log.exception("%s %s failed", http.method, redact_keys(split_target(http.raw_path)[0]))
             headers = {**CORS, "Content-Type": "application/json"}
@@ -248,12 +259,19 @@ class App:
     ) -> None:
         """Read the body of a call that has begun."""
         try:
-            scenario = await self.sessions.get_scenario(pending.session)
-            keep = scenario.judges_elsewhere
+            keep = await self._judges_elsewhere(pending.session)
             pending.request = await self._reader.read_call(http, pending.request, limit, share, keep=keep)
         except asyncio.CancelledError:
             pending.request = pending.request._replace(trouble="cut_body")
             raise
+
+    async def _judges_elsewhere(self, session: str) -> bool:
+        """Return whether somebody else may judge the calls of a session, so that their bodies are kept as they came."""
+        try:
+            scenario, _ = await self.sessions.get_setup(session)
+        except StoreLost:  # the call is refused for it once it has been read
+            return False
+        return scenario.judges_elsewhere
 
     async def _complete_call(
         self, http: web.BaseRequest, connection: HttpConnection, pending: CallRecord, route: Route
@@ -265,6 +283,9 @@ class App:
             pending.response = await self._process(http, connection, pending, route)
         except GatewayError as error:
             self._refuse(pending, error)
+        except StoreLost as error:
+            pending.is_usual = False
+            self._refuse(pending, GatewayError("overloaded", violation="store_lost", facts={"expected": str(error)}))
         except Exception as error:  # a bug of ours, unless the system has no more files
             pending.is_usual = False  # the same call may be answered the next time
             if is_out_of_files(error):
@@ -276,7 +297,10 @@ class App:
             connection.memory.keep(self._find_repeated_call(pending, route))
         connection.unwatch_client()  # sending notices itself who leaves, and knows what was sent
         delivery = await self._send_call(http, pending)
-        await self.sessions.finish_call(pending, delivery.sent)
+        if pending.state == "under_way":
+            await self.sessions.finish_call(pending, delivery.sent)
+        elif delivery.sent is None or not delivery.sent.complete:
+            await self.sessions.correct_call(pending, delivery.sent)
         self._tell_observers(pending)
         return delivery.response
 
@@ -566,18 +590,25 @@ class App:
         pending.response = pending.gateway.render(error, language=language, request_id=pending.request_id)
 
     async def _send_call(self, http: web.BaseRequest, pending: CallRecord) -> responses.Delivery:
-        """Send the response to a call with all headers, and through the faults of its answer."""
+        """Send the response to a call with all headers, and through the faults of its answer.
+
+        Where other servers may be asked for the journal, the call is in it before its client can ask.
+        """
         response, selection = pending.response, pending.selection
+        finish = None
+        if self.store.is_shared:
+            finish = partial(self.sessions.finish_call, pending)
         assert response is not None
         answer = DRAWN if selection is None else selection.answer
         close = pending.request.trouble in _UNREAD
         is_whole = response.frames is None and not answer.faults
         keeps_headers = not answer.headers and NAMES.isdisjoint(pending.gateway.response_headers.names)
         if is_whole and keeps_headers and responses.is_plain(http, response):
-            return await responses.send_at_once(http, response, self._format_header_lines(pending), close=close)
+            lines = self._format_header_lines(pending)
+            return await responses.send_at_once(http, response, lines, close=close, finish=finish)
         headers = responses.combine_headers(self._make_headers(pending, response), response, answer.headers)
         if is_whole:
-            return await responses.send_response(http, response, headers, close=close)
+            return await responses.send_response(http, response, headers, close=close, finish=finish)
         if response.frames is not None:
             response = replace(response, frames=pending.count_events(response.frames))
         return await responses.send_with_faults(
@@ -589,6 +620,7 @@ class App:
             sleep=partial(self.clock.sleep, session=pending.session),
             elapsed=lambda: self.clock.now(pending.session) - pending.began,
             note=pending.note_sending,
+            finish=finish,
         )
 
     def _make_headers(self, pending: CallRecord, response: Response) -> dict[str, str]:
@@ -728,16 +760,6 @@ def _answer_root(accept: str) -> Response:
         return Response(200, (("Content-Type", "text/plain; charset=utf-8"),), (_WHERE_TEXT,))
     headers = (("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", "default-src 'none'"))
     return Response(200, headers, (_WHERE_HTML,))
-
-
-def _read_store_limits(settings: Settings) -> StoreLimits:
-    return StoreLimits(
-        calls=settings.journal_entries,
-        bytes=settings.journal_bytes,
-        sessions=settings.sessions,
-        age=settings.session_age,
-        upload_bytes=settings.upload_bytes,
-    )
 
 
 def _load_default_scenario(name: str | None, gateways: Mapping[str, Gateway]) -> Callable[[], Scenario]:

@@ -10,7 +10,7 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from aiohttp import web
 
 from emulator.faults import Chunks, CutOff, Fault, HangUp, Head, Sleep, chain_faults
 from emulator.messages import Response
-from emulator.server.connection import run_until_left, split_into_pieces
+from emulator.server.connection import run_until_left, split_into_pieces, write_pieces
 from emulator.server.heads import find_reason
 
 Begin = Callable[[web.StreamResponse], Any]
@@ -26,6 +26,9 @@ Begin = Callable[[web.StreamResponse], Any]
 
 Keep = Callable[[bytes], Any]
 """Called with each chunk that was sent."""
+
+Finish = Callable[[], Awaitable[None]]
+"""Called, once or more often, before the client can know that it has everything."""
 
 
 async def send(
@@ -38,10 +41,11 @@ async def send(
     sleep: Sleep,
     keep: Keep,
     begin: Begin = lambda _: None,
+    finish: Finish | None = None,
 ) -> tuple[web.StreamResponse, bool]:
     """Send `response` with `headers`, changed by `faults`; return it, and whether the client took all of it.
 
-    A fault that waits does so through `sleep`.
+    A fault that waits does so through `sleep`. `finish` is awaited before the client can know that it has everything.
     """
     head, chunks = _apply_faults(response, headers, faults, sleep)
     outgoing = web.StreamResponse(status=head.status, reason=find_reason(head.status), headers=head.headers)
@@ -49,9 +53,9 @@ async def send(
         outgoing.force_close()
     begin(outgoing)
     if response.frames is None:
-        return outgoing, await _send_chunks(http, outgoing, chunks, keep)
+        return outgoing, await _send_chunks(http, outgoing, chunks, keep, finish)
     async with aclosing(response.frames):
-        return outgoing, await _send_chunks(http, outgoing, chunks, keep)
+        return outgoing, await _send_chunks(http, outgoing, chunks, keep, finish)
 
 
 def _apply_faults(
@@ -72,39 +76,56 @@ async def _yield_pieces(pieces: Sequence[bytes]) -> Chunks:
             yield piece
 
 
-async def _send_chunks(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:
+async def _send_chunks(
+    http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep, finish: Finish | None
+) -> bool:
     """Send `response` with `chunks` until they end or the client leaves, because a fault may wait for ever."""
-    taken = await run_until_left(http, _write(http, response, chunks, keep))
+    taken = await run_until_left(http, _write(http, response, chunks, keep, finish))
     return bool(taken)
 
 
-async def _write(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> bool:
+async def _write(
+    http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep, finish: Finish | None
+) -> bool:
     """Send what is meant for the client; return False where it does not take it."""
     try:
-        await _pass_on(http, response, chunks, keep)
+        await _pass_on(http, response, chunks, keep, finish)
     except HangUp:
+        if finish is not None:
+            await finish()
         return await _hang_up(http)
     except CutOff:
+        if finish is not None:
+            await finish()
         return _cut_off(http)
     except ConnectionError:
         return False
     return True
 
 
-async def _pass_on(http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep) -> None:
+async def _pass_on(
+    http: web.BaseRequest, response: web.StreamResponse, chunks: Chunks, keep: Keep, finish: Finish | None
+) -> None:
     """Send the chunks as they come; the head waits for the first, so that a hang-up before it stops the head too."""
     promised, sent = response.content_length, 0
     chunk = await anext(chunks, None)
     await response.prepare(http)
     if http.method != "HEAD":
         while chunk is not None:
-            for piece in split_into_pieces(chunk):
-                await response.write(piece)
-                keep(bytes(piece))
             sent += len(chunk)
+            if finish is not None and sent == promised:  # the client knows then that it has everything
+                keep(chunk)
+                await finish()
+                await write_pieces(response, chunk)
+            else:
+                for piece in split_into_pieces(chunk):
+                    await response.write(piece)
+                    keep(bytes(piece))
             chunk = await anext(chunks, None)
         if promised is not None and sent < promised:
             response.force_close()  # the client would wait for the rest
+    if finish is not None:
+        await finish()
     await response.write_eof()
 
 

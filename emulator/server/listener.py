@@ -75,7 +75,8 @@ class Running:
 async def start(app: App) -> Running:
     """Open the sockets that the settings name, and answer on them.
 
-    Raises CannotListen where one cannot be opened, and UsageError where there is no certificate for HTTPS.
+    Raises CannotListen where one cannot be opened, and UsageError where there is no certificate for HTTPS, or the
+    store cannot be used.
     """
     settings, tls = app.settings, None
     if settings.tls or settings.tls_port is not None:
@@ -98,6 +99,7 @@ async def start(app: App) -> Running:
     loop = asyncio.get_running_loop()
     if loop.get_exception_handler() is None:
         loop.set_exception_handler(_handle_loop_error)
+    await app.open()
     runner = web.ServerRunner(serving, shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     running = Running(app, runner, "", 0)
@@ -110,6 +112,7 @@ async def start(app: App) -> Running:
             running.tls_url, _ = await _listen(runner, settings.host, "tls_port", settings.tls_port, tls.context)
     except BaseException:
         await runner.cleanup()
+        await app.store.close()
         raise
     if tls is not None:
         running.ca = tls.ca

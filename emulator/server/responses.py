@@ -6,7 +6,7 @@ Responses with faults, and streams of events, are sent by *fault_sender*, which 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,11 +21,14 @@ from emulator.session.call_record import SentResponse
 from emulator.session.response_record import EventRecorder, RecordedBody, keep_body, record_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from emulator.faults import Fault, Sleep
     from emulator.image.recipe import ImageRecipe
 
+Finish = Callable[[SentResponse], Awaitable[None]]
+"""Is called with what will have been sent, before the client can know that it has everything."""
+FinishEarly = Callable[[web.StreamResponse], Awaitable[None]]
 _SLOW_TO_RECORD: Final = 2**20  # bytes; to hash or search as many takes a millisecond
 
 
@@ -63,10 +66,12 @@ def is_plain(http: web.BaseRequest, response: Response) -> bool:
     return sum(map(len, response.body)) <= PIECE
 
 
-async def send_at_once(http: web.BaseRequest, response: Response, header_lines: str, *, close: bool) -> Delivery:
+async def send_at_once(
+    http: web.BaseRequest, response: Response, header_lines: str, *, close: bool, finish: Finish | None = None
+) -> Delivery:
     """Send a plain response, head and body by one write; with `close` the connection ends behind it.
 
-    `header_lines` are those of the server and its gateway.
+    `header_lines` are those of the server and its gateway. `finish` gets what is sent, just before it leaves.
     """
     connection = get_connection(http)
     connection.limits.release(connection)
@@ -78,6 +83,10 @@ async def send_at_once(http: web.BaseRequest, response: Response, header_lines: 
     transport = connection.transport
     if transport is None or transport.is_closing():  # the client has left
         return Delivery(SentAtOnce(response.status, keep_alive), None)
+    if finish is not None:
+        await finish(_describe_at_once(response, head, body, len(body), complete=True))
+        if transport.is_closing():
+            return Delivery(SentAtOnce(response.status, keep_alive), None)
     transport.write(head.encode("utf-8", "surrogatepass") + body)
     sent_bytes = len(body)
     if connection.writing_paused:
@@ -85,15 +94,20 @@ async def send_at_once(http: web.BaseRequest, response: Response, header_lines: 
             await connection.wait_until_taken()
         except ConnectionError:
             sent_bytes = 0
-    sent = SentResponse(
+    complete = sent_bytes == len(body) and connection.transport is not None
+    sent = _describe_at_once(response, head, body, sent_bytes, complete=complete)
+    return Delivery(SentAtOnce(response.status, keep_alive), sent)
+
+
+def _describe_at_once(response: Response, head: str, body: bytes, sent_bytes: int, *, complete: bool) -> SentResponse:
+    return SentResponse(
         status=response.status,
         headers=head,
         body=keep_body(body, response.pictures),
         events=None,
-        complete=sent_bytes == len(body) and connection.transport is not None,
+        complete=complete,
         bytes=sent_bytes,
     )
-    return Delivery(SentAtOnce(response.status, keep_alive), sent)
 
 
 def _format_head(
@@ -111,9 +125,17 @@ def _format_head(
 
 
 async def send_response(
-    http: web.BaseRequest, response: Response, headers: Mapping[str, str], *, close: bool
+    http: web.BaseRequest,
+    response: Response,
+    headers: Mapping[str, str],
+    *,
+    close: bool,
+    finish: Finish | None = None,
 ) -> Delivery:
-    """Send any response whose body is complete; with `close` the connection ends behind it."""
+    """Send any response whose body is complete; with `close` the connection ends behind it.
+
+    `finish` gets what is sent, just before its last bytes leave.
+    """
     connection = get_connection(http)
     size = sum(map(len, response.body))
     body = None
@@ -122,26 +144,33 @@ async def send_response(
     if http.transport is None:  # the client has left
         connection.limits.release(connection)
         return Delivery(web.Response(status=response.status), None)
+
+    def describe(outgoing: web.StreamResponse, sent_bytes: int, *, complete: bool) -> SentResponse:
+        return SentResponse(
+            status=response.status,
+            headers=dict(outgoing.headers.items()),
+            body=body,
+            events=None,
+            complete=complete,
+            bytes=sent_bytes,
+        )
+
+    async def finish_early(outgoing: web.StreamResponse) -> None:
+        if finish is not None:
+            await finish(describe(outgoing, 0 if http.method == "HEAD" else size, complete=True))
+
     if size > PIECE:
         connection.limits.hold(connection, size)
         headers = {**headers, "Content-Length": str(size)}
-        outgoing, sent_bytes, complete = await _send_large_body(http, response, headers, close)
+        outgoing, sent_bytes, complete = await _send_large_body(http, response, headers, close, finish_early)
     else:
         connection.limits.release(connection)
-        outgoing, sent_bytes, complete = await _send_body(http, response, headers, close)
-    sent = SentResponse(
-        status=response.status,
-        headers=dict(outgoing.headers.items()),
-        body=body,
-        events=None,
-        complete=complete,
-        bytes=sent_bytes,
-    )
-    return Delivery(outgoing, sent)
+        outgoing, sent_bytes, complete = await _send_body(http, response, headers, close, finish_early)
+    return Delivery(outgoing, describe(outgoing, sent_bytes, complete=complete))
 
 
 async def _send_large_body(
-    http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
+    http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool, finish: FinishEarly
 ) -> tuple[web.StreamResponse, int, bool]:
     """Send a response in pieces, of which only one at a time is copied into the buffer of the connection.
 
@@ -150,12 +179,16 @@ async def _send_large_body(
     outgoing = web.StreamResponse(status=response.status, reason=find_reason(response.status), headers=headers)
     if close:
         outgoing.force_close()
-    sent_bytes = 0
+    sent_bytes, size = 0, sum(map(len, response.body))
     try:
         await outgoing.prepare(http)
-        if http.method != "HEAD":
+        if http.method == "HEAD":
+            await finish(outgoing)
+        else:
             for part in response.body:
                 for piece in split_into_pieces(part):
+                    if sent_bytes + len(piece) == size:
+                        await finish(outgoing)
                     await outgoing.write(piece)
                     sent_bytes += len(piece)
         await outgoing.write_eof()
@@ -165,7 +198,7 @@ async def _send_large_body(
 
 
 async def _send_body(
-    http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool
+    http: web.BaseRequest, response: Response, headers: Mapping[str, str], close: bool, finish: FinishEarly
 ) -> tuple[web.StreamResponse, int, bool]:
     """Send a response by aiohttp's own means, as _send_large_body does, but in one piece."""
     body = response.body[0] if len(response.body) == 1 else b"".join(response.body)
@@ -174,6 +207,7 @@ async def _send_body(
         outgoing.force_close()
     try:
         await outgoing.prepare(http)
+        await finish(outgoing)
         await outgoing.write_eof()
     except ConnectionError:
         return outgoing, 0, False
@@ -198,10 +232,12 @@ async def send_with_faults(
     sleep: Sleep,
     elapsed: Callable[[], float],
     note: Callable[[Callable[[], SentResponse | None]], None],
+    finish: Finish | None = None,
 ) -> Delivery:
     """Send a stream of events, or a response changed by `faults`; `elapsed` gives the seconds since the call began.
 
-    `note` gets the function that says what was sent so far.
+    `note` gets the function that says what was sent so far, and `finish` what is sent, just before the client can know
+    that it has everything.
     """
     from emulator.server import fault_sender  # few responses need it
 
@@ -210,20 +246,30 @@ async def send_with_faults(
         connection.limits.hold(connection, sum(map(len, response.body)))
     record = _SendingRecord(response, elapsed)
     note(record.describe)
+
+    async def describe(outgoing: web.StreamResponse, *, complete: bool) -> SentResponse:
+        return SentResponse(
+            status=outgoing.status,
+            headers=join_headers(outgoing.headers.items()),
+            body=await _record_body(record.chunks, response.pictures),
+            events=record.events,
+            complete=complete,
+            bytes=record.bytes,
+        )
+
+    async def finish_early() -> None:
+        nonlocal finish
+        if finish is not None and record.outgoing is not None and record.outgoing.prepared:
+            first_finish, finish = finish, None
+            await first_finish(await describe(record.outgoing, complete=True))
+
     outgoing, complete = await fault_sender.send(
-        http, response, headers, close=close, faults=faults, sleep=sleep, keep=record.keep, begin=record.begin
-    )
+        http, response, headers, close=close, faults=faults, sleep=sleep, keep=record.keep, begin=record.begin,
+        finish=None if finish is None else finish_early,
+    )  # fmt: skip
     if not complete and not outgoing.prepared:  # the client left before the head
         return Delivery(outgoing, None)
-    sent = SentResponse(
-        status=outgoing.status,
-        headers=join_headers(outgoing.headers.items()),
-        body=await _record_body(record.chunks, response.pictures),
-        events=record.events,
-        complete=complete,
-        bytes=record.bytes,
-    )
-    return Delivery(outgoing, sent)
+    return Delivery(outgoing, await describe(outgoing, complete=complete))
 
 
 class _SendingRecord:

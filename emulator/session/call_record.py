@@ -167,6 +167,12 @@ class CallRecord:
         """Return the fields of the entry as plain values, as a store on another machine holds them."""
         return self.entry.to_plain()
 
+    def renumber(self, number: int) -> None:
+        """Give the call another number, also in its entry; its request id, which its client has, stays."""
+        self.number = number
+        if self._entry is not None:
+            self._entry = self._entry._replace(number=number)
+
     def note_selection(self, selection: Selection) -> None:
         """Note the answer for which the call waits."""
         self.selection = selection
@@ -218,6 +224,10 @@ class CallRecord:
         if request.uploads or len(request.body) > _LONGEST_BODY:
             self.request = request._replace(body=b"", uploads=())
         self.selection = self.response = self._describe_sent = None
+
+    def correct(self, state: CallState, sent: SentResponse | None) -> None:
+        """Note how a call has really ended that was thought to end otherwise."""
+        self.state, self.sent, self._entry = state, sent, None
 
     def describe_under_way(self, duration: float) -> JournalEntry:
         """Return the entry of a call that has been under way for `duration` seconds, as far as it is now."""

@@ -75,7 +75,7 @@ class Sessions:
         note_credentials(request.headers, gateway.credential_headers)
         number = await self._store.begin_call(session, self._clock.base())
         if self._store.is_shared:
-            await self._clock.refresh(session)
+            await self._clock.refresh_for_call(session)
         now = self._clock.now(session)
         request_id = gateway.response_headers.ids.make_id(f"{self._seed}\n{session}\n{number}", now)
         pending = CallRecord(number, session, request_id, request=request, key=key, began=now, gateway=gateway)
@@ -92,6 +92,12 @@ class Sessions:
         pending.end(state, sent, self._clock.now(pending.session) - pending.began)
         if not pending.forgotten:
             self.end_call(pending)
+            await self._store.add_call(pending.session, pending, pending.weight)
+
+    async def correct_call(self, pending: CallRecord, sent: SentResponse | None) -> None:
+        """Write to the journal that the client of a call, which was written before it was sent, has left before."""
+        pending.correct("client_gone", sent)
+        if not pending.forgotten:
             await self._store.add_call(pending.session, pending, pending.weight)
 
     def end_call(self, pending: CallRecord) -> None:
@@ -124,9 +130,11 @@ class Sessions:
 
     async def get_setup(self, session: str) -> SessionSetup:
         """Return the scenario of the session, and the settings that it has in the place of the server's."""
-        if self._store.has_values(session) is False:  # most sessions have none
+        values = self._store.known_values(session)
+        if values is None:
+            values = await self._store.get_values(session)
+        if not values:  # most sessions have none
             return SessionSetup(self._default_scenario(), NO_OVERRIDES)
-        values = await self._store.get_values(session)
         return SessionSetup(self._read_scenario(values.get(_SCENARIO), session), _read_overrides(values.get(_SETTINGS)))
 
     async def get_scenario(self, session: str) -> Scenario:
@@ -153,8 +161,7 @@ class Sessions:
                 "source": scenario.source, "file": scenario.file, "folder": folder, "version": scenario.version,
             }  # fmt: skip
             self._remember_parsed((scenario.source, scenario.file, folder, scenario.version), scenario)
-        await self._store.set_value(session, _SCENARIO, stored, self._clock.base())
-        await self._store.restart(session)
+        await self._store.set_value(session, _SCENARIO, stored, self._clock.base(), restart=True)
 
     def play_recording_by_default(self, recording: Recording) -> None:
         """Let the sessions that play nothing of their own play `recording`."""
@@ -164,8 +171,8 @@ class Sessions:
     async def play_recording(self, session: str, recording: Recording) -> None:
         """Let the session play `recording` from its beginning; it is written as its mode says."""
         self._recordings[session] = recording
-        await self._store.set_value(session, _SCENARIO, {"recording": str(recording.path)}, self._clock.base())
-        await self._store.restart(session)
+        stored = {"recording": str(recording.path)}
+        await self._store.set_value(session, _SCENARIO, stored, self._clock.base(), restart=True)
 
     async def get_recording(self, session: str) -> Recording | None:
         """Return the recording that the session plays, if it plays one that may be written."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from emulator.core.bounded_cache import BoundedCache
 from emulator.core.light_dataclass import dataclass
 from emulator.image.files import FileKind, FileStore
-from emulator.scenario.limits import Counter
+from emulator.scenario.limits import Excess, LimitCounter, Share
 from emulator.session.json_values import weigh_value
 
 PlainValue = Any
@@ -64,24 +64,61 @@ class StoreSize:
     bytes: int
 
 
+class StoreLost(Exception):
+    """What was asked of a store on another machine cannot be done at present; the text is the reason."""
+
+
 class StoredCall(Protocol):
     """A finished call; its plain values are made when somebody reads it, or a store on another machine wants them."""
+
+    @property
+    def number(self) -> int:
+        """Its number in its session."""
+        ...
 
     def to_plain(self) -> PlainValue:
         """Return the values of its journal entry."""
         ...
 
 
-class Store(Counter, FileStore, Protocol):
+@runtime_checkable
+class ProvisionalCall(StoredCall, Protocol):
+    """A finished call whose number may be below 1: it has begun while the store was lost."""
+
+    def renumber(self, number: int) -> None:
+        """Give it a number of the store."""
+        ...
+
+
+class Store(LimitCounter, FileStore, Protocol):
     """What every kind of store does; files belong to no session, and outlive theirs.
 
-    Where `is_shared`, other processes change what is kept; else this process knows of every change.
+    Where `is_shared`, other processes change what is kept; else this process knows of every change. A store on another
+    machine may be `lost`, which has the reason then. Meanwhile every method raises StoreLost, but for those that drawn
+    answers need: `begin_call` and `add_call` keep what they have to for later, `set_task`, `keep_file` and
+    `note_operation` do so too, and `known_values` and `known_clock` tell what was known last.
     """
 
     is_shared: bool
 
+    @property
+    def lost(self) -> str | None:
+        """Why nothing can be kept at present; None: it can."""
+        ...
+
+    async def open(self) -> None:
+        """Connect to where things are kept; raises StoreLost where that is not possible."""
+        ...
+
+    async def close(self) -> None:
+        """Let everything be written, and disconnect."""
+        ...
+
     async def begin_call(self, session: str, now: float) -> int:
-        """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
+        """Count one more call of `session`, which begins if it is new; return the call's number, from 1.
+
+        The number is below 0 where the store is lost; `add_call` gives the call another one later.
+        """
         ...
 
     async def note_operation(self, session: str) -> None:
@@ -103,16 +140,26 @@ class Store(Counter, FileStore, Protocol):
         """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
         ...
 
-    async def set_value(self, session: str, name: str, value: PlainValue, now: float) -> None:
-        """Keep `value` under `name` for `session`, which begins if it is new; None removes it."""
+    async def set_value(self, session: str, name: str, value: PlainValue, now: float, *, restart: bool = False) -> None:
+        """Keep `value` under `name` for `session`, which begins if it is new; None removes it.
+
+        With `restart` its counts are removed in the same step, so that no call comes between.
+        """
         ...
 
     async def get_values(self, session: str) -> Mapping[str, PlainValue]:
         """Return all values of `session` by their names; none where the session is unknown."""
         ...
 
-    def has_values(self, session: str) -> bool | None:
-        """Return whether `session` has values; None where that cannot be told without waiting."""
+    def known_values(self, session: str) -> Mapping[str, PlainValue] | None:
+        """Return what `get_values` does, as it was when a call of `session` began last; None where one has to wait.
+
+        Raises StoreLost where `session` has values, or counts, that are lost.
+        """
+        ...
+
+    def known_clock(self, session: str) -> float | None:
+        """Return what `get_clock` does, as it was when a call of `session` began last; None where one has to wait."""
         ...
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
@@ -189,6 +236,7 @@ class InMemoryStore(Store):
     """A store in the memory of this process."""
 
     is_shared = False
+    lost: str | None = None
 
     def __init__(self, limits: StoreLimits) -> None:
         self._limits = limits
@@ -201,6 +249,12 @@ class InMemoryStore(Store):
             "upload": BoundedCache(limits.upload_bytes),
             "picture": BoundedCache(limits.picture_bytes),
         }
+
+    async def open(self) -> None:
+        """Do nothing: there is nothing to connect to."""
+
+    async def close(self) -> None:
+        """Do nothing: what is kept ends with the process."""
 
     async def begin_call(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; return the call's number, from 1."""
@@ -254,9 +308,26 @@ class InMemoryStore(Store):
         found.counts[what] = found.counts.get(what, 0) + more
         return found.counts[what]
 
-    async def set_value(self, session: str, name: str, value: PlainValue, now: float) -> None:
+    async def spend(self, session: str, shares: Sequence[Share]) -> Excess | None:
+        """Count all of `shares`; None. Where one is too much, return which, and count none but those that stay."""
+        counts: dict[str, int] = {}  # of a session that was dropped while its call was under way
+        if session in self._sessions:
+            counts = self._sessions[session].counts
+        for place, share in enumerate(shares):
+            used = counts.get(share.what, 0)
+            if used + share.amount > share.most:
+                for earlier in shares[:place]:
+                    if not earlier.stays:
+                        counts[earlier.what] -= earlier.amount
+                return Excess(place, used)
+            counts[share.what] = used + share.amount
+        return None
+
+    async def set_value(self, session: str, name: str, value: PlainValue, now: float, *, restart: bool = False) -> None:
         """Keep `value` under `name` for `session`, which begins if it is new; None removes it."""
         found = self._open_session(session, now)
+        if restart:
+            found.counts.clear()
         _, weight = found.values.pop(name, (None, 0))
         self._value_bytes -= weight
         if value is None:
@@ -272,15 +343,14 @@ class InMemoryStore(Store):
 
     async def get_values(self, session: str) -> Mapping[str, PlainValue]:
         """Return all values of `session` by their names; none where the session is unknown."""
+        return self.known_values(session)
+
+    def known_values(self, session: str) -> Mapping[str, PlainValue]:
+        """Return all values of `session` by their names; none where the session is unknown."""
         found = self._sessions.get(session)
         if found is None or not found.values:
             return _NO_VALUES
         return {name: value for name, (value, _) in found.values.items()}
-
-    def has_values(self, session: str) -> bool:
-        """Return whether `session` has values."""
-        found = self._sessions.get(session)
-        return found is not None and bool(found.values)
 
     async def set_task(self, session: str, task: str, value: PlainValue, weight: int, now: float) -> None:
         """Keep the task with the id `task`, of about `weight` bytes; older tasks and calls make room."""
@@ -309,6 +379,10 @@ class InMemoryStore(Store):
         return self._clocks[session]
 
     async def get_clock(self, session: str) -> float:
+        """Return by how many seconds the clock of `session` has been moved."""
+        return self._clocks.get(session, 0.0)
+
+    def known_clock(self, session: str) -> float:
         """Return by how many seconds the clock of `session` has been moved."""
         return self._clocks.get(session, 0.0)
 

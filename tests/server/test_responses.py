@@ -42,7 +42,10 @@ async def test_bytes_of_a_small_answer_whose_client_left(
 
     monkeypatch.setattr(web, "Response", Outgoing)
     http: Any = SimpleNamespace(method=method, transport=None)
-    _, count, complete = await responses._send_body(http, Response(200, (), (b"abc",)), {}, False)
+
+    async def finish(_: Any) -> None: ...
+
+    _, count, complete = await responses._send_body(http, Response(200, (), (b"abc",)), {}, False, finish)
     assert (sent_bytes, False) == (count, complete)
 
 

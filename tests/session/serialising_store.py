@@ -17,14 +17,13 @@ class SerialisingStore(InMemoryStore):
     is_shared = True
 
     async def add_call(self, session: str, call: StoredCall, weight: int) -> None:
-        await super().add_call(session, _EncodedCall(_encode(call.to_plain())), weight)
+        await super().add_call(session, _EncodedCall(call.number, _encode(call.to_plain())), weight)
 
-    async def set_value(self, session: str, name: str, value: Any, now: float) -> None:
-        await super().set_value(session, name, None if value is None else _encode(value), now)
+    async def set_value(self, session: str, name: str, value: Any, now: float, *, restart: bool = False) -> None:
+        await super().set_value(session, name, None if value is None else _encode(value), now, restart=restart)
 
-    async def get_values(self, session: str) -> Mapping[str, Any]:
-        values = await super().get_values(session)
-        return {name: _decode(value) for name, value in values.items()}
+    def known_values(self, session: str) -> Mapping[str, Any]:
+        return {name: _decode(value) for name, value in super().known_values(session).items()}
 
     async def set_task(self, session: str, task: str, value: Any, weight: int, now: float) -> None:
         await super().set_task(session, task, _encode(value), weight, now)
@@ -44,6 +43,7 @@ class SerialisingStore(InMemoryStore):
 class _EncodedCall:
     """A call as the bytes of its values."""
 
+    number: int
     encoded: bytes
 
     def to_plain(self) -> Any:

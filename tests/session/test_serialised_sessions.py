@@ -1,4 +1,7 @@
-"""A whole server over a store that holds bytes alone: nothing that a session remembers depends on this process."""
+"""A whole server over a store that holds bytes alone: nothing that a session remembers depends on this process.
+
+The same holds for a store in Redis.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,14 @@ LIMITS = StoreLimits(calls=100, bytes=10**8, sessions=100, age=10**6)
 OWN_PICTURE = "rules:\n- answers:\n  - draw: {picture: {file: own.png}}\n"
 
 
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["serialising", "redis"])
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     """A server whose clock stands still."""
-    running = Served(store=SerialisingStore(LIMITS), clock=FROZEN)
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_server").url
+        running = Served(store_url=f"{url}?prefix=sessions", clock=FROZEN)
+    else:
+        running = Served(store=SerialisingStore(LIMITS), clock=FROZEN)
     yield running
     running.stop()
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 import pytest
 
 from emulator.image.files import FileKind
 from emulator.session import store as stores
 from emulator.session.store import InMemoryStore, Store, StoreLimits, StoreSize
+from tests.session.redis_stores import open_redis_store
 from tests.session.serialising_store import SerialisingStore
+from tests.stable_ids import stable_id
 
-Make = Callable[..., Store]
+Make = Callable[..., Awaitable[Store]]
 
 
-@pytest.fixture(params=[InMemoryStore, SerialisingStore])
-def make(request: pytest.FixtureRequest) -> Make:
+@pytest.fixture(params=["memory", "serialising", "redis"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
     """Makes a store of each kind there is."""
+    stack = AsyncExitStack()
+    redis_url = None
+    if request.param == "redis":
+        redis_url = request.getfixturevalue("redis_server").url
 
-    def with_limits(
+    async def with_limits(
         calls: int = 10, in_bytes: int = 1000, sessions: int = 10, age: float = 60, file_bytes: int = 1000
     ) -> Store:
         limits = StoreLimits(
@@ -30,10 +38,15 @@ def make(request: pytest.FixtureRequest) -> Make:
             upload_bytes=file_bytes,
             picture_bytes=file_bytes,
         )
-        store: Store = request.param(limits)
-        return store
+        if redis_url is not None:
+            prefix = f"t{stable_id(request.node.nodeid)}"
+            return await stack.enter_async_context(open_redis_store(f"{redis_url}?prefix={prefix}", limits))
+        if request.param == "memory":
+            return InMemoryStore(limits)
+        return SerialisingStore(limits)
 
-    return with_limits
+    async with stack:
+        yield with_limits
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class _Call:
     """A finished call of which nothing but a text is kept."""
 
     text: str
+    number: int = field(default_factory=itertools.count(1).__next__)
 
     def to_plain(self) -> dict[str, str]:
         return {"text": self.text}
@@ -59,7 +73,7 @@ async def _texts(store: Store, session: str) -> list[str] | None:
 
 async def test_sessions_are_apart(make: Make) -> None:
     """Each session counts and keeps its own calls; an unknown one is neither empty nor begun."""
-    store = make()
+    store = await make()
     assert [1, 2, 1] == [await store.begin_call(name, 0) for name in ("a", "a", "b")]
     await _add(store, "a", "one")
     assert (["one"], [], None) == (await _texts(store, "a"), await _texts(store, "b"), await _texts(store, "c"))
@@ -67,7 +81,7 @@ async def test_sessions_are_apart(make: Make) -> None:
 
 async def test_calls_are_bounded(make: Make) -> None:
     """The oldest call of a session makes room; the numbers go on."""
-    store = make(calls=2)
+    store = await make(calls=2)
     for text in "abc":
         await store.begin_call("s", 0)
         await _add(store, "s", text)
@@ -77,7 +91,7 @@ async def test_calls_are_bounded(make: Make) -> None:
 
 async def test_bytes_are_bounded_over_all_sessions(make: Make) -> None:
     """The oldest call of the longest unused session goes first; what is alone too heavy is not kept."""
-    store = make(in_bytes=10)
+    store = await make(in_bytes=10)
     for name, text, weight in (("a", "a1", 4), ("b", "b1", 4), ("b", "b2", 4)):
         await store.begin_call(name, 0)
         await _add(store, name, text, weight)
@@ -88,7 +102,7 @@ async def test_bytes_are_bounded_over_all_sessions(make: Make) -> None:
 
 async def test_sessions_are_bounded_by_count_and_age(make: Make) -> None:
     """A new session pushes out the longest unused one, and all that are too old."""
-    store = make(sessions=2, age=60)
+    store = await make(sessions=2, age=60)
     for name, now in (("a", 0), ("b", 1), ("a", 2), ("c", 3)):
         await store.begin_call(name, now)
     assert ["a", "c"] == [one.name for one in await store.list_sessions()]
@@ -98,13 +112,13 @@ async def test_sessions_are_bounded_by_count_and_age(make: Make) -> None:
 
 async def test_a_session_that_was_too_long_unused_begins_anew(make: Make) -> None:
     """Its own next call finds it removed, with all that it kept."""
-    store = make(age=60)
+    store = await make(age=60)
     assert [1, 2, 1] == [await store.begin_call("a", now) for now in (0, 60, 121)]
 
 
 async def test_counts_values_and_reset(make: Make) -> None:
     """Counting is by session and name; a restart removes counts, a reset calls and numbers too, values stay."""
-    store = make()
+    store = await make()
     await store.begin_call("a", 0)
     await _add(store, "a", "one")
     assert [1, 2, 1] == [await store.count("a", what) for what in ("x", "x", "y")]
@@ -126,7 +140,7 @@ async def test_counts_values_and_reset(make: Make) -> None:
 
 async def test_a_value_begins_its_session_and_none_removes_it(make: Make) -> None:
     """A session that was only given a value is listed, without calls."""
-    store = make()
+    store = await make()
     await store.set_value("a", "settings", {"report_only": True}, 5)
     assert [("a", 0, 5)] == [(one.name, one.calls, one.began) for one in await store.list_sessions()]
     await store.set_value("a", "settings", None, 6)
@@ -135,7 +149,7 @@ async def test_a_value_begins_its_session_and_none_removes_it(make: Make) -> Non
 
 async def test_tasks_are_kept_by_their_id(make: Make) -> None:
     """Each session has its own tasks; the oldest make room, above the number of calls; a reset removes all."""
-    store = make(calls=3)
+    store = await make(calls=3)
     for number in range(4):
         await store.set_task("a", f"t{number}", {"polls": 0}, weight=1, now=0)
     await store.set_task("a", "t2", {"polls": 1}, weight=1, now=0)
@@ -148,7 +162,7 @@ async def test_tasks_are_kept_by_their_id(make: Make) -> None:
 
 async def test_tasks_count_towards_the_bytes_of_the_journal(make: Make) -> None:
     """Calls and tasks of all sessions have one bound; the longest unused session loses its own first."""
-    store = make(in_bytes=100)
+    store = await make(in_bytes=100)
     await store.begin_call("a", 0)
     await store.add_call("a", _Call("one"), 40)
     await store.set_task("a", "t1", {"polls": 0}, weight=40, now=0)
@@ -170,7 +184,7 @@ async def test_tasks_count_towards_the_bytes_of_the_journal(make: Make) -> None:
 
 async def test_scenarios_are_bounded_in_bytes(make: Make) -> None:
     """They are not dropped alone, for a session would play another one then: its session is forgotten whole."""
-    store = make(in_bytes=10_000)
+    store = await make(in_bytes=10_000)
     for name in ("a", "b", "c"):
         await store.begin_call(name, 0)
         await store.set_value(name, "scenario", {"source": "x" * 4000}, 0)
@@ -182,7 +196,7 @@ async def test_scenarios_are_bounded_in_bytes(make: Make) -> None:
 
 async def test_the_latest_session_is_that_of_the_last_operation(make: Make) -> None:
     """A session whose calls reached no operation, or that was only changed, does not hide it."""
-    store = make()
+    store = await make()
     assert await store.find_latest() is None
     await store.begin_call("stray", 0)
     assert "stray" == await store.find_latest()
@@ -198,7 +212,7 @@ async def test_the_latest_session_is_that_of_the_last_operation(make: Make) -> N
 
 async def test_a_session_begins_in_its_own_time(make: Make) -> None:
     """The times of a session that began after a clock was moved are those of the clock; its age is not."""
-    store = make(age=50)
+    store = await make(age=50)
     await store.move_clock("", 3600)
     await store.begin_call("a", 100)
     await store.move_clock("b", 60)
@@ -212,7 +226,7 @@ async def test_a_session_begins_in_its_own_time(make: Make) -> None:
 
 async def test_clocks_are_moved_apart(make: Make) -> None:
     """Each session's clock is its own, and so is that of all; moving begins no session, forgetting moves back."""
-    store = make()
+    store = await make()
     assert [2.5, 5.0, 1.0] == [await store.move_clock(name, more) for name, more in (("a", 2.5), ("a", 2.5), ("", 1))]
     assert [5.0, 0.0, 1.0] == [await store.get_clock(name) for name in ("a", "b", "")]
     assert [] == list(await store.list_sessions())
@@ -223,7 +237,7 @@ async def test_clocks_are_moved_apart(make: Make) -> None:
 async def test_moved_clocks_are_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session whose clock was moved first loses its own time, and never all sessions together."""
     monkeypatch.setattr(stores, "MOST_CLOCKS", 3)
-    store = make()
+    store = await make()
     for name in ("", "a", "b", "c"):
         await store.move_clock(name, 1)
     assert [1.0, 0.0, 1.0, 1.0] == [await store.get_clock(name) for name in ("", "a", "b", "c")]
@@ -231,7 +245,7 @@ async def test_moved_clocks_are_bounded(make: Make, monkeypatch: pytest.MonkeyPa
 
 async def test_a_forgotten_session_was_never_there(make: Make) -> None:
     """Calls, counts, values, tasks and numbers go, and so does their weight; others stay, a late call is not kept."""
-    store = make(in_bytes=200)
+    store = await make(in_bytes=200)
     for name in ("a", "b"):
         await store.begin_call(name, 0)
         await _add(store, name, name, 4)
@@ -250,7 +264,7 @@ async def test_a_forgotten_session_was_never_there(make: Make) -> None:
 
 async def test_what_is_kept_and_what_was_dropped(make: Make) -> None:
     """Sessions, calls and bytes in all; of each session how many calls made room, until it is reset."""
-    store = make(calls=2, in_bytes=10)
+    store = await make(calls=2, in_bytes=10)
     for name, weight in (("a", 1), ("a", 1), ("a", 1), ("b", 3), ("b", 6)):
         await store.begin_call(name, 0)
         await _add(store, name, "", weight)
@@ -266,7 +280,7 @@ async def test_what_is_kept_and_what_was_dropped(make: Make) -> None:
 
 async def test_a_dropped_session_is_not_begun_by_a_late_call(make: Make) -> None:
     """A call that ends after its session was removed is forgotten with it."""
-    store = make(sessions=1)
+    store = await make(sessions=1)
     await store.begin_call("a", 0)
     await store.begin_call("b", 0)
     await _add(store, "a", "late")
@@ -275,7 +289,7 @@ async def test_a_dropped_session_is_not_begun_by_a_late_call(make: Make) -> None
 
 async def test_files_are_kept_by_digest(make: Make) -> None:
     """A file belongs to no session, so that a link can be drawn again by anybody; the two kinds are apart."""
-    store = make()
+    store = await make()
     await store.keep_file("upload", "a", b"upload")
     await store.begin_call("s", 0)
     await store.forget("s")
@@ -285,7 +299,7 @@ async def test_files_are_kept_by_digest(make: Make) -> None:
 @pytest.mark.parametrize("kind", ["upload", "picture"])
 async def test_files_are_bounded_in_bytes(make: Make, kind: FileKind) -> None:
     """The longest unused file makes room; one that is too large is not kept and drops no other."""
-    store = make(file_bytes=250)
+    store = await make(file_bytes=250)
     for digest in ("a", "b"):
         await store.keep_file(kind, digest, digest.encode() * 100)
     assert b"a" * 100 == await store.find_file(kind, "a")  # used again, so b is the longest unused
