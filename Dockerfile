@@ -2,11 +2,11 @@
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY . .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[speed]'
+RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[speed,redis]'
 
 FROM python:3.13-slim
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-index --find-links /wheels 'image-api-emulator[speed]' && useradd --system emulator
+    pip install --no-cache-dir --no-index --find-links /wheels 'image-api-emulator[speed,redis]' && useradd --system emulator
 USER emulator
 ENV EMULATOR_HOST=0.0.0.0
 EXPOSE 4010

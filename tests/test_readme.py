@@ -32,6 +32,7 @@ from emulator.settings import FIELDS, list_unknown_variables, load_settings
 from tests.conftest import CA, Served
 from tests.docs_tables import TABLE, list_arguments, make_table
 from tests.paths import ROOT, TESTS
+from tests.redis_server import RedisServer, need_redis
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
 PAGES: Final = {path.stem: path.read_text("utf-8") for path in sorted(find_docs().glob("*.md"))}
@@ -238,6 +239,29 @@ def test_the_compose_file_for_https(serve: Callable[..., Served], tmp_path: Path
     command += ["-H", f"Authorization: Bearer {app['environment']['OPENAI_API_KEY']}"]
     done = _run([*command, f"https://{host}:{served.port}/v1/models"], tmp_path)
     assert "list" == json.loads(done.stdout)["object"], done.stderr
+
+
+def test_the_compose_file_with_redis(serve: Callable[..., Served]) -> None:
+    """The command of the file starts a Redis that three servers with the file's settings share."""
+    services = yaml.safe_load(_find_block("compose-redis.yaml"))["services"]
+    environment = services["image-api"]["environment"]
+    assert [] == list_unknown_variables(environment)
+    settings = load_settings({}, environment, Path("/"))
+    assert "redis://redis:6379" == settings.store
+    program, *options = services["redis"]["command"]
+    assert "redis-server" == program
+    need_redis()
+    redis = RedisServer(*options)
+    try:
+        for _ in range(services["image-api"]["deploy"]["replicas"]):
+            served = serve(store_url=redis.url, admin_token=settings.admin_token, public_url=settings.public_url)
+            link: str = served.generate("ezmodel", {"prompt": "A cat"}).json()["data"][0]["url"]
+            assert link.startswith("http://image-api:4010/")
+        token = {"x-emulator-token": environment["EMULATOR_ADMIN_TOKEN"]}
+        shown = httpx.get(f"{served.url}/_emulator/sessions/latest/calls", headers=token).json()
+        assert [1, 2, 3] == [call["number"] for call in shown["calls"]]
+    finally:
+        redis.stop()
 
 
 def test_the_workflow(serve: Callable[..., Served], tmp_path: Path) -> None:

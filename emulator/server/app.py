@@ -61,13 +61,12 @@ from emulator.server.repeated_calls import RepeatedCall, find_repeated_call
 from emulator.server.requests import BodyBudget, BodyShare, RequestReader
 from emulator.server.send_limits import PIECE, NoRoom, SendLimits
 from emulator.session import sessions
-from emulator.session.events import Events
 from emulator.session.journal import CallState
 from emulator.session.metrics import Metrics
 from emulator.session.redaction import is_known_key, note_key, redact_keys
 from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
 from emulator.session.store import Store, StoreLost
-from emulator.session.store_choice import describe_store, make_store
+from emulator.session.store_choice import describe_store, make_events, make_store
 from emulator.session.tasks import TaskManager
 from emulator.session.verdict_tally import VerdictTally
 from emulator.settings import UPSTREAM_KEY, Settings, UsageError
@@ -128,7 +127,7 @@ class App:
         )
         self._response_builder = response_builder
         self.task_manager = TaskManager(self.store, response_builder)
-        self.metrics, self.events = Metrics(), Events(journals=self.sessions)
+        self.metrics, self.events = Metrics(), make_events(self.store, self.sessions)
         if settings.upstream or any(name.startswith(UPSTREAM_KEY) for name in os.environ):
             from emulator.server.upstream import read_upstream_keys, read_upstreams
 

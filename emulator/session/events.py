@@ -72,6 +72,10 @@ class Journals(Protocol):
         """Return the calls of `session`; None where there is no such session."""
         ...
 
+    async def find_call(self, session: str, number: int) -> JournalEntry | None:
+        """Return one call of `session` that has ended; None where it is not kept."""
+        ...
+
     def list_under_way(self, session: str | None = None) -> Sequence[JournalEntry]:
         """Return the calls that are under way, in all sessions or in one."""
         ...
@@ -82,7 +86,7 @@ class Events:
 
     def __init__(self, keepalive: float = 15.0, journals: Journals | None = None) -> None:
         """After `keepalive` silent seconds a comment is sent; without `journals` nothing earlier is told."""
-        self._listeners: set[_Listener] = set()
+        self._listeners: set[Listener] = set()
         self._journals = journals
         self._ended: deque[tuple[str, int]] = deque(maxlen=MOST_REMEMBERED)
         self._keepalive = keepalive
@@ -120,7 +124,7 @@ class Events:
         """
         if len(self._listeners) >= MOST_LISTENERS:
             raise TooManyListeners
-        return self._send_pieces(_Listener(wish))
+        return self._send_pieces(Listener(wish))
 
     def close(self) -> None:
         """Send every listener what waits for it, and end; after a second it is cut off."""
@@ -130,10 +134,11 @@ class Events:
             if listener.sender is not None:
                 asyncio.get_running_loop().call_later(_LAST_WAIT, listener.sender.cancel)
 
-    async def _send_pieces(self, listener: _Listener) -> AsyncGenerator[bytes]:
+    async def _send_pieces(self, listener: Listener) -> AsyncGenerator[bytes]:
         self._listeners.add(listener)
         listener.sender = asyncio.current_task()
         wish = listener.wish
+        await self._load_ended(listener)
         earlier, is_complete = self._find_earlier(wish)  # before anything else ends, which `listener` hears
         try:
             yield b": each call as it ends\n\n"
@@ -153,6 +158,9 @@ class Events:
                     yield b": keepalive\n\n"
         finally:
             self._listeners.discard(listener)
+
+    async def _load_ended(self, listener: Listener) -> None:
+        """Learn which calls have ended before the listener came; here they are known."""
 
     def _find_earlier(self, wish: Wish) -> tuple[Sequence[tuple[str, int]], bool]:
         """Return the calls before now that a listener wants, the first to end first.
@@ -192,7 +200,7 @@ class Events:
             yield _format_event("live", {})
 
 
-class _Listener:
+class Listener:
     """One listener: `waiting` are the entries to send, `dropped` counts those that did not fit since it was sent last.
 
     `changed` is set when there is something to send, `sender` is the task that sends it.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections import Counter, deque
+from collections import deque
 from typing import Final
 
 from emulator.core.bounded_cache import BoundedCache
 from emulator.core.light_dataclass import dataclass
 from emulator.image.files import FileKind
-from emulator.session.store import ProvisionalCall, StoredCall, StoreLimits
+from emulator.session.store import PlainValue, ProvisionalCall, StoredCall, StoreLimits
 
 
 @dataclass
@@ -26,6 +26,19 @@ class HeldCall:
         assert isinstance(self.call, ProvisionalCall)
         self.call.renumber(number)
         self.era = era.decode()
+
+
+@dataclass
+class _Stub:
+    """A call of which nothing but its number is known any more."""
+
+    number: int
+
+    def renumber(self, number: int) -> None:
+        self.number = number
+
+    def to_plain(self) -> PlainValue:
+        raise ValueError("a call that was dropped is not written")
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,8 @@ class Backlog:
         self._bytes = 0
         self._last_number = -int.from_bytes(os.urandom(5), "big")  # so that ids differ from those of other replicas
         self.calls: deque[HeldCall] = deque()
-        self.missing: Counter[tuple[str, bool]] = Counter()
-        """How many calls were dropped, by session, and by whether they had a number of the store."""
+        self.missing: list[HeldCall] = []
+        """The calls that were dropped, without what is kept of them."""
         self.tasks: dict[tuple[str, str], HeldTask] = {}
         self._files: dict[FileKind, BoundedCache[str, bytes]] = {
             "upload": BoundedCache(limits.upload_bytes),
@@ -66,7 +79,7 @@ class Backlog:
         self._bytes += held.weight
         while self._bytes > self._limits.bytes and self.calls:
             dropped = self.take_call()
-            self.missing[dropped.session, dropped.era is not None] += 1
+            self.missing.append(HeldCall(dropped.session, _Stub(dropped.call.number), 0, dropped.era))
 
     def take_call(self) -> HeldCall:
         """Return the call that has waited longest, which waits no more."""

@@ -56,6 +56,8 @@ class RedisConnection:
         self._note_loss = note_loss
         self._waiting: deque[_Command] = deque()
         self._has_waiting = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self._work: asyncio.Task[None] | None = None
         self.lost: str | None = None
         """Why Redis cannot be used at present; None: it can."""
@@ -74,16 +76,14 @@ class RedisConnection:
         work, self._work = self._work, None
         if work is None:
             return
-        if self.lost is None and self._waiting:
-            last = asyncio.get_running_loop().create_future()
-            self._waiting.append(_Command(("PING",), last))
-            self._has_waiting.set()
-            with suppress(StoreLost, TimeoutError):
-                async with asyncio.timeout(ANSWER_WITHIN):
-                    await last
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_WITHIN):
+                await self._is_idle.wait()
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
+        if self.lost is None and self._is_idle.is_set() and self._waiting:  # what was sent has its answers
+            await self._send_batch()
         self._fail_waiting("the server stops")
         await self._disconnect()
 
@@ -161,6 +161,7 @@ class RedisConnection:
             size += sum(len(word) for word in batch[-1].words if isinstance(word, bytes))
         loop = asyncio.get_running_loop()
         answered = 0
+        self._is_idle.clear()
         try:
             packed = self._connection.pack_commands([one.words for one in batch])
             async with asyncio.timeout(ANSWER_WITHIN + size / _SLOWEST) as limit:
@@ -172,6 +173,8 @@ class RedisConnection:
         except (exceptions.RedisError, OSError, TimeoutError) as error:
             self.lose(_describe(error))
         finally:
+            if answered == len(batch) or self.lost is not None:
+                self._is_idle.set()
             for one in batch[answered:]:
                 _fail(one, StoreLost(self.lost or "the server stops"))
 
@@ -278,6 +281,6 @@ _REASONS: Final[Sequence[tuple[type[Exception], str]]] = (
     (exceptions.BusyLoadingError, "it is still loading its data"),
     (exceptions.NoPermissionError, "its user may not run the commands that are needed"),
     (exceptions.AuthenticationError, "it does not accept the user or the password"),
-    (exceptions.TimeoutError, f"it does not answer within {ANSWER_WITHIN:g} seconds"),
-    (TimeoutError, f"it does not answer within {ANSWER_WITHIN:g} seconds"),
+    (exceptions.TimeoutError, "it does not answer in time"),
+    (TimeoutError, "it does not answer in time"),
 )

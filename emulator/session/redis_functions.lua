@@ -237,11 +237,13 @@ end
 
 function functions.leave(_, _, replica)
   redis.call('SREM', key('replicas'), replica)
-  redis.call('DEL', key('replica:' .. replica))
+  redis.call('DEL', key('replica:' .. replica), key('begun:' .. replica))
 end
 
--- Number `more` further calls; return the last number, and what the caller must know of the session.
-function functions.begin(args)
+-- Number `more` further calls; return the last number, and what the caller must know of the session. With a `token` the
+-- number is noted for `begun`, because the answer may be lost.
+function functions.begin(args, _, replica)
+  local token = args[6]
   local session, now, most, age, more = args[1], tonumber(args[2]), tonumber(args[3]), tonumber(args[4]), args[5]
   expire_sessions(now, most, age)
   open_session(session, now, most, age)
@@ -252,11 +254,21 @@ function functions.begin(args)
   redis.call('HSET', meta, 'used', text(now), 'used_at', used_at)
   prolong(session)
   local known = redis.call('HMGET', meta, 'era', 'version')
+  if token then
+    redis.call('LPUSH', key('begun:' .. replica), token .. ' ' .. number .. ' ' .. known[1])
+    redis.call('LTRIM', key('begun:' .. replica), 0, 999) -- more are never under way together
+    limit_life(key('begun:' .. replica))
+  end
   local changes = tonumber(redis.call('HGET', key('store'), 'changes') or 0)
   return {
     number, known[1], tonumber(known[2] or 0), redis.call('HLEN', of(session, 'values')), moved[1] or '0',
     moved[2] or '0', redis.call('SISMEMBER', key('unsure'), session), changes,
   }
+end
+
+-- The calls that were numbered last for this replica: token, number and era of each.
+function functions.begun(_, _, replica)
+  return redis.call('LRANGE', key('begun:' .. replica), 0, -1)
 end
 
 function functions.note(args)

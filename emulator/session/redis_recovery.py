@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -32,7 +33,15 @@ def make_task_words(session: str, task: str, held: HeldTask, limits: StoreLimits
 class BacklogWriter:
     """Writes a backlog over a new connection; `write` may be called again where that is lost again."""
 
-    def __init__(self, backlog: Backlog, connection: RedisConnection, limits: StoreLimits) -> None:
+    def __init__(
+        self,
+        backlog: Backlog,
+        connection: RedisConnection,
+        limits: StoreLimits,
+        begun: dict[int, tuple[int, bytes]],
+    ) -> None:
+        """`begun` has number and era of calls that were numbered, by the numbers below 1 that they have here."""
+        self._begun = begun
         self._backlog = backlog
         self._connection = connection
         self._limits = limits
@@ -53,14 +62,15 @@ class BacklogWriter:
 
     async def _count_missing(self, now: float) -> int:
         """Count the calls that did not fit, so that the journal says how many it lacks."""
-        backlog, total = self._backlog, 0
-        for (session, has_number), count in list(backlog.missing.items()):
-            if not has_number:
-                await self._connection.call_alone("begin", *self._make_begin_words(session, now, count))
-            await self._connection.call_alone("miss", session, count)
-            del backlog.missing[session, has_number]
-            total += count
-        return total
+        taken, self._backlog.missing = self._backlog.missing, []
+        try:
+            await self._number_calls([held for held in taken if held.era is None], now)
+            by_session = Counter(held.session for held in taken)
+            await self._connection.call_together([("miss", one) for one in by_session.items()])
+        except StoreLost:
+            self._backlog.missing[:0] = taken
+            raise
+        return len(taken)
 
     async def _write_calls(self, now: float) -> int:
         """Write the calls that have waited longest, as many as are sent together."""
@@ -78,6 +88,11 @@ class BacklogWriter:
 
     async def _number_calls(self, calls: Sequence[HeldCall], now: float) -> None:
         """Give numbers of the store to calls that began while it was lost, in their order."""
+        for held in calls:
+            begun = self._begun.pop(held.call.number, None)
+            if begun is not None:
+                held.take_number(*begun)
+        calls = [held for held in calls if held.era is None]
         by_session: dict[str, list[HeldCall]] = {}
         for held in calls:
             by_session.setdefault(held.session, []).append(held)

@@ -35,6 +35,7 @@ from emulator.session.redis_recovery import (
     make_task_words,
 )
 from emulator.session.store import (
+    EndedCall,
     PlainValue,
     SessionSummary,
     Store,
@@ -45,7 +46,7 @@ from emulator.session.store import (
 )
 
 log = logging.getLogger("emulator")
-_Name = TypeVar("_Name", str, tuple[str, int])
+_Name = TypeVar("_Name")
 _Value = TypeVar("_Value")
 
 
@@ -90,6 +91,11 @@ class RedisStore(Store):
         """The sessions that have values, as they were when `_changes` changes had been made to values."""
         self._eras: dict[tuple[str, int], tuple[str, str]] = {}
         """Epoch and era of each call that is under way here."""
+        self._token = 0
+        self._unsure_numbers: dict[str, int] = {}
+        """The numbers below 1 of calls that Redis may have numbered, by the token with which it was asked."""
+        self._begun: dict[int, tuple[int, bytes]] = {}
+        """Number and era of such calls that it has numbered."""
         self._writing: set[asyncio.Task[None]] = set()
         self._backlog = Backlog(limits)
         self._lost_at: float | None = None
@@ -113,16 +119,23 @@ class RedisStore(Store):
             await asyncio.wait(self._writing)
         self._send("leave")
         await self._connection.close()
+        waiting = len(self._backlog.calls) + len(self._backlog.missing)
+        if waiting:
+            log.warning("the server stops while the store is lost: calls that no journal has: %d", waiting)
 
     # --- calls
 
     async def begin_call(self, session: str, now: float) -> int:
         """Count one more call of `session`, which begins if it is new; return its number; below 0: Redis is lost."""
         self._now = now
+        self._token += 1
+        token = str(self._token)
         try:
-            answer = await self._call("begin", session, repr(now), self._limits.sessions, self._limits.age, 1)
+            answer = await self._call("begin", session, repr(now), self._limits.sessions, self._limits.age, 1, token)
         except StoreLost:
-            return self._backlog.number_call()
+            number = self._backlog.number_call()
+            _remember(self._unsure_numbers, token, number)
+            return int(number)
         number, encoded_era, version, values, moved, own_moved, is_unsure, changes = answer
         era = encoded_era.decode()
         known = self._known.pop(session, None)
@@ -171,6 +184,8 @@ class RedisStore(Store):
             self._backlog.add_call(held)
 
     async def _write_call(self, held: HeldCall) -> None:
+        if held.era is None and held.call.number in self._begun:
+            held.take_number(*self._begun.pop(held.call.number))
         if held.era is None:
             words = (held.session, repr(self._now), self._limits.sessions, self._limits.age, 1)
             number, era, *_ = await self._call("begin", *words)
@@ -185,6 +200,22 @@ class RedisStore(Store):
         if sum(map(len, entries)) > _SLOW_TO_READ:
             return await asyncio.to_thread(lambda: [json.loads(entry) for entry in entries])
         return [json.loads(entry) for entry in entries]
+
+    async def get_call(self, session: str, number: int) -> PlainValue | None:
+        """Return one call of `session` that has ended; None where it is not kept."""
+        entry = await self._call("call", session, number)
+        return None if entry is None else json.loads(entry)
+
+    async def list_ended(self, after: str) -> Sequence[EndedCall]:
+        """Return what has ended in any session, at whichever server, behind the place `after`; "" is before all."""
+        ended = []
+        for place, words in await self._call("events", after):
+            told = dict(zip(words[::2], words[1::2], strict=True))
+            if b"reset" in told:
+                ended.append(EndedCall(place.decode(), told[b"reset"].decode(), None))
+            else:
+                ended.append(EndedCall(place.decode(), told[b"session"].decode(), int(told[b"number"])))
+        return ended
 
     # --- counts
 
@@ -280,7 +311,7 @@ class RedisStore(Store):
     def known_clock(self, session: str) -> float | None:
         """Return by how many seconds the clock of `session` had been moved when its last call began."""
         if not session:
-            return self._moved
+            return self._moved if self.lost is None else (self._moved or 0.0)
         known = self._known.get(session)
         if known is not None:
             return known.moved
@@ -378,6 +409,17 @@ class RedisStore(Store):
                 self._learn_changes(await self._call("beat", REPLICA_GONE))
             await asyncio.sleep(_BEAT)
 
+    async def _find_begun(self) -> None:
+        """Ask which of the calls whose numbers never came were numbered all the same."""
+        if not self._unsure_numbers:
+            return
+        for line in await self._connection.call_alone("begun"):
+            token, number, era = line.split(b" ")
+            unsure = self._unsure_numbers.get(token.decode())
+            if unsure is not None:
+                self._begun[unsure] = (int(number), era)
+        self._unsure_numbers.clear()
+
     def _note_loss(self, reason: str) -> None:
         """Say once that Redis is lost."""
         if self._lost_at is None:
@@ -399,10 +441,13 @@ class RedisStore(Store):
         self._library.identity = (found.decode(), replica, generation)
         is_empty = epoch not in ("", found.decode())
         if is_empty:
-            for known in (self._known, self._counted):
-                known.clear()
+            self._known.clear()
+            self._counted.clear()
+            self._begun.clear()
             self._valued, self._changes, self._moved = frozenset(), -1, None
-        written, missing = await BacklogWriter(self._backlog, self._connection, self._limits).write(self._now)
+        await self._find_begun()
+        writer = BacklogWriter(self._backlog, self._connection, self._limits, self._begun)
+        written, missing = await writer.write(self._now)
         if self._lost_at is not None:
             seconds = clock.count_seconds() - self._lost_at
             self._lost_at = None

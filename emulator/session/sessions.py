@@ -232,11 +232,17 @@ class Sessions:
         entries = [entry_from_plain(values) for values in stored]
         return [*entries, *self.list_under_way(session)]
 
+    async def find_call(self, session: str, number: int) -> JournalEntry | None:
+        """Return one call of the session that has ended; None where it is not kept."""
+        values = await self._store.get_call(session, number)
+        return None if values is None else entry_from_plain(values)
+
     def list_under_way(self, session: str | None = None) -> Sequence[JournalEntry]:
         """Return the calls that are under way, in all sessions or in one."""
         sessions = [session] if session is not None else list(self._under_way)
         calls = [pending for one in sessions for pending in self._under_way.get(one, {}).values()]
-        return [self.describe_call(pending) for pending in calls]
+        numbered = [pending for pending in calls if pending.number > 0]  # the others wait for the store
+        return [self.describe_call(pending) for pending in numbered]
 
     async def note_operation(self, pending: CallRecord) -> None:
         """Note that the call has reached an operation of its gateway."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from emulator.core.bounded_cache import BoundedCache
 from emulator.core.light_dataclass import dataclass
@@ -53,6 +53,17 @@ class SessionSummary:
     began: float
     used: float
     dropped: int = 0
+
+
+class EndedCall(NamedTuple):
+    """What has ended in a shared store: a call, or with no number all calls of a session, which was reset.
+
+    `id` tells its place among all: two numbers with a `-` between them.
+    """
+
+    id: str
+    session: str
+    number: int | None
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,10 @@ class Store(LimitCounter, FileStore, Protocol):
 
     async def list_calls(self, session: str) -> Sequence[PlainValue] | None:
         """Return the calls of `session`, the one that ended first at first; None if the session is unknown."""
+        ...
+
+    async def get_call(self, session: str, number: int) -> PlainValue | None:
+        """Return one call of `session` that has ended; None where it is not kept."""
         ...
 
     async def set_value(self, session: str, name: str, value: PlainValue, now: float, *, restart: bool = False) -> None:
@@ -299,6 +314,15 @@ class InMemoryStore(Store):
         if found is None:
             return None
         return [call.to_plain() for call, _ in found.calls]
+
+    async def get_call(self, session: str, number: int) -> PlainValue | None:
+        """Return one call of `session` that has ended; None where it is not kept."""
+        found = self._sessions.get(session)
+        if found is not None:
+            for call, _ in reversed(found.calls):
+                if call.number == number:
+                    return call.to_plain()
+        return None
 
     async def count(self, session: str, what: str, more: int = 1) -> int:
         """Count `more` of `what` in `session`; return how many there are. No two callers get the same number."""

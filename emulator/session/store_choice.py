@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from emulator.image.encoder import name_encoder
+from emulator.session.events import Events, Journals
 from emulator.session.store import InMemoryStore, Store, StoreLimits, StoreLost
 from emulator.settings import Settings, UsageError
+
+
+def make_events(store: Store, journals: Journals) -> Events:
+    """Return the events of a server with `store`: where that is shared, listeners hear of other servers' calls too."""
+    if not store.is_shared:
+        return Events(journals=journals)
+    from emulator.session.shared_events import SharedEvents, SharedStore
+
+    if isinstance(store, SharedStore):
+        return SharedEvents(store, journals)
+    return Events(journals=journals)
 
 
 def describe_store(settings: Settings) -> str:

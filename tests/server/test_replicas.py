@@ -129,3 +129,45 @@ def test_the_commands_of_the_page(serve: Serve, url: str) -> None:
         answer = httpx.request(method, servers[port].url + path, headers=headers, content=body or None)
         assert 200 == answer.status_code
     assert [1] == [call["number"] for call in answer.json()["calls"]]
+
+
+def read_events(response: httpx.Response, count: int) -> list[tuple[str, str]]:
+    """The name and the id of the next `count` events of a stream that are no comments."""
+    found: list[tuple[str, str]] = []
+    name = event_id = ""
+    for line in response.iter_lines():
+        field, _, value = line.partition(": ")
+        if field == "event":
+            name = value
+        elif field == "id":
+            event_id = value
+        elif not line and name:
+            found.append((name, event_id))
+            name = event_id = ""
+            if len(found) == count:
+                return found
+    raise AssertionError(found)
+
+
+def test_events_of_all_servers(replicas: list[Served]) -> None:
+    """A listener at one server hears of the calls of all, once each, and goes on behind them at another server."""
+    first, second, third = replicas
+    at_second = Client([second], "heard")
+    path = "/_emulator/events?session=heard&view=summary"
+    assert 200 == at_second.call().status_code
+    with httpx.stream("GET", f"{first.url}{path}&recent=5", timeout=10) as response:
+        assert [("call", "heard/1"), ("live", "")] == read_events(response, 2)
+    with httpx.stream("GET", first.url + path, timeout=10) as response:
+        lines = response.iter_lines()
+        assert ": each call as it ends" == next(lines)
+        for client in (at_second, Client([third], "heard")):
+            assert 200 == client.call().status_code
+        ids = [line.removeprefix("id: ") for line in itertools.islice(lines, 9) if line.startswith("id: ")]
+        assert ["heard/2", "heard/3"] == ids
+    headers = {"Last-Event-ID": "heard/2"}
+    with httpx.stream("GET", third.url + path, headers=headers, timeout=10) as response:
+        assert [("call", "heard/3"), ("live", "")] == read_events(response, 2)
+    at_second.admin("POST", "/reset")
+    assert 200 == at_second.call().status_code
+    with httpx.stream("GET", f"{third.url}{path}&recent=5", timeout=10) as response:
+        assert [("call", "heard/1"), ("live", "")] == read_events(response, 2)
