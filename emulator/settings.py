@@ -139,9 +139,11 @@ def _parse_upstream(text: str) -> str:
 
 
 def _parse_store(text: str) -> str:
+    if text == LOCAL_STORE:
+        return text
     scheme, colon, rest = text.partition("://")
     if not colon or scheme not in STORE_SCHEMES:
-        expected = "expected redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH of a socket"
+        expected = "expected redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH of a socket, or local"
         nearest = nearest_word(scheme, STORE_SCHEMES)
         if nearest is not None and colon:
             expected += f"; did you mean {nearest}://?"
@@ -161,6 +163,13 @@ def _parse_positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ValueError("expected a whole number from 1")
+    return number
+
+
+def _parse_workers(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_WORKERS:
+        raise ValueError(f"expected 1 to {MOST_WORKERS}")
     return number
 
 
@@ -292,8 +301,12 @@ class Settings:
     upload_bytes: int = _setting(32 * 2**20, "most bytes of uploaded pictures in memory", _parse_positive, "BYTES")
     store: str | None = _setting(
         None, "Redis in which several servers share sessions, turns, limits and journals: redis://…, rediss://… or "
-        "unix:///PATH (default: in the memory of this process)",
-        _parse_store, "URL",
+        "unix:///PATH; local: one that is started for the workers alone (default: in the memory of this process)",
+        _parse_store, "URL|local",
+    )  # fmt: skip
+    workers: int = _setting(
+        1, "processes that answer at the port; more than one share their sessions by --store (default there: local)",
+        _parse_workers, "N",
     )  # fmt: skip
     upstream: tuple[str, ...] = _setting(
         (), "base URL of the real gateway, to which calls are passed on where a scenario says `forward` (repeatable; "
@@ -516,7 +529,7 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "chance and time": ("seed", "clock", "as_of", "legacy"),
     "who may use /_emulator/": ("allow_host", "admin_token"),
-    "where sessions are kept": ("store",),
+    "where sessions are kept": ("store", "workers"),
     "what it prints": ("quiet", "json_log", "ready_json", "coverage"),
     "real gateways and recordings": (
         "upstream", "upstream_timeout", "record", "record_mode", "max_spend", "stale_after",
@@ -528,6 +541,9 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
 }  # fmt: skip
 """The settings as --help shows them; those that stand nowhere come last."""
 
+MOST_WORKERS: Final = 64
+LOCAL_STORE: Final = "local"
+"""The value of the setting `store` for a Redis that is started for the workers alone."""
 STORE_SCHEMES: Final = ("redis", "rediss", "unix")
 """How the setting `store` may begin."""
 _LONGEST_NAME: Final = 80  # characters of a variable's name in a message

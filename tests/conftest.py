@@ -51,7 +51,8 @@ CA: Final = str(Path(os.environ["EMULATOR_TLS_DIR"]) / "ca.pem")
 SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_page", "admin/test_replay", "admin/test_routes",
     "admin/test_spec", "analysis/test_coverage", "analysis/test_differences", "analysis/test_portability",
-    "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "cli/test_store", "client/", "end_to_end/test_edits",
+    "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "cli/test_store", "cli/test_workers",
+    "client/", "end_to_end/test_edits",
     "end_to_end/test_geekai", "end_to_end/test_npm_client", "end_to_end/test_observed", "end_to_end/test_openai",
     "end_to_end/test_repeats", "end_to_end/test_situations", "faults/", "gateway/test_calendar",
     "gateway/test_openapi", "image/test_alter", "image/test_render", "response/test_streaming", "sample/",

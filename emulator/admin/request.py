@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emulator.admin.spec import AdminSpec
     from emulator.analysis.coverage import CoverageCounter, FindContract
     from emulator.analysis.portability import PortabilityTarget
+    from emulator.session.shared_metrics import SharedMetrics
 
 PREFIX: Final = "/_emulator"
 STORE_LOST: Final = "store_lost"
@@ -62,6 +63,7 @@ class AdminContext:
     events: Events
     send_call: Callable[[bytes], None]
     coverage: CoverageCounter | None = None
+    shared_metrics: SharedMetrics | None = None
     started: float = field(default_factory=_read_real_time)
 
     @cached_property

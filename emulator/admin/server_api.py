@@ -214,7 +214,9 @@ async def _tally_journals(context: AdminContext, name: str | None) -> tuple[Tall
 async def get_metrics(request: AdminRequest) -> Response:
     """Counters and gauges, for Prometheus."""
     context = request.context
-    under_way = context.sessions.count_under_way()
+    counts, under_way = context.metrics.format_text({}), context.sessions.count_under_way()
+    if context.shared_metrics is not None:
+        counts, under_way = await context.shared_metrics.add_up()
     gauges = {
         "emulator_calls_under_way": (under_way, "Calls that have begun and not ended."),
         "process_start_time_seconds": (context.started, "Start of the server, in seconds since 1970-01-01 UTC."),
@@ -226,7 +228,7 @@ async def get_metrics(request: AdminRequest) -> Response:
             "emulator_journal_entries": (kept.calls, "Calls in all journals together."),
             "emulator_journal_bytes": (kept.bytes, "What all journals weigh together, about."),
         }
-    return build_response(metrics.CONTENT_TYPE, context.metrics.format_text(gauges).encode())
+    return build_response(metrics.CONTENT_TYPE, (counts + metrics.format_gauges(gauges)).encode())
 
 
 async def stream_events(request: AdminRequest) -> Response | Stream:

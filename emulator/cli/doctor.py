@@ -25,7 +25,14 @@ from emulator.core.tables import replace_unprintable, wrap_text
 from emulator.core.terminal import Style
 from emulator.core.tls_folder import AUTHORITY, TRUST_VARIABLES, find_tls_folder
 from emulator.session.store_choice import check_store, describe_store
-from emulator.settings import BadSetting, Settings, list_unknown_variables, load_settings, read_settings_file
+from emulator.settings import (
+    LOCAL_STORE,
+    BadSetting,
+    Settings,
+    list_unknown_variables,
+    load_settings,
+    read_settings_file,
+)
 from emulator.validation import registry
 
 State = Literal["ok", "note", "wrong"]
@@ -202,7 +209,7 @@ def _has_certificate(path: str | None, authority: Path) -> bool:
 
 def _check_redis(chosen: Settings) -> Check:
     """Whether the Redis of the setting `store` can be used; without the setting, whether one is installed."""
-    if chosen.store is None:
+    if chosen.store in (None, LOCAL_STORE):
         return _check_program("Redis", ("redis-server", "valkey-server"), "a single server needs none")
     problem = check_store(chosen)
     if problem is not None:

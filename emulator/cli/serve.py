@@ -9,7 +9,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.cli.fast_import import defer_aiohttp_client, keep_what_exists, without_garbage_collection
@@ -19,6 +19,7 @@ from emulator.core.parse_cache import use_cache_folder
 from emulator.core.tls_folder import TRUST_VARIABLES
 from emulator.core.version import VERSION
 from emulator.settings import (
+    LOCAL_STORE,
     Settings,
     SettingsFile,
     UsageError,
@@ -35,10 +36,22 @@ if TYPE_CHECKING:
     from emulator.server.listener import Running
 
 
+Announce = Callable[["Running", SettingsFile], None]
+
+
 def run_server(options: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code. Raises UsageError where the server cannot start."""
     file = read_settings_file()
     chosen = load_settings(vars(options), file=file)
+    if chosen.workers > 1 or chosen.store == LOCAL_STORE:
+        from emulator.cli.workers import run_workers
+
+        return run_workers(chosen, file)
+    return serve_in_this_process(chosen, file, announce)
+
+
+def serve_in_this_process(chosen: Settings, file: SettingsFile, announce: Announce) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code. `announce` is called once calls are answered."""
     choose_speed(chosen.speed)
     use_cache_folder(chosen.cache_dir)
     with without_garbage_collection():
@@ -49,10 +62,10 @@ def run_server(options: argparse.Namespace) -> int:
         from emulator.server import listener  # noqa: F401 - imported here, while no garbage is collected
         from emulator.server.event_loop import new_event_loop
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(_serve(chosen, file))
+        return runner.run(_serve(chosen, file, announce))
 
 
-async def _serve(chosen: Settings, file: SettingsFile) -> int:
+async def _serve(chosen: Settings, file: SettingsFile, announce: Announce) -> int:
     import asyncio
 
     from emulator.cli.console import Console
@@ -62,7 +75,7 @@ async def _serve(chosen: Settings, file: SettingsFile) -> int:
         console = Console(chosen.json_log)
     running = await _start(chosen, console)
     stop = _stop_at_signals()
-    _announce(running, file)
+    announce(running, file)
     check = asyncio.create_task(_check_schemas(running.app))
     errors = _stop_at_invalid_schema(check, stop)
     await stop.wait()
@@ -135,8 +148,11 @@ def _stop_at_invalid_schema(examined: asyncio.Task[None], stop: asyncio.Event) -
     return errors
 
 
-def _announce(running: Running, file: SettingsFile) -> None:
-    """Print where the server listens: a text for people, or with --ready-json one line for programs."""
+def announce(running: Running, file: SettingsFile, pid: int | None = None) -> None:
+    """Print where the server listens: a text for people, or with --ready-json one line for programs.
+
+    `pid` is the process that ends the server; None: this one.
+    """
     from emulator.cli.console import print_line
 
     app = running.app
@@ -156,13 +172,13 @@ def _announce(running: Running, file: SettingsFile) -> None:
         print(f"{NAME}: {_REPORT_ONLY}", file=sys.stderr)
     if app.settings.seed:  # `--seed random` has drawn it; it is needed to repeat the run
         print(f"{NAME}: seed {app.settings.seed}", file=sys.stderr)
-    print_line(json.dumps(_describe_ready(running)))
+    print_line(json.dumps(_describe_ready(running, pid or os.getpid())))
 
 
-def _describe_ready(running: Running) -> dict[str, Any]:
+def _describe_ready(running: Running, pid: int) -> dict[str, Any]:
     """Return what --ready-json prints."""
     app = running.app
-    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": os.getpid()}
+    ready: dict[str, Any] = {"url": running.url, "port": running.port, "pid": pid}
     if running.tls_url is not None:
         ready["tls_url"] = running.tls_url
     if running.ca is not None:

@@ -85,6 +85,7 @@ class EmulatorSettings(TypedDict, total=False):
     picture_cache: int
     upload_bytes: int
     store: str
+    workers: int
     upstream: str | Sequence[str]
     upstream_timeout: int
     record: FilePath
@@ -265,6 +266,8 @@ class Emulator(EmbeddedSession):
             raise EmulatorError("this emulator runs already")
         try:
             settings = _load_settings(self._keywords)
+            if settings.workers > 1:
+                raise EmulatorError("workers: an Emulator is in this process alone; the command serve has several")
             choose_speed(settings.speed)
             use_cache_folder(settings.cache_dir)
             self._thread = ServerThread(App(settings, self._observe_call))

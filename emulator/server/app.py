@@ -65,7 +65,7 @@ from emulator.session.journal import CallState
 from emulator.session.metrics import Metrics
 from emulator.session.redaction import is_known_key, note_key, redact_keys
 from emulator.session.sessions import NO_OVERRIDES, SessionOverrides, Sessions
-from emulator.session.store import Store, StoreLost
+from emulator.session.store import SharedStore, Store, StoreLost
 from emulator.session.store_choice import describe_store, make_events, make_store
 from emulator.session.tasks import TaskManager
 from emulator.session.verdict_tally import VerdictTally
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from emulator.server.own_connection import OwnConnections
     from emulator.session.call_record import CallRecord
     from emulator.session.recording import Recording
+    from emulator.session.shared_metrics import SharedMetrics
 
 log = logging.getLogger("emulator")
 Observer = Callable[["CallRecord"], None]
@@ -133,6 +134,11 @@ class App:
 
             read_upstreams(settings.upstream, gateways)
             read_upstream_keys(os.environ, gateways)
+        self.shared_metrics: SharedMetrics | None = None
+        if settings.workers > 1 and isinstance(self.store, SharedStore):
+            from emulator.session.shared_metrics import SharedMetrics
+
+            self.shared_metrics = SharedMetrics(self.store, self.metrics, self.sessions.count_under_way)
         self.tally = VerdictTally()
         self.observers: list[Observer] = []
         if observer is not None:
@@ -175,11 +181,15 @@ class App:
             await self.store.open()
         except StoreLost as error:
             raise UsageError(f"--store {describe_store(self.settings)}: {error}") from None
+        if self.shared_metrics is not None:
+            self.shared_metrics.open()
 
     async def close(self) -> None:
         """Close what the server has opened beside its own socket."""
         self.image_store.close()
         self.sessions.close_recordings()
+        if self.shared_metrics is not None:
+            await self.shared_metrics.close()
         await self.store.close()
         if "_forwarder" in self.__dict__:
             await self._forwarder.close()
@@ -727,6 +737,7 @@ class App:
             metrics=self.metrics,
             events=self.events,
             coverage=self.coverage,
+            shared_metrics=self.shared_metrics,
             send_call=self._send_own_call,
         )
 

@@ -29,11 +29,16 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def share_ports() -> None:
+    """Let all servers of this process, from now on, listen at ports at which other processes listen too."""
+    _SHARING.append(True)
+
+
 def make_site(runner: web.ServerRunner, host: str, port: int) -> web.TCPSite:
     """Return what will listen at `host` and `port` on the event loop that runs now."""
     if get_loop_library() == "uvloop":
         return AcceptingSite(runner, host, port)
-    return web.TCPSite(runner, host, port)
+    return web.TCPSite(runner, host, port, reuse_port=bool(_SHARING))
 
 
 class AcceptingSite(web.TCPSite):
@@ -58,7 +63,7 @@ class AcceptingSite(web.TCPSite):
         loop = asyncio.get_running_loop()
         # This finds the addresses and binds them. It does not listen, so that uvloop takes no connections.
         self._server = await loop.create_server(
-            self._get_protocol_factory(), self._host, self._port, start_serving=False
+            self._get_protocol_factory(), self._host, self._port, start_serving=False, reuse_port=bool(_SHARING)
         )
         for bound in self._server.sockets:
             listening = socket.socket(fileno=os.dup(bound.fileno()))
@@ -123,4 +128,6 @@ async def _connect(loop: asyncio.AbstractEventLoop, make_connection: web.Server,
         raise
 
 
+_SHARING: Final[list[bool]] = []
+"""Not empty where the ports are shared."""
 _RETRY_DELAY: Final = 1.0  # seconds; asyncio waits as long

@@ -7,7 +7,7 @@ clients send, the number of series stays bounded. Counting is part of every call
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -69,9 +69,38 @@ class Metrics:
         lines += _format_head("emulator_call_seconds", "histogram", _SECONDS)
         for gateway, histogram in sorted(self._seconds.items()):
             lines += histogram.format_lines("emulator_call_seconds", gateway)
-        for name, (value, help_text) in gauges.items():
-            lines += [*_format_head(name, "gauge", help_text), f"{name} {_format_number(value)}"]
-        return "\n".join(lines) + "\n"
+        text = "\n".join(lines) + "\n"
+        if gauges:
+            text += format_gauges(gauges)
+        return text
+
+
+def add_up(texts: Sequence[str]) -> str:
+    """Return the sum of counts as `format_text` returns them: each series is the sum of those of the same name."""
+    families: dict[str, dict[str, float]] = {}
+    for text in texts:
+        series: dict[str, float] = {}
+        heads: list[str] = []
+        for line in text.splitlines():
+            if line.startswith("# HELP"):
+                heads = [line]
+            elif line.startswith("# TYPE"):
+                series = families.setdefault("\n".join((*heads, line)), {})
+            else:
+                name, _, value = line.rpartition(" ")
+                series[name] = series.get(name, 0.0) + float(value)
+    lines: list[str] = []
+    for head, series in families.items():
+        lines += [head, *(f"{name} {_format_number(value)}" for name, value in series.items())]
+    return "\n".join(lines) + "\n"
+
+
+def format_gauges(gauges: Mapping[str, tuple[float, str]]) -> str:
+    """Return gauges: by name, the value now and what it measures."""
+    lines: list[str] = []
+    for name, (value, help_text) in gauges.items():
+        lines += [*_format_head(name, "gauge", help_text), f"{name} {_format_number(value)}"]
+    return "\n".join(lines) + "\n"
 
 
 class _Histogram:

@@ -585,6 +585,23 @@ function functions.find_file(args)
   return data
 end
 
+-- Keep a text of this replica for the others, also when it is gone.
+function functions.share(args, _, replica)
+  redis.call('HSET', key('shared'), replica, args[1])
+  redis.call('EXPIRE', key('shared'), lifetime)
+end
+
+-- The texts of the other replicas, each with whether that is still there.
+function functions.shared(_, _, replica)
+  local found, pairs_of = {}, redis.call('HGETALL', key('shared'))
+  for place = 1, #pairs_of, 2 do
+    if pairs_of[place] ~= replica then
+      found[#found + 1] = {pairs_of[place + 1], redis.call('EXISTS', key('replica:' .. pairs_of[place]))}
+    end
+  end
+  return found
+end
+
 -- The events behind the one with the id `after`, or all that are kept where it is empty.
 function functions.events(args)
   local first = '-'

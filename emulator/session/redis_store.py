@@ -38,6 +38,7 @@ from emulator.session.store import (
     EndedCall,
     PlainValue,
     SessionSummary,
+    SharedText,
     Store,
     StoredCall,
     StoreLimits,
@@ -216,6 +217,16 @@ class RedisStore(Store):
             else:
                 ended.append(EndedCall(place.decode(), told[b"session"].decode(), int(told[b"number"])))
         return ended
+
+    # --- what servers tell each other
+
+    async def share_text(self, text: str) -> None:
+        """Keep a text of this server for the others, in the place of an earlier one; it outlives the server."""
+        await self._call("share", text)
+
+    async def list_shared(self) -> Sequence[SharedText]:
+        """Return the texts of the other servers."""
+        return [SharedText(text.decode(), bool(is_there)) for text, is_there in await self._call("shared")]
 
     # --- counts
 

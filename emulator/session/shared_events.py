@@ -9,23 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final, Protocol, runtime_checkable
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from emulator.session.events import MOST_REMEMBERED, Events, Journals, Listener
 from emulator.session.journal import JournalEntry
-from emulator.session.store import EndedCall, StoreLost
-
-
-@runtime_checkable
-class SharedStore(Protocol):
-    """A store in which other servers end calls too."""
-
-    async def list_ended(self, after: str) -> Sequence[EndedCall]:
-        """Return what has ended in any session, at whichever server, behind the place `after`; "" is before all."""
-        ...
+from emulator.session.store import EndedCall, SharedStore, StoreLost
 
 
 class SharedEvents(Events):

@@ -66,6 +66,30 @@ class EndedCall(NamedTuple):
     number: int | None
 
 
+class SharedText(NamedTuple):
+    """A text that another server has shared, and whether that server is still there."""
+
+    text: str
+    is_there: bool
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """What a store does beside that several servers use."""
+
+    async def list_ended(self, after: str) -> Sequence[EndedCall]:
+        """Return what has ended in any session, at whichever server, behind the place `after`; "" is before all."""
+        ...
+
+    async def share_text(self, text: str) -> None:
+        """Keep a text of this server for the others, in the place of an earlier one; it outlives the server."""
+        ...
+
+    async def list_shared(self) -> Sequence[SharedText]:
+        """Return the texts of the other servers."""
+        ...
+
+
 @dataclass(frozen=True)
 class StoreSize:
     """How much a store keeps in all: sessions, finished calls, and about the bytes of the calls and tasks."""

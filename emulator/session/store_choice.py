@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from emulator.image.encoder import name_encoder
 from emulator.session.events import Events, Journals
-from emulator.session.store import InMemoryStore, Store, StoreLimits, StoreLost
-from emulator.settings import Settings, UsageError
+from emulator.session.store import InMemoryStore, SharedStore, Store, StoreLimits, StoreLost
+from emulator.settings import LOCAL_STORE, Settings, UsageError
 
 
 def make_events(store: Store, journals: Journals) -> Events:
     """Return the events of a server with `store`: where that is shared, listeners hear of other servers' calls too."""
     if not store.is_shared:
         return Events(journals=journals)
-    from emulator.session.shared_events import SharedEvents, SharedStore
+    from emulator.session.shared_events import SharedEvents
 
     if isinstance(store, SharedStore):
         return SharedEvents(store, journals)
@@ -58,6 +58,8 @@ def make_store(settings: Settings) -> Store:
     )
     if settings.store is None:
         return InMemoryStore(limits)
+    if settings.store == LOCAL_STORE:
+        raise UsageError("--store local: the command serve alone starts a Redis")
     from emulator.session.redis_address import parse_address  # few servers share what they keep
 
     try:

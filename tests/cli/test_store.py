@@ -33,7 +33,7 @@ def evicting() -> Iterator[RedisServer]:
     [
         (
             f"redi://:{SECRET}@there",
-            "expected redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH of a socket; did you",
+            "unix:///PATH of a socket, or local; did you mean redis://?",
         ),
         (f"there:{SECRET}", "expected redis://HOST:PORT"),
         ("redis://", "expected a place behind redis://"),
