@@ -300,13 +300,15 @@ class Canned:
 class Recorded:
     """When and how an answer was recorded: `at` in Unix seconds, `took` seconds, `cost` in dollars, None: unknown.
 
-    `verdict` is what the gateway's rules said of the call: accepted, or the breach or kind of a refusal.
+    `verdict` is what the gateway's rules said of the call: accepted, or the breach or kind of a refusal. `asked` is the
+    method and the path of the call, perhaps with a query, such as `POST /v1/images/generations/`; None: the usual ones.
     """
 
     at: float | None = None
     took: float | None = None
     cost: float | None = None
     verdict: str = "accepted"
+    asked: str | None = None
 
 
 @dataclass(frozen=True)

@@ -242,6 +242,18 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
     _add_server_flags(parser)
 
 
+def _add_compare_flags(parser: argparse.ArgumentParser) -> None:
+    about = "folder of recordings, as serve --record DIR writes it"
+    parser.add_argument("folder", nargs="+", metavar="DIR", help=about)
+    about = "what is compared: what a gateway's page promises, or what its server does (default: documented)"
+    parser.add_argument("--behavior", metavar="documented|observed", help=about)
+    parser.add_argument(
+        "--junit", metavar="FILE", help="also write a test for each recorded call to FILE, as JUnit XML"
+    )
+    _add_schema_flag(parser)
+    _add_output_flags(parser)
+
+
 def _add_verify_flags(parser: argparse.ArgumentParser) -> None:
     about = "field of the calls that are meant, such as status=200, 'prompt={contains: cat}' or model=dall-e-3; "
     about += "with --in-order each is a call, and several fields of one stand in braces: '{status: 200, n: 2}'"
@@ -346,6 +358,10 @@ _DOCS: Final = """examples:
 _PORTABILITY: Final = """examples:
   image-api-emulator portability body.json
   image-api-emulator portability --url http://127.0.0.1:4010"""
+_COMPARE: Final = """exit code: 0 if nothing differs, 1 if something does, 2 for a bad recording
+
+example:
+  image-api-emulator compare recordings/first-run --behavior observed"""
 _VERIFY: Final = """exit code: 0 if the calls are as expected, 1 if not
 
 example:
@@ -382,6 +398,8 @@ COMMANDS: Final = (
             "emulator.cli.portability:print_portability", _PORTABILITY),
     Command("record", "write the calls of a running emulator's session as a recording", _add_record_flags,
             "emulator.cli.recording:record_session"),
+    Command("compare", "say where recorded answers differ from what is answered here", _add_compare_flags,
+            "emulator.cli.compare:compare_folders", _COMPARE),
     Command("verify", "say whether a running emulator has got the expected calls", _add_verify_flags,
             "emulator.cli.verification:verify_calls", _VERIFY),
     Command("coverage", "say what of a gateway's contract the calls of a run have met", _add_coverage_flags,

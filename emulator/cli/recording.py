@@ -182,9 +182,7 @@ def check_recording(folder: Path) -> list[str]:
 
     Raises UnreadableFile for a folder without any.
     """
-    paths = [path for path in sorted(folder.glob("*.yaml")) if _is_recording(path)]
-    if not paths:
-        raise UnreadableFile(folder, "a folder without a recording")
+    paths = list_recordings(folder)
     problems = []
     nets = make_nets(())
     for path in paths:
@@ -205,6 +203,24 @@ def check_recording(folder: Path) -> list[str]:
         except SecretFound as found:
             problems.append(f"{path}: {found}")
     return problems
+
+
+def list_recordings(folder: Path) -> list[Path]:
+    """Return the recordings in a folder, which each test may have one of; raises UnreadableFile where there is none.
+
+    A file stands for itself.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise UnreadableFile(folder, "no such folder")
+    try:
+        paths = [path for path in sorted(folder.glob("*.yaml")) if _is_recording(path)]
+    except OSError as error:
+        raise UnreadableFile(folder, error.strerror or "it cannot be read") from None
+    if not paths:
+        raise UnreadableFile(folder, "a folder without a recording")
+    return paths
 
 
 def _is_recording(path: Path) -> bool:

@@ -260,6 +260,15 @@ class Gateway:
         """The gateway with the JSON format of each channel that a call has used."""
         return {}
 
+    def find_usual_operation(self, name: str) -> Operation | None:
+        """Return the operation `name` under the address that most clients use; None where the gateway has none.
+
+        It is the shortest path that neither redirects nor gives a task to every call.
+        """
+        found = [one for by_method in self.operations.values() for one in by_method.values() if one.name == name]
+        found = [one for one in found if one.redirect is None and one.method != "DELETE"]
+        return min(found, key=lambda one: (one.task == ALWAYS, len(one.path)), default=None)
+
     def iter_generating(self) -> Iterator[Operation]:
         """Yield the operations that make pictures from a prompt alone, one path of each."""
         for operation, _ in self.iter_validated():

@@ -397,7 +397,13 @@ class _Builder:
             at = self._convert([*pointer, "at"], parse_moment, value["at"])
         if "took" in value:
             took = self._convert([*pointer, "took"], parse_duration, value["took"])
-        return Recorded(at=at, took=took, cost=value.get("cost"), verdict=value.get("verdict", "accepted"))
+        return Recorded(
+            at=at,
+            took=took,
+            cost=value.get("cost"),
+            verdict=value.get("verdict", "accepted"),
+            asked=value.get("asked"),
+        )
 
     def _check_headers(self, pointer: Pointer, headers: Sequence[tuple[str, str]]) -> None:
         """Refuse headers that are more, or longer, than what HTTP libraries take."""

@@ -114,7 +114,7 @@ class App:
         self._channels = frozenset(settings.channels)
         self.registry = self._build_registry()
         secret = hashlib.blake2b(b"picture links", key=str(settings.seed).encode()).digest()
-        self.image_store = ImageStore(settings.picture_cache, self.store)
+        self.image_store = self._make_image_store()
         gateways, find_link_query = self.registry.gateways, self.registry.find_link_query
         self.upload_reader = UploadReader(self.image_store, self.store, secret, find_link_query)
         self.storage = ImageHost(self.image_store, self.clock, secret, find_link_query)
@@ -174,6 +174,10 @@ class App:
         bases = read_upstreams(self.settings.upstream, gateways)
         client = UpstreamClient(bases, keys, self.settings.upstream_timeout)
         return Forwarder(client, self.image_store, self.store, Spending(self.settings.max_spend))
+
+    def _make_image_store(self) -> ImageStore:
+        """Return what draws the pictures."""
+        return ImageStore(self.settings.picture_cache, self.store)
 
     async def open(self) -> None:
         """Connect to where sessions are kept; raises UsageError where that is not possible."""

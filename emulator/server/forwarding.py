@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, quote, urlencode
 
 from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
@@ -174,7 +175,10 @@ class Forwarder:
         cost = pricing.price_answer(forwarded.call, status=200, headers=lowered, body=None, events=values)
         self._settle(forwarded, cost)
         if forwarded.is_recorded:
-            await self._record(forwarded, GivenAnswer(answer.status, answer.headers, b"", events=stream.events))
+            linked = await self._fetch_links(pending, values)
+            if linked is not None:
+                given = GivenAnswer(answer.status, answer.headers, b"", events=stream.events, linked=linked)
+                await self._record(forwarded, given)
 
     async def _record(self, forwarded: ForwardedCall, given: GivenAnswer) -> None:
         """Write a call and its answer, if its session records; where that must not be, a finding says why."""
@@ -190,6 +194,7 @@ class Forwarder:
             took=forwarded.elapsed,
             cost=pending.cost,
             verdict=verdict,
+            asked=_describe_address(forwarded),
         )
         problem = await recording.add(
             describe_asked(call, pending, forwarded.variables),
@@ -282,6 +287,21 @@ def describe_asked(call: Call, pending: CallRecord, variables: Mapping[str, str]
         uploads=described,
         files=files,
     )
+
+
+def _describe_address(forwarded: ForwardedCall) -> str | None:
+    """Return method and path of a call, and what its gateway reads of its query; None where they are the usual ones."""
+    route, request = forwarded.route, forwarded.pending.request
+    operation = route.operation(request.method)
+    path, pairs = quote(route.path), []
+    if operation.query is not None:
+        pairs = parse_qsl(request.query, keep_blank_values=True)
+        pairs = [pair for pair in pairs if pair[0] in operation.query.parameters]
+    if pairs:
+        path += f"?{urlencode(pairs)}"
+    elif operation is route.gateway.find_usual_operation(operation.name):
+        return None
+    return f"{operation.method} {path}"
 
 
 def read_event_data(event: bytes) -> bytes:

@@ -72,6 +72,22 @@ class Running:
             await asyncio.sleep(0)
 
 
+def make_http_server(app: App) -> HttpServer:
+    """Return what handles the connections to `app`; the event loop must be running."""
+    # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
+    return HttpServer(
+        app.handle,
+        app.send_limits,
+        UnparsedAnswers(app.registry, app.clock, app.settings.seed).answer,
+        access_log=None,
+        logger=_get_http_log(),
+        auto_decompress=False,  # bodies are read, decompressed and bounded in `requests`
+        lingering_time=1,
+        keepalive_timeout=75,
+        max_line_size=_LONGEST_TARGET,
+    )
+
+
 async def start(app: App) -> Running:
     """Open the sockets that the settings name, and answer on them.
 
@@ -83,18 +99,7 @@ async def start(app: App) -> Running:
         from emulator.server.tls import build_tls  # few servers need it
 
         tls = build_tls(settings, app.registry)
-    # No aiohttp Application: its router reads paths its own way, answers some itself, and costs time on every call.
-    serving = HttpServer(
-        app.handle,
-        app.send_limits,
-        UnparsedAnswers(app.registry, app.clock, app.settings.seed).answer,
-        access_log=None,
-        logger=_get_http_log(),
-        auto_decompress=False,  # bodies are read, decompressed and bounded in `requests`
-        lingering_time=1,
-        keepalive_timeout=75,
-        max_line_size=_LONGEST_TARGET,
-    )
+    serving = make_http_server(app)
     app.make_connection = serving
     loop = asyncio.get_running_loop()
     if loop.get_exception_handler() is None:

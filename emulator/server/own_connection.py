@@ -1,4 +1,4 @@
-"""A connection from the server to itself, in memory: how a call is sent again.
+"""A connection to a server in memory: how a call is sent again, and how a server without a socket is asked.
 
 The call takes the way of every other one, from the parser of HTTP to the journal, and needs no address, port or
 certificate for it.
@@ -39,9 +39,16 @@ class OwnConnections:
         sending.add_done_callback(self._sending.discard)
 
 
-async def _send(connection: HttpConnection, request: bytes) -> None:
-    """Hand `request` over to `connection`, a piece at a time, and wait for the end."""
-    transport = _MemoryTransport(connection)
+async def ask(connection: HttpConnection, request: bytes) -> bytes:
+    """Send a whole request with the header `Connection: close`; return all that is answered, as it would be sent."""
+    answer = bytearray()
+    await _send(connection, request, answer)
+    return bytes(answer)
+
+
+async def _send(connection: HttpConnection, request: bytes, answer: bytearray | None = None) -> None:
+    """Hand `request` over to `connection`, a piece at a time, and wait for the end; `answer` gets what comes back."""
+    transport = _MemoryTransport(connection, answer)
     connection.connection_made(transport)
     for begin in range(0, len(request), _PIECE):
         await transport.may_send.wait()
@@ -52,21 +59,27 @@ async def _send(connection: HttpConnection, request: bytes) -> None:
 
 
 class _MemoryTransport(asyncio.Transport):
-    """The other end of a connection in memory, which takes everything and forgets it."""
+    """The other end of a connection in memory, which takes everything; it puts it into `answer`, or forgets it."""
 
-    def __init__(self, connection: HttpConnection) -> None:
+    def __init__(self, connection: HttpConnection, answer: bytearray | None) -> None:
         super().__init__()
         self._connection = connection
+        self._answer = answer
         self._is_closing = False
         self.may_send = asyncio.Event()
         self.may_send.set()
         self.ended = asyncio.Event()
 
     def write(self, data: Any) -> None:
-        """Forget `data`."""
+        """Take `data`."""
+        if self._answer is not None:
+            self._answer += data
 
     def writelines(self, list_of_data: Any) -> None:
-        """Forget the data."""
+        """Take the data, one after the other."""
+        if self._answer is not None:
+            for data in list_of_data:
+                self._answer += data
 
     def can_write_eof(self) -> bool:
         """Return that the writing side cannot be closed alone."""

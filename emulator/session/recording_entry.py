@@ -40,7 +40,8 @@ class GivenAnswer:
 
     `at` is Unix seconds, `took` seconds, `cost` dollars. `verdict` is what the gateway's rules said of the call.
     `linked` are the pictures behind the links in the body. With a `refusal` there was no answer, and the gateway's own
-    words for that are given again.
+    words for that are given again. `asked` is the method and the path of the call, where they are not the usual ones of
+    its operation.
     """
 
     status: int
@@ -53,6 +54,7 @@ class GivenAnswer:
     verdict: str = "accepted"
     linked: Mapping[str, bytes] = field(default_factory=dict)
     refusal: Kind | None = None
+    asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,7 @@ def make_entry(asked: AskedCall, given: GivenAnswer, ignored: frozenset[str]) ->
         when["given"] = _shorten_texts(parameters, files, _LONGEST_WHEN)
     if asked.uploads:
         when["uploads"] = asked.uploads
-    recorded: dict[str, Any] = {"at": clock.format_iso(given.at), "took": f"{max(0.0, given.took):.3f}s"}
-    if given.cost is not None:
-        recorded["cost"] = round(given.cost, 6)
-    recorded["verdict"] = given.verdict
+    recorded = _describe_recording(given)
     if given.refusal is not None:
         return RecordingEntry(when, {"refuse": given.refusal, "recorded": recorded}, files)
     if not 200 <= given.status <= 599:
@@ -100,14 +99,26 @@ def make_entry(asked: AskedCall, given: GivenAnswer, ignored: frozenset[str]) ->
         canned["content_type"] = content_type
     canned.update(_describe_body(given, content_type, files))
     answer: dict[str, Any] = {"canned": canned}
-    kept = {name: value for name, value in headers.items() if _is_kept(name)}
+    kept = {name: value for name, value in headers.items() if is_kept_header(name)}
     if kept:
         answer["headers"] = kept
     answer["recorded"] = recorded
     return RecordingEntry(when, answer, files)
 
 
-def _is_kept(header: str) -> bool:
+def _describe_recording(given: GivenAnswer) -> dict[str, Any]:
+    """Return what stands under `recorded`."""
+    recorded: dict[str, Any] = {"at": clock.format_iso(given.at), "took": f"{max(0.0, given.took):.3f}s"}
+    if given.cost is not None:
+        recorded["cost"] = round(given.cost, 6)
+    recorded["verdict"] = given.verdict
+    if given.asked is not None:
+        recorded["asked"] = given.asked
+    return recorded
+
+
+def is_kept_header(header: str) -> bool:
+    """Return whether a header of an answer, in lower case, is written."""
     return header in _HEADERS or header.startswith(_HEADER_PREFIXES) or header.endswith(_HEADER_ENDINGS)
 
 
@@ -287,4 +298,4 @@ _HEADERS: Final = frozenset({
 })  # fmt: skip
 """The headers of an answer that are recorded, beside Content-Type; of a call none is."""
 _HEADER_PREFIXES: Final = ("x-ratelimit-",)
-_HEADER_ENDINGS: Final = ("-processing-ms", "-version")  # behind the name of a gateway
+_HEADER_ENDINGS: Final = ("-processing-ms", "-version", "-request-id")  # behind the name of a gateway

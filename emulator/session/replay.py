@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -86,28 +86,39 @@ def _build_body(entry: JournalEntry, files: Files) -> tuple[str | None, bytes]:
     if entry.given is None:
         return None, b""
     content_type = next((value for name, value in entry.headers.items() if name.lower() == "content-type"), "")
-    if content_type.lower().startswith("multipart/"):
-        return f"multipart/form-data; boundary={_BOUNDARY}", _build_form(entry, files)
-    given = copy.deepcopy(entry.given)
-    for upload in entry.uploads:
-        text = base64.b64encode(_find_file(entry, files, upload["sha256"])).decode()
-        if upload["media_type"]:
-            text = f"data:{upload['media_type']};base64,{text}"
-        _replace_text(given, upload["name"], text)
-    return None, strict_json.format_json(given).encode("utf-8", "surrogatepass")
+    try:
+        if content_type.lower().startswith("multipart/"):
+            return FORM_TYPE, build_form(entry.given, entry.uploads, files)
+        return None, build_json(entry.given, entry.uploads, files)
+    except KeyError:
+        raise CannotReplay(f"a file of call {entry.number} is not kept any more") from None
 
 
-def _build_form(entry: JournalEntry, files: Files) -> bytes:
+def build_form(given: Mapping[str, Any], uploads: Sequence[Mapping[str, Any]], files: Files) -> bytes:
+    """Return a form of FORM_TYPE with these texts and files.
+
+    An upload has name, filename (None: it has none), media_type and sha256. Raises KeyError for one not in `files`.
+    """
     parts = []
-    for name, text in _list_texts(entry.given):
+    for name, text in _list_texts(given):
         parts.append(_build_part({"name": name}, None, text.encode("utf-8", "surrogateescape")))
-    for upload in entry.uploads:
+    for upload in uploads:
         names = {"name": upload["name"]}
         if upload["filename"] is not None:
             names["filename"] = upload["filename"]
-        data = _find_file(entry, files, upload["sha256"])
-        parts.append(_build_part(names, upload["media_type"], data))
+        parts.append(_build_part(names, upload["media_type"], files[upload["sha256"]]))
     return b"".join(parts) + f"--{_BOUNDARY}--\r\n".encode()
+
+
+def build_json(given: Any, uploads: Sequence[Mapping[str, Any]], files: Files) -> bytes:
+    """Return a JSON body that has its files where the uploads' names say, as data: URLs; raises KeyError as above."""
+    given = copy.deepcopy(given)
+    for upload in uploads:
+        text = base64.b64encode(files[upload["sha256"]]).decode()
+        if upload["media_type"]:
+            text = f"data:{upload['media_type']};base64,{text}"
+        _replace_text(given, upload["name"], text)
+    return strict_json.format_json(given).encode("utf-8", "surrogatepass")
 
 
 def _build_part(names: Mapping[str, str], media_type: str | None, data: bytes) -> bytes:
@@ -130,12 +141,6 @@ def _list_texts(given: Any) -> Iterator[tuple[str, str]]:
             yield name, str(text)
 
 
-def _find_file(entry: JournalEntry, files: Files, digest: str) -> bytes:
-    if digest not in files:
-        raise CannotReplay(f"a file of call {entry.number} is not kept any more")
-    return files[digest]
-
-
 def _replace_text(body: Any, place: str, text: str) -> None:
     """Put `text` at `place`, such as images[0].image_url, of a JSON body."""
     steps = [int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", place)]
@@ -151,3 +156,5 @@ _REPLACED: Final = frozenset({
 })  # fmt: skip
 """Headers of the first request that are not those of the second."""
 _BOUNDARY: Final = "image-api-emulator-3f9a2c10d1b74e"
+FORM_TYPE: Final = f"multipart/form-data; boundary={_BOUNDARY}"
+"""The Content-Type of what `build_form` returns."""

@@ -91,6 +91,13 @@ def find_links(request: Request) -> set[str]:
     return {text for text in texts if text.startswith(_LINKS)}
 
 
+def find_picture_texts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts in a JSON body that stand for pictures, each with its place, such as images[0].image_url."""
+    for name in _PARAMETERS:
+        for steps, text in _find_texts(body.get(name), (name,)):
+            yield format_path(steps), text
+
+
 def count_picture_characters(body: Mapping[str, Any]) -> int:
     """Return how many characters the texts in a JSON body have that stand for pictures."""
     return sum(len(text) for name in _PARAMETERS for _, text in _find_texts(body.get(name), (name,)))

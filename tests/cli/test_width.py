@@ -12,6 +12,7 @@ from emulator.cli.main import COMMANDS, main
 from emulator.core.data_folders import find_schemas
 from emulator.core.tables import display_width
 from emulator.explanations import EXPLANATIONS
+from tests.cli.test_compare import LAX
 from tests.paths import TESTS
 
 GATEWAYS = sorted(path.stem for path in find_schemas().glob("*.yaml"))
@@ -26,6 +27,7 @@ ARGUMENTS = (
     ["explain", "flaky"],
     ["check", "bad.yaml", "odd-gateway.yaml", "good.yaml"],
     ["portability", "calls.json"],
+    ["compare", "recording.yaml"],
     ["doctor", "--port", "0"],
 )
 """What prints tables and texts, of each command with the flag --wide."""
@@ -38,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "good.yaml").write_text("rules: []")
     (tmp_path / "bad.yaml").write_text("rules:\n  - answers:\n      - refuse: boredom\n")
     (tmp_path / "odd-gateway.yaml").write_text((TESTS / "data" / "odd-gateway.yaml").read_text("utf-8"), "utf-8")
+    (tmp_path / "recording.yaml").write_text(LAX)
     calls = [{"model": "dall-e-3", "prompt": "猫" * 50, "size": "1x1"}, {"prompt": "A cat", "style": "vivid", "n": 99}]
     (tmp_path / "calls.json").write_text(json.dumps(calls))
     return tmp_path
