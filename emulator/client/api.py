@@ -254,10 +254,10 @@ class ImageApi:
         (<call 1: ezmodel generate dall-e-3 200 unknown_parameter>,)
         >>> image_api.verify(when={"headers.user-agent": "curl"}, never=True)
         ()
-        >>> image_api.verify(never=True, statuss=200)  # doctest: +ELLIPSIS
+        >>> image_api.verify(never=True, statuss=200)
         Traceback (most recent call last):
         ...
-        emulator.EmulatorError: verify: unknown word 'statuss'; ...; did you mean 'status'?
+        emulator.EmulatorError: verify: unknown word 'statuss'; did you mean 'status'?
         """
         __tracebackhide__ = True
         verdict = self._ask("POST", "/verify", _make_verification(when, words))
