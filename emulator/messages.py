@@ -172,6 +172,11 @@ class ResponseShape:
     of each picture in their order; empty: the usual order. With `blank` each picture has all of its `data_fields`, an
     empty text where it has no value. With `newline` the body ends with a line break. `stream` is None where the model
     does not stream.
+
+    `body`, `item` and `usage_body` are templates of the reply, of each picture and of the usage, where a gateway has
+    others than OpenAI; a member that is one {name} takes its value. What becomes of a member of a picture that has no
+    value, `absent` says. `list_name` is the name of the list of pictures, `id` the pattern of ids. `picture_format` is
+    that of pictures where no parameter says it.
     """
 
     fields: tuple[str, ...] = ("created", "data")
@@ -184,6 +189,13 @@ class ResponseShape:
     newline: bool = False
     blank: bool = False
     stream: StreamShape | None = None
+    body: Mapping[str, Any] | None = None
+    item: Mapping[str, Any] | None = None
+    usage_body: Mapping[str, Any] | None = None
+    absent: Literal["omitted", "null", "empty"] = "omitted"
+    list_name: str = "data"
+    id: str = "{uuid}"
+    picture_format: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from PIL import Image
 from emulator.messages import KINDS, VIOLATIONS
 from tests.paths import TESTS
 
-GATEWAYS: Final = ("geekai", "ezmodel", "geeknow", "aiai", "openai", "azure")
+GATEWAYS: Final = ("geekai", "ezmodel", "geeknow", "aiai", "openai", "azure", "xai")
 FOLDER: Final = TESTS / "gateways"
 SOURCES: Final = ("documented", "observed", "assumed")
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {"openai": {"as_of": "2026-11-20"}}

@@ -168,10 +168,11 @@ def _describe_reply(gateway: Gateway) -> str:
     usual_channel = gateway.channels.get("")
     if usual_channel is not None:
         response = usual_channel.convert_shape(response)
-    data = ", ".join(response.data_fields or ("url or b64_json",))
-    if response.blank:
+    data = ", ".join(response.item or response.data_fields or ("url or b64_json",))
+    if response.blank or response.absent == "empty":
         data += ", empty if unused"
-    members = [f"data ({data})" if name == "data" else name for name in response.fields]
+    names = response.body or response.fields
+    members = [f"{name} ({data})" if name == response.list_name else name for name in names]
     if gateway.tasks is not None:
         members += gateway.tasks.beside or ()
     return ", ".join(members)

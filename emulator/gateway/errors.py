@@ -231,7 +231,9 @@ class ErrorCatalog:
         if param is False:
             param = error.param
         message = self._fill_message(error, template, language, request_id)
-        return {"message": message, "type": template.type, "param": param, "code": template.code}
+        return {
+            "message": message, "type": template.type, "param": param, "code": template.code, "status": template.status,
+        }  # fmt: skip
 
 
 def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTemplate:
@@ -257,6 +259,8 @@ def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
         return template
     if isinstance(template, Mapping):
         return {key: fill_template(part, values) for key, part in template.items()}
+    if isinstance(template, list):
+        return [fill_template(part, values) for part in template]
     return template
 
 
@@ -290,6 +294,8 @@ def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
     if "extends" in root:
         base = loader.load(_find_catalog(file, ["extends"], root["extends"]))
     own_envelopes = root.get("envelopes") or {}
+    for name, envelope in own_envelopes.items():
+        _check_envelope(file, ["envelopes", name], envelope)
     envelopes = own_envelopes | {name: body for name, body in base.envelopes.items() if name not in own_envelopes}
     if not envelopes:
         raise file.error_at([], "no envelopes: nothing says what a refusal's body looks like")
@@ -323,6 +329,19 @@ def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
             masked=upstream.get("masked", catalog.masked),
         )
     return catalog
+
+
+def _check_envelope(file: YamlFile, pointer: Pointer, part: Any) -> None:
+    """Raise InvalidFile where a text of an envelope is one {name} that no refusal has."""
+    if isinstance(part, Mapping):
+        for key, inner in part.items():
+            _check_envelope(file, [*pointer, key], inner)
+    elif isinstance(part, list):
+        for index, inner in enumerate(part):
+            _check_envelope(file, [*pointer, index], inner)
+    elif isinstance(part, str) and part[:1] == "{" and part[-1:] == "}" and part[1:-1] not in _ENVELOPE_NAMES:
+        known = ", ".join(f"{{{name}}}" for name in _ENVELOPE_NAMES)
+        raise file.error_at(pointer, f"{part} is none of the parts of a refusal; expected one of {known}")
 
 
 def _list_templates(templates: Iterable[ErrorTemplate]) -> Iterator[ErrorTemplate]:
@@ -502,5 +521,7 @@ SCHEMA: Final = "error_catalog.schema.json"
 """The JSON Schema of an error catalog's file."""
 _EMPTY_CATALOG: Final = ErrorCatalog(envelopes={}, kinds={}, violations={}, json_format=JsonFormat())
 _EMULATOR_ERROR: Final = "emulator_error"  # the type of errors that no gateway has, only the emulator
+_ENVELOPE_NAMES: Final = ("message", "type", "param", "code", "status")
+"""What an envelope may name."""
 _VARIANT_SECTIONS: Final = ("models", "params", "cases")
 _NO_FACTS: Final = dict.fromkeys(FACTS, "")

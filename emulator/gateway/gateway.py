@@ -23,7 +23,7 @@ from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
 from emulator.gateway import formats
 from emulator.gateway.errors import WORDINGS, ErrorCatalog, ErrorCatalogLoader
-from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat
+from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat, freeze_lists
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
 from emulator.gateway.rules import ModelRules, Models, read_model_rules, read_models
 from emulator.image.link_query import LinkQuery
@@ -67,7 +67,9 @@ class Operation:
     sends clients to the same address without its last slash. `pattern` is what the variable in the path has to match.
     From the day `ended` the path is unknown. `source` tells where the operation comes from. `task` is the parameter
     that asks for a task when it is true, or `always`. `query` are the rules of the query's parameters. `names_model` is
-    the variable in the path that names the model; None where the body does.
+    the variable in the path that names the model; None where the body does. `picture_places` are the parameters of a
+    JSON body that hold pictures, where they are not the usual ones: each with the names that lead to the text inside
+    of an object.
     """
 
     name: OperationName
@@ -84,6 +86,7 @@ class Operation:
     task: str | None = None
     query: ModelRules | None = None
     names_model: str | None = None
+    picture_places: Mapping[str, tuple[str, ...]] | None = None
 
     def makes_task(self, effective: Mapping[str, Any]) -> bool:
         """Return whether a call with these effective parameters gets a task in the place of its pictures."""
@@ -102,7 +105,7 @@ class Operation:
     @property
     def takes_pictures(self) -> bool:
         """Whether its calls bring pictures, as files of a form or as texts in JSON."""
-        return self.name in _EDITING and bool(self.bodies)
+        return (self.name in _EDITING or self.picture_places is not None) and bool(self.bodies)
 
     @cached_property
     def bodies(self) -> tuple[Models, ...]:
@@ -402,7 +405,10 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
         models = _share_models(document, found, JSON, shared)
         if models is None:
             models = read_models(document, found)  # raises InvalidFile: there is no schema
-        limit = EDIT_LIMIT if found.name in _EDITING else GENERATE_LIMIT
+        places = found.node.get("x-emulator-pictures")
+        limit = EDIT_LIMIT if found.name in _EDITING or places is not None else GENERATE_LIMIT
+        if places is not None:
+            operation = replace(operation, picture_places=freeze_lists(places))
         return replace(operation, models=models, limit=limit, task=_read_task(document, found))
     return replace(
         operation,

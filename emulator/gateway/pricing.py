@@ -127,7 +127,7 @@ def _find_told_cost(headers: Mapping[str, str], usage: Mapping[str, Any]) -> flo
     """Return the dollars that an answer names itself, as some gateways do."""
     ticks, cost = usage.get("cost_in_usd_ticks"), usage.get("cost")
     if isinstance(ticks, int) and not isinstance(ticks, bool):
-        return ticks * _TICK
+        return ticks * TICK
     if isinstance(cost, int | float) and not isinstance(cost, bool):
         return float(cost)
     try:
@@ -194,7 +194,7 @@ def count_input_by_patches(size: tuple[int, int], has_high_fidelity: bool = Fals
 
 PAID: Final = ("generate", "edit", "vary")
 """The operations that cost money: lists of models, and what has become of a task, do not."""
-_TICK: Final = 1e-10  # dollars; xAI's unit
+TICK: Final = 1e-10  # dollars; the unit of a usage in ticks
 PARTIAL_TOKENS: Final = 100  # of output for each unfinished picture, as OpenAI's guide says and calls have shown
 _PRINTED: Final[Mapping[str, Mapping[int, int]]] = {
     # quality: tokens of a portrait (-1), a square (0), a landscape (1)

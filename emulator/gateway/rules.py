@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from emulator.core.data_folders import is_shipped_schema
 from emulator.core.light_dataclass import dataclass
+from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import Pointer
 from emulator.gateway.formats import freeze_lists
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step
+from emulator.gateway.pixels import PixelRule, read_pixel_rule
 from emulator.image.upload import PictureRule
 from emulator.messages import ResponseShape, StreamShape
 
@@ -31,7 +33,7 @@ class ModelRules:
     the types of all parameters are checked before any value, as a decoder does it. `pictures` are the parameters that
     are files or stand for files. `closed` is whether unknown parameters are refused. `once` is the rule that
     a form gives no field twice; None where it may. With `lists_by_name` a form's `name[]` is a list even if it has one
-    member.
+    member. `pixels` says which parameters decide the pixels of pictures, where that is more than `size`.
     """
 
     ref: str
@@ -44,6 +46,7 @@ class ModelRules:
     pictures: Mapping[str, PictureRule] = field(default_factory=dict)
     once: Keyword | None = None
     lists_by_name: bool = False
+    pixels: PixelRule | None = None
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
@@ -249,7 +252,21 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
         pictures=_read_picture_rules(document, parameters),
         once=once,
         lists_by_name=validation.get("brackets") == "list",
+        pixels=_read_pixels(document, schema, parameters, pointer),
     )
+
+
+def _read_pixels(
+    document: Document, schema: Any, parameters: Mapping[str, Parameter], pointer: Pointer
+) -> PixelRule | None:
+    """Return the rule under `x-emulator-pixels`; raises InvalidFile where it names what is no parameter."""
+    rule = read_pixel_rule(document.find_annotation(schema, "x-emulator-pixels"))
+    if rule is not None:
+        for name in rule.parameters:
+            if name not in parameters:
+                message = f"x-emulator-pixels names {name!r}, and its schema has no such parameter"
+                raise document.file.error_at(pointer, f"{message}; {describe_known(name, parameters)}")
+    return rule
 
 
 def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
@@ -257,6 +274,9 @@ def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
     parts = freeze_lists(keys)
     if "stream" in parts:
         parts["stream"] = read_stream_shape(parts["stream"])
+    for name, value in parts.get("body", {}).items():
+        if value == "{data}":
+            parts["list_name"] = name
     return ResponseShape(**parts)
 
 

@@ -42,7 +42,8 @@ class Upload:
 
     `name` is the field that holds it, as the sender wrote it (`image`, `image[]`, `images[0].image_url`). `filename`
     is None where the sender gives none; `media_type` is what the sender calls it, or empty. `in_json` is true where the
-    file came as a text in JSON. `examination` is None until the file is examined.
+    file came as a text in JSON, and `use` is what its gateway uses it as, where that is not said by its name.
+    `examination` is None until the file is examined.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Upload:
     data: bytes = field(repr=False)
     examination: Examination | None = None
     in_json: bool = False
+    use: str = ""
 
     @property
     def param(self) -> str:
@@ -62,7 +64,7 @@ class Upload:
         """What it is used as: `image`, `mask`, or the name of another parameter."""
         if self.param == "images":
             return "image"
-        return self.param
+        return self.use or self.param
 
     def describe(self) -> dict[str, Any]:
         """Return it without its bytes, as the journal shows it."""

@@ -14,17 +14,66 @@ from emulator.messages import Call, Delivery, ResponseShape
 from emulator.response.revised_prompt import format_parameter
 
 
-def build_body(call: Call, *, created: Any, items: Sequence[Mapping[str, Any]], first: ImageRecipe) -> dict[str, Any]:
-    """Build the reply's members in their order; `items` are the members of each picture, `first` is the first one."""
+def build_body(
+    call: Call,
+    *,
+    created: Any,
+    items: Sequence[Mapping[str, Any]],
+    first: ImageRecipe,
+    usage: Mapping[str, Any] | None = None,
+    reply_id: str = "",
+) -> dict[str, Any]:
+    """Build the reply's members in their order; `items` are the members of each picture, `first` is the first one.
+
+    `usage` is the usage, where it is known already; `reply_id` is what a template of the body names {id}.
+    """
     shape = call.response
-    if shape.data_fields:
+    if shape.item is not None:
+        items = [_fill_item(item, index, shape, first) for index, item in enumerate(items)]
+    elif shape.data_fields:
         items = [_order_item(item, shape) for item in items]
     members: dict[str, Any] = {"created": created, "data": list(items)}
-    if shape.usage is not None:
-        members["usage"] = build_usage(call, shape, shape.usage)
+    if usage is None:
+        usage = find_usage(call)
+    if usage is not None:
+        members["usage"] = usage
+    if shape.body is not None:
+        members |= {"id": reply_id, "model": call.model, "count": len(items), **_describe_picture(call, first)}
+        body: dict[str, Any] = fill_layout(shape.body, members)
+        return body
     if any(name not in members for name in shape.fields):
         members |= _describe_picture(call, first)
     return {name: members[name] for name in shape.fields if name in members}
+
+
+def fill_layout(template: Any, values: Mapping[str, Any]) -> Any:
+    """Return `template` with the value of each text that is one {name}; a member without a value is left out."""
+    if isinstance(template, Mapping):
+        filled = {key: fill_layout(part, values) for key, part in template.items()}
+        return {key: part for key, part in filled.items() if part is not _NOTHING}
+    if isinstance(template, list | tuple):
+        return [part for part in (fill_layout(part, values) for part in template) if part is not _NOTHING]
+    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
+        value = values.get(template[1:-1], _NOTHING)
+        return _NOTHING if value is None else value
+    return template
+
+
+def _fill_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first: ImageRecipe) -> Mapping[str, Any]:
+    """Return the members of the picture `index`, from 0, as the template of the model's reply has them."""
+    values: dict[str, Any] = {
+        "index": index,
+        "size": f"{first.width}x{first.height}",
+        "media_type": f"image/{first.format}",
+        "delivery": "b64_json" if "b64_json" in item else "url",
+        **item,
+    }
+    assert shape.item is not None
+    filled: dict[str, Any] = fill_layout(shape.item, values)
+    if shape.absent == "omitted":
+        return filled
+    blank = None if shape.absent == "null" else ""
+    return {name: filled.get(name, blank) for name in shape.item}
 
 
 def write_body(body: Mapping[str, Any], shape: ResponseShape, json_format: JsonFormat) -> bytes:
@@ -51,6 +100,33 @@ def build_common_members(call: Call, *, created: int, first: ImageRecipe, partia
         call = replace(call, count=1)
     usage = pricing.add_partials(build_usage(call, call.response, table), partials)
     return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
+
+
+def find_usage(call: Call) -> dict[str, Any] | None:
+    """Return the usage of a call, as its model's reply has it; None where that has none."""
+    shape = call.response
+    if shape.usage_body is not None:
+        usage: dict[str, Any] = fill_layout(shape.usage_body, _count_usage(call, shape))
+        return usage
+    if shape.usage is not None:
+        return build_usage(call, shape, shape.usage)
+    return None
+
+
+def _count_usage(call: Call, shape: ResponseShape) -> dict[str, Any]:
+    """Return what a template of a usage may name: tokens by the table of the model, if any, and money."""
+    width, height = call.pixels
+    values: dict[str, Any] = {
+        "count": call.count,
+        "uploads": len(call.uploads),
+        "pixel_tokens": round(width * height / _PIXELS_A_TOKEN) * call.count,
+    }
+    if shape.usage is not None:
+        values |= build_usage(call, ResponseShape(), shape.usage)
+    dollars = pricing.price_call(call, call.count)
+    if dollars is not None:
+        values |= {"dollars": dollars, "ticks": round(dollars / pricing.TICK)}
+    return values
 
 
 def build_usage(call: Call, shape: ResponseShape, table: str) -> dict[str, Any]:
@@ -115,4 +191,7 @@ def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
     return members
 
 
+_PIXELS_A_TOKEN: Final = 256  # of models that count their tokens by the pixels of pictures
+_NOTHING: Final = object()
+"""Stands for a member of a template that has no value."""
 _STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")

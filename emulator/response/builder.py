@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, assert_never
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
+from emulator.gateway.formats import IdPattern
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts, build_scripted_error
 from emulator.image.files import NO_FILES, Files, FileStore, MissingFile
@@ -101,7 +102,10 @@ class ResponseBuilder:
         pictures = await self._draw_pictures(
             drawing.recipes, drawing.deliveries, _collect_files(drawing.call, drawing.draw)
         )
-        body = build_body(call, created=drawing.created, items=drawing.items, first=drawing.first)
+        reply_id = ""
+        if call.response.body is not None:
+            reply_id = IdPattern(call.response.id).make_id(f"{context.session} {context.number}", drawing.created)
+        body = build_body(call, created=drawing.created, items=drawing.items, first=drawing.first, reply_id=reply_id)
         if context.wrap_body is not None:
             body = context.wrap_body(body)
         json_format = gateway.json_format
@@ -110,7 +114,9 @@ class ResponseBuilder:
             return _build_response(gateway, *pieces, pictures=drawing.recipes)
 
         def write_overridden() -> tuple[bytes, tuple[Finding, ...]]:
-            overridden, findings = override_body(draw, body, drawing.recipes, pictures)
+            overridden, findings = override_body(
+                draw, body, drawing.recipes, pictures, list_name=call.response.list_name
+            )
             return write_body(overridden, call.response, json_format), findings
 
         if sum(picture.size for picture in pictures if picture is not None) > _SLOW_TO_WRITE:

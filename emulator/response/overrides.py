@@ -22,17 +22,25 @@ Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
 
 
 def override_body(
-    draw: Draw, body: Mapping[str, Any], recipes: Sequence[ImageRecipe], pictures: Sequence[Picture | None]
+    draw: Draw,
+    body: Mapping[str, Any],
+    recipes: Sequence[ImageRecipe],
+    pictures: Sequence[Picture | None],
+    *,
+    list_name: str = "data",
 ) -> Overridden:
-    """Change the body of a reply; those of its pictures that come as Base64 are put into it as well."""
+    """Change the body of a reply; those of its pictures that come as Base64 are put into it as well.
+
+    `list_name` is the name of the list of pictures.
+    """
     items = []
-    for item, recipe, picture in zip(body["data"], recipes, pictures, strict=True):
+    for item, recipe, picture in zip(body[list_name], recipes, pictures, strict=True):
         if picture is not None:
             item = {**item, "b64_json": _spell_base64(draw, recipe, picture)}
         elif _is_without_base64(draw, recipe):
             item = {"url": item["url"], "b64_json": None, **item}
         items.append(item)
-    return override_members(draw, {**body, "data": items})
+    return override_members(draw, {**body, list_name: items}, list_name)
 
 
 def override_event(
@@ -47,8 +55,8 @@ def override_event(
     return override_members(draw, changed)[0]
 
 
-def override_members(draw: Draw, body: Mapping[str, Any]) -> Overridden:
-    """Set and leave out members of `body`; what is left out is in none of the pictures of its `data` either."""
+def override_members(draw: Draw, body: Mapping[str, Any], list_name: str = "data") -> Overridden:
+    """Set and leave out members of `body`; what is left out is in none of the pictures of its list either."""
     changed = dict(body)
     findings: list[Finding] = []
     if draw.usage is not None:
@@ -56,7 +64,7 @@ def override_members(draw: Draw, body: Mapping[str, Any]) -> Overridden:
     if draw.metadata is not None:
         changed["metadata"] = draw.metadata
     for name in draw.omit:
-        changed, met = _omit(changed, name)
+        changed, met = _omit(changed, name, list_name)
         if not met:
             message = f"`omit` names {name!r}, and the reply has no such member"
             findings.append(Finding("override_met_nothing", message, name))
@@ -84,11 +92,11 @@ def _is_without_base64(draw: Draw, recipe: ImageRecipe) -> bool:
     return override is not None and override.base64 == "null"
 
 
-def _omit(body: dict[str, Any], name: str) -> tuple[dict[str, Any], bool]:
+def _omit(body: dict[str, Any], name: str, list_name: str) -> tuple[dict[str, Any], bool]:
     """Return `body` without the member `name` (`a.b` is b inside a), also of its pictures, and whether it was there."""
     steps = name.split(".")
     body, met = _remove(body, steps)
-    items = body.get("data")
+    items = body.get(list_name)
     if not isinstance(items, list):
         return body, met
     remaining = []
@@ -97,7 +105,7 @@ def _omit(body: dict[str, Any], name: str) -> tuple[dict[str, Any], bool]:
             item, met_item = _remove(item, steps)
             met = met or met_item
         remaining.append(item)
-    return {**body, "data": remaining}, met
+    return {**body, list_name: remaining}, met
 
 
 def _remove(node: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any], bool]:

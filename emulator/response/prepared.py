@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from emulator.core.strict_json import format_json
 from emulator.gateway.gateway import Gateway
 from emulator.image.link_query import LIFETIME
 from emulator.image.recipe import ImageRecipe
-from emulator.messages import Call, Response
-from emulator.response.body import build_body, build_usage, choose_delivery, find_user, write_body
+from emulator.messages import Call, Response, ResponseShape
+from emulator.response.body import build_body, choose_delivery, find_usage, find_user, write_body
 from emulator.response.links import write_link
 from emulator.response.recipes import RecipeOutline, RecipeValues, find_outline, outline_recipes, read_recipe_values
 from emulator.response.revised_prompt import format_parameter, revise_prompt
@@ -43,7 +44,7 @@ class PreparedReplies:
         key = (values, call.count, asks_base64, bool(user), id(gateway), id(call.response))
         outline = self._outlines.get(key)
         if outline is None:
-            if _MARK in values.quality or not values.are_short:
+            if _MARK in values.quality or _MARK in values.model or not values.are_short or _has_id(call.response):
                 return None
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)
@@ -105,12 +106,13 @@ class ReplyOutline:
         items: list[dict[str, Any]] = [{"b64_json": "", **item}] * call.count
         if not self.is_base64:
             items = [{"url": _mark(f"url {index}"), **item} for index in range(call.count)]
-        body = build_body(call, created=_mark("created"), items=items, first=first)
-        if "usage" in body:
-            for name, value in body["usage"].items():
-                body["usage"][name] = _mark(f"usage {name}")
-                if isinstance(value, Mapping):
-                    body["usage"][name] = {detail: _mark(f"usage {name} {detail}") for detail in value}
+        usage = {
+            name: {detail: _mark(f"usage {name} {detail}") for detail in value}
+            if isinstance(value, Mapping)
+            else _mark(f"usage {name}")
+            for name, value in (find_usage(call) or {}).items()
+        }
+        body = build_body(call, created=_mark("created"), items=items, first=first, usage=usage or None)
         return write_body(body, call.response, self.json_format)
 
 
@@ -141,8 +143,9 @@ class PreparedReply:
         revised = revise_prompt(shape.revised_prompt, prompt, self.recipes[0].seed)
         if revised is not None:
             self._put("revised_prompt", format_text(revised))
-        if shape.usage is not None:
-            self._put_usage(build_usage(call, shape, shape.usage))
+        usage = find_usage(call)
+        if usage is not None:
+            self._put_usage(usage)
 
     def with_prompt(self, prompt: str, call: Call) -> PreparedReply:
         """Return the reply to `call`, which differs from this reply's in its prompt alone, and has no uploads."""
@@ -176,15 +179,27 @@ class PreparedReply:
     def _put_usage(self, usage: Mapping[str, Any]) -> None:
         for name, value in usage.items():
             if not isinstance(value, Mapping):
-                self._put(f"usage {name}", str(value))
+                self._put(f"usage {name}", _format_number(value))
                 continue
             for detail, number in value.items():
-                self._put(f"usage {name} {detail}", str(number))
+                self._put(f"usage {name} {detail}", _format_number(number))
 
     def _put(self, name: str, text: str) -> None:
         """Put `text`, which is JSON, into each place of the mark `name`."""
         for place in self.outline.places.get(name, ()):
             self._texts[place] = text
+
+
+def _format_number(value: Any) -> str:
+    """Return a value of a usage as JSON; nearly all are whole numbers."""
+    if value.__class__ is int:
+        return str(value)
+    return format_json(value)
+
+
+def _has_id(shape: ResponseShape) -> bool:
+    """Whether each reply of a shape has an id of its own."""
+    return shape.body is not None and "{id}" in shape.body.values()
 
 
 def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

@@ -53,7 +53,7 @@ def read_recipe_values(call: Call) -> RecipeValues:
         call.pixels,
         format_parameter(get("quality")),
         format_parameter(get("style")),
-        format_parameter(get("output_format")),
+        format_parameter(get("output_format")) or call.response.picture_format,
         get("background") == "transparent",
         compression,
     )

@@ -460,7 +460,7 @@ class App:
 
     async def _validate(self, pending: CallRecord, route: Route, context: ValidationContext) -> Call:
         """Return the call that the request makes; raises GatewayError where it breaks a rule of the gateway."""
-        pending.request = await self.upload_reader.read_uploads(pending.request, context.operation.takes_pictures)
+        pending.request = await self.upload_reader.read_uploads(pending.request, context.operation)
         pending.call = route.validator.validate(pending.request, context)
         return pending.call
 

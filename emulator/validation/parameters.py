@@ -103,14 +103,19 @@ def select_effective(draft: Draft) -> Draft:
 
 def choose_pixels(draft: Draft) -> Draft:
     """Choose width and height; a size that cannot be drawn becomes 1024 x 1024, with a finding."""
-    size = draft.effective.get("size")
-    if size is None or size == "auto":
-        return copy_draft(draft, pixels=_USUAL_PIXELS)
+    size, rule = draft.effective.get("size"), draft.rules.pixels
     match = _SIZE.fullmatch(size) if isinstance(size, str) else None
-    if match is not None:
+    if match is None and rule is not None:
+        width, height = rule.choose(draft.effective)
+        size = f"{width}x{height}"
+    elif size is None or size == "auto":
+        return copy_draft(draft, pixels=_USUAL_PIXELS)
+    elif match is not None:
         width, height = int(match[1]), int(match[2])
-        if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
-            return copy_draft(draft, pixels=(width, height))
+    else:
+        width = height = 0
+    if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
+        return copy_draft(draft, pixels=(width, height))
     note = Finding("size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", "size")
     return copy_draft(draft, pixels=_USUAL_PIXELS, findings=(*draft.findings, note))
 

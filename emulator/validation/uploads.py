@@ -15,6 +15,7 @@ from typing import Any, Final
 from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import format_path, join_quoted, quote
 from emulator.findings import Finding
+from emulator.gateway.gateway import Operation
 from emulator.image.files import FileStore, MissingFile
 from emulator.image.link import BadToken, parse_token
 from emulator.image.link_query import FindLinkQuery, find_link_flaw
@@ -30,6 +31,8 @@ from emulator.validation.schema import SchemaViolation
 _EXAMINED_AT_ONCE: Final = 2  # each may hold 4096 x 4096 pixels of four bytes
 LONGEST_URL: Final = 20_971_520  # characters of a data: URL, as OpenAI has it
 Steps = tuple[str | int, ...]
+Places = Mapping[str, tuple[str, ...]]
+"""The parameters that hold pictures, each with the names that lead to the text inside of an object."""
 
 
 class UploadReader:
@@ -48,17 +51,18 @@ class UploadReader:
         self._find_link_query = find_link_query
         self._examining = asyncio.Semaphore(_EXAMINED_AT_ONCE)
 
-    async def read_uploads(self, request: Request, takes_pictures: bool) -> Request:
-        """Return `request` with its pictures as examined uploads; with `takes_pictures`, texts in JSON are pictures."""
-        if not takes_pictures and not request.uploads:
+    async def read_uploads(self, request: Request, operation: Operation) -> Request:
+        """Return `request` with its pictures as examined uploads, those too that stand as texts in its JSON."""
+        if not operation.takes_pictures and not request.uploads:
             return request
         linked: dict[str, bytes] = {}
-        for link in find_links(request):
+        places = operation.picture_places or USUAL_PLACES
+        for link in find_links(request, places):
             data = await self._draw_own_link(link)
             if data is not None:
                 linked[link] = data
         async with self._examining:
-            request = await self._image_store.run_in_thread(examine_uploads, request, linked)
+            request = await self._image_store.run_in_thread(examine_uploads, request, linked, places)
         for upload in request.uploads:
             if upload.examination is not None and upload.data:
                 await self._files.keep_file("upload", upload.examination.sha256[:DIGEST], upload.data)
@@ -83,11 +87,11 @@ class UploadReader:
             return None
 
 
-def find_links(request: Request) -> set[str]:
+def find_links(request: Request, places: Places) -> set[str]:
     """Return the links to pictures in a JSON body."""
     if request.uploads or not isinstance(request.json, Mapping):
         return set()
-    texts = (text for name in _PARAMETERS for _, text in _find_texts(request.json.get(name), (name,)))
+    texts = (text for _, text in _iter_texts(request.json, places))
     return {text for text in texts if text.startswith(_LINKS)}
 
 
@@ -100,18 +104,23 @@ def find_picture_texts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def count_picture_characters(body: Mapping[str, Any]) -> int:
     """Return how many characters the texts in a JSON body have that stand for pictures."""
-    return sum(len(text) for name in _PARAMETERS for _, text in _find_texts(body.get(name), (name,)))
+    count = sum(len(text) for _, text in _iter_texts(body, USUAL_PLACES))
+    for name, value in body.items():
+        if name not in USUAL_PLACES and name != "prompt":
+            count += sum(len(text) for text in _iter_data_urls(value, 3))
+    return count
 
 
-def examine_uploads(request: Request, linked: Mapping[str, bytes]) -> Request:
+def examine_uploads(request: Request, linked: Mapping[str, bytes], places: Places | None = None) -> Request:
     """Return `request` with every picture in it as an examined upload.
 
-    `linked` has the files behind the emulator's own links. It decodes pictures, which is slow: call it in a thread.
+    `places` are the parameters of JSON that hold pictures; `linked` has the files behind the emulator's own links. It
+    decodes pictures, which is slow: call it in a thread.
     """
     from emulator.image.inspect import examine_upload
 
     if not request.uploads and isinstance(request.json, Mapping):
-        request = _unpack_texts(request, linked)
+        request = _unpack_texts(request, linked, places or USUAL_PLACES)
     examined = []
     for upload in request.uploads:
         if upload.examination is None:
@@ -125,9 +134,10 @@ def check_uploads(draft: Draft) -> Draft:
     rules, uploads = draft.rules, draft.request.uploads
     if not rules.pictures:
         return draft
+    places = draft.context.operation.picture_places or USUAL_PLACES
     by_upstream = rules.upstream is not None
     errors: list[GatewayError] = []
-    for violation, notes in find_violations(uploads, draft.body, rules.pictures):
+    for violation, notes in find_violations(uploads, draft.body, rules.pictures, places):
         errors.append(replace(violation.build_error(draft.model, by_upstream), findings=notes))
     return copy_draft(
         draft,
@@ -138,12 +148,16 @@ def check_uploads(draft: Draft) -> Draft:
 
 
 def find_violations(
-    uploads: Sequence[Upload], body: Mapping[str, Any], rules: Mapping[str, PictureRule]
+    uploads: Sequence[Upload],
+    body: Mapping[str, Any],
+    rules: Mapping[str, PictureRule],
+    places: Places | None = None,
 ) -> Iterator[tuple[SchemaViolation, tuple[Finding, ...]]]:
     """Yield what is wrong with a call's pictures, each with its findings; texts that are no pictures come first."""
     names = {upload.name for upload in uploads}
     for name in rules:
-        for steps, text in _find_texts(body.get(name), (name,)):
+        inside = (places or USUAL_PLACES).get(name, ())
+        for steps, text in _find_texts(body.get(name), (name,), inside):
             if format_path(steps) not in names and not isinstance(text, FilePlaceholder):
                 yield _describe_missing_picture(steps, text)
     first: Examination | None = None
@@ -309,29 +323,30 @@ def _describe_missing_picture(steps: Steps, text: str) -> tuple[SchemaViolation,
     return undecodable, ()
 
 
-def _unpack_texts(request: Request, linked: Mapping[str, bytes]) -> Request:
+def _unpack_texts(request: Request, linked: Mapping[str, bytes], places: Places) -> Request:
     """Return `request` with the pictures that its JSON holds as text as uploads; a short text takes their place."""
     body = copy.deepcopy(request.json)
     found: list[Upload] = []
     is_changed = False
-    for name in _PARAMETERS:
-        for steps, text in _find_texts(body.get(name), (name,)):
-            upload_name = format_path(steps)
-            if text in linked:
-                found.append(Upload(upload_name, None, "", linked[text], in_json=True))
-                continue
-            upload = None
-            if steps[-1] != _FILE_ID and len(found) < MOST_FILES:  # as many as a form may have; the rest stay texts
-                upload = _decode_text(upload_name, text)
-            if upload is not None:
-                found.append(upload)
-                text = f"(a picture of {len(upload.data)} bytes)"
-            elif len(text) > _LONGEST_KEPT:
-                text = f"{text[:_SHOWN]}… ({len(text)} characters)"
-            else:
-                continue
-            _replace_text(body, steps, text)
-            is_changed = True
+    for steps, text in list(_iter_texts(body, places)):
+        upload_name, use = format_path(steps), ""
+        if steps[0] not in USUAL_PLACES:
+            use = "image"
+        if text in linked:
+            found.append(Upload(upload_name, None, "", linked[text], in_json=True, use=use))
+            continue
+        upload = None
+        if steps[-1] != _FILE_ID and len(found) < MOST_FILES:  # as many as a form may have; the rest stay texts
+            upload = _decode_text(upload_name, text)
+        if upload is not None:
+            found.append(replace(upload, use=use))
+            text = f"(a picture of {len(upload.data)} bytes)"
+        elif len(text) > _LONGEST_KEPT:
+            text = f"{text[:_SHOWN]}… ({len(text)} characters)"
+        else:
+            continue
+        _replace_text(body, steps, text)
+        is_changed = True
     if not found and not is_changed:
         return request
     return request._replace(json=body, body=b"", uploads=tuple(found))
@@ -357,18 +372,46 @@ def _decode_text(name: str, text: str) -> Upload | None:
         return None
 
 
-def _find_texts(value: Any, steps: Steps) -> Iterator[tuple[Steps, str]]:
-    """Yield the texts in `value` that stand for pictures, each with its place."""
+def _iter_texts(body: Mapping[str, Any], places: Places) -> Iterator[tuple[Steps, str]]:
+    """Yield the texts in a JSON body that stand for pictures, each with its place."""
+    for name, inside in places.items():
+        yield from _find_texts(body.get(name), (name,), inside)
+
+
+def _find_texts(value: Any, steps: Steps, inside: tuple[str, ...]) -> Iterator[tuple[Steps, str]]:
+    """Yield the texts in `value` that stand for pictures, each with its place.
+
+    `inside` are the names that lead to the text of an object; without them it is one of OpenAI's two.
+    """
     match value:
         case str():
             yield steps, value
         case list():
             for index, part in enumerate(value):
-                yield from _find_texts(part, (*steps, index))
+                yield from _find_texts(part, (*steps, index), inside)
+        case Mapping() if inside:
+            found: Any = value
+            for key in inside:
+                found = found.get(key) if isinstance(found, Mapping) else None
+            if isinstance(found, str):
+                yield (*steps, *inside), found
         case Mapping():
             for key in (_URL, _FILE_ID):
                 if isinstance(value.get(key), str):
                     yield (*steps, key), value[key]
+
+
+def _iter_data_urls(value: Any, levels: int) -> Iterator[str]:
+    """Yield the data: URLs in `value`, at most so many `levels` deep."""
+    match value:
+        case str() if value.startswith("data:"):
+            yield value
+        case list() if levels:
+            for part in value:
+                yield from _iter_data_urls(part, levels - 1)
+        case Mapping() if levels:
+            for part in value.values():
+                yield from _iter_data_urls(part, levels - 1)
 
 
 def _replace_text(body: Any, steps: Steps, value: str) -> None:
@@ -380,8 +423,8 @@ def _replace_text(body: Any, steps: Steps, value: str) -> None:
 _LINKS: Final = ("http://", "https://")
 _URL: Final = "image_url"
 _FILE_ID: Final = "file_id"
-_PARAMETERS: Final = ("image", "images", "mask", "markup")
-"""Where pictures stand in JSON, whatever the gateway."""
+USUAL_PLACES: Final[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("image", "images", "mask", "markup"), ())
+"""Where pictures stand in JSON, unless a gateway's file says something else."""
 _LONGEST_KEPT: Final = 4096  # characters of a text that is no picture, such as a link: the journal has all of it
 _SHOWN: Final = 100  # characters of a text that is too long to be kept
 _LONGEST_HEAD: Final = 256  # characters of a data: URL before its data; media types have up to about 80

@@ -351,6 +351,8 @@ class RequestValidator:
                 validators.append(self._schema_validator(rules.upstream))
             candidates.update(dict.fromkeys(rules.parameters))
             read_by_steps.update(rules.aliases, rules.pictures)
+            if rules.pixels is not None:
+                read_by_steps.update(rules.pixels.parameters)
             for parameter, values in rules.absent_values.items():
                 if any(isinstance(value, str) for value in values):
                     read_by_steps.add(parameter)

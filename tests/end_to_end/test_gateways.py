@@ -37,8 +37,10 @@ INDENTS: Final[Mapping[str, int]] = {"openai": 2}
 """The gateways whose replies are indented; the others' have no needless space."""
 PATHS: Final[Mapping[str, str]] = {"azure": "~1openai~1v1"}
 """What stands before the paths of base URLs in the files of some gateways, as a step of a JSON pointer has it."""
+_UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 REQUEST_IDS: Final[Mapping[str, tuple[str, str]]] = {
-    "azure": ("apim-request-id", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+    "azure": ("apim-request-id", _UUID),
+    "xai": ("x-request-id", _UUID),
 }
 """The header with a request's id, and the pattern of ids, where they are not OpenAI's."""
 EXCHANGES: Final = [exchange for gateway in GATEWAYS for exchange in load_exchanges(gateway)]

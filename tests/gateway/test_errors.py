@@ -294,6 +294,10 @@ def test_own_words_for_the_model_whose_rules_were_broken(error_catalog: Any) -> 
             {"kinds": {"quota": {"status": 400, "message": "m", "envelope": "x"}}},
             "unknown envelope 'x'; known are usual",
         ),
+        (
+            {"envelopes": {"own": {"error": ["{mesage}"]}}},
+            "{mesage} is none of the parts of a refusal; expected one of",
+        ),
         ({"kinds": {"quota": {"status": 99, "message": "m"}}}, "status is 99; expected 200 to 599"),
         ({"kinds": {"quota": {"status": 400, "message": {"en": 5}}}}, "en is 5; expected a text"),
         ({"spelling": {"indent": "2"}}, "indent is '2'; expected a whole number from 0"),
@@ -309,3 +313,24 @@ def test_a_slip_is_one_line(error_catalog: Any, said: dict[str, Any], complaint:
     with pytest.raises(yaml_file.InvalidFile, match=complaint) as caught:
         error_catalog(**said)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "body"),
+    [
+        ({"error": "{message}"}, {"error": "No coins"}),
+        ({"error": {"code": "{status}", "message": "{message}"}}, {"error": {"code": 402, "message": "No coins"}}),
+        (
+            {"detail": [{"loc": ["body", "{param}"], "msg": "{message}"}]},
+            {"detail": [{"loc": ["body", "n"], "msg": "No coins"}]},
+        ),
+        ([{"error": {"code": "{status}"}}], [{"error": {"code": 402}}]),
+        ("{message}", "No coins"),
+    ],
+    ids=str,
+)
+def test_envelopes_of_any_shape(error_catalog: Any, envelope: Any, body: Any) -> None:
+    """A flat one, a number as the code, lists at any place, and a text alone; each is kept as any other is."""
+    own = error_catalog(envelopes={"own": envelope}, kinds={"billing": {"status": 402, "message": "No coins"}})
+    for _ in range(2):
+        assert body == json.loads(own.render(GatewayError("billing", param="n")).body[0])

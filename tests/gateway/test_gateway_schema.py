@@ -103,8 +103,31 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: _parameter(root).update({"x-emulator-picture": {"format": []}}), "did you mean 'formats'?"),
     (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"done": True}}}), "a name for generate or edit"),
     (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"edit": "A b"}}}), "expected small letters"),
+    (lambda root: _reply(root, body={"x": "{datas}"}), "did you mean '{data}'?"),
+    (lambda root: _reply(root, item={"image": "{b64_json}"}), "image is '{b64_json}'; expected one of"),
+    (lambda root: _reply(root, item={"url": "{link}"}), "url is '{link}'; expected"),
+    (lambda root: _reply(root, body={}, fields=["data"]), "expected body or fields, and not both"),
+    (lambda root: _reply(root, item={}, data_fields=["url"]), "expected item or data_fields, and not both"),
+    (lambda root: _reply(root, usage_body={"x": "{input_tokens}"}), "x is '{input_tokens}'; expected one of"),
+    (lambda root: _reply(root, absent="never"), "absent is 'never'; expected one of omitted"),
+    (lambda root: _pixels(root, ratio="aspect"), "x-emulator-pixels names 'aspect', and its schema has no such"),
+    (lambda root: _pixels(root, widht="size"), "did you mean 'width'?"),
+    (lambda root: _pixels(root, tier="size", tiers={"1K": "1024"}), "expected WIDTHxHEIGHT, such as 1536x1024"),
+    (lambda root: _pixels(root, width="size", tiers={"1K": "8x8"}), "expected tiers beside tier"),
+    (
+        lambda root: _operation(root).update({"x-emulator-pictures": {"image": "url"}}),
+        "image is 'url'; expected a list",
+    ),
     (lambda root: _model(root).update({"x-emulator-judging": {"types": "last"}}), "types is 'last'; expected first"),
 ]
+
+
+def _reply(root: Any, **keys: Any) -> None:
+    _model(root)["x-emulator-reply"] = keys
+
+
+def _pixels(root: Any, **keys: Any) -> None:
+    _model(root)["x-emulator-pixels"] = keys
 
 
 def _operation(root: Any) -> Any:

@@ -864,7 +864,8 @@ def test_the_schema_lists_the_members_of_every_reply() -> None:
     for gateway in GATEWAYS.values():
         for rules in loader.find_rules([gateway]):
             shape = rules.response
-            members = {*shape.fields, *shape.data_fields, "metadata"}
+            members = {*shape.fields, *shape.data_fields, *(shape.body or ()), *(shape.item or ()), "metadata"}
+            members |= {f"usage.{name}" for name in shape.usage_body or ()}
             if shape.stream is not None:
                 members |= {*shape.stream.completed, "partial_image_index"}
             assert members <= {*drawn["omit"]["items"]["enum"]}
