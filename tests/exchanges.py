@@ -31,7 +31,7 @@ from PIL import Image
 from emulator.messages import KINDS, VIOLATIONS
 from tests.paths import TESTS
 
-GATEWAYS: Final = ("geekai", "ezmodel", "geeknow", "aiai", "openai", "azure", "xai")
+GATEWAYS: Final = ("geekai", "ezmodel", "geeknow", "aiai", "openai", "azure", "xai", "together", "openrouter")
 FOLDER: Final = TESTS / "gateways"
 SOURCES: Final = ("documented", "observed", "assumed")
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {"openai": {"as_of": "2026-11-20"}}
@@ -74,7 +74,7 @@ class Exchange:
         path, method = self.request["path"], self.request.get("method", "POST")
         if self.response["status"] >= 400:
             return "Refusal"
-        if "/images/generations" in path:
+        if "/images/generations" in path or path == "/images":
             return "Pictures"
         return "Models" if path == "/models" else "Model" if method == "GET" else "Deleted"
 

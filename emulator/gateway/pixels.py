@@ -21,7 +21,7 @@ class PixelRule:
     """Which parameters decide the pixels of a model's pictures.
 
     `width` and `height` name the parameters that are the sides. `ratio` names the one that is a ratio such as 16:9, and
-    `tier` the one whose word is a number of pixels: `tiers` has for each word a square, or another picture, of that
+    `tier` those whose words are numbers of pixels: `tiers` has for each word a square, or another picture, of that
     many. `sizes` has what is no arithmetic: a picture for a ratio, or for a word and a ratio with a blank between. The
     sides that are worked out are multiples of `step`. `usual` counts where no parameter says anything.
     """
@@ -29,7 +29,7 @@ class PixelRule:
     width: str | None = None
     height: str | None = None
     ratio: str | None = None
-    tier: str | None = None
+    tier: tuple[str, ...] = ()
     tiers: Mapping[str, Pixels] | None = None
     sizes: Mapping[str, Pixels] | None = None
     step: int = 1
@@ -38,7 +38,7 @@ class PixelRule:
     @property
     def parameters(self) -> Iterator[str]:
         """The names of the parameters."""
-        for name in (self.width, self.height, self.ratio, self.tier):
+        for name in (self.width, self.height, self.ratio, *self.tier):
             if name is not None:
                 yield name
 
@@ -47,12 +47,14 @@ class PixelRule:
         width, height = self._find_side(self.width, effective), self._find_side(self.height, effective)
         if width is not None or height is not None:
             return width or self.usual[0], height or self.usual[1]
-        word, ratio = self._find_word(self.tier, effective), self._find_word(self.ratio, effective)
-        sizes = self.sizes or {}
+        sizes, tiers = self.sizes or {}, self.tiers or {}
+        ratio = self._find_word(self.ratio, effective)
+        words = [self._find_word(name, effective) for name in self.tier]
+        word = next((word for word in words if word in tiers), "")
         for name in (f"{word} {ratio}", ratio):
             if name in sizes:
                 return sizes[name]
-        pixels = (self.tiers or {}).get(word, self.usual)
+        pixels = tiers.get(word, self.usual)
         match = re.fullmatch(_RATIO, ratio)
         if match is None or not float(match[1]) or not float(match[2]):
             return pixels
@@ -83,6 +85,8 @@ def read_pixel_rule(keys: Mapping[str, Any] | None) -> PixelRule | None:
         return None
     parts = dict(keys)
     parts.pop("source", None)
+    tier = parts.pop("tier", [])
+    parts["tier"] = (tier,) if isinstance(tier, str) else tuple(tier)
     for name in ("tiers", "sizes"):
         if name in parts:
             parts[name] = {str(word): _read_size(size) for word, size in parts[name].items()}

@@ -37,6 +37,8 @@ INDENTS: Final[Mapping[str, int]] = {"openai": 2}
 """The gateways whose replies are indented; the others' have no needless space."""
 PATHS: Final[Mapping[str, str]] = {"azure": "~1openai~1v1"}
 """What stands before the paths of base URLs in the files of some gateways, as a step of a JSON pointer has it."""
+PICTURES: Final[Mapping[str, str]] = {"aiai": "~1images~1generations~1", "openrouter": "~1images"}
+"""The path of generations in the files of some gateways, as a step of a JSON pointer has it."""
 _UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 REQUEST_IDS: Final[Mapping[str, tuple[str, str]]] = {
     "azure": ("apim-request-id", _UUID),
@@ -175,10 +177,11 @@ def _validators() -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:
     for gateway in GATEWAYS:
         document = yaml.safe_load((find_schemas() / f"{gateway}.yaml").read_text("utf-8"))
         registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
-        slash, base = "~1" if gateway == "aiai" else "", PATHS.get(gateway, "")
+        base = PATHS.get(gateway, "")
+        pictures = PICTURES.get(gateway, f"{base}~1images~1generations")
         media = "content/application~1json/schema"
         for name, pointer in (
-            ("Pictures", f"paths/{base}~1images~1generations{slash}/post/responses/200/{media}"),
+            ("Pictures", f"paths/{pictures}/post/responses/200/{media}"),
             ("Models", f"paths/{base}~1models/get/responses/200/{media}"),
             ("Model", f"paths/{base}~1models~1%7Bmodel%7D/get/responses/200/{media}"),
             ("Deleted", f"paths/{base}~1models~1%7Bmodel%7D/delete/responses/200/{media}"),

@@ -33,6 +33,8 @@ TIERS = {
         (TIERS, {"tier": "1K", "ratio": "auto"}, (1024, 1024)),
         (TIERS, {"tier": "1K", "ratio": "0:1"}, (1024, 1024)),
         (TIERS, {"tier": ["1K"], "ratio": 5}, (512, 256)),
+        ({**TIERS, "tier": ["tier", "size"]}, {"tier": "9K", "size": "2K"}, (2048, 2048)),
+        ({**TIERS, "tier": ["tier", "size"]}, {"tier": "1K", "size": "2K"}, (1024, 1024)),
     ],
 )
 def test_pixels(rule: Any, effective: Any, pixels: tuple[int, int]) -> None:

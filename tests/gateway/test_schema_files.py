@@ -119,6 +119,8 @@ def test_the_list_of_models_is_the_models(path: Path) -> None:
         for operation in by_method.values()
         if operation.name == "models"
     ]
+    if not examples:  # its list has another form than OpenAI's, and is left out
+        return
     example = examples[0]
     assert [example] * len(examples) == examples
     listed = [model["id"] for model in example["data"] if model["id"] not in OTHER_TRADES]

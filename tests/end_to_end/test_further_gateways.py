@@ -1,0 +1,91 @@
+"""The gateways `together` and `openrouter`: their places of pictures, their words, and what no golden exchange has."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from PIL import Image
+
+from emulator.client.api import ImageApi
+from tests.conftest import Served
+from tests.uploads import data_url, draw_file
+
+FLUX = "black-forest-labs/FLUX.1-schnell"
+KONTEXT = "black-forest-labs/FLUX.1-kontext-pro"
+GEMINI = "google/gemini-3.1-flash-image"
+
+
+def _post(served: Served, gateway: str, path: str, body: Any, session: str = "further") -> httpx.Response:
+    headers = {"authorization": "Bearer sk-further", "x-emulator-session": session}
+    return httpx.post(served.base(gateway) + path, json=body, headers=headers)
+
+
+def _size(data: str) -> tuple[int, int]:
+    return Image.open(io.BytesIO(base64.b64decode(data))).size
+
+
+def test_the_sdk_at_together(server: Served, key: str) -> None:
+    """It reads a reply without `created`, and gets its errors by class, parameter and code."""
+    with openai.OpenAI(base_url=server.base("together"), api_key=key, max_retries=0) as client:
+        wide: Any = {"width": 768, "height": 256, "response_format": "base64"}
+        response = client.images.generate(model=FLUX, prompt="A boat", extra_body=wide)
+        assert response.data is not None
+        assert (768, 256) == _size(str(response.data[0].b64_json))
+        with pytest.raises(openai.NotFoundError) as refused:
+            client.images.generate(model="flux", prompt="A boat")
+        assert ("model", "model_not_available") == (refused.value.param, refused.value.code)
+        with pytest.raises(openai.BadRequestError) as wrong:
+            client.images.generate(model=FLUX, prompt="A boat", response_format="b64_json")
+        assert "response_format" == wrong.value.param
+
+
+def test_pictures_to_change_at_together(server: Served) -> None:
+    """They come in the JSON of a generation, under two names; what is no picture is refused."""
+    url = data_url(draw_file("PNG"))
+    body = {"model": KONTEXT, "prompt": "At night", "image_url": url, "reference_images": [url, url]}
+    answer = _post(server, "together", "/images/generations", body, session="further-pictures")
+    assert 200 == answer.status_code
+    uploads = server.calls("further-pictures")[0]["uploads"]
+    assert ["image_url", "reference_images[0]", "reference_images[1]"] == [one["name"] for one in uploads]
+    plain = _post(server, "together", "/images/generations", {**body, "image_url": "x"})
+    assert 400 == plain.status_code
+    other = _post(server, "together", "/images/generations", {"model": KONTEXT, "prompt": "At night"})
+    first, second = (httpx.get(one.json()["data"][0]["url"]).content for one in (answer, other))
+    assert first != second
+
+
+def test_pictures_to_change_at_openrouter(server: Served) -> None:
+    """They are objects inside of objects; `when` and `verify` find the first as the image."""
+    image_api = ImageApi(server.url, "further-references", gateway="openrouter")
+    reference = {"type": "image_url", "image_url": {"url": data_url(draw_file("PNG", size=(40, 30)))}}
+    body = {"model": GEMINI, "prompt": "At night", "aspect_ratio": "16:9", "input_references": [reference]}
+    image_api.play({"rules": [{"when": {"uploads": {"image": {"width": 40}}}, "answers": {"draw": {"images": 0}}}]})
+    answer = _post(server, "openrouter", "/images", body, session="further-references")
+    assert (200, []) == (answer.status_code, answer.json()["data"])
+    image_api.play({"rules": []})
+    (item,) = _post(server, "openrouter", "/images", body, session="further-references").json()["data"]
+    assert ((1360, 768), "image/png") == (_size(item["b64_json"]), item["media_type"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [("billing", 402), ("quota", 402), ("upstream_timeout", 524), ("overloaded", 529), ("rate_limit", 429)],
+)
+def test_the_code_of_an_error_is_its_status(server: Served, kind: str, status: int) -> None:
+    """As a number; 524 and 529 are sent as any status is."""
+    image_api = ImageApi(server.url, "further-codes", gateway="openrouter")
+    image_api.play({"rules": [{"answers": {"refuse": kind}}]})
+    answer = _post(server, "openrouter", "/images", {"model": GEMINI, "prompt": "x"}, session="further-codes")
+    assert (status, status) == (answer.status_code, answer.json()["error"]["code"])
+    assert {"code", "message"} == set(answer.json()["error"])
+
+
+def test_the_path_of_openai_is_none_at_openrouter(server: Served) -> None:
+    """Who asks for /images/generations gets a 404, and the finding says which path there is."""
+    answer = _post(server, "openrouter", "/images/generations", {"model": GEMINI, "prompt": "x"})
+    assert (404, "unknown_path") == (answer.status_code, answer.headers["x-emulator-finding"])
