@@ -393,6 +393,8 @@ def _list_unknown_keywords(document: Document) -> Iterator[Finding]:
             if not is_keyword(word):
                 places.setdefault(str(word), []).append([*place, word])
     words = list(places)[:_MOST_KEYWORDS]
+    if not words:  # to find a line, the file is parsed once more
+        return
     lines = document.file.find_lines([places[word][0] for word in words])
     for word, line in zip(words, lines, strict=True):
         note = f"{shorten_text(word, _LONGEST_WORD)!r} in line {line}"

@@ -363,3 +363,52 @@ def test_what_is_not_checked_is_a_finding(written: Callable[[Any], Path]) -> Non
         finding.message
         == f"in the file, and not checked: header X-Tenant {where}, cookie id {where}, text/plain {where}"
     )
+
+
+def test_a_file_as_big_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a big provider's 660 other operations one finding tells; the three about images are served.
+
+    Such a file is parsed once: to find the lines of findings takes as long again, and there are none.
+    """
+    path = tmp_path / "big.yaml"
+    path.write_text(_write_big_file(), "utf-8")
+    assert path.read_text("utf-8").count("\n") > 39_000
+    monkeypatch.setattr(yaml_file.YamlFile, "find_lines", lambda *_: pytest.fail("the file is parsed again"))
+    gateway = load_gateway(path)
+    assert 9 == sum(RequestValidator(gateway).compile_schemas())
+    assert {"generate", "edit", "vary"} == {one.name for each in gateway.operations.values() for one in each.values()}
+    (finding,) = gateway.findings
+    assert ("operation_left_out", True) == (
+        finding.code,
+        finding.message.startswith("660 not about images: GET /thing"),
+    )
+
+
+def _write_big_file() -> str:
+    """An OpenAPI file of 3.0 with three operations about images among hundreds of others."""
+    lines = ["openapi: 3.0.3", "info: {title: Big, version: '1'}", "servers: [{url: https://big.test/v1}]", "paths:"]
+    for path, kind in (("generations", "application/json"), ("edits", _FORM), ("variations", _FORM)):
+        schema = f"{{$ref: '#/components/schemas/{path}'}}"
+        lines.append(f"  /images/{path}: {{post: {{requestBody: {{content: {{{kind}: {{schema: {schema}}}}}}}}}}}")
+    for number in range(330):
+        schema = f"schema: {{$ref: '#/components/schemas/Thing{number}'}}"
+        lines.append(f"  /things{number}/{{id}}:")
+        for method in ("get", "post"):
+            lines += [f"    {method}:", "      tags: [things]", "      parameters:", "        - name: id"]
+            lines += ["          in: path", "          required: true", "          schema: {type: string}"]
+            lines += ["      requestBody:", "        content:", "          application/json:", f"            {schema}"]
+            lines += ["      responses:", "        '200':", "          description: Well", "          content:"]
+            lines += ["            application/json:", f"              {schema}"]
+    lines += ["components:", "  schemas:"]
+    for path, required in (("generations", "prompt"), ("edits", "image"), ("variations", "image")):
+        lines += [f"    {path}:", "      type: object", f"      required: [{required}]", "      properties:"]
+        lines += ["        prompt: {type: string, nullable: true}", "        image: {type: string, format: binary}"]
+    for number in range(330):
+        lines += [f"    Thing{number}:", "      type: object", "      properties:"]
+        for field in range(21):
+            lines += [f"        field{field}:", "          type: string", "          nullable: true"]
+            lines.append(f"          description: The field {field} of the thing {number}")
+    return "\n".join(lines) + "\n"
+
+
+_FORM: Final = "multipart/form-data"

@@ -95,7 +95,7 @@ def test_both_engines_take_and_refuse_the_same_bodies(path: Path) -> None:
             if is_good and not any(value in _UNTOLD or value.__class__ in _UNPLAIN for value in body.values()):
                 assert is_accepted, (ref, body)
                 asked += 1
-    assert asked > 10
+    assert asked >= 10
 
 
 _UNTOLD = ("\ud800", 2**53, 2**64, 10**30)
