@@ -139,6 +139,12 @@ class Call:
     deferred: bool = False
 
     @property
+    def gets_files(self) -> bool:
+        """Whether the body of the answer is the picture itself, and no JSON."""
+        files = self.response.files
+        return files is not None and any(self.effective.get(name) == value for name, value in files.items())
+
+    @property
     def streams(self) -> bool:
         """Whether the client gets a stream of events."""
         shape = self.response.stream
@@ -176,7 +182,8 @@ class ResponseShape:
     `body`, `item` and `usage_body` are templates of the reply, of each picture and of the usage, where a gateway has
     others than OpenAI; a member that is one {name} takes its value. What becomes of a member of a picture that has no
     value, `absent` says. `list_name` is the name of the list of pictures, `id` the pattern of ids. `picture_format` is
-    that of pictures where no parameter says it.
+    that of pictures where no parameter says it. `files` has the values of parameters with which the body is the file of
+    the picture itself, of several a ZIP. With `relative` links have no scheme and host.
     """
 
     fields: tuple[str, ...] = ("created", "data")
@@ -196,6 +203,8 @@ class ResponseShape:
     list_name: str = "data"
     id: str = "{uuid}"
     picture_format: str = ""
+    files: Mapping[str, Any] | None = None
+    relative: bool = False
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,25 @@ def choose_delivery(call: Call) -> Delivery:
     """Return how the pictures of a call come, where no scenario changes it."""
     if call.response.delivery is not None:
         return call.response.delivery
+    if call.gets_files:
+        return "b64_json"
     return "b64_json" if call.effective.get("response_format") == "b64_json" else "url"
+
+
+def write_files(pictures: Sequence[Picture | None], recipes: Sequence[ImageRecipe]) -> tuple[str, bytes]:
+    """Return the media type and the bytes of a body that is a picture, or a ZIP of several."""
+    drawn = [picture.data for picture in pictures if picture is not None]
+    if len(drawn) == 1:
+        return f"image/{recipes[0].served_as}", drawn[0]
+    import io  # few gateways answer so
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for index, data in enumerate(drawn):
+            name = zipfile.ZipInfo(f"image_{index}.{recipes[index].served_as}")  # its time is always the same
+            archive.writestr(name, data)
+    return "application/zip", buffer.getvalue()
 
 
 def find_user(call: Call) -> Any:

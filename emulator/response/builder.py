@@ -35,7 +35,14 @@ from emulator.messages import (
     Refuse,
     Response,
 )
-from emulator.response.body import build_body, build_common_members, choose_delivery, insert_base64, write_body
+from emulator.response.body import (
+    build_body,
+    build_common_members,
+    choose_delivery,
+    insert_base64,
+    write_body,
+    write_files,
+)
 from emulator.response.links import write_link
 from emulator.response.overrides import override_body, override_event, override_members
 from emulator.response.picture_overrides import (
@@ -102,6 +109,9 @@ class ResponseBuilder:
         pictures = await self._draw_pictures(
             drawing.recipes, drawing.deliveries, _collect_files(drawing.call, drawing.draw)
         )
+        if drawing.call.gets_files:
+            media_type, data = write_files(pictures, drawing.recipes)
+            return Response(200, (("Content-Type", media_type),), (data,), pictures=drawing.recipes, altered=altered)
         reply_id = ""
         if call.response.body is not None:
             reply_id = IdPattern(call.response.id).make_id(f"{context.session} {context.number}", drawing.created)
@@ -141,7 +151,7 @@ class ResponseBuilder:
 
         `origin` is scheme, host and port for links back to the server.
         """
-        if call.streams or call.listing is not None:
+        if call.streams or call.listing is not None or call.gets_files:
             return None
         reply = self.find_prepared(call, gateway)
         if reply is None:
@@ -187,6 +197,7 @@ class ResponseBuilder:
         revised_prompt = build_revised_prompt(call, draw, first.seed)
         deliveries = _list_deliveries(call, draw, recipes)
         lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
+        origin = "" if call.response.relative else context.origin
         items: list[Mapping[str, Any]] = []
         for recipe, delivery in zip(recipes, deliveries, strict=True):
             if delivery == "b64_json":
@@ -195,7 +206,7 @@ class ResponseBuilder:
             link = write_link(
                 outline.seal_recipe(recipe, self.secret),
                 recipe.served_as,
-                origin=context.origin,
+                origin=origin,
                 session=context.session,
                 expires=now + lifetime,
                 query=gateway.link_query,

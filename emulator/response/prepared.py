@@ -37,7 +37,7 @@ class PreparedReplies:
     def find(self, call: Call, gateway: Gateway) -> PreparedReply | None:
         """Return the reply to `call` without its time; None where it has to be built in the usual way."""
         user = find_user(call)
-        if not 0 < call.count <= _MOST_PICTURES or not (user is None or isinstance(user, str)):
+        if not 0 < call.count <= _MOST_PICTURES or not (user is None or isinstance(user, str)) or call.gets_files:
             return None
         values, asks_base64 = read_recipe_values(call), call.effective.get("response_format") == "b64_json"
         # A gateway and the shape of a reply are not hashable, and there is one object of each: their outline holds it.
@@ -158,6 +158,8 @@ class PreparedReply:
         if self._newest is not None and self._newest[0] == key:  # clients often send the same again
             return self._newest[1]
         outline, texts = self.outline, self._texts.copy()
+        if outline.shape.relative:
+            origin = ""
         for place in outline.places.get("created", ()):
             texts[place] = str(now)
         for place, sealed in self._links:

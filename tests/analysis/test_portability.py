@@ -394,7 +394,8 @@ def test_strict_makes_a_refusal_an_error(
     monkeypatch.setenv("EMULATOR_LEGACY", "true")
     path = tmp_path / "body.json"
     path.write_text(json.dumps({"prompt": "A cat", **body}))
-    assert (0, strict) == (_main(capsys, str(path))[0], _main(capsys, "--strict", str(path))[0])
+    five = [word for name in FIVE for word in ("--gateway", name)]
+    assert (0, strict) == (_main(capsys, str(path), *five)[0], _main(capsys, "--strict", str(path), *five)[0])
 
 
 def test_a_gateway_of_ones_own_is_held_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
