@@ -97,9 +97,8 @@ def find_links(request: Request, places: Places) -> set[str]:
 
 def find_picture_texts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the texts in a JSON body that stand for pictures, each with its place, such as images[0].image_url."""
-    for name in _PARAMETERS:
-        for steps, text in _find_texts(body.get(name), (name,)):
-            yield format_path(steps), text
+    for steps, text in _iter_texts(body, USUAL_PLACES):
+        yield format_path(steps), text
 
 
 def count_picture_characters(body: Mapping[str, Any]) -> int:

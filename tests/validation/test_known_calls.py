@@ -135,9 +135,12 @@ def test_a_known_call_takes_no_step(path: Path, monkeypatch: pytest.MonkeyPatch)
     """A call with another prompt, and a refused one, are built from what was judged before."""
     validator, operation = _load(path)
     context = ValidationContext(operation, "sk-x", today=_DAY)
-    body = {"model": "dall-e-3", "prompt": "A cat", "size": "1024x1024"}
+    models = operation.models
+    assert models is not None
+    model = "dall-e-3" if models.find_rules("dall-e-3", ()) is not None else next(iter(models.listed))
+    body = {"model": model, "prompt": "A cat", "n": 1}
     call = validator.validate(_request(body), context)
-    refused = _judge(validator.validate, _request({**body, "size": 5}), context)
+    refused = _judge(validator.validate, _request({**body, "n": "five"}), context)
 
     def fail(*_: Any) -> None:
         raise AssertionError("a step was taken")
@@ -147,7 +150,7 @@ def test_a_known_call_takes_no_step(path: Path, monkeypatch: pytest.MonkeyPatch)
     assert call == replace(other, given=body, params=call.params, effective=call.effective)
     for parts, expected in ((other.params, call.params), (other.effective, call.effective)):
         assert list({**expected, "prompt": "Another 😀"}.items()) == list(parts.items())
-    assert refused == _judge(validator.validate, _request({**body, "size": 5, "prompt": "z"}), context)
+    assert refused == _judge(validator.validate, _request({**body, "n": "five", "prompt": "z"}), context)
 
 
 def test_what_is_no_part_of_a_body_counts() -> None:
