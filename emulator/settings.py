@@ -286,6 +286,13 @@ class Settings:
     json_log: bool = _setting(
         False, "print one line of JSON on stdout for each call, and everything else on stderr", _parse_switch
     )
+    import_: str | None = _setting(
+        None, "file with the state of sessions, which go on from it; --export-on-exit writes such a file", _parse_file,
+        "FILE",
+    )  # fmt: skip
+    export_on_exit: str | None = _setting(
+        None, "file that gets the state of all sessions when the server ends", _parse_file, "FILE"
+    )
     body_timeout: int = _setting(30, "seconds within which a client sends its body", _parse_positive, "SECONDS")
     send_timeout: int = _setting(
         30, "seconds after which a client that takes nothing of its answer is cut off", _parse_positive, "SECONDS"
@@ -371,7 +378,7 @@ def load_settings(
             chosen[name] = _parse_value(FIELDS[name], value, f"--{name.replace('_', '-')}")
     if environ.get("CI") and flags.get("record_mode") is None:
         chosen["record_mode"] = "none"  # nothing goes to a real gateway in a build, unless the command itself says so
-    settings = Settings(**chosen)
+    settings = Settings(**{FIELDS[name].name: value for name, value in chosen.items()})
     _refuse_contradictions(settings)
     return settings
 
@@ -534,6 +541,7 @@ _GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "real gateways and recordings": (
         "upstream", "upstream_timeout", "record", "record_mode", "max_spend", "stale_after",
     ),
+    "state": ("import", "export_on_exit"),
     "bounds": (
         "body_timeout", "send_timeout", "send_bytes", "journal_entries", "journal_bytes", "sessions", "session_age",
         "picture_cache", "upload_bytes",
@@ -547,8 +555,8 @@ LOCAL_STORE: Final = "local"
 STORE_SCHEMES: Final = ("redis", "rediss", "unix")
 """How the setting `store` may begin."""
 _LONGEST_NAME: Final = 80  # characters of a variable's name in a message
-FIELDS: Final[Mapping[str, Field[Any]]] = {item.name: item for item in fields(Settings)}
-"""The settings by name, in the order that --help shows them."""
+FIELDS: Final[Mapping[str, Field[Any]]] = {item.name.rstrip("_"): item for item in fields(Settings)}
+"""The settings by name, in the order that --help shows them; the field of `import`, a word of Python, is import_."""
 
 __all__: Sequence[str] = (
     "FIELDS",

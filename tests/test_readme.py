@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,7 @@ from emulator.settings import FIELDS, list_unknown_variables, load_settings
 from tests.conftest import CA, Served
 from tests.docs_tables import TABLE, list_arguments, make_table
 from tests.paths import ROOT, TESTS
+from tests.process import Command
 from tests.redis_server import RedisServer, need_redis
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -175,18 +177,51 @@ def test_node_runs(folder: Path, text: str) -> None:
 def test_the_containers_steps(tmp_path: Path, serve: Callable[..., Served]) -> None:
     """What the Dockerfile does can be done: the health check finds a healthy server, and says so of no other."""
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
-    check = json.loads(re.search(r"HEALTHCHECK .* CMD (\[.*\])", dockerfile)[1])  # type: ignore[index]
-    port = str(serve().port)
-    healthy = _run([sys.executable, *(part.replace("4010", port) for part in check[1:])], tmp_path)
-    assert (0, "", "") == (healthy.returncode, healthy.stdout, healthy.stderr)
+    check = json.loads(re.search(r"HEALTHCHECK .* CMD (\[.*\])", dockerfile)[1])[1:]  # type: ignore[index]
+    served, over_tls = serve(), serve(tls=True)
+    for environ in ({"EMULATOR_PORT": str(served.port)}, {"EMULATOR_PORT": str(over_tls.port), "EMULATOR_TLS": "true"}):
+        healthy = _run([sys.executable, *check], tmp_path, **environ)
+        assert (0, "", "") == (healthy.returncode, healthy.stdout, healthy.stderr)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         port = str(nobody.getsockname()[1])
-        assert 0 != _run([sys.executable, *(part.replace("4010", port) for part in check[1:])], tmp_path).returncode
+        assert 0 != _run([sys.executable, *check], tmp_path, EMULATOR_PORT=port).returncode
     for file in re.findall(r"^COPY (\S+) ", dockerfile, re.MULTILINE):
         assert file == "."
     assert "USER emulator" in dockerfile
+    assert "STOPSIGNAL SIGTERM" in dockerfile
     assert 'ENTRYPOINT ["image-api-emulator"]' in dockerfile
+    extras = re.findall(r"'(?:\.|image-api-emulator)\[([a-z,]+)\]'", dockerfile)
+    assert 2 == extras.count(extras[0])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(extras[0].split(",")) <= set(project["optional-dependencies"])
+    variables = dict(re.findall(r"(EMULATOR_\w+)=(\S+)", dockerfile))
+    assert [] == list_unknown_variables(variables)
+    assert ("0.0.0.0", "off", "/tls") == tuple(
+        getattr(load_settings({}, variables, tmp_path), name) for name in ("host", "cache_dir", "tls_dir")
+    )
+
+
+def test_a_container_may_be_read_only(tmp_path: Path) -> None:
+    """A server needs no place where it can write, and SIGTERM ends it; with TLS it writes to its folder alone."""
+    environ = {
+        "EMULATOR_CACHE_DIR": "off",
+        "HOME": "/proc/none",
+        "TMPDIR": "/proc/none",
+        "XDG_CACHE_HOME": "/proc/none",
+    }
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    for more in ({}, {"EMULATOR_TLS": "true", "EMULATOR_TLS_DIR": str(tmp_path / "tls")}):
+        command = Command(folder, "--ready-json", **environ, **more)
+        try:
+            command.ready()
+            assert 200 == command.generate({"prompt": "A cat"}).status_code
+            assert (0, "", "") == command.end()
+        finally:
+            command.kill()
+        assert [] == list(folder.iterdir())
+    assert {"ca.pem", "ca-key.pem"} == {path.name for path in (tmp_path / "tls").iterdir()}
 
 
 def _find_block(name: str) -> str:

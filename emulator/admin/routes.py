@@ -1,7 +1,7 @@
 """The emulator's own paths, /_emulator/…: the table of routes, and how a request finds its function.
 
 openapi.yaml describes each path; spec.py validates requests by it. What a function does is in server_api.py,
-sessions_api.py, docs_api.py and page.py.
+sessions_api.py, state_api.py, docs_api.py and page.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
-from emulator.admin import docs_api, page, server_api, sessions_api
+from emulator.admin import docs_api, page, server_api, sessions_api, state_api
 from emulator.admin.auth import AccessDenied
 from emulator.admin.errors import AdminError
 from emulator.admin.request import (
@@ -62,6 +62,8 @@ ROUTES: Final = (
     AdminRoute("GET", "/sessions/{id}/scenario", sessions_api.get_scenario),
     AdminRoute("PUT", "/sessions/{id}/scenario", sessions_api.play_scenario, "own"),
     AdminRoute("DELETE", "/sessions/{id}/scenario", sessions_api.drop_scenario),
+    AdminRoute("GET", "/sessions/{id}/state", state_api.get_state),
+    AdminRoute("PUT", "/sessions/{id}/state", state_api.put_state, "own"),
     AdminRoute("GET", "/sessions/{id}/calls", sessions_api.list_calls),
     AdminRoute("GET", "/sessions/{id}/calls/{number}", sessions_api.get_call),
     AdminRoute("GET", "/sessions/{id}/calls/{number}/code/{kind}", sessions_api.get_code),
@@ -194,6 +196,8 @@ def _explain_trouble(request: Request) -> AdminError:
     """Return the error for a body that could not be read."""
     if request.trouble == "bad_json":
         return AdminError(400, f"the body is no JSON: {request.why}")
+    if request.trouble == "too_large" and request.path.endswith("/state"):
+        return AdminError(413, f"the state is larger than {state_api.STATE_LIMIT} bytes")
     status, message = _TROUBLES.get(str(request.trouble), (400, f"the body cannot be read ({request.trouble})"))
     return AdminError(status, message)
 

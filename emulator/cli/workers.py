@@ -63,6 +63,8 @@ def _refuse_what_one_process_does(chosen: Settings) -> None:
         f"--record-mode {chosen.record_mode}": chosen.record_mode != "none",
         "--coverage": chosen.coverage is not None,
         "--max-spend": chosen.max_spend is not None,
+        "--import": chosen.import_ is not None,
+        "--export-on-exit": chosen.export_on_exit is not None,
         "--tls-port 0": chosen.tls_port == 0,
     }
     for name, is_given in alone.items():

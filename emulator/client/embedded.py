@@ -72,6 +72,8 @@ class EmulatorSettings(TypedDict, total=False):
     keys: FilePath
     allow_host: str | Sequence[str]
     admin_token: str
+    import_: FilePath
+    export_on_exit: FilePath
     ready_json: bool
     quiet: bool
     json_log: bool
@@ -338,7 +340,7 @@ class ServerThread:
             message = f"cannot listen on host {host!r}, {error.name} {error.port}: {error.reason}"
             self.started.set_exception(EmulatorError(message))
             return
-        except UsageError as error:  # about a certificate, or the store
+        except UsageError as error:  # about a certificate, a state, or the store
             self.started.set_exception(EmulatorError(_name_keywords(str(error))))
             return
         except BaseException as error:  # the thread that waits for the start gets it, whatever it is
@@ -365,6 +367,7 @@ async def _wait_for(future: Future[Any]) -> Any:
 
 def _load_settings(keywords: Mapping[str, Any]) -> Settings:
     """The settings of `keywords`; raises EmulatorError for an unknown one, BadSetting for a bad value."""
+    keywords = {name.rstrip("_"): value for name, value in keywords.items()}  # import_ is the setting import
     for name in keywords:
         if name not in FIELDS:
             raise EmulatorError(describe_unknown("setting", name, FIELDS))

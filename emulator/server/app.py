@@ -24,6 +24,7 @@ from emulator.admin.auth import AdminAuth
 from emulator.admin.errors import AdminError
 from emulator.admin.request import AdminContext, Stream, refuse_store_lost
 from emulator.admin.routes import AdminApi
+from emulator.admin.state_api import STATE_LIMIT
 from emulator.core import clock, yaml_file
 from emulator.core.durations import LONGEST_SPAN, parse_duration
 from emulator.core.file_reading import read_file
@@ -665,7 +666,12 @@ class App:
         """Answer a request to the emulator's own paths."""
         limit = SCENARIO_LIMIT if address.path.endswith("/scenario") else GENERATE_LIMIT
         now = self.clock.now()
-        request = await self._reader.read_request(http, address.path, query=address.query, limit=limit, now=now)
+        if address.path.endswith("/state"):
+            request = await self._reader.read_unparsed(
+                http, address.path, query=address.query, limit=STATE_LIMIT, now=now
+            )
+        else:
+            request = await self._reader.read_request(http, address.path, query=address.query, limit=limit, now=now)
         answer = await self.admin.answer(request)
         headers = self._own_headers.make_headers(self.clock.now())
         if isinstance(answer, Stream):

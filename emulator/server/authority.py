@@ -13,11 +13,11 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Final
 
 from emulator.core.file_reading import read_file
 from emulator.core.tls_folder import AUTHORITY, AUTHORITY_KEY
+from emulator.core.whole_file import write_whole_file
 from emulator.server.certificates import Authority, make_authority, read_authority
 from emulator.settings import UsageError
 
@@ -40,22 +40,6 @@ def load_authority(folder: Path, now: float) -> Authority:
     except OSError as error:
         raise UsageError(f"--tls-dir {str(folder)!r}: {error.strerror or error}") from None
     return found
-
-
-def write_file(path: Path, data: bytes, mode: int) -> None:
-    """Write a file with the rights `mode`, which is there as a whole or not at all; raises OSError."""
-    handle, unfinished = mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-        os.chmod(unfinished, mode)  # the file is the user's alone until then
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(unfinished)
-        raise
 
 
 def _make_folder(folder: Path) -> None:
@@ -92,7 +76,7 @@ def _renew_authority(folder: Path, now: float) -> Authority:
     if found is not None and found.end - now >= _SHORTEST_REST:
         return found
     made = make_authority(now)
-    write_file(folder / AUTHORITY_KEY, made.format(), 0o600)
+    write_whole_file(folder / AUTHORITY_KEY, made.format(), 0o600)
     if found is not None:
         log.warning(
             "the authority in %s ends soon, or has ended; there is a new one: clients that have a copy of %s need "
@@ -109,7 +93,7 @@ def _publish_certificate(folder: Path, authority: Authority) -> None:
             return
     except FileNotFoundError:
         pass
-    write_file(path, data, 0o644)
+    write_whole_file(path, data, 0o644)
 
 
 @contextlib.contextmanager

@@ -54,6 +54,10 @@ class Running:
         await self.runner.cleanup()
         await self._wait_for_journal()
         self.app.write_coverage()
+        if self.app.settings.export_on_exit is not None:
+            from emulator.server.state_file import export_state
+
+            await export_state(self.app, self.app.settings.export_on_exit)
         if self.app.unanswered:
             calls = "1 call under way was"
             if self.app.unanswered > 1:
@@ -92,9 +96,13 @@ async def start(app: App) -> Running:
     """Open the sockets that the settings name, and answer on them.
 
     Raises CannotListen where one cannot be opened, and UsageError where there is no certificate for HTTPS, or the
-    store cannot be used.
+    store or the file of `--import` cannot be used.
     """
     settings, tls = app.settings, None
+    if settings.export_on_exit is not None:
+        from emulator.server.state_file import check_folder
+
+        check_folder(settings.export_on_exit)
     if settings.tls or settings.tls_port is not None:
         from emulator.server.tls import build_tls  # few servers need it
 
@@ -109,6 +117,10 @@ async def start(app: App) -> Running:
     await runner.setup()
     running = Running(app, runner, "", 0)
     try:
+        if settings.import_ is not None:
+            from emulator.server.state_file import import_state
+
+            await import_state(app, settings.import_)
         context = None
         if settings.tls and tls is not None:
             context = tls.context

@@ -141,6 +141,14 @@ class RequestReader:
         """Return the request to `path`, received at `now` (Unix seconds); a body above `limit` bytes is not kept."""
         return await self.read_body(http, self.read_head(http, path, query=query, now=now), limit)
 
+    async def read_unparsed(self, http: web.BaseRequest, path: str, *, query: str, limit: int, now: float) -> Request:
+        """Return the same request with the bytes of its body, whatever they are: they may be many, and no picture."""
+        head = self.read_head(http, path, query=query, now=now)
+        if not http.body_exists:
+            return head
+        body, trouble = await _read_body(http, limit, self.timeout, None)
+        return head._replace(body=body, trouble=trouble)
+
     def read_head(self, http: web.BaseRequest, path: str, *, query: str, now: float) -> Request:
         """Return the request to `path`, received at `now` (Unix seconds), without its body."""
         return Request(

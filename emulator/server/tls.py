@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -46,13 +48,24 @@ def build_tls(settings: Settings, registry: GatewayRegistry) -> Tls:
     pem = issue_certificate(authority, list_names(settings, registry), now)
     context = _make_context()
     try:
-        with NamedTemporaryFile() as file:  # for the user alone; the ssl module takes nothing but the names of files
-            file.write(pem)
-            file.flush()
-            context.load_cert_chain(file.name)
+        _load_certificate(context, pem)
     except OSError as error:
         raise UsageError(f"--tls: no file can be written for the certificate: {error.strerror or error}") from None
     return Tls(context, folder / AUTHORITY)
+
+
+def _load_certificate(context: ssl.SSLContext, pem: bytes) -> None:
+    """Let `context` have the certificate and key in `pem`; the ssl module takes nothing but the names of files."""
+    if sys.platform == "linux":  # a file in memory: the key is on no disk, and the file system may be read-only
+        with open(os.memfd_create("certificate"), "wb") as file:
+            file.write(pem)
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+        return
+    with NamedTemporaryFile() as file:  # for the user alone
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def list_names(settings: Settings, registry: GatewayRegistry) -> list[str]:

@@ -516,6 +516,55 @@ function functions.forget(args)
   drop_session(session)
 end
 
+-- All that is kept of a session, but for its clock: its head, its calls with their numbers, weights, counts, values,
+-- and its tasks with their order.
+function functions.read_session(args)
+  local session = args[1]
+  if not is_known(session) then
+    return false
+  end
+  local meta = redis.call('HMGET', of(session, 'meta'), 'numbered', 'dropped', 'began', 'used_at')
+  local reached = redis.call('ZSCORE', key('operated'), session) and 1 or 0
+  return {
+    {tonumber(meta[1] or 0), tonumber(meta[2] or 0), meta[3], meta[4], reached},
+    redis.call('LRANGE', of(session, 'ended'), 0, -1), functions.calls(args),
+    redis.call('HGETALL', of(session, 'weights')), redis.call('HGETALL', of(session, 'counts')),
+    redis.call('HGETALL', of(session, 'values')), redis.call('LRANGE', of(session, 'task_order'), 0, -1),
+    redis.call('HGETALL', of(session, 'tasks')),
+  }
+end
+
+-- Keep a session as it is given, in the place of what is kept of it; behind the head there are four words for each
+-- count, value, task and call.
+function functions.write_session(args)
+  local session, now, most, age, most_calls, most_bytes = unpack(args, 1, 6)
+  settle(session)
+  tell_event('reset', session)
+  if is_known(session) then
+    drop_session(session)
+  end
+  open_session(session, tonumber(now), tonumber(most), tonumber(age))
+  redis.call('HSET', of(session, 'meta'), 'numbered', args[7], 'dropped', args[8], 'began', args[9], 'used_at', args[10])
+  if args[11] == '1' then
+    functions.note(args)
+  end
+  for place = 12, #args, 4 do
+    local kind, name, value, weight = args[place], args[place + 1], args[place + 2], args[place + 3]
+    if kind == 'count' then
+      redis.call('HSET', of(session, 'counts'), name, value)
+      limit_life(of(session, 'counts'))
+    elseif kind == 'value' then
+      functions.set_value({session, name, value, weight, now, most, age, most_bytes, '0'})
+    elseif kind == 'task' then
+      functions.set_task({session, name, value, weight, now, most, age, most_calls, most_bytes})
+    else
+      functions.finish({session, name, '', weight, value, most_calls, most_bytes})
+    end
+  end
+  count_on('changes')
+  prolong(session)
+end
+
 function functions.sessions()
   local found = {}
   for _, session in ipairs(redis.call('ZRANGE', key('sessions'), 0, -1)) do

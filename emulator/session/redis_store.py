@@ -34,9 +34,11 @@ from emulator.session.redis_recovery import (
     make_finish_words,
     make_task_words,
 )
+from emulator.session.redis_state import make_session_words, parse_session_words
 from emulator.session.store import (
     EndedCall,
     PlainValue,
+    SessionState,
     SessionSummary,
     SharedText,
     Store,
@@ -368,6 +370,16 @@ class RedisStore(Store):
     async def forget(self, session: str) -> None:
         """Remove everything about `session`, its clock included."""
         await self._call("forget", session)
+        self._forget_known(session)
+
+    async def read_session(self, session: str) -> SessionState | None:
+        """Return all that is kept of `session`; None if the session is unknown."""
+        found = await self._call("read_session", session)
+        return None if found is None else parse_session_words(found)
+
+    async def write_session(self, session: str, state: SessionState, now: float) -> None:
+        """Keep `state` in the place of what is kept of `session`; older calls make room, as for `add_call`."""
+        await self._call("write_session", *make_session_words(session, state, now, self._limits))
         self._forget_known(session)
 
     async def list_sessions(self) -> Sequence[SessionSummary]:

@@ -209,7 +209,7 @@ class Sessions:
 
     async def forget(self, session: str) -> None:
         """Remove everything about the session; calls that are under way are answered, and not journalled."""
-        self._forget_under_way(session)
+        self.forget_under_way(session)
         await self._store.forget(session)
         self._clock.forget(session)
 
@@ -218,7 +218,7 @@ class Sessions:
 
         Calls that are under way are answered, and not journalled: they belong to what was before.
         """
-        self._forget_under_way(session)
+        self.forget_under_way(session)
         await self._store.reset(session)
 
     async def list_calls(self, session: str) -> Sequence[JournalEntry] | None:
@@ -263,7 +263,8 @@ class Sessions:
             earlier.forgotten = True
         calls[pending.number] = pending
 
-    def _forget_under_way(self, session: str) -> None:
+    def forget_under_way(self, session: str) -> None:
+        """Let the calls of the session that are under way be answered, and not journalled."""
         for pending in self._under_way.pop(session, {}).values():
             pending.forgotten = True
 

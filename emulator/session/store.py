@@ -103,6 +103,25 @@ class StoreLost(Exception):
     """What was asked of a store on another machine cannot be done at present; the text is the reason."""
 
 
+@dataclass(frozen=True)
+class SessionState:
+    """All that a store keeps of a session, but for its clock. `journal` has number, entry and about the bytes of calls.
+
+    `calls` have begun, of which `dropped` made room for others. `began` and `used` are as in a SessionSummary.
+    `reached` tells whether a call has reached an operation of its gateway.
+    """
+
+    calls: int
+    dropped: int
+    began: float
+    used: float
+    reached: bool
+    journal: Sequence[tuple[int, PlainValue, int]]
+    counts: Mapping[str, int]
+    values: Mapping[str, PlainValue]
+    tasks: Mapping[str, tuple[PlainValue, int]]
+
+
 class StoredCall(Protocol):
     """A finished call; its plain values are made when somebody reads it, or a store on another machine wants them."""
 
@@ -232,6 +251,17 @@ class Store(LimitCounter, FileStore, Protocol):
         """Remove everything about `session`, its clock included."""
         ...
 
+    async def read_session(self, session: str) -> SessionState | None:
+        """Return all that is kept of `session`, as it was at one moment; None if the session is unknown."""
+        ...
+
+    async def write_session(self, session: str, state: SessionState, now: float) -> None:
+        """Keep `state` in the place of what is kept of `session`; older calls make room, as for `add_call`.
+
+        What was kept is removed, the clock excepted. Nobody sees a part of it.
+        """
+        ...
+
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, the one that is unused for longest at first."""
         ...
@@ -269,6 +299,18 @@ class _Session:
     def value_weight(self) -> int:
         """About the bytes of its values."""
         return sum(weight for _, weight in self.values.values())
+
+
+@dataclass(frozen=True)
+class _PlainCall:
+    """A finished call of which there is nothing but its plain values."""
+
+    number: int
+    values: PlainValue
+
+    def to_plain(self) -> PlainValue:
+        """Return the values."""
+        return self.values
 
 
 class InMemoryStore(Store):
@@ -463,6 +505,41 @@ class InMemoryStore(Store):
         self._clocks.pop(session, None)
         if session in self._sessions:
             self._drop_session(session)
+
+    async def read_session(self, session: str) -> SessionState | None:
+        """Return all that is kept of `session`; None if the session is unknown."""
+        found = self._sessions.get(session)
+        if found is None:
+            return None
+        tasks = {task: (await self.get_task(session, task), weight) for task, (_, weight) in found.tasks.items()}
+        return SessionState(
+            calls=found.numbered,
+            dropped=found.dropped,
+            began=found.began,
+            used=found.used_at,
+            reached=found.operations > 0,
+            journal=[(call.number, call.to_plain(), weight) for call, weight in found.calls],
+            counts=dict(found.counts),
+            values=dict(await self.get_values(session)),
+            tasks=tasks,
+        )
+
+    async def write_session(self, session: str, state: SessionState, now: float) -> None:
+        """Keep `state` in the place of what is kept of `session`; older calls make room, as for `add_call`."""
+        if session in self._sessions:
+            self._drop_session(session)
+        found = self._open_session(session, now)
+        found.numbered, found.dropped = state.calls, state.dropped
+        found.began, found.used_at = state.began, state.used
+        found.counts.update(state.counts)
+        if state.reached:
+            await self.note_operation(session)
+        for name, value in state.values.items():
+            await self.set_value(session, name, value, now)
+        for task, (value, weight) in state.tasks.items():
+            await self.set_task(session, task, value, weight, now)
+        for number, value, weight in state.journal:
+            await self.add_call(session, _PlainCall(number, value), weight)
 
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, the one that is unused for longest at first."""

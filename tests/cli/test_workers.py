@@ -171,6 +171,8 @@ def is_alive(pid: int) -> bool:
         (["--workers", "2", "--record", "x", "--record-mode", "once"], "--workers 2: --record is for one process"),
         (["--workers", "2", "--coverage", "on"], "--workers 2: --coverage is for one process"),
         (["--workers", "2", "--max-spend", "1"], "--workers 2: --max-spend is for one process"),
+        (["--workers", "2", "--import", "x"], "--workers 2: --import is for one process"),
+        (["--workers", "2", "--export-on-exit", "x"], "--workers 2: --export-on-exit is for one process"),
     ],
 )
 def test_what_workers_cannot_be(

@@ -151,7 +151,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 
 def test_every_setting_is_a_typed_keyword() -> None:
     """`Emulator` has a typed keyword for each setting of `serve`."""
-    assert set(FIELDS) == {"gateway", "scenario", *EmulatorSettings.__annotations__}
+    assert set(FIELDS) == {"gateway", "scenario", *(name.rstrip("_") for name in EmulatorSettings.__annotations__)}
 
 
 UNKNOWN_WORDS: Final = [

@@ -313,3 +313,50 @@ async def test_files_are_bounded_in_bytes(make: Make, kind: FileKind) -> None:
 
 async def _kept(store: Store, kind: FileKind, *digests: str) -> list[bool]:
     return [await store.find_file(kind, digest) is not None for digest in digests]
+
+
+async def test_a_session_is_read_and_written_as_a_whole(make: Make) -> None:
+    """What was there goes, everything that was read is there again, and the bounds hold."""
+    store = await make(in_bytes=100_000)
+    for number in (1, 2, 3):
+        assert number == await store.begin_call("a", 5)
+    await _add(store, "a", "one", 7)
+    await _add(store, "a", "two", 8)
+    await store.count("a", "turn", 4)
+    await store.set_value("a", "scenario", {"source": "x"}, 5)
+    await store.set_task("a", "t1", {"polls": 1}, 9, 5)
+    await store.note_operation("a")
+    state = await store.read_session("a")
+    assert state is not None
+    assert (3, 0, 5.0, True, [7, 8]) == (
+        state.calls, state.dropped, state.began, state.reached, [weight for *_, weight in state.journal],
+    )  # fmt: skip
+    assert ({"turn": 4}, {"scenario": {"source": "x"}}) == (state.counts, state.values)
+    assert {"t1": ({"polls": 1}, 9)} == state.tasks
+    await store.begin_call("b", 6)
+    await _add(store, "b", "gone")
+    await store.count("b", "gone")
+    await store.set_value("b", "gone", 1, 6)
+    before = await store.measure()
+    await store.write_session("b", state, 6)
+    assert ["one", "two"] == await _texts(store, "b")
+    assert state == await store.read_session("b")
+    after = await store.measure()
+    assert (before.calls + 1, before.bytes + 23) == (after.calls, after.bytes)
+    assert (4, 5) == (await store.begin_call("b", 7), await store.count("b", "turn"))
+    assert await store.get_task("b", "t1") == {"polls": 1}
+    assert "b" == await store.find_latest()
+    assert await store.read_session("none") is None
+
+
+async def test_a_written_session_keeps_as_many_calls_as_any(make: Make) -> None:
+    wide, narrow = await make(), await make(calls=2)
+    for text in ("one", "two", "three"):
+        await wide.begin_call("a", 0)
+        await _add(wide, "a", text)
+    state = await wide.read_session("a")
+    assert state is not None
+    await narrow.write_session("c", state, 0)
+    assert ["two", "three"] == await _texts(narrow, "c")
+    (summary,) = [one for one in await narrow.list_sessions() if one.name == "c"]
+    assert (3, 2, 1) == (summary.calls, summary.kept, summary.dropped)
