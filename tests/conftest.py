@@ -10,10 +10,10 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import pytest
@@ -29,6 +29,7 @@ from tests.paths import TESTS
 from tests.redis_server import RedisServer, need_redis
 from tests.stable_ids import stable_id
 
+T = TypeVar("T")
 SPEED: Final = "auto" if os.environ.setdefault("EMULATOR_SPEED", "off") == "auto" else "off"
 """Without the variable, the tests use none of the libraries of the extra `[speed]`, installed or not."""
 choose_speed(SPEED)
@@ -45,6 +46,8 @@ if "EMULATOR_TLS_DIR" not in os.environ:  # as for the caches: nothing of the us
 
 OVER_TLS: Final = bool(os.environ.get("TESTS_OVER_TLS"))
 """Whether each `Served` answers HTTPS; .ci/run lets the suites about hostile clients run once more with it."""
+OVER_REDIS: Final = os.environ.get("TESTS_OVER_REDIS")
+"""The Redis in which each `Served` keeps its sessions, by a prefix of its own; .ci/run does this once, too."""
 CA: Final = str(Path(os.environ["EMULATOR_TLS_DIR"]) / "ca.pem")
 """The file that clients of servers with TLS trust; the first such server makes it."""
 
@@ -98,6 +101,8 @@ class Served:
             settings = {"tls": True, **settings}
         if settings.get("tls") or "tls_port" in settings:
             settings.setdefault("tls_dir", os.environ["EMULATOR_TLS_DIR"])
+        if OVER_REDIS and store is None and store_url is None:
+            store_url = f"{OVER_REDIS}?prefix=t{os.urandom(6).hex()}"
         app = App(Settings(**{"port": 0, "store": store_url, **settings}), store=store)
         self._running: Running = asyncio.run_coroutine_threadsafe(start(app), self._loop).result(10)
         self.app = app
@@ -123,6 +128,10 @@ class Served:
         url = f"{self.url}/_emulator/sessions/{session}/calls?limit=1000"
         calls: list[dict[str, Any]] = httpx.get(url).json()["calls"]
         return calls
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Let the server's own loop do `work`; return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     def run_ready_tasks(self) -> None:
         """Wait until every task of the server that could go on has gone on."""

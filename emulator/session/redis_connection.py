@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+import hiredis
 from redis import exceptions
 from redis.asyncio.connection import Connection, parse_url
 
 from emulator.session.redis_library import Library, Word
 from emulator.session.store import StoreLost
 
+pack_command: Final[Callable[..., Any]] = hiredis.pack_command  # its types know no tuple of several words
 Answer = Any
 """What Redis answers: bytes, a whole number, None, or a list of answers."""
 
@@ -104,7 +106,7 @@ class RedisConnection:
         """Return the answer to a command that `greet` sends; raises StoreLost, or ResponseError as Redis says it."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN):
-                await self._connection.send_packed_command(self._connection.pack_command(*words), check_health=False)
+                await self._connection.send_packed_command([pack_command(tuple(words))], check_health=False)
                 return await self._read_answer()
         except exceptions.ResponseError:
             raise
@@ -125,7 +127,9 @@ class RedisConnection:
         words = [self._library.make_command(function, arguments) for function, arguments in calls]
         try:
             async with asyncio.timeout(ANSWER_WITHIN) as limit:
-                await self._connection.send_packed_command(self._connection.pack_commands(words), check_health=False)
+                await self._connection.send_packed_command(
+                    [pack_command(tuple(one)) for one in words], check_health=False
+                )
                 answers = []
                 for _ in calls:
                     answers.append(await self._read_answer())
@@ -163,7 +167,7 @@ class RedisConnection:
         answered = 0
         self._is_idle.clear()
         try:
-            packed = self._connection.pack_commands([one.words for one in batch])
+            packed = [pack_command(tuple(one.words)) for one in batch]
             async with asyncio.timeout(ANSWER_WITHIN + size / _SLOWEST) as limit:
                 await self._connection.send_packed_command(packed, check_health=False)
                 for one in batch:

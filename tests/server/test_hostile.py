@@ -6,7 +6,6 @@ caller is served as ever. The one exception: what the HTTP parser itself refuses
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import gzip
@@ -857,7 +856,7 @@ def test_the_journal_weighs_what_it_keeps(serve: Serve) -> None:
         assert 200 == served.generate("geeknow", body | {"prompt": f"x {number}"}, key="sk-large-answers").status_code
     held = 0
     for name in _sessions(served):
-        for entry in asyncio.run(served.app.sessions.list_calls(name)) or ():
+        for entry in served.run(served.app.sessions.list_calls(name)) or ():
             held += sum(len(name) + len(value) for name, value in entry.headers.items())
             held += len(json.dumps(entry.response))
     assert held <= 2 * 300_000
