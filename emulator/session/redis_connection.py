@@ -8,6 +8,7 @@ Redis cannot be used, every command fails with StoreLost at once, until a new co
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,7 @@ from redis.asyncio.connection import Connection, parse_url
 from emulator.session.redis_library import Library, Word
 from emulator.session.store import StoreLost
 
+log = logging.getLogger("emulator")
 pack_command: Final[Callable[..., Any]] = hiredis.pack_command  # its types know no tuple of several words
 Answer = Any
 """What Redis answers: bytes, a whole number, None, or a list of answers."""
@@ -29,7 +31,7 @@ Answer = Any
 class _Command(NamedTuple):
     """A command that waits for its answer."""
 
-    words: Sequence[Word]
+    packed: bytes
     answer: asyncio.Future[Answer]
 
 
@@ -84,7 +86,7 @@ class RedisConnection:
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work
-        if self.lost is None and self._is_idle.is_set() and self._waiting:  # what was sent has its answers
+        if self.lost is None and self._is_idle.is_set() and self._waiting:
             await self._send_batch()
         self._fail_waiting("the server stops")
         await self._disconnect()
@@ -98,7 +100,8 @@ class RedisConnection:
             raise StoreLost(self.lost)
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(_look_at_error)
-        self._waiting.append(_Command(self._library.make_command(function, arguments), answer))
+        packed = pack_command(self._library.make_command(function, arguments))
+        self._waiting.append(_Command(packed, answer))
         self._has_waiting.set()
         return answer
 
@@ -162,12 +165,12 @@ class RedisConnection:
         size = 0
         while self._waiting and len(batch) < _MOST_TOGETHER and size < _MOST_BYTES_TOGETHER:
             batch.append(self._waiting.popleft())
-            size += sum(len(word) for word in batch[-1].words if isinstance(word, bytes))
+            size += len(batch[-1].packed)
         loop = asyncio.get_running_loop()
         answered = 0
         self._is_idle.clear()
         try:
-            packed = [pack_command(tuple(one.words)) for one in batch]
+            packed = [one.packed for one in batch]
             async with asyncio.timeout(ANSWER_WITHIN + size / _SLOWEST) as limit:
                 await self._connection.send_packed_command(packed, check_health=False)
                 for one in batch:
@@ -177,10 +180,11 @@ class RedisConnection:
         except (exceptions.RedisError, OSError, TimeoutError) as error:
             self.lose(_describe(error))
         finally:
-            if answered == len(batch) or self.lost is not None:
-                self._is_idle.set()
+            if answered < len(batch) and self.lost is None:  # cancelled: what comes is for others
+                self.lost = "the server stops"
+            self._is_idle.set()
             for one in batch[answered:]:
-                _fail(one, StoreLost(self.lost or "the server stops"))
+                _fail(one, StoreLost(str(self.lost)))
 
     async def _hand_out_answer(self, one: _Command) -> None:
         """Read the next answer, which is that to `one`."""
@@ -208,10 +212,13 @@ class RedisConnection:
                 await self._connect()
             except StoreLost as error:
                 self.lost = str(error)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, _LONGEST_DELAY)
-                continue
-            return
+            except Exception:  # a bug of ours, as in what has waited, must not be the end of the connection
+                log.exception("the connection to the store failed")
+                self.lost = "the emulator failed, and its log says why"
+            else:
+                return
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _connect(self) -> None:
         """Connect, load the functions, and let `greet` say what it has to; raises StoreLost."""
@@ -269,8 +276,8 @@ ANSWER_WITHIN: Final = 2.0  # seconds without any answer; a Redis that is slow b
 _FIRST_DELAY: Final = 0.05  # seconds until the second attempt to connect; it doubles each time
 _LONGEST_DELAY: Final = 0.5  # so that a Redis that is back is used within a second
 _MOST_TOGETHER: Final = 500  # commands that are sent together
-_MOST_BYTES_TOGETHER: Final = 8 * 2**20  # of large words among them
-_SLOWEST: Final = 4 * 2**20  # bytes a second at which large words arrive
+_MOST_BYTES_TOGETHER: Final = 8 * 2**20  # among them
+_SLOWEST: Final = 4 * 2**20  # bytes a second at which they arrive at least
 _LOSSES: Final = (
     exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.NoScriptError, exceptions.NoPermissionError,
 )  # fmt: skip

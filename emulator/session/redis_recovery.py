@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from emulator.session.redis_backlog import Backlog, HeldCall, HeldTask
 from emulator.session.redis_connection import RedisConnection
 from emulator.session.redis_library import Word
 from emulator.session.store import StoreLimits, StoreLost
+
+log = logging.getLogger("emulator")
 
 
 def encode_value(value: Any) -> bytes:
@@ -78,13 +81,22 @@ class BacklogWriter:
         taken = [backlog.take_call() for _ in range(min(len(backlog.calls), _TOGETHER))]
         try:
             await self._number_calls([held for held in taken if held.era is None], now)
-            commands = [("finish", make_finish_words(held, self._limits)) for held in taken]
+            commands = [("finish", words) for held in taken for words in self._make_words(held)]
             await self._connection.call_together(commands)
         except StoreLost:
             for held in reversed(taken):
-                backlog.put_back(held)
+                if held not in backlog.missing:
+                    backlog.put_back(held)
             raise
-        return len(taken)
+        return len(commands)
+
+    def _make_words(self, held: HeldCall) -> Iterator[tuple[Word, ...]]:
+        """Yield the arguments of the function that writes a call; one that is no plain value is counted as missing."""
+        try:
+            yield make_finish_words(held, self._limits)
+        except (TypeError, ValueError):  # a bug of ours, for which the other calls are not given up
+            log.exception("call %d of session %s cannot be written", held.call.number, held.session)
+            self._backlog.missing.append(held)
 
     async def _number_calls(self, calls: Sequence[HeldCall], now: float) -> None:
         """Give numbers of the store to calls that began while it was lost, in their order."""

@@ -92,6 +92,8 @@ def count_calls(command: Command) -> int:
 
 def test_all_workers_answer_for_the_same_sessions(command: Command, short_path: Path) -> None:
     """Each connection may get another one; journals are one, metrics are added up, and nothing stays at the end."""
+    page = (ROOT / "emulator" / "docs" / "server.md").read_text("utf-8")
+    assert "<!-- several workers -->\n```sh\nimage-api-emulator serve --workers 2\n```" in page
     for number in range(1, 31):
         assert 200 == command.generate(BODY).status_code
         assert [*range(1, number + 1)] == list_numbers(command)
@@ -205,10 +207,3 @@ def test_without_redis_or_port(tmp_path: Path) -> None:
         port = str(other.getsockname()[1])
         refused(tmp_path, ["--port", port, "--workers", "2"], [f"--port {port}", "in use"])
     refused(tmp_path, ["--port", "0", "--workers", "2", "--gateway", "opennai"], ["opennai"])
-
-
-def test_the_command_of_the_page(command: Command) -> None:
-    """What emulator/docs/server.md says about several workers is what the tests here run."""
-    page = (ROOT / "emulator" / "docs" / "server.md").read_text("utf-8")
-    assert "<!-- several workers -->\n```sh\nimage-api-emulator serve --workers 2\n```" in page
-    assert 200 == command.generate(BODY).status_code

@@ -92,6 +92,25 @@ async def test_calls_that_do_not_fit_are_counted(redis: RedisServer, stores: tup
     assert ("s", 6, 3, 3) == (session.name, session.calls, session.kept, session.dropped)
 
 
+async def test_a_call_that_cannot_be_written_is_no_end(
+    redis: RedisServer, stores: tuple[RedisStore, RedisStore], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug is logged, its call is counted as missing, and the others are written."""
+    store, _ = stores
+    calls = [_NumberedCall(await store.begin_call("s", 0)) for _ in range(2)]
+    calls[0].to_plain = object  # type: ignore[method-assign]  # as a bug would
+    redis.pause()
+    assert await store.begin_call("s", 0) < 0
+    for call in calls:
+        await store.add_call("s", call, 1)
+    redis.resume()
+    await _wait_until_back(store)
+    assert "call 1 of session s cannot be written" in caplog.text
+    assert [[2]] == await store.list_calls("s")
+    (session,) = await store.list_sessions()
+    assert (1, 1) == (session.kept, session.dropped)
+
+
 async def test_what_waits_is_found_and_written(redis: RedisServer, stores: tuple[RedisStore, RedisStore]) -> None:
     """Tasks and files are there for the server that has them, and afterwards for all."""
     store, other = stores
