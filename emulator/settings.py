@@ -408,6 +408,8 @@ def list_unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]
         prefix, _, word = name.upper().removeprefix("IMAGE_API_").partition("_")
         if not prefix.startswith("EMUL") or (name.startswith("EMULATOR_") and word in known):
             continue
+        if name.startswith(UPSTREAM_KEY):  # a server says which of those are of no gateway
+            continue
         nearest = nearest_word(word, known)
         if nearest is None and prefix != "EMULATOR":
             continue

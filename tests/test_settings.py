@@ -154,6 +154,7 @@ def test_a_pyproject_without_our_table_is_no_settings_file(tmp_path: Path, toml:
         ("FIRESTORE_EMULATOR_HOST", None),
         ("ANDROID_EMULATOR_HOME", None),
         ("EMULATOR", "EMULATOR is no setting"),
+        ("EMULATOR_UPSTREAM_KEY_OPENAI", None),
     ],
 )
 def test_variables_that_are_no_settings(name: str, told: str | None) -> None:

@@ -131,10 +131,12 @@ class App:
         self.task_manager = TaskManager(self.store, response_builder)
         self.metrics, self.events = Metrics(), make_events(self.store, self.sessions)
         if settings.upstream or any(name.startswith(UPSTREAM_KEY) for name in os.environ):
-            from emulator.server.upstream import read_upstream_keys, read_upstreams
+            from emulator.server.upstream import list_unknown_keys, read_upstream_keys, read_upstreams
 
             read_upstreams(settings.upstream, gateways)
             read_upstream_keys(os.environ, gateways)
+            for line in list_unknown_keys(os.environ, gateways):
+                log.warning("%s", line)
         self.shared_metrics: SharedMetrics | None = None
         if settings.workers > 1 and isinstance(self.store, SharedStore):
             from emulator.session.shared_metrics import SharedMetrics

@@ -11,13 +11,13 @@ import re
 import ssl
 import urllib.request
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from emulator.core.names import RESERVED_HEADER, RESERVED_KEY
-from emulator.core.suggestions import describe_known
+from emulator.core.suggestions import describe_known, describe_unknown
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
@@ -351,6 +351,13 @@ def read_upstream_keys(environ: Mapping[str, str], gateways: Mapping[str, Gatewa
             raise InvalidFile(f"{variable} stands for two gateways, {other} and {name}: rename one of them")
         keys[name] = key
     return keys
+
+
+def list_unknown_keys(environ: Mapping[str, str], gateways: Iterable[str]) -> list[str]:
+    """Return a line for each variable with the key of a real gateway that is none of `gateways`, with the nearest."""
+    known = [UPSTREAM_KEY + spell_variable(name) for name in gateways]
+    unknown = sorted(name for name in environ if name.startswith(UPSTREAM_KEY) and name not in known)
+    return [describe_unknown("variable", name, known) for name in unknown]
 
 
 def spell_variable(gateway: str) -> str:

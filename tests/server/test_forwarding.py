@@ -362,6 +362,18 @@ def test_a_key_of_two_gateways_stops_the_start(
         serve(schema=tuple(files))
 
 
+def test_a_key_of_no_gateway_is_told(
+    serve: Callable[..., Served], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the caller's key would go upstream, and nobody would know why."""
+    monkeypatch.setenv("EMULATOR_UPSTREAM_KEY_OPNAI", "sk-real")
+    monkeypatch.setenv("EMULATOR_UPSTREAM_KEY_EZMODEL", "sk-real")
+    serve()
+    (line,) = (record.getMessage() for record in caplog.records if "UPSTREAM" in record.getMessage())
+    assert line.startswith("unknown variable 'EMULATOR_UPSTREAM_KEY_OPNAI'; ")
+    assert line.endswith("did you mean 'EMULATOR_UPSTREAM_KEY_OPENAI'?")
+
+
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of these tests leaves this machine."""
