@@ -292,6 +292,10 @@ def find_damage(recorded: ComparedAnswer, here: ComparedAnswer) -> str | None:
     labels, own = list_labels(recorded.events), list_labels(here.events)
     if labels and labels != own and labels == own[: len(labels)]:
         return "its stream was cut"
+    if "," in recorded.content_type:
+        return "its Content-Type came twice"
+    if any(event.name is not None and isinstance(event.value, str) for event in recorded.events):
+        return "an event of its stream is no JSON"
     has_json = recorded.value is not NO_JSON or bool(recorded.events)
     is_page = not has_json and (recorded.status < _FIRST_REDIRECT or recorded.status >= _FIRST_FAILURE)
     if is_page and (here.value is not NO_JSON or here.events):

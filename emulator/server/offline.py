@@ -6,9 +6,7 @@ in another way than by `serve`.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
-from http.client import HTTPException, HTTPResponse
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from emulator.core.light_dataclass import dataclass
@@ -41,18 +39,11 @@ class OfflineServer:
     async def ask(self, request: bytes) -> OfflineAnswer:
         """Return the answer to a whole request, which has the header `Connection: close`. One is asked at a time."""
         self._record = None
-        sent = await ask(self._make_connection(), request)
-        response = HTTPResponse(_ReadSocket(sent))  # type: ignore[arg-type]  # it only reads from a socket's file
-        try:
-            response.begin()
-            body = response.read()
-        except (HTTPException, OSError):
-            raise AssertionError(f"the answer is no HTTP: {sent[:200]!r}") from None
+        status, headers, body = read_answer(await ask(self._make_connection(), request))
         record = self._record
-        headers = {name.lower(): value for name, value in response.getheaders()}
         if record is None:  # it was no call to a gateway
-            return OfflineAnswer(response.status, headers, body, (), None, "")
-        return OfflineAnswer(response.status, headers, body, record.pictures, record.error, record.request_id)
+            return OfflineAnswer(status, headers, body, (), None, "")
+        return OfflineAnswer(status, headers, body, record.pictures, record.error, record.request_id)
 
     async def play(self, session: str, scenario: Scenario) -> None:
         """Let a session play a scenario from its beginning."""
@@ -97,15 +88,28 @@ class _BlankImageStore(ImageStore):
         return _BLANK
 
 
-class _ReadSocket:
-    """As much of a socket as http.client reads an answer from."""
+def read_answer(sent: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers by their names in lower case, and body of what our own server has sent."""
+    head, _, body = sent.partition(b"\r\n\r\n")
+    first, *lines = head.decode("utf-8", "replace").split("\r\n")
+    headers = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    if headers.get("transfer-encoding") == "chunked":
+        body = b"".join(_read_chunks(body))
+    return int(first.split()[1]), headers, body
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
 
-    def makefile(self, *_: object) -> io.BytesIO:
-        """Return what was answered as a file."""
-        return io.BytesIO(self._data)
+def _read_chunks(body: bytes) -> Iterator[bytes]:
+    start = 0
+    while True:
+        end = body.find(b"\r\n", start)
+        size = int(body[start:end] or b"0", 16)
+        if not size:
+            return
+        yield body[end + 2 : end + 2 + size]
+        start = end + 2 + size + 2
 
 
 _BLANK: Final = Picture(b"blank")

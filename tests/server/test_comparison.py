@@ -25,7 +25,7 @@ from emulator.validation.draft import ValidationContext
 from emulator.validation.registry import Route
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
-from tests.uploads import draw_file
+from tests.uploads import data_url, draw_file
 
 DAY: Final = "2026-11-20"
 KEY: Final = "sk-test"
@@ -43,12 +43,13 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 class Recorder:
     """Records what an upstream answers, which is a server with these settings."""
 
-    def __init__(self, serve: Callable[..., Served], folder: Path, **settings: Any) -> None:
+    def __init__(
+        self, serve: Callable[..., Served], folder: Path, front_behavior: str = "documented", **settings: Any
+    ) -> None:
         self.upstream = serve(as_of=DAY, clock="scale:0", **settings)
         names = self.upstream.app.registry.validators
         upstream = tuple(f"{name}={self.upstream.base(name)}" for name in names)
-        behavior = settings.get("recorder", "documented")
-        self.front = serve(record=str(folder), record_mode="all", upstream=upstream, as_of=DAY, behavior=behavior)
+        self.front = serve(record=str(folder), record_mode="all", upstream=upstream, as_of=DAY, behavior=front_behavior)
         self.path = folder / "recording.yaml"
         self.entries: list[str | None] = []
 
@@ -242,3 +243,66 @@ def test_nothing_differs_between_equal_ones(
     found = recorder.compare(behavior=behavior)
     assert len(found) >= 10
     assert [] == [call for call in found.values() if call.outcome != "same"]
+
+
+FAULTS: Final = (
+    "malformed_json", "garbage", "wrong_type", "empty_body", "duplicate_header", "slow_body",
+    "duplicate_event", "missing_final_event",
+)  # fmt: skip
+
+
+def test_a_damaged_answer_is_no_difference(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """What breaks an answer on its way is not the gateway's contract; what can be read is compared."""
+    rules = "".join(
+        f"  - when: {{prompt: {fault}}}\n    answers: {{draw: {{}}, faults: [{fault}]}}\n" for fault in FAULTS
+    )
+    (tmp_path / "faults.yaml").write_text(f"rules:\n{rules}")
+    recorder = Recorder(serve, tmp_path / "it", scenario=str(tmp_path / "faults.yaml"))
+    whole = set()
+    for fault in FAULTS:
+        for body in ({"n": 1}, {"stream": True, "partial_images": 1}):
+            recorder.front.generate("openai", {"model": "gpt-image-2", "prompt": fault, **body})
+            entry = recorder.note()
+            if entry is not None:
+                whole.add(entry)
+    found = recorder.compare()
+    assert len(whole) == len(found) >= 8
+    assert [] == [(call.entry, call.differences) for call in found.values() if call.differences]
+    damaged = {call.why for call in found.values() if call.why is not None}
+    assert 4 == len(damaged)
+    assert "its stream was cut" in damaged
+
+
+@pytest.mark.parametrize("gateway", ["geekai", "geeknow"])
+def test_tasks(gateway: str, serve: Callable[..., Served], tmp_path: Path) -> None:
+    """A task that was begun in the recording is asked for again, by the id that it has here; another one is told."""
+    recorder = Recorder(serve, tmp_path / "it", front_behavior="observed", behavior="observed")
+    base, key = recorder.front.base(gateway), {"authorization": f"Bearer {KEY}"}
+    path, polled = "/images/generations", "/images"
+    if gateway == "geeknow":
+        path = polled = "/images/generations/async"
+    body = {"model": "dall-e-3", "prompt": "A task", "async": True}
+    begun = httpx.post(f"{base}{path}", json=body, headers=key).json()
+    task = begun.get("task_id") or begun["id"]
+    for name in (task, task, task, "7c9e6679-7425-40de-944b-e07fc1f90ae7"):
+        httpx.get(f"{base}{polled}/{name}", headers=key)
+    found = compare(recorder.path, behavior="observed")
+    assert {"same", "not compared"} == {call.outcome for call in found.values()}
+    assert ["its task was not begun in this recording"] == [call.why for call in found.values() if call.why]
+
+
+def test_a_rate_limit_and_then_a_picture(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """The answers of one entry are compared each by itself; so are edits in JSON."""
+    scenario = "rules:\n  - when: {operation: generate}\n    answers: [{refuse: rate_limit}, {draw: {}}]\n"
+    (tmp_path / "limited.yaml").write_text(scenario)
+    recorder = Recorder(serve, tmp_path / "it", scenario=str(tmp_path / "limited.yaml"))
+    for _ in range(2):
+        recorder.front.generate("openai", {"model": "gpt-image-2", "prompt": "A boat"})
+    images = [{"image_url": data_url(draw_file())}]
+    edit = {"model": "gpt-image-2", "prompt": "Night", "images": images}
+    base = recorder.front.base("openai")
+    assert 200 == httpx.post(f"{base}/images/edits", json=edit, headers={"authorization": "Bearer sk-test"}).status_code
+    found = recorder.compare()
+    assert ["0001:1", "0001:2", "0002:1"] == list(found)
+    assert [] == [call for call in found.values() if call.outcome != "same"]
+    assert found["0001:1"].recorded.startswith("429 rate_limit_exceeded")
