@@ -175,7 +175,8 @@ def find_differences(
         yield from _compare_events(recorded.events, here.events)
     else:
         yield from _compare_bodies(recorded, here, is_list=operation in _LISTS)
-    if not recorded.is_refusal and operation not in _LISTS:
+    has_pictures = recorded.value is not NO_JSON or recorded.events or recorded.pictures
+    if has_pictures and not recorded.is_refusal and operation not in _LISTS:
         yield from _compare_pictures(recorded.pictures, here.pictures)
     yield from _compare_headers(recorded, here)
 
@@ -454,7 +455,7 @@ _TYPES: Final[tuple[tuple[Any, str], ...]] = (
     (Mapping, "an object"),
 )
 _CHANGING: Final = frozenset({
-    "created", "id", "url", "b64_json", "revised_prompt", "date", "time", "timestamp", "seed", "cost", "progress",
-    "duration", "message",
+    "created", "id", "url", "image_url", "image_urls", "b64_json", "revised_prompt", "date", "time", "timestamp",
+    "seed", "cost", "progress", "duration", "message",
 })  # fmt: skip
 """The names of members whose values are others in each call."""

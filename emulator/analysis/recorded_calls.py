@@ -269,6 +269,8 @@ def read_answer(entry: RecordedEntry) -> ComparedAnswer:
     value = NO_JSON
     if "json" in plan.content_type.lower():
         value = _replace_pictures(parse_json(body), pictures)
+    elif guess_format(body) is not None:  # the reply is the picture's file
+        pictures.append(_measure_picture(body))
     return _make_answer(plan, headers, value, (), pictures, is_empty=not body.strip())
 
 

@@ -160,7 +160,7 @@ def _print_summary(comparison: Comparison, width: int | None) -> None:
             reasons.setdefault(call.why, []).append(_name_call(call, len(comparison.recordings) > 1))
     for why, names in reasons.items():
         print_text(f"not compared: {_shorten_list(names)}: {redact_keys(why)}", width)
-    text = f"{_count_calls(same + differs)} compared with {comparison.behavior} behavior: {same} as here"
+    text = f"{_count_calls(same + differs)} compared with {comparison.behavior} behavior: {same} the same"
     text += f", {differs} different" if differs else ""
     print(emphasize(text, "yellow" if differs else "green"))
 

@@ -74,7 +74,7 @@ def _find_values(metavar: str) -> Values:
             words += _WORDS[part]()
         elif "|" in metavar and part.islower():
             words.append(part)
-    return Values(words, "FILE" in metavar or "FOLDER" in metavar)
+    return Values(words, any(word in metavar for word in ("FILE", "FOLDER", "DIR")))
 
 
 def _write_bash(commands: Sequence[CommandWords]) -> Iterator[str]:

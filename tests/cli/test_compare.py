@@ -209,7 +209,7 @@ def test_the_table_fits_the_terminal(
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= int(columns)
     assert lines[0] == "other words: refused in other words (1 call)"
-    assert "2 calls compared with documented behavior: 0 as here, 2 different" == lines[-1]
+    assert "2 calls compared with documented behavior: 0 the same, 2 different" == lines[-1]
 
 
 def test_the_observed_behavior_can_be_compared(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -220,19 +220,27 @@ def test_nothing_differs_between_equal_ones(
     front = recorder.front
     base = front.base(gateway)
     key = {"authorization": f"Bearer {KEY}"}
+    found_gateway = front.app.registry.gateways[gateway]
     for situation in SITUATIONS:
-        send(front, front.app.registry.validators[gateway].gateway, situation)
-    for kind in SCRIPTED:
-        front.generate(gateway, {"model": "dall-e-3", "prompt": f"refuse {kind}."})
+        send(front, found_gateway, situation)
+    usual = found_gateway.find_usual_operation("generate")
+    assert usual is not None
+    url = f"{front.url}/{gateway}{usual.path}"
+    bodies: list[dict[str, Any]] = [{"model": "dall-e-3", "prompt": f"refuse {kind}."} for kind in SCRIPTED]
+    model = found_gateway.usual_model
+    bodies += [{"model": model, "prompt": f"A cat, n: {n}", "n": n} for n in (0, 1, 2, "2", 1000)]
     for body in (
+        *bodies,
+        {"model": model, "prompt": "x", "size": "1x1"},
         {"model": "dall-e-3", "prompt": "A link"},
         {"model": "dall-e-3", "prompt": "Base64", "response_format": "b64_json"},
         {"model": "dall-e-2", "prompt": "Two", "n": 2, "size": "256x256"},
         {"model": "gpt-image-1", "prompt": "Clear", "background": "transparent", "output_format": "webp"},
         {"model": "gpt-image-1", "prompt": "A stream", "stream": True, "partial_images": 3},
         {"model": "cogview-4", "prompt": "猫"},
+        {"model": model, "prompt": "A stream", "stream": True},
     ):
-        front.generate(gateway, body)
+        httpx.post(url, json=body, headers=key, timeout=30)
     httpx.get(f"{base}/models", headers=key)
     httpx.get(f"{base}/models/dall-e-3", headers=key)
     with OpenAI(base_url=base, api_key=KEY, max_retries=0) as sdk:
