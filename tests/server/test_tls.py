@@ -261,6 +261,33 @@ def test_a_connection_is_reused_and_streams_and_faults_are_the_same(tls: Served)
         assert 200 == client.post(url, json=bodies[0]).status_code
 
 
+@pytest.mark.parametrize("after", [0, 100, 900_000])
+def test_a_reset_comes_behind_what_was_to_be_sent(tls: Served, after: int) -> None:
+    """The fault hang_up sends as much as it is told, and then ends the connection without TLS's last word."""
+    path = f"{tls.url}/_emulator/sessions/reset-{after}"
+    answer = {"draw": {}, "faults": [{"hang_up": {"after": after}}]}
+    assert 200 == httpx.put(f"{path}/scenario", json={"rules": [{"answers": answer}]}, verify=trust()).status_code
+    assert 200 == httpx.put(f"{path}/settings", json={"picture_weight": "realistic"}, verify=trust()).status_code
+    body = b'{"model": "dall-e-2", "prompt": "A cat", "response_format": "b64_json", "size": "1024x1024"}'
+    lines = (
+        b"POST /s/reset-%d/openai/v1/images/generations HTTP/1.1" % after, b"Host: localhost",
+        b"Authorization: Bearer sk-a", b"Content-Type: application/json", b"Content-Length: %d" % len(body), b"", body,
+    )  # fmt: skip
+    for _ in range(3):
+        received = bytearray()
+        with trust().wrap_socket(connect(tls), server_hostname="localhost", suppress_ragged_eofs=False) as line:
+            line.sendall(b"\r\n".join(lines))
+            with pytest.raises((ConnectionResetError, ssl.SSLEOFError)):
+                receive_all(line, received)
+        assert after == len(received.partition(b"\r\n\r\n")[2])
+
+
+def receive_all(line: socket.socket, received: bytearray) -> None:
+    """Add to `received` what comes until the connection ends; raises what its end raises."""
+    while data := line.recv(65_536):
+        received += data
+
+
 def test_a_client_that_leaves_is_journalled(tls: Served) -> None:
     """Its answer is not waited for: the call has the state that it has in the plain."""
     scenario = {"rules": [{"answers": {"draw": {}, "latency": "60s"}}]}
