@@ -31,7 +31,19 @@ from PIL import Image
 from emulator.messages import KINDS, VIOLATIONS
 from tests.paths import TESTS
 
-GATEWAYS: Final = ("geekai", "ezmodel", "geeknow", "aiai", "openai", "azure", "xai", "together", "openrouter")
+GATEWAYS: Final = (
+    "geekai",
+    "ezmodel",
+    "geeknow",
+    "aiai",
+    "openai",
+    "azure",
+    "xai",
+    "together",
+    "openrouter",
+    "sd-cpp",
+    "vllm-omni",
+)
 FOLDER: Final = TESTS / "gateways"
 SOURCES: Final = ("documented", "observed", "assumed")
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {"openai": {"as_of": "2026-11-20"}}

@@ -114,10 +114,12 @@ def _format_heading(operation: str, form: str, models: Sequence[str]) -> str:
 def _list_key_rules(gateway: Gateway) -> Iterator[RuleRow]:
     about = RuleRow("", "", "(all)", "", "", "")
     for credential in gateway.credentials:
-        rule = "KEY alone, required"
+        rule = "KEY alone"
         if credential.scheme:
             spelled = " or ".join(credential.spellings) or credential.scheme.title()
-            rule = f"{spelled} KEY, required"
+            rule = f"{spelled} KEY"
+        if gateway.needs_key:
+            rule += ", required"
         yield about._replace(parameter=credential.header, rule=rule, source=credential.source or _UNMARKED)
     if gateway.plain_keys:
         source = gateway.credentials[0].source or _UNMARKED

@@ -127,7 +127,7 @@ class Gateway:
     every call waits. `read_error_catalog` reads the refusals, in `languages`, the usual one first. `link_query` is the
     query of links to pictures; None: they have none. `makers` are the files with the contracts of the models' own
     makers. With `staged_limits` a session's requests are counted before the body is read, and its pictures and money
-    before the upstream is asked.
+    before the upstream is asked. Without `needs_key` a call may come without a key, and any key is good.
     """
 
     name: str
@@ -149,6 +149,7 @@ class Gateway:
     link_query: LinkQuery | None
     makers: tuple[Path, ...]
     staged_limits: bool
+    needs_key: bool
     document: Document
     findings: tuple[Finding, ...]
 
@@ -351,6 +352,7 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
         link_query=formats.read_link_query(keys.get("links")),
         makers=tuple(_find_makers(document, keys)),
         staged_limits=keys.get("limits") == "by stage",
+        needs_key={} not in (generating[0].node.get("security", root.get("security")) or ()),
         document=document,
         findings=document.findings,
     )
@@ -478,7 +480,7 @@ def _read_credentials(document: Document, operation: FoundOperation) -> Iterator
     """Yield how a key is sent, by the file's security schemes; as `Bearer` where it names none that is known."""
     schemes = (document.root.get("components") or {}).get("securitySchemes") or {}
     required = operation.node.get("security", document.root.get("security"))
-    if required == [] or (required and {} in required):
+    if required == [] or required == [{}]:
         return
     found = False
     for name in dict.fromkeys(name for requirement in required or [] for name in requirement):

@@ -29,7 +29,7 @@ class Target:
     """Where a call is sent: `path` with its query, and where the gateway wants the key."""
 
     path: str
-    credential: Credential
+    credential: Credential | None
 
 
 def find_target(entry: JournalEntry, gateway: Gateway) -> Target:
@@ -42,7 +42,8 @@ def find_target(entry: JournalEntry, gateway: Gateway) -> Target:
     if not paths:
         raise CannotReplay(f"{gateway.name} has no operation {entry.operation!r} by {entry.method[:20]}")
     path = re.sub(r"\{[^}]*\}", quote(entry.model or "model", safe=""), min(paths, key=len))
-    return Target(f"/{gateway.name}{path}", gateway.credentials[0])
+    credential = next(iter(gateway.credentials), None)
+    return Target(f"/{gateway.name}{path}", credential)
 
 
 def build_request(entry: JournalEntry, files: Files, target: Target | None = None) -> bytes:
@@ -62,7 +63,7 @@ def build_request(entry: JournalEntry, files: Files, target: Target | None = Non
     if target is not None:
         path = target.path
         headers = {name: value for name, value in headers.items() if name.lower() not in entry.credential_headers}
-        if entry.key is not None:
+        if entry.key is not None and target.credential is not None:
             scheme = "" if target.credential.scheme is None else "Bearer "
             headers[target.credential.header] = scheme + entry.key
     known = {name.lower() for name in headers}

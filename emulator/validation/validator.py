@@ -155,7 +155,7 @@ class RequestValidator:
 
     def check_key(self, context: ValidationContext) -> None:
         """Raise GatewayError where the gateway does not take the key of a call, before anything else is looked at."""
-        if not self.gateway.credentials:
+        if not self.gateway.credentials or not self.gateway.needs_key:
             return
         key, source = context.key, self.gateway.credentials[0].source
         if key is None:

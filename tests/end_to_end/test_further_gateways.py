@@ -89,3 +89,42 @@ def test_the_path_of_openai_is_none_at_openrouter(server: Served) -> None:
     """Who asks for /images/generations gets a 404, and the finding says which path there is."""
     answer = _post(server, "openrouter", "/images/generations", {"model": GEMINI, "prompt": "x"})
     assert (404, "unknown_path") == (answer.status_code, answer.headers["x-emulator-finding"])
+
+
+@pytest.mark.parametrize("gateway", ["sd-cpp", "vllm-omni"])
+def test_servers_that_a_user_runs(server: Served, gateway: str) -> None:
+    """They take the SDK's generations and edits, with any key; the journal sends a call of theirs again."""
+    with openai.OpenAI(base_url=server.base(gateway), api_key="none", max_retries=0) as client:
+        made = client.images.generate(model="any", prompt="A boat", size="512x512")
+        changed = client.images.edit(model="any", image=draw_file("PNG"), prompt="At night", size="512x512")
+        assert made.data is not None
+        assert changed.data is not None
+        assert (512, 512) == _size(str(made.data[0].b64_json)) == _size(str(changed.data[0].b64_json))
+        assert made.data[0].b64_json != changed.data[0].b64_json
+    session = f"run-{gateway}"
+    body = {"model": "gpt-image-2", "prompt": "x"}
+    headers = {"x-emulator-session": session, "authorization": "Bearer k"}
+    assert 200 == httpx.post(f"{server.base('openai')}/images/generations", json=body, headers=headers).status_code
+    url = f"{server.url}/_emulator/sessions/{session}/calls/1/replay"
+    assert 200 == httpx.post(url, json={"gateway": gateway}).status_code
+
+
+def test_errors_that_are_texts_and_lists(server: Served) -> None:
+    """The SDK raises its classes, and has neither message, parameter nor code."""
+    with openai.OpenAI(base_url=server.base("sd-cpp"), api_key="none", max_retries=0) as client:
+        with pytest.raises(openai.BadRequestError) as text:
+            client.images.generate(prompt="")
+        assert ("prompt required", None) == (text.value.body, text.value.param)
+    with openai.OpenAI(base_url=server.base("vllm-omni"), api_key="none", max_retries=0) as client:
+        with pytest.raises(openai.UnprocessableEntityError) as listed:
+            client.images.generate(prompt="A boat", n=11)
+        assert None is listed.value.param
+
+
+def test_a_reply_that_is_a_file(server: Served) -> None:
+    """Of one picture a PNG, of two a ZIP."""
+    body = {"prompt": "A boat", "size": "64x64", "response_format": "file"}
+    kinds = [
+        _post(server, "vllm-omni", "/images/generations", {**body, "n": n}).headers["content-type"] for n in (1, 2)
+    ]
+    assert ["image/png", "application/zip"] == kinds

@@ -412,3 +412,25 @@ def _write_big_file() -> str:
 
 
 _FORM: Final = "multipart/form-data"
+
+
+@pytest.mark.parametrize(
+    ("security", "status", "is_read"),
+    [([{"key": []}], 401, True), ([{}, {"key": []}], 200, True), ([], 200, False), ([{}], 200, False)],
+)
+def test_a_key_may_be_needed_or_not(
+    written: Callable[[Any], Path], serve: Callable[..., Served], security: Any, status: int, is_read: bool
+) -> None:
+    """Where it may come and need not, it tells sessions apart, and any key is good."""
+    document = {**_plain(), "security": security}
+    document["components"] = {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}}
+    served = serve(schema=(str(written(document)),))
+    url = f"{served.url}/plain/api/v2/images/generations"
+    assert status == httpx.post(url, json={"prompt": "x"}).status_code
+    for key in ("sk-one", "sk-two"):
+        assert 200 == httpx.post(url, json={"prompt": "x"}, headers={"authorization": f"Bearer {key}"}).status_code
+    if security and security[0] == {}:
+        headers = {"authorization": "Bearer sk-invalid-1"}
+        assert 200 == httpx.post(url, json={"prompt": "x"}, headers=headers).status_code
+    told = [one["name"] for one in httpx.get(f"{served.url}/_emulator/sessions").json()["sessions"]]
+    assert is_read == any(name.startswith("key-") for name in told)
