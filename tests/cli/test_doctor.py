@@ -83,7 +83,7 @@ def test_an_emulator_that_runs(capsys: pytest.CaptureFixture[str], serve: Callab
             "begins with https:, the emulator",
         ),
         ("SSL_CERT_FILE", "/no/such/file", "TLS", "wrong", "SSL_CERT_FILE names '/no/such/file', which is no file"),
-        ("EMULATOR_TLS_PORT", "0", "TLS", "note", "export SSL_CERT_FILE="),
+        ("EMULATOR_TLS_PORT", "0", "TLS", "note", "the first start makes the authority"),
         ("PATH", "", "Redis", "note", "redis-server is not installed"),
         ("PATH", "", "Chromium", "note", "chromium is not installed"),
     ],
@@ -91,6 +91,7 @@ def test_an_emulator_that_runs(capsys: pytest.CaptureFixture[str], serve: Callab
 def test_what_is_wrong_and_what_mends_it(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
     name: str,
     value: str,
     check: str,
@@ -98,6 +99,7 @@ def test_what_is_wrong_and_what_mends_it(
     mend: str,
 ) -> None:
     """A check that fails makes the exit code 1; what may be missing is a note."""
+    monkeypatch.setenv("EMULATOR_TLS_DIR", str(tmp_path / "tls"))
     monkeypatch.setenv(name, value)
     code, checks = _ask(capsys)
     assert (state, mend in checks[check][1]) == (checks[check][0], True), checks
@@ -110,6 +112,8 @@ def test_an_emulator_that_answers_https(
     """It is found, and whether clients trust it; without the extra, it is said what is to be installed."""
     served = serve(tls=True)
     monkeypatch.setenv("EMULATOR_TLS", "true")
+    _, checks = _ask(capsys, "--port", str(served.port))
+    assert ("note", True) == (checks["TLS"][0], "export SSL_CERT_FILE=" in checks["TLS"][1])
     monkeypatch.setenv("NODE_EXTRA_CA_CERTS", CA)
     monkeypatch.setenv("OPENAI_BASE_URL", f"{served.url}/v1")
     code, checks = _ask(capsys, "--port", str(served.port))
