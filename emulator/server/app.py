@@ -731,7 +731,7 @@ class App:
 
         if self._own_connections is None:
             assert self.make_connection is not None, "the server has not begun"
-            self._own_connections = OwnConnections(self.make_connection)
+            self._own_connections = OwnConnections(self.make_connection, self.settings.tls)
         try:
             self._own_connections.send(request)
         except TooManyCalls as error:

@@ -21,10 +21,14 @@ class TooManyCalls(Exception):
 
 
 class OwnConnections:
-    """The connections from one server to itself; `make_connection` makes what handles one, as for the socket's."""
+    """The connections from one server to itself; `make_connection` makes what handles one, as for the socket's.
 
-    def __init__(self, make_connection: Callable[[], HttpConnection]) -> None:
+    With `is_https` the links in answers are as for a client that speaks HTTPS.
+    """
+
+    def __init__(self, make_connection: Callable[[], HttpConnection], is_https: bool = False) -> None:
         self._make_connection = make_connection
+        self._is_https = is_https
         self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, request: bytes) -> None:
@@ -34,7 +38,9 @@ class OwnConnections:
         """
         if len(self._sending) >= MOST_AT_A_TIME:
             raise TooManyCalls(f"{MOST_AT_A_TIME} calls are sent again already, and have not ended")
-        sending = asyncio.get_running_loop().create_task(_send(self._make_connection(), request))
+        sending = asyncio.get_running_loop().create_task(
+            _send(self._make_connection(), request, is_https=self._is_https)
+        )
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -46,9 +52,11 @@ async def ask(connection: HttpConnection, request: bytes) -> bytes:
     return bytes(answer)
 
 
-async def _send(connection: HttpConnection, request: bytes, answer: bytearray | None = None) -> None:
+async def _send(
+    connection: HttpConnection, request: bytes, answer: bytearray | None = None, *, is_https: bool = False
+) -> None:
     """Hand `request` over to `connection`, a piece at a time, and wait for the end; `answer` gets what comes back."""
-    transport = _MemoryTransport(connection, answer)
+    transport = _MemoryTransport(connection, answer, is_https)
     connection.connection_made(transport)
     for begin in range(0, len(request), _PIECE):
         await transport.may_send.wait()
@@ -61,8 +69,8 @@ async def _send(connection: HttpConnection, request: bytes, answer: bytearray | 
 class _MemoryTransport(asyncio.Transport):
     """The other end of a connection in memory, which takes everything; it puts it into `answer`, or forgets it."""
 
-    def __init__(self, connection: HttpConnection, answer: bytearray | None) -> None:
-        super().__init__()
+    def __init__(self, connection: HttpConnection, answer: bytearray | None, is_https: bool) -> None:
+        super().__init__({"sslcontext": True} if is_https else None)  # aiohttp asks only whether there is one
         self._connection = connection
         self._answer = answer
         self._is_closing = False

@@ -261,6 +261,22 @@ def test_a_connection_is_reused_and_streams_and_faults_are_the_same(tls: Served)
         assert 200 == client.post(url, json=bodies[0]).status_code
 
 
+def test_a_call_that_is_sent_again_has_links_that_lead_here(tls: Served) -> None:
+    """The server sends it to itself in memory, where there is no TLS, and answers as over TLS."""
+    path = f"{tls.url}/_emulator/sessions/again"
+    with httpx.Client(verify=trust(), headers={"authorization": "Bearer sk-a"}) as client:
+        client.post(f"{tls.url}/s/again/ezmodel/v1/images/generations", json={"prompt": "A cat"})
+        assert 200 == client.post(f"{path}/calls/1/replay", json={}).status_code
+        states: list[str] = []
+        for _ in range(2000):
+            calls = client.get(f"{path}/calls").json()["calls"]
+            states = [call["state"] for call in calls]
+            if states[1:] not in ([], ["under_way"]):
+                break
+        links = [call["response"]["body"]["data"][0]["url"] for call in calls]
+    assert [True, True] == [link.startswith(f"{tls.url}/pictures/") for link in links]
+
+
 @pytest.mark.parametrize("after", [0, 100, 900_000])
 def test_a_reset_comes_behind_what_was_to_be_sent(tls: Served, after: int) -> None:
     """The fault hang_up sends as much as it is told, and then ends the connection without TLS's last word."""
