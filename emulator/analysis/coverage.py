@@ -7,7 +7,6 @@ gateway counts from the first call that reaches an operation of it, in the behav
 from __future__ import annotations
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
@@ -26,6 +25,7 @@ from emulator.analysis.contract_items import (
     spell_value,
 )
 from emulator.core.light_dataclass import dataclass
+from emulator.core.whole_file import write_whole_file
 from emulator.core.yaml_file import describe_value
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.model_catalog import Calendar
@@ -477,9 +477,7 @@ def _read_count(value: Any) -> int:
 def write_coverage(path: Path, coverage: Coverage) -> None:
     """Write `coverage` to a file of JSON, which is there as a whole or not at all; raises OSError."""
     text = json.dumps(coverage.to_json(), ensure_ascii=False, indent=1)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    unfinished.write_text(text + "\n", "utf-8")
-    unfinished.replace(path)
+    write_whole_file(path, f"{text}\n".encode("utf-8", "backslashreplace"), 0o644)
 
 
 class Contracts:

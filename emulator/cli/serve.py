@@ -86,7 +86,7 @@ async def _serve(chosen: Settings, file: SettingsFile, announce: Announce) -> in
     _report_recording(running.app)
     if errors:
         raise UsageError(str(errors[0]))
-    return 0
+    return int(not running.is_exported)
 
 
 async def _start(chosen: Settings, console: Console | None) -> Running:

@@ -8,10 +8,17 @@ from pathlib import Path
 
 
 def write_whole_file(path: Path, data: bytes, mode: int) -> None:
-    """Write a file with the rights `mode`; who reads it sees all of it, or what was there before. Raises OSError."""
+    """Write a file with the rights `mode`; who reads it sees all of it, or what was there before. Raises OSError.
+
+    A symbolic link stays, and what it leads to is written. What is no file, such as a device, is written to as it is.
+    """
     from tempfile import mkstemp  # it takes 3 ms, and few starts write a file
 
-    handle, unfinished = mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
+    handle, unfinished = mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(handle, "wb") as file:
             file.write(data)

@@ -38,7 +38,8 @@ class CannotListen(Exception):
 class Running:
     """A server that answers at `url`, and at `tls_url` if it answers HTTPS on a port of its own too.
 
-    `ca` is the file of the authority that clients have to trust, None where there is none.
+    `ca` is the file of the authority that clients have to trust, None where there is none. `is_exported` tells whether
+    the sessions' state was written at the end, where that was asked for.
     """
 
     app: App
@@ -47,6 +48,7 @@ class Running:
     port: int
     tls_url: str | None = None
     ca: Path | None = None
+    is_exported: bool = True
 
     async def stop(self) -> None:
         """Finish the calls under way (7 s at most), then close everything."""
@@ -57,7 +59,7 @@ class Running:
         if self.app.settings.export_on_exit is not None:
             from emulator.server.state_file import export_state
 
-            await export_state(self.app, self.app.settings.export_on_exit)
+            self.is_exported = await export_state(self.app, self.app.settings.export_on_exit)
         if self.app.unanswered:
             calls = "1 call under way was"
             if self.app.unanswered > 1:

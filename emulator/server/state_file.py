@@ -30,8 +30,8 @@ async def import_state(app: App, path: str) -> None:
     await restore_all(loaded, app.sessions, app.store, app.clock)
 
 
-async def export_state(app: App, path: str) -> None:
-    """Write the state of all sessions of `app`; the log tells what goes wrong."""
+async def export_state(app: App, path: str) -> bool:
+    """Write the state of all sessions of `app`; return whether that worked. The log tells what goes wrong."""
     try:
         names = [session.name for session in await app.sessions.list_sessions()]
         document = await collect_state(app.store, names)
@@ -39,12 +39,17 @@ async def export_state(app: App, path: str) -> None:
         write_whole_file(Path(path), data, 0o600)
     except StoreLost as error:
         log.error("--export-on-exit %r cannot be written: %s", path, error)
+        return False
     except OSError as error:
         log.error("--export-on-exit %r cannot be written: %s", path, error.strerror or error)
+        return False
+    return True
 
 
 def check_folder(path: str) -> None:
-    """Raise UsageError unless the folder of `path` is there, and can be written to."""
+    """Raise UsageError unless the folder of `path` is there, and can be written to, and `path` itself is no folder."""
+    if Path(path).is_dir():
+        raise UsageError(f"--export-on-exit {path!r}: it is a folder; expected a file")
     folder = Path(path).absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise UsageError(f"--export-on-exit {path!r}: {str(folder)!r} is no folder that can be written to")

@@ -103,7 +103,10 @@ def _load_own_certificate(certificate: str, key: str) -> ssl.SSLContext:
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise UsageError(f"{both}: the key is not the certificate's") from None
-        raise UsageError(f"{both}: expected a certificate and its key in PEM ({error.reason})") from None
+        reason = ""
+        if error.reason:
+            reason = f" ({error.reason})"
+        raise UsageError(f"{both}: expected a certificate and its key in PEM{reason}") from None
     problem = _find_problem(context, certificate)
     if problem is not None:
         raise UsageError(f"--tls-cert {certificate!r}: {problem}")

@@ -180,6 +180,7 @@ def _parse_entry(described: Any, session: str, where: str) -> tuple[JournalEntry
         entry.to_json()
         collect_fields(entry)
         collect_redacted_fields(entry)
+        _add_digests({"upload": set(), "picture": set()}, [entry])
         if entry.accepted:
             entry.rebuild_call()
     except Exception as error:  # noqa: BLE001 - a value of a wrong shape, deep inside; which error it is depends on that

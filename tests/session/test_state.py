@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +15,10 @@ import httpx
 import pytest
 
 from emulator import Emulator, EmulatorError
+from emulator.server.app import App
+from emulator.server.listener import start
 from emulator.session.store import StoreLimits
+from emulator.settings import Settings
 from tests.conftest import Served
 from tests.process import Command, refused
 from tests.session.serialising_store import SerialisingStore
@@ -315,6 +320,40 @@ def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
     """It is known before the first call, and not after the last one."""
     with pytest.raises(EmulatorError, match=r"export_on_exit 'none/state.json': .* is no folder"):
         Emulator(export_on_exit="none/state.json").start()
+
+
+def test_a_folder_is_no_file_to_write_to(tmp_path: Path) -> None:
+    with pytest.raises(EmulatorError, match=r"it is a folder; expected a file"):
+        Emulator(export_on_exit=tmp_path).start()
+
+
+def test_an_export_that_fails_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The folder has gone meanwhile; the command's exit code is 1 then."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+
+    async def run() -> bool:
+        running = await start(App(Settings(port=0, export_on_exit=str(folder / "state.json"))))
+        folder.rmdir()
+        await running.stop()
+        return running.is_exported
+
+    assert not asyncio.run(run())
+    assert "cannot be written: No such file or directory" in caplog.text
+
+
+def test_an_entry_that_could_not_be_written_out_again_is_refused(tmp_path: Path) -> None:
+    """Else a session with it would keep all others from being exported."""
+    path = tmp_path / "state.json"
+    with Emulator(export_on_exit=path) as own:
+        headers = {"authorization": f"Bearer {own.key}"}
+        files = {"image": ("a.png", draw_file(mode="RGBA"), "image/png")}
+        httpx.post(f"{own.url('aiai')}/images/edits", data={"prompt": "x"}, files=files, headers=headers)
+    text = path.read_text()
+    assert '"sha256":"' in text
+    path.write_text(re.sub('"sha256":"[0-9a-f]*"', '"sha256":5', text))
+    with pytest.raises(EmulatorError, match=r"journal\[0\]: it is no entry of a journal \(TypeError\)"):
+        Emulator(import_=path).start()
 
 
 def test_an_emulator_goes_on(tmp_path: Path) -> None:
