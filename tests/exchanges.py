@@ -43,6 +43,7 @@ GATEWAYS: Final = (
     "openrouter",
     "sd-cpp",
     "vllm-omni",
+    "localai",
 )
 FOLDER: Final = TESTS / "gateways"
 SOURCES: Final = ("documented", "observed", "assumed")

@@ -1,4 +1,4 @@
-"""The gateways `together` and `openrouter`: their places of pictures, their words, and what no golden exchange has."""
+"""The gateways after the first few: their places of pictures, their words, and what no golden exchange has."""
 
 from __future__ import annotations
 
@@ -128,3 +128,40 @@ def test_a_reply_that_is_a_file(server: Served) -> None:
         _post(server, "vllm-omni", "/images/generations", {**body, "n": n}).headers["content-type"] for n in (1, 2)
     ]
     assert ["image/png", "application/zip"] == kinds
+
+
+def test_the_sdk_at_localai(server: Served) -> None:
+    """A size without an x is 512x512, one that is none a 500; the reply is what the SDK's types say."""
+    with openai.OpenAI(base_url=server.base("localai"), api_key="none", max_retries=0) as client:
+        small: Any = "small"
+        made = client.images.generate(prompt="A boat", size=small, n=2, response_format="b64_json")
+        assert made.data is not None
+        assert [(512, 512)] * 2 == [_size(str(item.b64_json)) for item in made.data]
+        linked = client.images.generate(model="any", prompt="A boat", size="256x256")
+        assert linked.data is not None
+        assert "image/png" == httpx.get(str(linked.data[0].url)).headers["content-type"]
+        wrong: Any = "512xlarge"
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.images.generate(prompt="A boat", size=wrong)
+        assert ("500", None) == (refused.value.code, refused.value.param)
+
+
+def test_pictures_to_begin_with_at_localai(server: Served) -> None:
+    """They come as Base64 under three names; an empty `file` is none; a file that is no picture is refused."""
+    picture = base64.b64encode(draw_file("PNG")).decode()
+    body = {"prompt": "At night", "file": picture, "files": [picture], "ref_images": [picture]}
+    assert 200 == _post(server, "localai", "/images/generations", body, session="localai-pictures").status_code
+    uploads = server.calls("localai-pictures")[0]["uploads"]
+    assert ["file", "files[0]", "ref_images[0]"] == [one["name"] for one in uploads]
+    assert 200 == _post(server, "localai", "/images/generations", {"prompt": "x", "file": ""}).status_code
+    assert 400 == _post(server, "localai", "/images/generations", {"prompt": "x", "file": "zz"}).status_code
+
+
+def test_a_model_that_is_not_installed_at_localai(server: Served) -> None:
+    """A scenario refuses it, with a 404 whose type is not empty."""
+    image_api = ImageApi(server.url, "localai-models", gateway="localai")
+    image_api.play({"rules": [{"answers": {"refuse": "unknown_model"}}]})
+    answer = _post(server, "localai", "/images/generations", {"model": "sd", "prompt": "x"}, session="localai-models")
+    message = 'model "sd" not found. To see available models, call GET /v1/models'
+    expected = {"code": 404, "message": message, "type": "invalid_request_error"}
+    assert (404, expected) == (answer.status_code, answer.json()["error"])
