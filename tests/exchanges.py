@@ -43,6 +43,7 @@ GATEWAYS: Final = (
     "openrouter",
     "sd-cpp",
     "vllm-omni",
+    "sglang",
     "localai",
 )
 FOLDER: Final = TESTS / "gateways"

@@ -266,6 +266,7 @@ _KEYWORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "maxItems": lambda value: f"at most {value} of them",
     "x-emulator-means": lambda value: ", ".join(f"{one} means {_show(other)}" for one, other in value.items()),
     "x-emulator-absent": lambda value: f"{' or '.join(map(json.dumps, value))} counts as not given",
+    "x-emulator-clamped": lambda value: f"a number beyond {value[0]} to {value[1]} counts as the nearer of both",
     "x-emulator-ignored": _describe_ignored,
 }
 """The text for each keyword of a schema."""

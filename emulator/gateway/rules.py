@@ -59,6 +59,11 @@ class ModelRules:
         return self._collect("x-emulator-means")
 
     @cached_property
+    def clamps(self) -> Mapping[str, tuple[float, float]]:
+        """For a parameter, the least and the most that its number counts as; one beyond counts as the nearer."""
+        return self._collect("x-emulator-clamped")
+
+    @cached_property
     def absent_values(self) -> Mapping[str, Sequence[Any]]:
         """For a parameter, the values that count as not given.
 

@@ -48,12 +48,15 @@ def read_recipe_values(call: Call) -> RecipeValues:
     compression = get("output_compression")
     if not isinstance(compression, int) or isinstance(compression, bool) or not 0 <= compression <= 100:
         compression = None
+    output_format = format_parameter(get("output_format"))
+    if call.response.picture_format and output_format not in (*FORMATS, "jpg"):
+        output_format = call.response.picture_format
     return RecipeValues(
         call.model or "",
         call.pixels,
         format_parameter(get("quality")),
         format_parameter(get("style")),
-        format_parameter(get("output_format")) or call.response.picture_format,
+        output_format,
         get("background") == "transparent",
         compression,
     )

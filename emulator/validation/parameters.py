@@ -210,8 +210,12 @@ def _exists(model: str, today: Calendar | None) -> bool:
 
 
 def fill_defaults(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
-    """Return `body` with the defaults of absent parameters filled in, and aliases resolved."""
+    """Return `body` with the defaults of absent parameters filled in, numbers clamped, and aliases resolved."""
     params = {**rules.defaults, **body}
+    for name, (least, most) in rules.clamps.items():
+        number = params.get(name)
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            params[name] = max(least, min(number, most))
     for name, meanings in rules.aliases.items():
         if name in params:
             value = params[name]

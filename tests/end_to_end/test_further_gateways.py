@@ -91,11 +91,11 @@ def test_the_path_of_openai_is_none_at_openrouter(server: Served) -> None:
     assert (404, "unknown_path") == (answer.status_code, answer.headers["x-emulator-finding"])
 
 
-@pytest.mark.parametrize("gateway", ["sd-cpp", "vllm-omni"])
+@pytest.mark.parametrize("gateway", ["sd-cpp", "vllm-omni", "sglang"])
 def test_servers_that_a_user_runs(server: Served, gateway: str) -> None:
     """They take the SDK's generations and edits, with any key; the journal sends a call of theirs again."""
     with openai.OpenAI(base_url=server.base(gateway), api_key="none", max_retries=0) as client:
-        made = client.images.generate(model="any", prompt="A boat", size="512x512")
+        made = client.images.generate(model="any", prompt="A boat", size="512x512", response_format="b64_json")
         changed = client.images.edit(model="any", image=draw_file("PNG"), prompt="At night", size="512x512")
         assert made.data is not None
         assert changed.data is not None
@@ -165,3 +165,40 @@ def test_a_model_that_is_not_installed_at_localai(server: Served) -> None:
     message = 'model "sd" not found. To see available models, call GET /v1/models'
     expected = {"code": 404, "message": message, "type": "invalid_request_error"}
     assert (404, expected) == (answer.status_code, answer.json()["error"])
+
+
+def test_links_without_a_host_at_sglang(server: Served) -> None:
+    """A generation answers with them where nothing else is asked for; the server has the pictures there, as JPEG."""
+    answer = _post(server, "sglang", "/images/generations", {"prompt": "A boat", "size": "64x32"})
+    (item,) = answer.json()["data"]
+    assert (None, "A boat") == (item["b64_json"], item["revised_prompt"])
+    assert str(item["url"]).startswith("/")
+    picture = Image.open(io.BytesIO(httpx.get(server.url + item["url"]).content))
+    assert ("JPEG", (64, 32)) == (picture.format, picture.size)
+
+
+@pytest.mark.parametrize(("n", "count"), [(-3, 1), (0, 1), (2, 2), (11, 10), (None, 1)])
+def test_a_number_of_pictures_that_is_clamped(server: Served, n: int | None, count: int) -> None:
+    """What is beyond 1 to 10 counts as the nearer of both."""
+    answer = _post(server, "sglang", "/images/generations", {"prompt": "A boat", "size": "16x16", "n": n})
+    assert (200, count) == (answer.status_code, len(answer.json()["data"]))
+
+
+@pytest.mark.parametrize(("asked", "made"), [("png", "PNG"), ("jpg", "JPEG"), ("gif", "JPEG"), (None, "JPEG")])
+def test_a_format_that_there_is_not(server: Served, asked: str | None, made: str) -> None:
+    """It is the gateway's own, as where none is asked for."""
+    body = {"prompt": "A boat", "size": "16x16", "output_format": asked, "response_format": "b64_json"}
+    (item,) = _post(server, "sglang", "/images/generations", body).json()["data"]
+    assert made == Image.open(io.BytesIO(base64.b64decode(item["b64_json"]))).format
+
+
+def test_edits_at_sglang(server: Served) -> None:
+    """They take a file or a link, and one without either is a 422 whose detail is a text."""
+    url = server.base("sglang") + "/images/edits"
+    without = httpx.post(url, files={"prompt": (None, "At night")})
+    assert (422, {"detail": "Field 'image' or 'url' is required"}) == (without.status_code, without.json())
+    linked = {"prompt": (None, "At night"), "url": (None, "https://pictures.test/1.png"), "size": (None, "16x16")}
+    assert 200 == httpx.post(url, files=linked).status_code
+    fields = {"prompt": "At night", "size": "16x16"}
+    (item,) = httpx.post(url, data=fields, files={"image": draw_file("PNG")}).json()["data"]
+    assert (16, 16) == _size(item["b64_json"])

@@ -118,6 +118,10 @@ SLIPS: Final[list[tuple[Change, str]]] = [
         lambda root: _operation(root).update({"x-emulator-pictures": {"image": "url"}}),
         "image is 'url'; expected a list",
     ),
+    (
+        lambda root: _parameter(root).update({"x-emulator-clamped": [1]}),
+        "x-emulator-clamped is a list; expected",
+    ),
     (lambda root: _model(root).update({"x-emulator-judging": {"types": "last"}}), "types is 'last'; expected first"),
 ]
 

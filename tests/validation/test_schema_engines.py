@@ -67,7 +67,10 @@ def _list_good(line: Parameter) -> list[Any]:
     if "enum" in line:
         return list(line["enum"].value)
     good = [line[word].value for word in ("const", "default", "minimum", "maximum") if word in line]
-    return good or _BY_TYPE.get(str(line["type"].value) if "type" in line else "", ["ab", 1])
+    kind = line["type"].value if "type" in line else ""
+    if isinstance(kind, list):  # beside null
+        kind = kind[0]
+    return good or _BY_TYPE.get(kind, ["ab", 1])
 
 
 def _make_bodies(parameters: Mapping[str, Parameter], random: Random) -> Iterator[dict[str, Any]]:
