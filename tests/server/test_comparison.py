@@ -210,6 +210,10 @@ def write_refusals(folder: Path) -> str:
     return str(path)
 
 
+WORDLESS = ("sd-cpp", "vllm-omni")
+"""Their refusals have neither type nor code, so that those of a circumstance cannot be told from those of a mistake."""
+
+
 @pytest.mark.parametrize("behavior", BEHAVIORS)
 @pytest.mark.parametrize("gateway", [one.name for one in registry.load_gateways(())])
 def test_nothing_differs_between_equal_ones(
@@ -226,7 +230,9 @@ def test_nothing_differs_between_equal_ones(
     usual = found_gateway.find_usual_operation("generate")
     assert usual is not None
     url = f"{front.url}/{gateway}{usual.path}"
-    bodies: list[dict[str, Any]] = [{"model": "dall-e-3", "prompt": f"refuse {kind}."} for kind in SCRIPTED]
+    bodies: list[dict[str, Any]] = []
+    if gateway not in WORDLESS:
+        bodies += [{"model": "dall-e-3", "prompt": f"refuse {kind}."} for kind in SCRIPTED]
     model = found_gateway.usual_model
     bodies += [{"model": model, "prompt": f"A cat, n: {n}", "n": n} for n in (0, 1, 2, "2", 1000)]
     for body in (

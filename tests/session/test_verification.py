@@ -236,7 +236,7 @@ def test_no_call_is_expected_where_none_is_asked_for(words: Any) -> None:
         ),
         ({"when": {"prompt": {"matches": "a{9999999999}"}}}, "when prompt: matches: the repetition number is too "),
         ({"when": {"operation": "generat"}}, "when operation: unknown 'generat'; known are generate, "),
-        ({"when": {"refused": "weather"}}, "when refused: unknown 'weather'; known are missing_key, "),
+        ({"when": {"refused": "weather"}}, "when refused: unknown 'weather'; did you mean 'other'"),
         ({"when": {"refused": ["quota", {"not": 5}]}}, "when refused: unknown 5; known are "),
         ({"when": {"findings": "odd"}}, "when findings: unknown 'odd'; known are unknown_parameter, "),
         ({"when": {"findings": {"contains": "odd"}}}, "when findings: contains: unknown 'odd'; known are "),
