@@ -235,7 +235,7 @@ BAD_MARKERS: Final = [
     ("'scenario'", "'scenario' has no keyword; it takes keywords only"),
     ("scenario='no-such'", "image_api: no ready-made scenario 'no-such'; those are "),
     ("scenario='hapy'", "; did you mean 'happy'?"),
-    ("gateway='ezmodle'", "image_api: no gateway 'ezmodle'; known are "),
+    ("gateway='ezmodle'", "image_api: no gateway 'ezmodle'; did you mean 'ezmodel'?"),
     ("gateway='ezmodle'", "; did you mean 'ezmodel'?"),
     ("strict='refusal'", "; did you mean 'refusals'?"),
     ("scenario='no-such.yaml'", "image_api: no-such.yaml: No such file"),

@@ -467,7 +467,7 @@ def test_models_that_a_gateway_has_besides(
         (
             ["{file}", "--gateway", "geeknw"],
             "{}",
-            "--gateway: no gateway 'geeknw'; known are aiai, azure, ezmodel, geekai, ",
+            "--gateway: no gateway 'geeknw'; did you mean 'geeknow'?",
         ),
         (["--url", "127.0.0.1:4010"], None, "--url '127.0.0.1:4010': "),
         (["--url", "http://127.0.0.1:4010/ezmodel/v1"], None, "--url 'http://127.0.0.1:4010/ezmodel/v1': "),
