@@ -262,12 +262,18 @@ async def get_call(request: AdminRequest) -> Response:
 async def get_code(request: AdminRequest) -> Response:
     """One call as text to paste: a shell's, a program's, a rule's, or a verification's."""
     from emulator.session.call_code import WRITERS, CallText  # imported when it is first needed
+    from emulator.session.called_address import find_address
 
     kind = request.path_params["kind"]
     if kind not in WRITERS:
         raise AdminError(404, describe_unknown("kind", kind, WRITERS), "kind")
     entry = await _find_call(request)
-    text = await asyncio.to_thread(lambda: WRITERS[kind](CallText(entry.to_json(), request.request.origin)))
+    gateway, path_model = request.context.registry.gateways.get(entry.gateway), None
+    if gateway is not None:
+        address = find_address(gateway, entry.method, entry.path)
+        path_model = None if address is None else address.model
+    call = CallText(entry.to_json(), request.request.origin, path_model)
+    text = await asyncio.to_thread(lambda: WRITERS[kind](call))
     return build_response("text/plain; charset=utf-8", text.encode("utf-8", "backslashreplace"))
 
 
@@ -405,10 +411,10 @@ async def check_portability(request: AdminRequest) -> Response:
 
     context, name = request.context, None
     if "calls" in request.body:
-        samples = portability.parse_requests(request.body["calls"])
+        samples = portability.parse_requests(request.body["calls"], context.registry.gateways)
     else:
         name = await resolve_session(context, request.body["session"])
-        samples = portability.read_journal(await _load_entries(context, name))
+        samples = portability.read_journal(await _load_entries(context, name), context.registry.gateways)
     report = await asyncio.to_thread(
         lambda: portability.check_portability(
             samples,

@@ -1,6 +1,7 @@
 """Portability: which gateways accept a call as it is, which ignore a part of it, which refuse it, and why.
 
-Only the body of a call is checked, by the same validators that a server uses: not the key, the scenario or the limits.
+Only the body of a call is checked, by the same validators that a server uses: not the query, the key, the scenario or
+the limits.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from emulator.core.light_dataclass import dataclass
@@ -19,6 +21,7 @@ from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
 from emulator.image.upload import Examination, Upload
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, Call, GatewayError, Request
+from emulator.session.called_address import find_address
 from emulator.session.journal import JournalEntry
 from emulator.session.redaction import BLANK, LIKE_A_KEY
 from emulator.validation.draft import ValidationContext
@@ -141,34 +144,35 @@ def select_targets(targets: Iterable[PortabilityTarget], names: Sequence[str]) -
     return [target for target in targets if not names or target.gateway in names]
 
 
-def parse_requests(value: Any) -> tuple[SampleRequest, ...]:
+def parse_requests(value: Any, gateways: Mapping[str, Gateway]) -> tuple[SampleRequest, ...]:
     """Return the calls in `value`; raises ValueError, in one line, for what is no call.
 
     `value` is a body, a list of bodies, or {"calls": […]} as a journal has it. In a list a call is a body, an entry of
     a journal, or a mapping of `body` with `gateway`, `operation` (generate or edit) and `uploads`, where they are
-    needed: with `uploads` the call is a form. Entries of other operations than those two are left out.
+    needed: with `uploads` the call is a form. Entries of other operations than those two are left out. An entry of one
+    of the `gateways` whose path names the model has that in its body.
     """
     if isinstance(value, Mapping) and isinstance(value.get("calls"), list):
         value = value["calls"]
     if not isinstance(value, list):
         value = [value]
-    requests = [_parse_request(place, item) for place, item in enumerate(value, 1)]
+    requests = [_parse_request(place, item, gateways) for place, item in enumerate(value, 1)]
     return tuple(request for request in requests if request is not None)
 
 
-def read_journal(entries: Iterable[JournalEntry]) -> tuple[SampleRequest, ...]:
+def read_journal(entries: Iterable[JournalEntry], gateways: Mapping[str, Gateway]) -> tuple[SampleRequest, ...]:
     """Return the calls of a session in their order, as the journal shows them, so with every key redacted."""
     in_order = sorted(entries, key=lambda entry: entry.number)
-    return parse_requests([entry.to_json() for entry in in_order])
+    return parse_requests([entry.to_json() for entry in in_order], gateways)
 
 
-def _parse_request(place: int, value: Any) -> SampleRequest | None:
+def _parse_request(place: int, value: Any, gateways: Mapping[str, Gateway]) -> SampleRequest | None:
     """Return the call number `place` of a list; None for a journal's entry that is no request for pictures."""
     if not isinstance(value, Mapping):
         shown = describe_value(value)
         raise ValueError(f"call {place} is {shown}; expected a mapping: a body, or a journal's entry")
     if "given" in value:
-        return _parse_entry(place, value)
+        return _parse_entry(place, value, gateways)
     if "body" in value:
         for key in value:
             if key not in _KEYS:
@@ -218,7 +222,7 @@ def _write_field(value: Any) -> str:
     return json.dumps(value)
 
 
-def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
+def _parse_entry(place: int, entry: Mapping[str, Any], gateways: Mapping[str, Gateway]) -> SampleRequest | None:
     gateway = _parse_gateway(place, entry)
     operation = entry.get("operation")
     if operation not in _CHECKED:
@@ -241,7 +245,7 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
     if in_form and trouble is None:
         _check_mapping(place, "given", entry["given"])
     return SampleRequest(
-        body=entry["given"],
+        body=_name_model(entry, gateways.get(gateway or "")),
         number=entry.get("number"),
         gateway=gateway,
         trouble=trouble,
@@ -249,6 +253,17 @@ def _parse_entry(place: int, entry: Mapping[str, Any]) -> SampleRequest | None:
         in_form=in_form,
         uploads=tuple(_build_upload(upload, in_json=not in_form) for upload in uploads),
     )
+
+
+def _name_model(entry: Mapping[str, Any], gateway: Gateway | None) -> Any:
+    """Return the body of a journal's entry, with the model that its path names: other gateways look for it there."""
+    body, method, path = entry["given"], entry.get("method"), entry.get("path")
+    if gateway is None or not isinstance(body, Mapping) or not isinstance(method, str) or not isinstance(path, str):
+        return body
+    address = find_address(gateway, method, path)
+    if address is None or address.model is None:
+        return body
+    return {**body, "model": address.model}
 
 
 def _build_upload(described: Mapping[str, Any], in_json: bool) -> Upload:
@@ -318,6 +333,8 @@ def _check_request(
     headers = _FORM_HEADERS if sample.in_form else _HEADERS
     try:
         operation = _find_operation(gateway, sample.operation)
+        if operation.query is not None:
+            operation = replace(operation, query=None)
         request = Request(
             method="POST", path=operation.path, query="", headers=headers, body=b"", json=sample.body,
             trouble=sample.trouble, duplicates=(), origin="", received=0, uploads=sample.uploads,

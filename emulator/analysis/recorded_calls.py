@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from emulator.analysis.comparison import (
     NO_JSON,
@@ -141,7 +141,7 @@ def _find_operation(entry: RecordedEntry, gateway: Gateway, name: str) -> Operat
     asked = entry.recorded.asked
     if asked is not None:
         method, _, path = asked.partition(" ")
-        operations, _ = gateway.find_operations(unquote(path.partition("?")[0]))
+        operations, _ = gateway.find_operations(path.partition("?")[0])
         if method in operations:
             return operations[method]
     usual = gateway.find_usual_operation(name)

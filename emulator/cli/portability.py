@@ -26,20 +26,22 @@ from emulator.core.data_folders import find_schemas
 from emulator.core.file_reading import read_file
 from emulator.core.strict_json import BadJson
 from emulator.core.yaml_file import InvalidFile
+from emulator.gateway.gateway import Gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.messages import BEHAVIORS
-from emulator.settings import Settings, UsageError, load_settings
+from emulator.settings import UsageError, load_settings
 from emulator.validation import registry
 
 
 def print_portability(options: argparse.Namespace) -> int:
     """Print which gateways accept the calls; with --strict the exit code is 1 if one refuses a call."""
     chosen = load_settings(vars(options))
+    gateways = registry.find_gateways(chosen.schema)
     try:
-        targets = select_targets(_list_targets(chosen), options.only or ())
+        targets = select_targets(_list_targets(gateways), options.only or ())
     except ValueError as error:
         raise UsageError(f"--gateway: {error}") from None
-    requests = _read_requests(options.file, options.url, options.session, chosen.admin_token)
+    requests = _read_requests(options, chosen.admin_token, gateways)
     if not requests:
         raise UsageError(f"{_name_source(options)} has no call to hold against other gateways: no generation, no edit")
     report = check_portability(
@@ -109,21 +111,26 @@ def _explain_fit(fit: GatewayFit) -> str:
 
 
 def _read_requests(
-    file: str | None, url: str | None, session: str | None, token: str | None
+    options: argparse.Namespace, token: str | None, gateways: Mapping[str, Gateway]
 ) -> Sequence[SampleRequest]:
-    """Return the calls in `file`, or those of a session (None: the latest) of the emulator at `url`."""
+    """Return the calls in a file, or those of a session, the latest if none is named, of a running emulator."""
+    file, url, session = options.file, options.url, options.session
     if file is not None and url is not None:
         raise UsageError("FILE and --url are both given; expected one of them")
     if file is not None:
         if session is not None:
             raise UsageError(f"--session {session!r} is for --url; a FILE has its calls in itself")
-        return _read_file(Path(file))
-    if url is not None:
-        return _fetch_calls(url, session or "latest", token)
-    raise UsageError("neither FILE nor --url is given; expected one of them")
+        return _read_file(Path(file), gateways)
+    if url is None:
+        raise UsageError("neither FILE nor --url is given; expected one of them")
+    try:
+        calls = list(_fetch_pages(Connection(url, token), session or "latest"))
+        return parse_requests({"calls": calls}, gateways)
+    except (EmulatorError, ValueError) as error:
+        raise UsageError(f"--url {url!r}: {error}") from None
 
 
-def _read_file(path: Path) -> Sequence[SampleRequest]:
+def _read_file(path: Path, gateways: Mapping[str, Gateway]) -> Sequence[SampleRequest]:
     try:
         data = read_file(path)
     except OSError as error:
@@ -135,17 +142,9 @@ def _read_file(path: Path) -> Sequence[SampleRequest]:
         json_schema.check_json_values(source)
         value = source.root
     try:
-        return parse_requests(value)
+        return parse_requests(value, gateways)
     except ValueError as error:
         raise InvalidFile(f"{path}: {error}") from None
-
-
-def _fetch_calls(url: str, session: str, token: str | None) -> Sequence[SampleRequest]:
-    try:
-        connection = Connection(url, token)
-        return parse_requests({"calls": list(_fetch_pages(connection, session))})
-    except (EmulatorError, ValueError) as error:
-        raise UsageError(f"--url {url!r}: {error}") from None
 
 
 def _fetch_pages(connection: Connection, session: str) -> Iterator[Any]:
@@ -160,17 +159,17 @@ def _fetch_pages(connection: Connection, session: str) -> Iterator[Any]:
         after = page.get("next")
 
 
-def _list_targets(chosen: Settings) -> Iterator[PortabilityTarget]:
+def _list_targets(gateways: Mapping[str, Gateway]) -> Iterator[PortabilityTarget]:
     """Yield each gateway that ships, and each of --schema, in each behavior that it has."""
-    for gateway in registry.load_gateways(chosen.schema):
-        gateways = [gateway]
+    for gateway in gateways.values():
+        in_behaviors = [gateway]
         for behavior in BEHAVIORS:
             other = None
             if behavior != gateway.behavior:
                 other = registry.load_behavior(gateway.name, behavior)
             if other is not None:
-                gateways.append(other)
-        for target in build_targets(gateways):
+                in_behaviors.append(other)
+        for target in build_targets(in_behaviors):
             if gateway.document.file.path.parent != find_schemas():
                 sum(target.validator.compile_schemas())  # compiles every schema of a user's file; raises InvalidFile
             yield target

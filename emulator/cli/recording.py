@@ -16,10 +16,12 @@ from emulator.core.clock import parse_moment
 from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.response.relayed import B64_JSON, encode_picture, find_links
 from emulator.scenario import loader
+from emulator.session.called_address import CalledAddress, find_address
 from emulator.session.recording import Recording
 from emulator.session.recording_entry import AskedCall, GivenAnswer
 from emulator.session.secret_nets import SecretFound, make_nets
 from emulator.settings import UsageError, load_settings
+from emulator.validation.registry import Gateways, find_gateways
 
 _PAGE = 1000  # calls that are asked for at a time
 _BEGINNING = 4096  # bytes of a file in which `recorded` stands
@@ -29,22 +31,24 @@ _PATHS = ("task", "model")
 
 def record_session(options: argparse.Namespace) -> int:
     """Write the calls of a session as a recording; return 1 where some could not be written, else 0."""
-    token = load_settings({"admin_token": options.admin_token}).admin_token
-    connection = Connection(options.url, token)
+    settings = load_settings({"admin_token": options.admin_token})
+    gateways = find_gateways(settings.schema)
+    connection = Connection(options.url, settings.admin_token)
     try:
-        return asyncio.run(_record(connection, options.from_session, Path(options.folder)))
+        return asyncio.run(_record(connection, options.from_session, Path(options.folder), gateways))
     except EmulatorError as error:
         raise UsageError(str(error)) from None
 
 
-async def _record(connection: Connection, session: str, folder: Path) -> int:
+async def _record(connection: Connection, session: str, folder: Path, gateways: Gateways) -> int:
     recording = Recording(folder, "all")
     written, left_out = 0, 0
     counter = _NoCounter()
     try:
         for call in _list_calls(connection, session):
             try:
-                asked, given = _describe_asked(connection, call), _describe_given(connection, call)
+                address = _find_address(call, gateways)
+                asked, given = _describe_asked(connection, call, address), _describe_given(connection, call, address)
             except ValueError as error:
                 problem = str(error)
             else:
@@ -80,13 +84,23 @@ def _list_calls(connection: Connection, session: str) -> Iterator[Mapping[str, A
         after = page["next"]
 
 
-def _describe_asked(connection: Connection, call: Mapping[str, Any]) -> AskedCall:
+def _find_address(call: Mapping[str, Any], gateways: Gateways) -> CalledAddress | None:
+    """Return where a call went; None where that is not known, such as for a gateway of the user's own."""
+    gateway = gateways.get(call["gateway"])
+    if gateway is None:
+        return None
+    return find_address(gateway, call["method"], call["path"])
+
+
+def _describe_asked(connection: Connection, call: Mapping[str, Any], address: CalledAddress | None) -> AskedCall:
     """Return what a call asked for; raises ValueError where it asked for nothing that can be matched."""
     if call["operation"] is None or call["unreadable"] is not None or call["state"] != "answered":
         raise ValueError("it reached no operation, could not be read, or was not answered as a whole")
     given, params = call["given"] or {}, call["params"] or {}
     if not isinstance(given, Mapping):
         raise ValueError("its body is no object")
+    if address is not None and address.model is not None:
+        given = {**given, "model": address.model}
     variables = {}
     if call["operation"] in _PATHS:
         variables = {name: value for name, value in params.items() if name not in given}
@@ -110,7 +124,7 @@ def _describe_asked(connection: Connection, call: Mapping[str, Any]) -> AskedCal
     )
 
 
-def _describe_given(connection: Connection, call: Mapping[str, Any]) -> GivenAnswer:
+def _describe_given(connection: Connection, call: Mapping[str, Any], address: CalledAddress | None) -> GivenAnswer:
     """Return what a call was answered, its pictures put back; raises ValueError where the journal has too little."""
     response, refused = call["response"], call["refused"]
     pictures = [
@@ -142,6 +156,7 @@ def _describe_given(connection: Connection, call: Mapping[str, Any]) -> GivenAns
         cost=call["cost"],
         verdict=verdict,
         linked=linked,
+        asked=None if address is None else address.describe(call["query"]),
     )
 
 

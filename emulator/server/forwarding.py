@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, quote, urlencode
 
 from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
@@ -26,7 +25,9 @@ from emulator.messages import Call, GatewayError, Response, ResponseShape
 from emulator.response.relayed import decode_picture, describe_picture, find_base64, find_links, keep_picture
 from emulator.server.spending import Spending
 from emulator.server.upstream import LARGEST_ANSWER, UpstreamAnswer, UpstreamClient, UpstreamFailure
+from emulator.session.called_address import CalledAddress
 from emulator.session.recording_entry import AskedCall, GivenAnswer
+from emulator.validation.validator import name_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -292,16 +293,8 @@ def describe_asked(call: Call, pending: CallRecord, variables: Mapping[str, str]
 def _describe_address(forwarded: ForwardedCall) -> str | None:
     """Return method and path of a call, and what its gateway reads of its query; None where they are the usual ones."""
     route, request = forwarded.route, forwarded.pending.request
-    operation = route.operation(request.method)
-    path, pairs = quote(route.path), []
-    if operation.query is not None:
-        pairs = parse_qsl(request.query, keep_blank_values=True)
-        pairs = [pair for pair in pairs if pair[0] in operation.query.parameters]
-    if pairs:
-        path += f"?{urlencode(pairs)}"
-    elif operation is route.gateway.find_usual_operation(operation.name):
-        return None
-    return f"{operation.method} {path}"
+    address = CalledAddress(route.gateway, route.operation(request.method), route.path, route.variables)
+    return address.describe(request.query)
 
 
 def read_event_data(event: bytes) -> bytes:
@@ -349,7 +342,7 @@ def describe_miss(recording: str, misses: Sequence[Any]) -> GatewayError:
 
 def _make_bare_call(pending: CallRecord, context: ValidationContext) -> Call:
     """Return a call of which nothing is known but what it says."""
-    request = pending.request
+    request = name_model(pending.request, context)
     given: dict[str, Any] = {}
     if isinstance(request.json, dict):
         given = request.json

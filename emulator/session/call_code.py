@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from shlex import quote
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from emulator.core.light_dataclass import dataclass
 from emulator.messages import KINDS
@@ -14,10 +15,14 @@ from emulator.messages import KINDS
 
 @dataclass(frozen=True)
 class CallText:
-    """A call as JournalEntry.to_json shows it, without any credential; `origin` is the server's address."""
+    """A call as JournalEntry.to_json shows it, without any credential; `origin` is the server's address.
+
+    `path_model` is the model that the call's path names; None where the body does.
+    """
 
     call: Mapping[str, Any]
     origin: str
+    path_model: str | None = None
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -44,6 +49,12 @@ class CallText:
     def base_url(self) -> str:
         """The address that a client of OpenAI's would be given."""
         return self.origin + re.sub(_OPERATION_PATH, "", self.call["path"])
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the query, such as api-version, but for credentials."""
+        pairs = parse_qsl(self.call["query"], keep_blank_values=True)
+        return {name: value for name, value in pairs if "***" not in value}
 
     @property
     def own_headers(self) -> Mapping[str, str]:
@@ -96,6 +107,8 @@ def write_curl(text: CallText) -> str:
 def write_python(text: CallText) -> str:
     """Return the call as a program for the package `openai` of Python."""
     setup = [f"base_url={_to_python(text.base_url)}", 'api_key=os.environ["OPENAI_API_KEY"]']
+    if text.query:
+        setup.append(f"default_query={_to_python(text.query)}")
     if text.own_headers:
         setup.append(f"default_headers={_to_python(text.own_headers)}")
     lines = ["import os", "", "from openai import OpenAI", "", f"client = OpenAI({', '.join(setup)})"]
@@ -116,6 +129,8 @@ def write_python(text: CallText) -> str:
 def write_node(text: CallText) -> str:
     """Return the call as a program for the package `openai` of npm."""
     setup = [f"baseURL: {json.dumps(text.base_url)}", "apiKey: process.env.OPENAI_API_KEY"]
+    if text.query:
+        setup.append(f"defaultQuery: {_format_json(text.query)}")
     if text.own_headers:
         setup.append(f"defaultHeaders: {_format_json(text.own_headers)}")
     lines = ['import OpenAI from "openai";', "", f"const client = new OpenAI({{ {', '.join(setup)} }});"]
@@ -182,6 +197,8 @@ def _list_fields(text: CallText) -> dict[str, Any]:
         is_plain = isinstance(value, str | int | float) and re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) is not None
         if is_plain and name not in _NO_FIELDS and "***" not in str(value):
             fields[name] = value
+    if text.path_model is not None:
+        fields["model"] = text.path_model
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -189,6 +206,8 @@ def _split_parameters(text: CallText) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters that the clients know, and the others; pictures in JSON are files here."""
     in_json = {name.partition("[")[0].partition(".")[0] for name, _, _ in text.list_files()}
     given = {name: value for name, value in text.given.items() if text.is_form or name not in in_json}
+    if text.path_model is not None:
+        given.setdefault("model", text.path_model)
     known = {name: value for name, value in given.items() if name in _CLIENT_PARAMETERS}
     return known, {name: value for name, value in given.items() if name not in known}
 

@@ -105,8 +105,7 @@ class RequestValidator:
         With `context.report_only` a violation becomes a finding, and the parameter that has it counts as not given.
         """
         operation = context.operation
-        if operation.names_model is not None:
-            request = name_model(request, context.variables.get(operation.names_model))
+        request = name_model(request, context)
         known_calls = self._known_calls.get(id(operation))
         if known_calls is None:
             return self.run_steps(request, context)
@@ -146,7 +145,7 @@ class RequestValidator:
 
     def run_steps(self, request: Request, context: ValidationContext) -> Call:
         """Do what `validate` does, for a call of which no verdict is known."""
-        draft = Draft(self.gateway, request, context)
+        draft = Draft(self.gateway, name_model(request, context), context)
         for step in self._select_steps(context.operation):
             draft = step(draft)
             if draft.errors:
@@ -390,11 +389,15 @@ def _choose_query(request: Request, operation: Operation) -> str:
     return request.query
 
 
-def name_model(request: Request, model: str | None) -> Request:
+def name_model(request: Request, context: ValidationContext) -> Request:
     """Return `request` with the model that its path names in its body, as all that follows expects it there.
 
     It stands in the place of the body's own, which such a gateway does not read.
     """
+    variable = context.operation.names_model
+    if variable is None:
+        return request
+    model = context.variables.get(variable)
     if model is None or not isinstance(request.json, Mapping) or request.json.get("model") == model:
         return request
     return request._replace(json={**request.json, "model": model})

@@ -242,6 +242,55 @@ def test_the_npm_client_makes_the_same_call(served: Served, body: dict[str, Any]
     repeat(served, body, run, "node")
 
 
+def call_deployment(served: Served, body: dict[str, Any]) -> None:
+    """A call whose path names the model, and whose query has what the gateway needs, and a credential."""
+    httpx.post(f"{served.url}/_emulator/sessions/case/reset")
+    path = "/azure/openai/deployments/dall-e-3/images/generations?api-version=2025-04-01-preview&api_key=sk-mine"
+    answer = httpx.post(served.url + path, json=body, headers={"api-key": "sk-test", **SESSION})
+    assert 200 == answer.status_code, answer.text
+
+
+def check_deployment_called_twice(served: Served) -> None:
+    """The call that came again went to the same deployment, with its version, and not with the other's credential."""
+    first, second = served.calls("case")
+    names = ("gateway", "operation", "model", "path", "params", "status")
+    assert [first[name] for name in names] == [second[name] for name in names]
+    assert "api-version=2025-04-01-preview" == second["query"]
+
+
+@pytest.mark.parametrize("body", [{"prompt": "A boat"}, {"prompt": "A boat", "model": "gpt-image-1"}])
+def test_the_python_client_calls_a_deployment(served: Served, body: dict[str, Any]) -> None:
+    """What the path and the query give the call is in the program."""
+    call_deployment(served, body)
+    text = read_code(served, 1, "python")
+    assert 'default_query={"api-version": "2025-04-01-preview"}' in text
+    assert f'model="{body.get("model", "dall-e-3")}"' in text
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-test", "NO_PROXY": "*"}
+    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, timeout=60)
+    assert 0 == done.returncode, done.stderr
+    check_deployment_called_twice(served)
+
+
+def test_the_npm_client_calls_a_deployment(served: Served) -> None:
+    """What the path and the query give the call is in the program."""
+    call_deployment(served, {"prompt": "A boat"})
+    text = read_code(served, 1, "node").replace("process.env.OPENAI_API_KEY", '"sk-test"')
+    assert '"model": "dall-e-3"' in text
+    run_script(text.replace("console.log(answer)", "console.log(JSON.stringify(answer.data.length))"))
+    check_deployment_called_twice(served)
+
+
+@pytest.mark.parametrize("body", [{"prompt": "A boat"}, {"prompt": "A boat", "model": "gpt-image-1"}])
+def test_a_rule_knows_a_deployment(served: Served, body: dict[str, Any]) -> None:
+    """It answers calls to the deployment alone, and a verification counts them alone."""
+    call_deployment(served, body)
+    assert 'model: "dall-e-3"' in read_code(served, 1, "rule")
+    assert 'model="dall-e-3"' in read_code(served, 1, "verify")
+    when = {"operation": "generate", "model": "dall-e-3", "status": 200}
+    answer = httpx.post(f"{served.url}/_emulator/sessions/case/verify", json={"when": when, "at_least": 1})
+    assert [1] == answer.json()["matched"]
+
+
 @pytest.mark.parametrize("body", BODIES, ids=["plain", "odd", "refused"])
 def test_a_rule_answers_such_calls_alike(serve: Callable[..., Served], body: dict[str, Any]) -> None:
     """The text is a scenario without a mistake; its rule knows the call again and gives the same kind of answer."""

@@ -18,6 +18,7 @@ from emulator.analysis.portability import GatewayFit, PortabilityTarget, SampleR
 from emulator.cli import portability as porting
 from emulator.cli.main import main
 from emulator.core import names, strict_json
+from emulator.core.data_folders import find_schemas
 from emulator.validation import registry
 from emulator.validation.registry import GatewayRegistry
 from emulator.validation.validator import RequestValidator
@@ -244,7 +245,7 @@ ENTRY: Final = {"number": 3, "gateway": "aiai", "operation": "generate", "given"
 )
 def test_calls_in_every_shape(said: Any, found: list[SampleRequest]) -> None:
     """A body, bodies, bodies with their gateway, a journal or a part of it; other operations are left out."""
-    assert found == list(portability.parse_requests(said))
+    assert found == list(portability.parse_requests(said, GATEWAYS))
 
 
 def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[..., Served]) -> None:
@@ -258,7 +259,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
     entries = asyncio.run(served.app.sessions.list_calls(names.name_for_key(key)))
     assert entries is not None
     assert 3 == len(entries)
-    asked = portability.read_journal(reversed(entries))
+    asked = portability.read_journal(reversed(entries), GATEWAYS)
     assert [(1, "ezmodel", "***"), (2, "aiai", None)] == [
         (one.number, one.gateway, one.body.get("model")) for one in asked
     ]
@@ -296,7 +297,7 @@ def test_the_calls_of_a_server_are_held_with_their_keys_blanked(serve: Callable[
 def test_what_is_no_call(said: Any, complaint: str) -> None:
     """One line with the place of the call, what came and what was expected."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared below
-        portability.parse_requests(said)
+        portability.parse_requests(said, GATEWAYS)
     assert str(caught.value).startswith(complaint)
 
 
@@ -585,7 +586,7 @@ FORM: Final = {
 )  # fmt: skip
 def test_edits_are_held_too(call: Any, outcomes: Mapping[str, str]) -> None:
     """A form is described by its texts and its files, whose bytes nobody needs; an edit may also be JSON."""
-    samples = portability.parse_requests([call])
+    samples = portability.parse_requests([call], GATEWAYS)
     found = portability.check_portability(samples, TARGETS).calls[0].fits
     assert outcomes == {one.gateway: one.outcome for one in found if one.gateway in outcomes}
 
@@ -636,3 +637,39 @@ def test_no_message_has_a_request_id() -> None:
     refused = call.fits[0].refused
     assert refused is not None
     assert "No available channel for model no-such-model under group default (distributor)" == refused.message
+
+
+DEPLOYMENT: Final = "/openai/deployments/dall-e-3/images/generations?api-version=2025-04-01-preview"
+
+
+def test_a_model_in_the_path(capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]) -> None:
+    """A call to a deployment is a call for its model, whatever its body says; the gateway that took it still does."""
+    served = serve()
+    for body in ({"prompt": "A cat"}, {"prompt": "A cat", "model": "gpt-image-2"}):
+        answer = httpx.post(f"{served.url}/s/paths/azure{DEPLOYMENT}", json=body, headers={"api-key": "sk-test"})
+        assert 200 == answer.status_code
+    code, out, _ = _main(capsys, "--url", served.url, "--session", "paths", "--gateway", "azure", "--strict", "--json")
+    told = json.loads(out)
+    assert 0 == code, out
+    assert [("dall-e-3", "accepted")] * 2 == [(one["body_model"], one["fits"][0]["outcome"]) for one in told["calls"]]
+    answer = httpx.post(f"{served.url}/_emulator/portability", json={"session": "paths"})
+    assert told["calls"] == [
+        {**one, "fits": [fit for fit in one["fits"] if fit["gateway"] == "azure"], "findings": []}
+        for one in answer.json()["calls"]
+    ]
+
+
+def test_a_query_is_not_portable(capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]) -> None:
+    """A gateway whose every path needs a query and names the model accepts what it took, and what others took."""
+    text = (find_schemas() / "azure.yaml").read_text("utf-8")
+    head, _, rest = text.partition("  /openai/v1/images/generations:\n")
+    Path("mine.yaml").write_text(head + rest[rest.index("  /openai/deployments/") :], "utf-8")
+    served = serve(schema=("mine.yaml",))
+    headers = {"api-key": "sk-test"}
+    answer = httpx.post(f"{served.url}/s/mine/mine{DEPLOYMENT}", json={"prompt": "A cat"}, headers=headers)
+    assert 200 == answer.status_code
+    served.generate("openai", {"model": "dall-e-3", "prompt": "A cat"}, **{"x-emulator-session": "mine"})
+    flags = ["--url", served.url, "--session", "mine", "--schema", "mine.yaml"]
+    code, out, _ = _main(capsys, *flags, "--gateway", "mine", "--strict")
+    assert 0 == code, out
+    assert "call 1: dall-e-3, sent to mine" in out

@@ -11,7 +11,9 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from emulator.analysis.recorded_calls import find_example
 from emulator.cli.main import main
+from emulator.scenario import loader
 from tests.conftest import Served
 from tests.uploads import draw_file
 
@@ -84,3 +86,46 @@ def test_check_finds_what_is_wrong(
     assert 2 == main(["check", str(tmp_path)])
     assert "a folder without a recording" in capsys.readouterr().err
     assert 2 == main(["record", str(folder), "--from-session", "none-such", "--url", front.url])
+
+
+def test_what_a_path_names_is_recorded(
+    serve: Callable[..., Served], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Deployments that get the same body are entries of their own, as where the calls were passed on, and replayed."""
+    behind = serve(as_of=DAY)
+    passed_on = tmp_path / "passed-on"
+    front = serve(record=str(passed_on), record_mode="all", upstream=(f"azure={behind.url}/azure",), as_of=DAY)
+
+    def ask(served: Served) -> list[tuple[int, Any]]:
+        got = []
+        for deployment in ("gpt-image-1", "our%20painter%2F1", "dall%2De-3"):
+            path = f"/s/paths/azure/openai/deployments/{deployment}/images/generations?api-version=1&mine=2"
+            for body in ({"prompt": "A boat"}, {"prompt": "A boat", "size": "7x7", "model": "gpt-image-2"}):
+                answer = httpx.post(served.url + path, json=body, headers={"api-key": KEY})
+                got.append((answer.status_code, answer.json()))
+        return got
+
+    first = ask(front)
+    assert [200, 400] * 3 == [status for status, _ in first]
+    afterwards = tmp_path / "afterwards"
+    assert 0 == main(["record", str(afterwards), "--from-session", "paths", "--url", front.url])
+    assert f"{afterwards}: 6 calls written, 0 left out\n" == capsys.readouterr().out
+    written = [_list_asked(folder / "recording.yaml") for folder in (passed_on, afterwards)]
+    assert written[0] == written[1]
+    address = "POST /openai/deployments/our%20painter%2F1/images/generations?api-version=1"
+    assert ("our painter/1", address) in written[1]
+    replaying = serve(record=str(afterwards), clock="scale:0")
+    assert first == ask(replaying)
+    assert 0 == main(["compare", str(afterwards)]), capsys.readouterr().out
+
+
+def _list_asked(path: Path) -> list[tuple[Any, str | None]]:
+    """The model and the address of each entry of a recording."""
+    entries = loader.load_scenario(path).rules
+    asked = []
+    for entry in entries:
+        fields = dict(entry.when.conditions)
+        recorded = entry.answers[0].recorded
+        assert recorded is not None
+        asked.append((find_example(fields["given.model"]), recorded.asked))
+    return asked
