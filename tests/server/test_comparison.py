@@ -210,8 +210,8 @@ def write_refusals(folder: Path) -> str:
     return str(path)
 
 
-WORDLESS = ("sd-cpp", "vllm-omni")
-"""Their refusals have neither type nor code, so that those of a circumstance cannot be told from those of a mistake."""
+WORDLESS = ("localai", "sd-cpp", "sglang", "vllm-omni")
+"""Their refusals have no words of their own for each kind: which one a recorded refusal is, nobody can tell."""
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS)
