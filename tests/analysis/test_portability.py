@@ -659,17 +659,20 @@ def test_a_model_in_the_path(capsys: pytest.CaptureFixture[str], serve: Callable
     ]
 
 
-def test_a_query_is_not_portable(capsys: pytest.CaptureFixture[str], serve: Callable[..., Served]) -> None:
+def test_a_query_is_not_portable(
+    capsys: pytest.CaptureFixture[str], serve: Callable[..., Served], tmp_path: Path
+) -> None:
     """A gateway whose every path needs a query and names the model accepts what it took, and what others took."""
     text = (find_schemas() / "azure.yaml").read_text("utf-8")
     head, _, rest = text.partition("  /openai/v1/images/generations:\n")
-    Path("mine.yaml").write_text(head + rest[rest.index("  /openai/deployments/") :], "utf-8")
-    served = serve(schema=("mine.yaml",))
+    path = tmp_path / "mine.yaml"
+    path.write_text(head + rest[rest.index("  /openai/deployments/") :], "utf-8")
+    served = serve(schema=(str(path),))
     headers = {"api-key": "sk-test"}
     answer = httpx.post(f"{served.url}/s/mine/mine{DEPLOYMENT}", json={"prompt": "A cat"}, headers=headers)
     assert 200 == answer.status_code
     served.generate("openai", {"model": "dall-e-3", "prompt": "A cat"}, **{"x-emulator-session": "mine"})
-    flags = ["--url", served.url, "--session", "mine", "--schema", "mine.yaml"]
+    flags = ["--url", served.url, "--session", "mine", "--schema", str(path)]
     code, out, _ = _main(capsys, *flags, "--gateway", "mine", "--strict")
     assert 0 == code, out
     assert "call 1: dall-e-3, sent to mine" in out
