@@ -307,7 +307,7 @@ BAD: Final = {
     ),
     "an unknown member to leave out": (
         "rules:\n- answers:\n    draw:\n      omit:\n      - created\n      - usge", 6,
-        "rules.0.answers.draw.omit.1 is 'usge'; expected one of created, data, usage, metadata,",
+        "rules.0.answers.draw.omit.1 is 'usge'; expected one of created, data, ",
     ),
     "an unknown member of an upload": (
         "rules:\n- when:\n    uploads:\n      image:\n        widht: 3\n  answers: draw", 5,
