@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from emulator.cli.main import main
-from tests.paths import ROOT
+from emulator.core.data_folders import find_docs
 from tests.process import Command, refused
 from tests.redis_server import need_redis
 
@@ -92,7 +92,7 @@ def count_calls(command: Command) -> int:
 
 def test_all_workers_answer_for_the_same_sessions(command: Command, short_path: Path) -> None:
     """Each connection may get another one; journals are one, metrics are added up, and nothing stays at the end."""
-    page = (ROOT / "emulator" / "docs" / "server.md").read_text("utf-8")
+    page = (find_docs() / "server.md").read_text("utf-8")
     assert "<!-- several workers -->\n```sh\nimage-api-emulator serve --workers 2\n```" in page
     for number in range(1, 31):
         assert 200 == command.generate(BODY).status_code

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from emulator.core.data_folders import find_docs
 from tests.conftest import Served
-from tests.paths import ROOT
 from tests.redis_server import RedisServer
 from tests.stable_ids import stable_id
 
@@ -114,7 +114,7 @@ def test_calls_at_once_are_counted_exactly(replicas: list[Served]) -> None:
 
 def test_the_commands_of_the_page(serve: Serve, url: str) -> None:
     """What emulator/docs/server.md says about several servers, but for the ports and the place of the Redis."""
-    page = (ROOT / "emulator" / "docs" / "server.md").read_text("utf-8")
+    page = (find_docs() / "server.md").read_text("utf-8")
     block = re.search(r"<!-- several servers -->\n```sh\n(.*?)```", page, re.DOTALL)
     assert block
     text = block[1].replace("\\\n", " ")
