@@ -42,8 +42,10 @@ class OfflineServer:
         status, headers, body = read_answer(await ask(self._make_connection(), request))
         record = self._record
         if record is None:  # it was no call to a gateway
-            return OfflineAnswer(status, headers, body, (), None, "")
-        return OfflineAnswer(status, headers, body, record.pictures, record.error, record.request_id)
+            return OfflineAnswer(status, headers, body)
+        return OfflineAnswer(
+            status, headers, body, pictures=record.pictures, error=record.error, request_id=record.request_id
+        )
 
     async def play(self, session: str, scenario: Scenario) -> None:
         """Let a session play a scenario from its beginning."""
@@ -68,9 +70,9 @@ class OfflineAnswer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    pictures: Sequence[ImageRecipe]
-    error: GatewayError | None
-    request_id: str
+    pictures: Sequence[ImageRecipe] = ()
+    error: GatewayError | None = None
+    request_id: str = ""
 
 
 class _OfflineApp(App):

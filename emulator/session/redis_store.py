@@ -247,7 +247,8 @@ class RedisStore(Store):
         excess = await self._call("spend", *words)
         if not excess:
             return None
-        return Excess(*excess)
+        place, used = excess
+        return Excess(place, used)
 
     # --- values
 
@@ -385,13 +386,14 @@ class RedisStore(Store):
     async def list_sessions(self) -> Sequence[SessionSummary]:
         """Return all sessions, the one that is unused for longest at first."""
         return [
-            SessionSummary(name.decode(), calls, kept, float(began), float(used), dropped)
+            SessionSummary(name.decode(), calls=calls, kept=kept, began=float(began), used=float(used), dropped=dropped)
             for name, calls, kept, began, used, dropped in await self._call("sessions")
         ]
 
     async def measure(self) -> StoreSize:
         """Return how much is kept in all."""
-        return StoreSize(*await self._call("measure"))
+        sessions, calls, size = await self._call("measure")
+        return StoreSize(sessions=sessions, calls=calls, bytes=size)
 
     # --- the connection
 

@@ -125,6 +125,16 @@ async def test_calls_with_other_prompts_are_made_of_the_first(template: str, var
     assert varied == ["A cow", "A cat", "A dog", "A fox", "A cow"]
 
 
+@pytest.mark.parametrize("template", ["with a user", "a text with the key", "a key inside", "a key twice"])
+async def test_bodies_in_which_the_prompt_could_be_elsewhere_are_always_parsed(
+    template: str, varied: list[str]
+) -> None:
+    """A backslash, or the name of the key in another place, is enough."""
+    requests = write_requests(TEMPLATES[template][0], [one.encode() for one in STEADY], TEMPLATES[template][1])
+    await feed_pieces(App(Settings(port=0)), [*requests, *requests])
+    assert not varied
+
+
 @pytest.mark.parametrize("name", [
     "a quote", "an escape", "no UTF-8", "a control character", "a reserved value", "a slip in a reserved value",
     "another key", "the same key",
