@@ -186,12 +186,9 @@ def find_repeated_call(
 def _find_verdict(request: Request, route: Route, context: ValidationContext) -> FreeVerdict | None:
     """Return what is said of the calls that differ from `request` in their prompt alone; None: that depends on it."""
     body = request.body
-    if (
-        not isinstance(request.json, dict)
-        or b"\\" in body
-        or body.count(b'"prompt"') != 1
-        or "prompt" not in request.json
-    ):
+    if not isinstance(request.json, dict) or "prompt" not in request.json:
+        return None
+    if b"\\" in body or body.count(b'"prompt"') != 1:
         return None
     return route.validator.find_verdict(request, context, "prompt")
 
