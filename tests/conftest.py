@@ -179,6 +179,15 @@ def serve() -> Iterator[Callable[..., Served]]:
         one.stop()
 
 
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    """A Redis of the test's own, which may be lost."""
+    need_redis()
+    running = RedisServer()
+    yield running
+    running.stop()
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One Redis for all tests, each of which has a prefix of its own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import Served
-from tests.redis_server import RedisServer, need_redis
+from tests.redis_server import RedisServer
 from tests.server.test_replicas import CAT, Client
 
 BOUND: Final = 5.0  # seconds until everything is exact again
@@ -32,15 +32,6 @@ WAYS: Final[dict[str, tuple[Step, Step]]] = {
     "without functions": (lambda redis: redis.ask("FUNCTION", "FLUSH"), lambda _: None),
 }
 """How a Redis is lost that keeps its data, and how it is there again."""
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    """A Redis of the test's own."""
-    need_redis()
-    running = RedisServer()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,14 +31,6 @@ class _NumberedCall:
 
     def to_plain(self) -> Any:
         return [self.number]
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    need_redis()
-    running = RedisServer()
-    yield running
-    running.stop()
 
 
 @pytest.fixture
