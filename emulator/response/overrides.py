@@ -64,12 +64,15 @@ def override_members(draw: Draw, body: Mapping[str, Any], list_name: str = "data
     if draw.metadata is not None:
         changed["metadata"] = draw.metadata
     for name in draw.omit:
-        changed, met = _omit(changed, name, list_name)
+        if name.startswith("/"):
+            changed, met = _remove_at(changed, _split_pointer(name))
+        else:
+            changed, met = _omit(changed, name, list_name)
         if not met:
             message = f"`omit` names {name!r}, and the reply has no such member"
             findings.append(Finding("override_met_nothing", message, name))
     for pointer, value in draw.changes:
-        steps = [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+        steps = _split_pointer(pointer)
         if not _has(changed, steps):
             message = f"`set` names {pointer!r}, and the reply has no such member before it is set"
             findings.append(Finding("override_met_nothing", message, pointer))
@@ -120,6 +123,25 @@ def _remove(node: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any],
         return node, False
     changed, met = _remove(inner, rest)
     return {**node, name: changed}, met
+
+
+def _split_pointer(pointer: str) -> list[str]:
+    """Return the steps of a JSON pointer."""
+    return [step.replace("~1", "/").replace("~0", "~") for step in pointer[1:].split("/")]
+
+
+def _remove_at(node: Any, steps: Sequence[str]) -> tuple[Any, bool]:
+    """Return `node` without what the steps of a JSON pointer lead to, and whether it was there."""
+    if not _has(node, steps):
+        return node, False
+    step, *rest = steps
+    if isinstance(node, list):
+        place = int(step)
+        remaining = [_remove_at(node[place], rest)[0]] if rest else []
+        return [*node[:place], *remaining, *node[place + 1 :]], True
+    if not rest:
+        return {name: value for name, value in node.items() if name != step}, True
+    return {**node, step: _remove_at(node[step], rest)[0]}, True
 
 
 def _has(node: Any, steps: Sequence[str]) -> bool:

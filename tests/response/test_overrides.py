@@ -18,6 +18,7 @@ BODY: Mapping[str, Any] = {
     "data": [{"url": "a", "revised_prompt": "p"}, {"url": "b"}],
     "usage": {"total_tokens": 3, "output_tokens_details": {"image_tokens": 2}},
 }
+USED: Mapping[str, Any] = {"output_tokens_details": {"image_tokens": 2}}
 
 
 @pytest.mark.parametrize(
@@ -25,13 +26,18 @@ BODY: Mapping[str, Any] = {
     [
         (Draw(omit=("created",)), {"data": BODY["data"], "usage": BODY["usage"]}),
         (Draw(omit=("usage.output_tokens_details",)), {**BODY, "usage": {"total_tokens": 3}}),
+        (Draw(omit=("/data/1/url", "/usage/total_tokens")), {**BODY, "data": [BODY["data"][0], {}], "usage": USED}),
+        (Draw(omit=("/data/0",)), {**BODY, "data": [{"url": "b"}]}),
         (Draw(omit=("revised_prompt",)), {**BODY, "data": [{"url": "a"}, {"url": "b"}]}),
         (Draw(changes=(("/data/1/url", None),)), {**BODY, "data": [BODY["data"][0], {"url": None}]}),
         (Draw(changes=(("/usage/total_tokens", 9),)), {**BODY, "usage": {**BODY["usage"], "total_tokens": 9}}),
     ],
 )
 def test_members_are_set_and_left_out(draw: Draw, expected: Mapping[str, Any]) -> None:
-    """A name is left out of the reply and of its pictures, a dotted one inside a member; the body stays as it was."""
+    """A name is left out of the reply and of its pictures, a dotted one inside a member, a pointer where it leads.
+
+    The body stays as it was.
+    """
     before = copy.deepcopy(BODY)
     body, findings = override_members(draw, BODY)
     assert expected == body
@@ -46,6 +52,9 @@ def test_members_are_set_and_left_out(draw: Draw, expected: Mapping[str, Any]) -
         (Draw(omit=("usage.input_tokens",)), "usage.input_tokens"),
         (Draw(omit=("created.day",)), "created.day"),
         (Draw(omit=("created", "created")), "created"),
+        (Draw(omit=("/data/2/url",)), "/data/2/url"),
+        (Draw(omit=("/created/day",)), "/created/day"),
+        (Draw(omit=("/",)), "/"),
         (Draw(changes=(("/usge/total_tokens", 9),)), "/usge/total_tokens"),
         (Draw(changes=(("/data/2", {}),)), "/data/2"),
     ],
