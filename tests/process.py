@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import httpx
+import pytest
 
 import emulator
+from emulator.cli.main import main
+from emulator.core import parse_cache
 
 PATIENCE: Final = 8.0  # seconds: what a container's runtime would allow, and never needed when all is well
 _KEPT: Final = ("EMULATOR_SPEED", "EMULATOR_CACHE_DIR", "EMULATOR_TLS_DIR")
@@ -90,6 +93,24 @@ def refused(folder: Path, flags: list[str], said: list[str], **more: str) -> Non
     ended = subprocess.run(
         [*COMMAND, *flags], cwd=folder, env=environment(**more), capture_output=True, text=True, timeout=60
     )
-    assert (2, "") == (ended.returncode, ended.stdout)
-    assert 1 == len(ended.stderr.splitlines()), ended.stderr
-    assert [] == [word for word in said if word not in ended.stderr], ended.stderr
+    _check_refusal((ended.returncode, ended.stdout, ended.stderr), said)
+
+
+def refused_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, flags: list[str], said: list[str]
+) -> None:
+    """As `refused`, in this process: a start of Python for each of many flags is half a second for nothing."""
+    monkeypatch.chdir(folder)
+    for name in set(os.environ) - set(environment()):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(parse_cache._CACHE, "folder", None)  # `serve` chooses one for the whole process
+    code = main(["serve", *flags])
+    captured = capsys.readouterr()
+    _check_refusal((code, captured.out, captured.err), said)
+
+
+def _check_refusal(ended: tuple[int, str, str], said: list[str]) -> None:
+    code, out, err = ended
+    assert (2, "") == (code, out)
+    assert 1 == len(err.splitlines()), err
+    assert [] == [word for word in said if word not in err], err

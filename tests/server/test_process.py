@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import emulator
-from tests.process import PATIENCE, Command, refused
+from tests.process import PATIENCE, Command, refused, refused_here
 
 
 @pytest.fixture
@@ -205,13 +205,34 @@ def test_a_client_that_does_not_read_does_not_hold_it(command: Callable[..., Com
     ],
     ids=lambda value: " ".join(value)[:40] if value and isinstance(value, list) else None,
 )
-def test_bad_flags(tmp_path: Path, flags: list[str], said: list[str]) -> None:
+def test_bad_flags(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    flags: list[str],
+    said: list[str],
+) -> None:
     """One line on stderr that quotes the flag and the value, exit code 2, nothing on stdout."""
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x01")
     (tmp_path / "empty.yaml").write_bytes(b"")
     (tmp_path / "bad name.yaml").write_bytes(b"{}")
     first = [] if "--port" in flags else ["--port", "0"]
-    refused(tmp_path, [*first, *flags], said)
+    refused_here(monkeypatch, capsys, tmp_path, [*first, *flags], said)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--nonsense"], ["--nonsense"]),
+        (["--port", "65536"], ["--port", "65536"]),
+        (["--host", "192.0.2.1", "--port", "0"], ["--host", "192.0.2.1"]),
+        (["--schema", "missing.yaml", "--port", "0"], ["missing.yaml"]),
+    ],
+    ids=["unknown", "no value of it", "when it listens", "when it reads a file"],
+)
+def test_bad_flags_end_the_process(tmp_path: Path, flags: list[str], said: list[str]) -> None:
+    """The same as a process, for one of the flags that are refused at each step of a start."""
+    refused(tmp_path, flags, said)
 
 
 @pytest.mark.parametrize(
@@ -240,10 +261,12 @@ def test_bad_flags(tmp_path: Path, flags: list[str], said: list[str]) -> None:
     ],
     ids=lambda value: repr(value[:30]) if isinstance(value, str) else None,
 )
-def test_bad_settings_files(tmp_path: Path, text: str, said: list[str]) -> None:
+def test_bad_settings_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, said: list[str]
+) -> None:
     """The same for emulator.yaml: the line names the file or the key, whatever is wrong."""
     (tmp_path / "emulator.yaml").write_text(text)
-    refused(tmp_path, [] if "port" in text else ["--port", "0"], said)
+    refused_here(monkeypatch, capsys, tmp_path, [] if "port" in text else ["--port", "0"], said)
 
 
 def test_other_bad_settings(tmp_path: Path) -> None:
