@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 from PIL import Image
 
 from emulator import ImageApi
@@ -35,6 +34,7 @@ from tests.docs_tables import TABLE, list_arguments, make_table
 from tests.paths import ROOT, TESTS
 from tests.process import Command
 from tests.redis_server import RedisServer, need_redis
+from tests.yaml_texts import load_yaml
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
 PAGES: Final = {path.stem: path.read_text("utf-8") for path in sorted(find_docs().glob("*.md"))}
@@ -60,6 +60,8 @@ def _run(command: list[str], folder: Path, **environ: str) -> subprocess.Complet
     )
 
 
+_OTHERS: Final = ("-p", "no:schemathesis", "-p", "no:hypothesispytest")
+"""Plugins that only the tests of this project need here, and that take a second to load."""
 _NOT_BESIDE: Final = ("# emulator.yaml", "# compose")
 """Files that the folder lacks: every command there would read the one, and the other has a test of its own."""
 
@@ -147,7 +149,7 @@ def test_python_runs(server: Served, folder: Path, text: str) -> None:
             done = _run([sys.executable, "-m", "unittest", name], folder)
             assert (0, True) == (done.returncode, f"Ran {text.count('def test_')} test" in done.stderr), done.stderr
             return
-        done = _run([sys.executable, "-m", "pytest", "-q", name], folder)
+        done = _run([sys.executable, "-m", "pytest", "-q", *_OTHERS, name], folder)
         assert f"{text.count('def test_')} passed" in done.stdout, done.stdout
         return
     if text.startswith("# tests/"):  # an excerpt from a file whose tests are run
@@ -244,7 +246,7 @@ def _ask_service(served: Served, environment: dict[str, str], host: str) -> str:
 
 def test_the_compose_file(serve: Callable[..., Served]) -> None:
     """The server has the settings of the file, and the app finds it under the name of its service."""
-    services = yaml.safe_load(_find_block("compose.yaml"))["services"]
+    services = load_yaml(_find_block("compose.yaml"))["services"]
     ours, app = services["image-api"], services["app"]
     environment = ours["environment"]
     assert [] == list_unknown_variables(environment)
@@ -259,7 +261,7 @@ def test_the_compose_file(serve: Callable[..., Served]) -> None:
 
 def test_the_compose_file_for_https(serve: Callable[..., Served], tmp_path: Path) -> None:
     """The app reaches the emulator under the gateway's own name, and trusts what the volume has."""
-    parsed = yaml.safe_load(_find_block("compose-https.yaml"))
+    parsed = load_yaml(_find_block("compose-https.yaml"))
     ours, app = parsed["services"]["image-api"], parsed["services"]["app"]
     environment = ours["environment"]
     assert [] == list_unknown_variables(environment)
@@ -278,7 +280,7 @@ def test_the_compose_file_for_https(serve: Callable[..., Served], tmp_path: Path
 
 def test_the_compose_file_with_redis(serve: Callable[..., Served]) -> None:
     """The command of the file starts a Redis that three servers with the file's settings share."""
-    services = yaml.safe_load(_find_block("compose-redis.yaml"))["services"]
+    services = load_yaml(_find_block("compose-redis.yaml"))["services"]
     environment = services["image-api"]["environment"]
     assert [] == list_unknown_variables(environment)
     settings = load_settings({}, environment, Path("/"))
@@ -302,7 +304,7 @@ def test_the_compose_file_with_redis(serve: Callable[..., Served]) -> None:
 def test_the_workflow(serve: Callable[..., Served], tmp_path: Path) -> None:
     """Each step has work to do, the service has settings, and the last step finds the call that was made."""
     text = _find_block(".github/workflows/images.yml").replace("${{ github.run_id }}", "1234567890")
-    jobs = yaml.safe_load(text)["jobs"]
+    jobs = load_yaml(text)["jobs"]
     assert all(len({"uses", "run"} & set(step)) == 1 for job in jobs.values() for step in job["steps"])
     job = jobs["any-language"]
     environment = job["services"]["image-api"]["env"]

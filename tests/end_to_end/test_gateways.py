@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
@@ -32,6 +31,7 @@ from tests.exchanges import (
     load_exchanges,
 )
 from tests.stable_ids import stable_id
+from tests.yaml_texts import load_yaml
 
 INDENTS: Final[Mapping[str, int]] = {"openai": 2}
 """The gateways whose replies are indented; the others' have no needless space."""
@@ -175,7 +175,7 @@ def _journalled(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
 def _validators() -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:
     """What each gateway's file says of its own replies: the schema of the 200, and the one of every refusal."""
     for gateway in GATEWAYS:
-        document = yaml.safe_load((find_schemas() / f"{gateway}.yaml").read_text("utf-8"))
+        document = load_yaml((find_schemas() / f"{gateway}.yaml").read_text("utf-8"))
         registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
         base = PATHS.get(gateway, "")
         pictures = PICTURES.get(gateway, f"{base}~1images~1generations")

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from referencing import Registry
@@ -29,10 +28,11 @@ from tests.conftest import Served
 from tests.exchanges import BodyComparison, Exchange, expand_entry, list_findings
 from tests.paths import TESTS
 from tests.stable_ids import stable_id
+from tests.yaml_texts import load_yaml
 
 EXCHANGES: Final = [
     exchange
-    for entry in yaml.safe_load((TESTS / "gateways/observed/geekai.yaml").read_text("utf-8"))
+    for entry in load_yaml((TESTS / "gateways/observed/geekai.yaml").read_text("utf-8"))
     for exchange in expand_entry("geekai", entry)
 ]
 FILE: Final = find_schemas() / "observed/geekai.yaml"
@@ -86,14 +86,14 @@ def schema_of(exchange: Exchange) -> str:
 
 def validator(name: str) -> Draft202012Validator:
     """What the gateway's file says of the replies that are called `name`."""
-    document = yaml.safe_load(FILE.read_text("utf-8"))
+    document = load_yaml(FILE.read_text("utf-8"))
     registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
     return Draft202012Validator({"$ref": f"urn:it#/components/schemas/{name}"}, registry=registry)
 
 
 def test_it_is_a_gateways_file() -> None:
     """Valid OpenAPI with live rules, each with its source, and a list of just the models that it takes."""
-    validate(yaml.safe_load(FILE.read_text("utf-8")), cls=OpenAPIV31SpecValidator)
+    validate(load_yaml(FILE.read_text("utf-8")), cls=OpenAPIV31SpecValidator)
     gateway = observed()
     assert all(live > 0 for live in RequestValidator(gateway).compile_schemas())
     (operation,) = gateway.iter_generating()

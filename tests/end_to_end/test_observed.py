@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from openai import APIStatusError, OpenAI
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
@@ -32,6 +31,7 @@ from tests.conftest import Served
 from tests.exchanges import BodyComparison, Exchange, expand_entry, list_findings
 from tests.paths import TESTS
 from tests.stable_ids import stable_id
+from tests.yaml_texts import load_yaml
 
 FOLDER: Final = TESTS / "gateways/observed"
 GATEWAYS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
@@ -54,7 +54,7 @@ def load(gateway: str) -> Iterator[Exchange]:
     names, source = GATEWAYS[gateway]
     for name in names:
         text = (FOLDER / f"{name}.yaml").read_text("utf-8").replace("{source}", source)
-        for entry in yaml.safe_load(text):
+        for entry in load_yaml(text):
             yield from expand_entry(gateway, entry)
 
 
@@ -192,7 +192,7 @@ def wrong_entry(exchange: Exchange, entry: Mapping[str, Any]) -> Iterator[str]:
 def _validators() -> Iterator[tuple[tuple[str, str], Draft202012Validator]]:
     """What each gateway's observed file says of its replies."""
     for gateway in GATEWAYS:
-        document = yaml.safe_load((find_schemas() / f"observed/{gateway}.yaml").read_text("utf-8"))
+        document = load_yaml((find_schemas() / f"observed/{gateway}.yaml").read_text("utf-8"))
         registry: Registry[Any] = Registry().with_resource("urn:it", DRAFT202012.create_resource(document))
         for name in ("Pictures", "Models", "Model", "Refusal"):
             yield (
@@ -755,7 +755,7 @@ def test_streams(observed: Served) -> None:
 def test_an_observed_file_is_a_gateways_file(gateway: str) -> None:
     """Valid OpenAPI with live rules, each observed or assumed, and the list of models is those with a channel."""
     validate(
-        yaml.safe_load((find_schemas() / f"observed/{gateway}.yaml").read_text("utf-8")),
+        load_yaml((find_schemas() / f"observed/{gateway}.yaml").read_text("utf-8")),
         cls=OpenAPIV31SpecValidator,
     )
     dialect = dialect_of(gateway)

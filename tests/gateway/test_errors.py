@@ -10,12 +10,12 @@ from random import Random
 from typing import Any
 
 import pytest
-import yaml
 
 from emulator.core import yaml_file
 from emulator.core.data_folders import find_schemas
 from emulator.gateway.errors import ErrorCatalog, ErrorCatalogLoader
 from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError
+from tests.yaml_texts import dump_yaml
 
 OPENAIS = find_schemas() / "wordings/openai.yaml"
 
@@ -26,9 +26,7 @@ def error_catalog(tmp_path: Path) -> Any:
     (tmp_path / "openai.yaml").write_text(OPENAIS.read_text())
 
     def make(**said: Any) -> ErrorCatalog:
-        (tmp_path / "own.yaml").write_text(
-            yaml.safe_dump({"extends": "openai.yaml", **said}, allow_unicode=True, sort_keys=False)
-        )
+        (tmp_path / "own.yaml").write_text(dump_yaml({"extends": "openai.yaml", **said}))
         return ErrorCatalogLoader().load(tmp_path / "own.yaml")
 
     return make

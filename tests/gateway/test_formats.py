@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from emulator.core.data_folders import find_schemas
 from emulator.core.header_lines import format_header_lines
@@ -17,6 +16,7 @@ from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.messages import Call, Request, ResponseShape
 from emulator.validation.draft import ValidationContext
 from emulator.validation.validator import RequestValidator
+from tests.yaml_texts import dump_yaml, load_yaml
 
 Make = Callable[[Callable[[Any], None]], Gateway]
 
@@ -26,11 +26,11 @@ def make(tmp_path: Path) -> Make:
     """Makes a gateway of GeekNow's observed file, changed by what a test does to it; worded as OpenAI words."""
 
     def made(change: Callable[[Any], None]) -> Gateway:
-        document = yaml.safe_load((find_schemas() / "observed/geeknow.yaml").read_text("utf-8"))
+        document = load_yaml((find_schemas() / "observed/geeknow.yaml").read_text("utf-8"))
         del document["x-emulator-gateway"]["wording"]
         change(document)
         path = tmp_path / "own.yaml"
-        path.write_text(yaml.safe_dump(document, allow_unicode=True, sort_keys=False))
+        path.write_text(dump_yaml(document))
         return load_gateway(path)
 
     return made

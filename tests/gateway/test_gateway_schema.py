@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from emulator.core import json_schema, yaml_file
 from emulator.core.data_folders import find_schemas
@@ -18,6 +17,7 @@ from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.pricing import TABLES
 from emulator.messages import CHANNELS, KINDS, OPERATIONS, SOURCES, VIOLATIONS
 from emulator.validation.validator import RequestValidator
+from tests.yaml_texts import dump_yaml, load_yaml
 
 SCHEMAS: Final = find_schemas()
 GATEWAYS: Final = sorted([*SCHEMAS.glob("*.yaml"), *SCHEMAS.glob("observed/*.yaml")])
@@ -149,12 +149,12 @@ def _parameter(root: Any) -> Any:
 @pytest.mark.parametrize(("change", "complaint"), SLIPS, ids=[complaint for _, complaint in SLIPS])
 def test_a_slip_in_a_vendor_key_is_one_line(tmp_path: Path, change: Change, complaint: str) -> None:
     """An unknown key or word stops the load, with the line, what was read, what was expected, the nearest word."""
-    root = yaml.safe_load((SCHEMAS / "observed" / "geekai.yaml").read_text("utf-8"))
+    root = load_yaml((SCHEMAS / "observed" / "geekai.yaml").read_text("utf-8"))
     del root["x-emulator-gateway"]
     root["x-emulator-gateway"] = {}
     change(root)
     path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump(root, allow_unicode=True, sort_keys=False), "utf-8")
+    path.write_text(dump_yaml(root), "utf-8")
     with pytest.raises(InvalidFile) as caught:
         load_gateway(path)
     message = str(caught.value)
@@ -167,10 +167,10 @@ def test_a_slip_in_a_shipped_file_is_found_after_the_start(tmp_path: Path, monke
     """The files that ship are not checked when they are loaded, but with the schemas that compile after the start."""
     monkeypatch.setattr("emulator.gateway.gateway.is_shipped_schema", lambda path: True)
     monkeypatch.setattr("emulator.validation.validator.is_shipped_schema", lambda path: True)
-    root = yaml.safe_load((SCHEMAS / "geekai.yaml").read_text("utf-8"))
+    root = load_yaml((SCHEMAS / "geekai.yaml").read_text("utf-8"))
     root["x-emulator-gateway"] = {"calender": True}
     path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump(root, allow_unicode=True, sort_keys=False), "utf-8")
+    path.write_text(dump_yaml(root), "utf-8")
     gateway = load_gateway(path)
     with pytest.raises(InvalidFile, match="did you mean 'calendar'"):
         sum(RequestValidator(gateway).compile_schemas())
@@ -202,7 +202,7 @@ SIZE_RULE: Final = {"words": ["auto"], "step": 16, "edge": 3840, "pixels": [655_
 def test_a_slip_in_the_arithmetic_of_sizes_is_one_line(tmp_path: Path, rule: Any, complaint: str | None) -> None:
     """The numbers are whole and from 1, pixels are two of them, words are texts."""
     path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump({"openapi": "3.1.0", "size": {"x-emulator-size": rule}}, sort_keys=False), "utf-8")
+    path.write_text(dump_yaml({"openapi": "3.1.0", "size": {"x-emulator-size": rule}}), "utf-8")
     file = yaml_file.load_yaml(path)
     if complaint is None:
         check_vendor_keys(file)

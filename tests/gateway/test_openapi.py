@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 
 from emulator.core import yaml_file
@@ -20,6 +19,7 @@ from emulator.gateway.gateway import load_gateway
 from emulator.validation.validator import RequestValidator
 from tests.conftest import Served
 from tests.paths import TESTS
+from tests.yaml_texts import dump_yaml, load_yaml
 
 ITSELF: Final = "#/paths/~1images~1generations/post/requestBody/content/application~1json/schema"
 ODD: Final = TESTS / "data" / "odd-gateway.yaml"
@@ -49,7 +49,7 @@ def written(tmp_path: Path) -> Callable[[Any], Path]:
 
     def write(document: Any) -> Path:
         path = tmp_path / "plain.yaml"
-        path.write_text(document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False))
+        path.write_text(document if isinstance(document, str) else dump_yaml(document))
         return path
 
     return write
@@ -197,9 +197,9 @@ def test_complaints_name_the_line(written: Callable[[Any], Path]) -> None:
 
 def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
     """A gateway whose wording lacks one kind, or names a fact that does not exist, does not start."""
-    words = yaml.safe_load((find_schemas() / "wordings/openai.yaml").read_text())
+    words = load_yaml((find_schemas() / "wordings/openai.yaml").read_text())
     document = {**_plain(), "x-emulator-gateway": {"wording": {"$ref": "words.yaml"}}}
-    (tmp_path / "plain.yaml").write_text(yaml.safe_dump(document))
+    (tmp_path / "plain.yaml").write_text(dump_yaml(document))
     for change, complaint in (
         (
             {"kinds": {k: v for k, v in words["kinds"].items() if k != "too_large"}},
@@ -209,7 +209,7 @@ def test_a_wording_must_have_words_for_everything(tmp_path: Path) -> None:
         ({"breaches": {**words["breaches"], "enum": {"status": "400"}}}, "status is '400'; expected 200 to 599"),
         ({"breaches": {**words["breaches"], "tiredness": {}}}, "unknown key 'tiredness'"),
     ):
-        (tmp_path / "words.yaml").write_text(yaml.safe_dump({**words, **change}))
+        (tmp_path / "words.yaml").write_text(dump_yaml({**words, **change}))
         with pytest.raises(yaml_file.InvalidFile, match=complaint):
             load_gateway(tmp_path / "plain.yaml")
 

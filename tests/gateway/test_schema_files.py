@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from emulator.core.data_folders import find_schemas
 from emulator.gateway.gateway import load_gateway
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import SOURCES
+from tests.yaml_texts import load_yaml
 
 SHIPPED: Final = sorted(find_schemas().glob("*.yaml"))
 WORDS_ONLY: Final = frozenset({"description", "title", "examples", "x-emulator-breach", "x-emulator-source"})
@@ -48,7 +48,7 @@ def test_the_five_gateways_ship() -> None:
 @every_file
 def test_a_file_is_valid_openapi(path: Path) -> None:
     """Any OpenAPI 3.1 tool can read the file."""
-    document = yaml.safe_load(path.read_text("utf-8"))
+    document = load_yaml(path.read_text("utf-8"))
     assert "3.1" == document["openapi"][:3]
     validate(document, cls=OpenAPIV31SpecValidator)
 
@@ -69,7 +69,7 @@ def test_every_rule_says_where_it_comes_from(path: Path) -> None:
 @every_file
 def test_every_conditional_rule_says_where_it_comes_from(path: Path) -> None:
     """What holds of a parameter only beside another (`then`, `else`) has a source as well."""
-    document = yaml.safe_load(path.read_text("utf-8"))
+    document = load_yaml(path.read_text("utf-8"))
     unmarked = [
         f"{name}.{key}"
         for name, parameter in conditional(document["components"]["schemas"])
@@ -97,7 +97,7 @@ def source_of(parameter: Mapping[str, Any], key: str) -> Any:
 @every_file
 def test_what_holds_for_all_parameters_says_where_it_comes_from(path: Path) -> None:
     """So do what is required, what becomes of unknown parameters and models, and how a key is sent."""
-    schemas = yaml.safe_load(path.read_text("utf-8"))["components"]["schemas"]
+    schemas = load_yaml(path.read_text("utf-8"))["components"]["schemas"]
     unmarked = [f"{model}: unknown parameters" for model, rules in rules_of(path) if rules.closed.source not in SOURCES]
     unmarked += [
         f"{name}: required"

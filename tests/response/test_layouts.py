@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 from PIL import Image
 
 from tests.conftest import Served
 from tests.uploads import data_url, draw_file
+from tests.yaml_texts import dump_yaml
 
 REPLY: Final[Mapping[str, Any]] = {
     "body": {
@@ -67,7 +67,7 @@ def ask(serve: Callable[..., Served], tmp_path: Path) -> Callable[..., httpx.Res
         "paths": {"/draw": {"post": post}},
     }  # fmt: skip
     path = tmp_path / "own.yaml"
-    path.write_text(yaml.safe_dump(document, sort_keys=False), "utf-8")
+    path.write_text(dump_yaml(document), "utf-8")
     served = serve(schema=(str(path),))
 
     def call(**body: Any) -> httpx.Response:

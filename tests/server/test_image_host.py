@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import httpx
 import pytest
-import yaml
 
 from emulator.core.accelerators import SPEEDS, choose_speed
 from emulator.core.data_folders import find_schemas
@@ -22,6 +21,7 @@ from emulator.image.render import draw_image
 from emulator.session.store import InMemoryStore, StoreLimits
 from tests.conftest import SPEED, Served
 from tests.picture_tokens import SMALL, write_token_list
+from tests.yaml_texts import dump_yaml, load_yaml
 
 RECIPE: Final = ImageRecipe(**SMALL)  # type: ignore[arg-type]
 
@@ -152,9 +152,9 @@ def test_a_signed_link(serve: Callable[..., Served]) -> None:
 
 def test_the_query_of_a_gateway_is_data(serve: Callable[..., Served], tmp_path: Path) -> None:
     """Any gateway's file can say how its links are signed."""
-    schema = yaml.safe_load((find_schemas() / "ezmodel.yaml").read_text("utf-8"))
+    schema = load_yaml((find_schemas() / "ezmodel.yaml").read_text("utf-8"))
     schema["x-emulator-gateway"] = {"links": {"query": {"Expires": "{expiry}", "Signature": "{signature}"}}}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(schema), "utf-8")
+    (tmp_path / "own.yaml").write_text(dump_yaml(schema), "utf-8")
     served = serve(schema=(str(tmp_path / "own.yaml"),))
     url = served.generate("own", {"prompt": "A cat"}).json()["data"][0]["url"]
     assert re.search(r"\.png\?Expires=[0-9TZ%A-]+&Signature=[A-Za-z0-9%]+$", url)

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from aiohttp import web
 
 from emulator.core.data_folders import find_schemas
@@ -19,6 +18,7 @@ from emulator.core.names import name_for_key
 from emulator.messages import Response
 from emulator.server import responses
 from tests.conftest import Served
+from tests.yaml_texts import dump_yaml, load_yaml
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_header_of_the_gateways_own_is_sent_once(
     serve: Callable[..., Served], tmp_path: Path, prompt: object
 ) -> None:
     """A gateway's file may say what its `Server` is, and whose pages may read its answers; ours are not sent then."""
-    schema = yaml.safe_load((find_schemas() / "ezmodel.yaml").read_text("utf-8"))
+    schema = load_yaml((find_schemas() / "ezmodel.yaml").read_text("utf-8"))
     own = {"Server": "nginx", "Access-Control-Allow-Origin": "https://a.test"}
     schema["x-emulator-gateway"] = {"request_id": {"headers": own}}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(schema), "utf-8")
+    (tmp_path / "own.yaml").write_text(dump_yaml(schema), "utf-8")
     served = serve(schema=(str(tmp_path / "own.yaml"),))
     headers = served.generate("own", {"prompt": prompt}).headers
     assert own == {name: headers[name] for name in own}  # a header that came twice has both values
