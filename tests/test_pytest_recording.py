@@ -9,7 +9,9 @@ from typing import Final
 import pytest
 
 from tests.conftest import Served
+from tests.test_pytest_plugin import QUIET, here, loaded
 
+__all__ = ["here", "loaded"]
 pytest_plugins = ["pytester"]
 
 DAY: Final = "2026-11-20"
@@ -43,10 +45,9 @@ Run = Callable[..., pytest.RunResult]
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Served]) -> Run:
-    """Runs the tests above in a process of their own, whose real gateway is the emulator."""
+def run(pytester: pytest.Pytester, here: Run, monkeypatch: pytest.MonkeyPatch, serve: Callable[..., Served]) -> Run:
+    """Runs the tests above in this process; their real gateway is the emulator."""
     upstream = serve(as_of=DAY)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("EMULATOR_AS_OF", DAY)
     monkeypatch.setenv("EMULATOR_UPSTREAM", f"openai={upstream.base('openai')}")
@@ -54,7 +55,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, serve: Calla
     monkeypatch.delenv("CI", raising=False)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     pytester.makepyfile(test_inner=TESTS)
-    return lambda *arguments: pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "image_api", *arguments)
+    return here
 
 
 def test_tests_are_recorded_and_replayed(run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,9 +79,10 @@ def test_tests_are_recorded_and_replayed(run: Run, pytester: pytest.Pytester, mo
     run().assert_outcomes(passed=3)
 
 
-def test_processes_do_not_meet(run: Run, pytester: pytest.Pytester) -> None:
+@pytest.mark.usefixtures("run")
+def test_processes_do_not_meet(pytester: pytest.Pytester) -> None:
     """Under pytest-xdist each test writes its own file, and the summary counts all of them."""
-    result = run("-p", "xdist", "-n", "2", "--image-api-record", "all")
+    result = pytester.runpytest_subprocess(*QUIET, "-p", "xdist", "-n", "2", "--image-api-record", "all")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["0 replayed, 3 recorded, 3 live ($0.6323)"])
     assert 3 == len(list((pytester.path / "recordings").glob("*.yaml")))
