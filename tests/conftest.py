@@ -55,7 +55,7 @@ SLOW: Final = (
     "admin/test_auth", "admin/test_events", "admin/test_page", "admin/test_replay", "admin/test_routes",
     "admin/test_spec", "analysis/test_coverage", "analysis/test_differences", "analysis/test_portability",
     "cli/test_fast_import", "cli/test_mcp", "cli/test_serve", "cli/test_store", "cli/test_workers",
-    "client/", "end_to_end/test_edits",
+    "client/", "end_to_end/test_edits", "end_to_end/test_gateway_clients",
     "end_to_end/test_geekai", "end_to_end/test_npm_client", "end_to_end/test_observed", "end_to_end/test_openai",
     "end_to_end/test_recorded_clients", "end_to_end/test_repeats", "end_to_end/test_situations", "faults/",
     "gateway/test_calendar",

@@ -67,6 +67,9 @@ def _explain(gateway: Gateway, path: str) -> str:
     if path.strip("/") in ("", base.strip("/")):
         return "this is no operation; " + _list_operations(gateway)
     tail = "/".join(part for part in parts if part.lower() not in _BASE_PARTS and part != gateway.name)
+    for other in _OTHER_APIS:
+        if f"/{tail}".endswith(f"/{other}"):
+            return f"{other} is another API, which is not answered here; " + _list_operations(gateway)
     nearest = _find_nearest(tail, [known.removeprefix(base).strip("/") for known in gateway.operations])
     if nearest is not None:
         return f"did you mean {base}/{nearest}?"
@@ -104,5 +107,7 @@ def _list_operations(gateway: Gateway) -> str:
 
 _LONGEST: Final = 200  # characters of a path that a message shows; it comes from the network
 _CLOSE_ENOUGH: Final = 0.75  # `images/generate` is near `images/generations`, `chat/completions` is not
+_OTHER_APIS: Final = ("chat/completions", "completions", "responses", "messages", "embeddings", "audio/speech")
+"""How paths end at which some clients ask for pictures, or for what is not pictures; no gateway here has them."""
 _BASE_PARTS: Final = ("v1", "api", "v2")
 """Parts of base paths; they say nothing about which operation is meant."""

@@ -76,15 +76,53 @@ def test_an_edit_is_a_form_to_a_deployment(client: Any, model: str) -> None:
     assert (1024, 1024) == _open(response).size
 
 
+def test_an_edit_is_streamed(client: Any) -> None:
+    """The events have the names of edits."""
+    stream = client.images.edit(
+        model="gpt-image-1", image=draw_file("PNG"), prompt="At night", quality="low", stream=True, partial_images=1
+    )
+    events = list(stream)
+    assert ["image_edit.partial_image", "image_edit.completed"] == [one.type for one in events]
+    assert ["PNG", "PNG"] == [Image.open(io.BytesIO(base64.b64decode(one.b64_json))).format for one in events]
+
+
 async def test_the_asynchronous_client(server: Served, key: str) -> None:
-    """It does the same."""
+    """It does the same: pictures, edits, streams, models and errors."""
     async with openai.AsyncAzureOpenAI(
-        azure_endpoint=f"{server.url}/azure", azure_ad_token=key, api_version=VERSION
+        azure_endpoint=f"{server.url}/azure", azure_ad_token=key, api_version=VERSION, max_retries=0
     ) as client:
         response = await client.images.generate(model="gpt-image-1", prompt="A lighthouse", quality="low")
         assert (1024, 1024) == _open(response).size
+        edited = await client.images.edit(model="gpt-image-1", image=draw_file("PNG"), prompt="At night", quality="low")
+        assert (1024, 1024) == _open(edited).size
+        stream = await client.images.generate(model="gpt-image-1", prompt="A lighthouse", quality="low", stream=True)
+        assert ["image_generation.completed"] == [event.type async for event in stream]
         listed = [model.id async for model in client.models.list()]
         assert ["gpt-image-1.5", "gpt-image-1-mini", "gpt-image-1", "dall-e-3"] == listed
+        with pytest.raises(openai.RateLimitError) as limited:
+            await client.images.generate(model="gpt-image-1", prompt="A lighthouse [[rate-limit]]")
+        assert ("RateLimitReached", True) == (limited.value.code, "retry-after" in limited.value.response.headers)
+
+
+async def test_a_token_is_asked_for_each_call(server: Served, key: str) -> None:
+    """A provider of tokens of Entra ID takes the place of a key, in both clients; a call is that token's."""
+    given: list[str] = []
+
+    def provide() -> str:
+        given.append(f"{key}-{len(given)}")
+        return given[-1]
+
+    async def provide_later() -> str:
+        return provide()
+
+    asked: Any = {"model": "gpt-image-1", "prompt": "A lighthouse", "quality": "low"}
+    settings: Any = {"azure_endpoint": f"{server.url}/azure", "api_version": VERSION}
+    with openai.AzureOpenAI(**settings, azure_ad_token_provider=provide) as client:
+        assert (1024, 1024) == _open(client.images.generate(**asked)).size
+    async with openai.AsyncAzureOpenAI(**settings, azure_ad_token_provider=provide_later) as later:
+        assert (1024, 1024) == _open(await later.images.generate(**asked)).size
+    assert [f"{key}-0", f"{key}-1"] == given
+    assert [200] == [call["status"] for call in server.calls()]
 
 
 def test_the_newer_paths_are_for_the_plain_client(server: Served, key: str) -> None:

@@ -43,6 +43,15 @@ def test_a_shipped_error_catalog_is_valid(path: Path) -> None:
     ErrorCatalogLoader().load(path)
 
 
+@pytest.mark.parametrize("path", CATALOGS, ids=_name)
+def test_who_is_not_openai_sends_nobody_there(path: Path) -> None:
+    """Only OpenAI's own words, and those of a gateway whose page promises its interface, name its host."""
+    catalog = ErrorCatalogLoader().load(path)
+    templates = (*catalog.kinds.values(), *catalog.violations.values())
+    named = [one for one in templates if "openai.com" in str(one)]
+    assert bool(named) == (path.stem in {"openai", "openai-native", "geekai", "geekai-flat"})
+
+
 def test_the_schemas_know_the_words_of_the_code() -> None:
     """A kind, breach, source, operation, channel or table that the code knows is one that a file may name."""
     gateway = json_schema.load_schema("gateway.schema.json").root["$defs"]
