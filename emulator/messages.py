@@ -34,6 +34,7 @@ CASES: Final[Mapping[Kind, tuple[str, ...]]] = {
     "rate_limit": ("total", "in_memory"),
     "quota": ("key", "estimate"),
     "billing": ("price",),
+    "moderation": ("input_image", "output_image"),
     "upstream_error": ("html", "not_json", "error", "no_channel", "no_key", "not_implemented"),
     "overloaded": ("cpu", "memory"),
 }
@@ -152,20 +153,72 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class EventShape:
+    """The shape of one kind of event of a stream.
+
+    `name` is its name, in which {start} is the beginning of all names. `data` is a template: a member that is one
+    {name} takes its value, and is left out where there is none.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+
+    def format_name(self, start: str) -> str:
+        """Return the name of the event where all names begin with `start`."""
+        return self.name.replace("{start}", start)
+
+
+PARTIAL_EVENT: Final = EventShape(
+    name="{start}.partial_image",
+    data={
+        "type": "{event}",
+        "partial_image_index": "{partial_index}",
+        "b64_json": "{b64_json}",
+        "created_at": "{created}",
+        "size": "{size}",
+        "quality": "{quality}",
+        "background": "{background}",
+        "output_format": "{output_format}",
+    },
+)
+FINISHED_EVENT: Final = EventShape(
+    name="{start}.completed",
+    data={
+        "type": "{event}",
+        "b64_json": "{b64_json}",
+        "created_at": "{created}",
+        "usage": "{usage}",
+        "size": "{size}",
+        "quality": "{quality}",
+        "background": "{background}",
+        "output_format": "{output_format}",
+        "url": "{url}",
+        "revised_prompt": "{revised_prompt}",
+    },
+)
+ERROR_EVENT: Final = EventShape("error", {"type": "{event}", "error": "{error}"})
+"""The events of OpenAI's streams. An error is nested, under a name of its own: some clients look at either."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamShape:
     """The shape of the events of a model's stream: `stream` of `x-emulator-reply`.
 
     `names` has the beginning of the events' names by operation. With `done`, `data: [DONE]` ends the stream. Without
     `partials` the stream is a whole answer cut up: one event for each picture, each with the usage of all of them.
-    `completed` are the fields of a finished picture's event, in their order.
+    `partial` is the event of an unfinished picture, `finished` that of a finished one, `error` that of an error which
+    breaks the stream off. `failed`, that of a picture which fails while others come, and `last`, which comes behind all
+    pictures, are None where there are none.
     """
 
     names: Mapping[str, str]
     done: bool = False
     partials: bool = True
-    completed: tuple[str, ...] = (
-        "type", "b64_json", "created_at", "usage", "size", "quality", "background", "output_format",
-    )  # fmt: skip
+    partial: EventShape = PARTIAL_EVENT
+    finished: EventShape = FINISHED_EVENT
+    failed: EventShape | None = None
+    last: EventShape | None = None
+    error: EventShape = ERROR_EVENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +236,8 @@ class ResponseShape:
     others than OpenAI; a member that is one {name} takes its value. What becomes of a member of a picture that has no
     value, `absent` says. `list_name` is the name of the list of pictures, `id` the pattern of ids. `picture_format` is
     that of pictures where no parameter says it. `files` has the values of parameters with which the body is the file of
-    the picture itself, of several a ZIP. With `relative` links have no scheme and host.
+    the picture itself, of several a ZIP. With `relative` links have no scheme and host. `failed_item` is the template
+    of a picture that has failed, beside others that have not; None where either all pictures come or none.
     """
 
     fields: tuple[str, ...] = ("created", "data")
@@ -205,6 +259,7 @@ class ResponseShape:
     picture_format: str = ""
     files: Mapping[str, Any] | None = None
     relative: bool = False
+    failed_item: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +269,7 @@ class PictureOverride:
     `alteration` changes the picture's file. `own` are the bytes of the tester's picture that `alteration` names.
     `base64` is the spelling of Base64 (null: there is none, and a link beside it). `words` has all of it as the
     scenario writes it. `weight` is how heavy the picture is, in a word or in bytes. With `vary` each call gets another
-    picture, whether it is equal to an earlier one or not.
+    picture, whether it is equal to an earlier one or not. With `error` the picture fails, and the others come.
     """
 
     alteration: Alteration | None = None
@@ -223,6 +278,7 @@ class PictureOverride:
     words: Mapping[str, Any] = field(default_factory=dict)
     weight: PictureWeight | int | None = None
     vary: bool = False
+    error: Refuse | None = None
 
 
 @dataclass(frozen=True)
@@ -258,6 +314,13 @@ class Draw:
         if index >= len(self.picture):
             return None
         return self.picture[index]
+
+    def find_failure(self, index: int) -> Refuse | None:
+        """Return the error with which the picture `index` fails, where a gateway has such errors; None: it comes."""
+        override = self.find_override(index)
+        if override is None:
+            return None
+        return override.error
 
 
 UNCHANGED: Final = Draw()

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import shorten_text
+from emulator.core.picture_events import is_finished_picture
 from emulator.response.relayed import B64_JSON
 from emulator.session.recording_entry import is_kept_header
 
@@ -63,9 +64,9 @@ class StreamEvent:
         return self.name or "(no name)"
 
     @property
-    def is_completed(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether it has a finished picture."""
-        return self.name is not None and self.name.endswith(".completed")
+        return is_finished_picture(self.name, self.value)
 
 
 @dataclass(frozen=True)

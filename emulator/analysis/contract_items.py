@@ -56,7 +56,11 @@ class CallSituation(NamedTuple):
 
     about: str
     add: str
-    needs: Literal["", "links", "streams", "tasks"] = ""
+    needs: Literal["", "failures", "links", "streams", "tasks"] = ""
+
+
+FAILURE: Final = "{error: moderation}"
+"""What a scenario says of a picture that fails while others come."""
 
 
 SITUATIONS: Final[Mapping[str, CallSituation]] = {
@@ -71,6 +75,11 @@ SITUATIONS: Final[Mapping[str, CallSituation]] = {
     "fewer_pictures": CallSituation("fewer pictures than asked for", "answers: {draw: {images: 0}}"),
     "altered_picture": CallSituation(
         "a picture that is not as asked for", "answers: {draw: {picture: {truncated: 50%}}}"
+    ),
+    "failed_picture": CallSituation(
+        "a picture that failed beside others that came",
+        f"answers: {{draw: {{picture: [null, {FAILURE}]}}}}, and two pictures or more",
+        "failures",
     ),
     "link_followed": CallSituation("a picture's link, followed", "GET the url of a reply", "links"),
     "expired_link": CallSituation("an expired link", "answers: {draw: {expires_in: 0s}}, and GET the url", "links"),
@@ -240,11 +249,20 @@ class Contract:
     def _list_events(self) -> dict[Item, str]:
         items: dict[Item, str] = {}
         for operation, shape in self.shapes.items():
-            name = shape.names[operation]
+            start = shape.names[operation]
             if shape.partials:
-                items[Item("event", operation, f"{name}.partial_image")] = '"stream": true, "partial_images": 1'
-            items[Item("event", operation, f"{name}.completed")] = '"stream": true'
-            items[Item("event", operation, "error")] = 'answers: {draw: {error: moderation}}, with "stream": true'
+                name = shape.partial.format_name(start)
+                items[Item("event", operation, name)] = '"stream": true, "partial_images": 1'
+            items[Item("event", operation, shape.finished.format_name(start))] = '"stream": true'
+            if shape.failed is not None:
+                name = shape.failed.format_name(start)
+                items[Item("event", operation, name)] = (
+                    f'answers: {{draw: {{picture: {FAILURE}}}}}, with "stream": true'
+                )
+            if shape.last is not None:
+                items[Item("event", operation, shape.last.format_name(start))] = '"stream": true'
+            name = shape.error.format_name(start)
+            items[Item("event", operation, name)] = 'answers: {draw: {error: moderation}}, with "stream": true'
             if shape.done:
                 items[Item("event", operation, DONE)] = '"stream": true, read to its end'
         return items
@@ -256,6 +274,8 @@ class Contract:
             names = [name for name in models.known_names if self._has_model(name, calendar)]
             if any(one.response.delivery != "b64_json" for one in _list_rules(models, names)):
                 needs.append("links")
+            if any(one.response.failed_item is not None for one in _list_rules(models, names)):
+                needs.append("failures")
         if any(shape.partials for shape in self.shapes.values()):
             needs.append("streams")
         if self.gateway.tasks is not None:

@@ -25,6 +25,7 @@ from emulator.analysis.contract_items import (
     spell_value,
 )
 from emulator.core.light_dataclass import dataclass
+from emulator.core.picture_events import has_finished_picture
 from emulator.core.whole_file import write_whole_file
 from emulator.core.yaml_file import describe_value
 from emulator.gateway.gateway import Gateway
@@ -198,18 +199,27 @@ def _find_situations(entry: JournalEntry) -> Iterator[Item]:
         names.append("client_gone")
     if entry.latency is not None and entry.latency >= _SLOW:
         names.append("slow_answer")
-    if entry.altered is not None and entry.pictures:
+    altered = entry.altered if isinstance(entry.altered, Sequence) else [entry.altered]
+    if entry.pictures and any(one is not None and "error" not in one for one in altered):
         names.append("altered_picture")
+    if entry.pictures and any(one is not None and "error" in one for one in altered):
+        names.append("failed_picture")
     if _has_fewer_pictures(entry):
         names.append("fewer_pictures")
     if entry.task is not None and entry.operation == "task":
         names.append("finished_task" if entry.task["state"] in ("done", "failed") else "waiting_task")
-    events = list(_list_event_names(entry))
-    has_finished = any(name.endswith(".completed") for name in events)
-    if not has_finished and any(name.endswith(".partial_image") for name in events):
+    if _ends_unfinished(entry):
         names.append("partial_picture")
     for name in names:
         yield Item("situation", name=name)
+
+
+def _ends_unfinished(entry: JournalEntry) -> bool:
+    """Return whether a stream has shown unfinished pictures and no finished one."""
+    if not any("partial_image" in name for name in _list_event_names(entry)):
+        return False
+    events = entry.response["events"] if entry.response is not None else ()
+    return not any(has_finished_picture(text.encode("utf-8", "surrogatepass")) for _, text in events)
 
 
 def _has_fewer_pictures(entry: JournalEntry) -> bool:
@@ -217,9 +227,7 @@ def _has_fewer_pictures(entry: JournalEntry) -> bool:
         return False
     if entry.task is not None or entry.streams or entry.params is None or not entry.sent:
         return False
-    wanted = (entry.effective or {}).get("n", 1)
-    is_shown = isinstance(wanted, int) and len(entry.pictures) < wanted
-    return is_shown and entry.rule is not None
+    return len(entry.pictures) < entry.pictures_asked and entry.rule is not None
 
 
 def _is_form(headers: Mapping[str, str]) -> bool:

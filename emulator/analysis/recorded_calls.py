@@ -316,7 +316,7 @@ def _read_event(stored: StoredEvent, pictures: list[PictureFacts | None]) -> Ite
     own: list[PictureFacts | None] = []
     for event in parse_events(_mark_pictures(stored.parts, own)):
         yield StreamEvent(event.name, _replace_pictures(event.value, own))
-        if event.is_completed:
+        if event.is_finished:
             pictures += own
 
 

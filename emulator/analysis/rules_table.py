@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from emulator.core.suggestions import describe_unknown
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.openapi import Document, Parameter
+from emulator.gateway.picture_count import CountRule
 from emulator.gateway.rules import ModelRules, Models, read_model_rules
 from emulator.messages import SOURCES
 
@@ -152,12 +153,26 @@ def _list_parameter_rules(document: Document, rules: ModelRules, about: RuleRow)
             by_source.setdefault(required_source or _UNMARKED, []).insert(0, "required")
         for source in sorted(by_source, key=_rank_source):
             yield about._replace(parameter=name, rule="; ".join(by_source[source]), source=source)
+    if rules.count is not None:
+        rule = _describe_count(rules.count)
+        yield about._replace(parameter=rules.count.parameter, rule=rule, source=rules.count.source or _UNMARKED)
     for part in document.iter_parts(schema):
         yield from _list_conditional_rules(part, about)
     verdict = "accepted, with a finding"
     if rules.closed.value:
         verdict = "refused"
     yield about._replace(parameter="(unknown)", rule=verdict, source=rules.closed.source or _UNMARKED)
+
+
+def _describe_count(rule: CountRule) -> str:
+    """Return when a parameter is the number of pictures, and what it comes to."""
+    text = "the number of pictures"
+    if rule.when:
+        text += " when " + " and ".join(f"{name} is {_show(value)}" for name, value in rule.when.items())
+    text += f"; {rule.usual} where it is not given"
+    if rule.with_pictures is not None:
+        text += f"; {rule.with_pictures} at most together with those that the call brings"
+    return text
 
 
 def _group_by_source(parameter: Parameter) -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from typing import Any
 from emulator.cli.main import NAME
 from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core.clock import parse_moment
+from emulator.core.picture_events import is_finished_picture
 from emulator.core.yaml_file import InvalidFile, UnreadableFile
 from emulator.response.relayed import B64_JSON, encode_picture, find_links
 from emulator.scenario import loader
@@ -186,7 +187,7 @@ def _rebuild_events(events: list[Mapping[str, Any]], pictures: list[bytes]) -> I
         if not isinstance(data, str):
             data = json.dumps(_put_pictures_back(data, iter(pictures[place:])), ensure_ascii=False)
         name = event["event"]
-        if name is not None and name.endswith(".completed"):
+        if is_finished_picture(name, event["data"]):
             place += 1
         head = "" if name is None else f"event: {name}\n"
         yield event["offset"], f"{head}data: {data}\n\n".encode()

@@ -100,7 +100,7 @@ def price_answer(
         if isinstance(body.get("usage"), Mapping):
             usage = body["usage"]
         if isinstance(body.get("data"), list):
-            pictures = len(body["data"])
+            pictures = sum(1 for item in body["data"] if not (isinstance(item, Mapping) and item.get("error")))
     cost = _find_told_cost(headers, usage)
     if cost is not None:
         return cost
@@ -113,6 +113,9 @@ def _price_usage(call: Call, headers: Mapping[str, str], usage: Mapping[str, Any
     told = _find_told_cost(headers, usage)
     if told is not None:
         return told
+    told_pictures = usage.get("generated_images")  # a gateway that sells pictures says how many came
+    if isinstance(told_pictures, int) and not isinstance(told_pictures, bool) and told_pictures >= 0:
+        pictures = told_pictures
     model = model_catalog.find_model(call.model)
     details = usage.get("input_tokens_details")
     if model is None or not model.table or not isinstance(details, Mapping):

@@ -6,7 +6,7 @@ Rules are data from the gateway's file, keyword by keyword. The validator compil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -16,9 +16,10 @@ from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import Pointer
 from emulator.gateway.formats import freeze_lists
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step
+from emulator.gateway.picture_count import CountRule, read_count_rule
 from emulator.gateway.pixels import PixelRule, read_pixel_rule
 from emulator.image.upload import PictureRule
-from emulator.messages import ResponseShape, StreamShape
+from emulator.messages import FINISHED_EVENT, EventShape, ResponseShape, StreamShape
 
 MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenAI's own
 
@@ -33,7 +34,8 @@ class ModelRules:
     the types of all parameters are checked before any value, as a decoder does it. `pictures` are the parameters that
     are files or stand for files. `closed` is whether unknown parameters are refused. `once` is the rule that
     a form gives no field twice; None where it may. With `lists_by_name` a form's `name[]` is a list even if it has one
-    member. `pixels` says which parameters decide the pixels of pictures, where that is more than `size`.
+    member. `pixels` says which parameters decide the pixels of pictures, where that is more than `size`, and `count`
+    which one their number, where that is not `n`.
     """
 
     ref: str
@@ -47,6 +49,7 @@ class ModelRules:
     once: Keyword | None = None
     lists_by_name: bool = False
     pixels: PixelRule | None = None
+    count: CountRule | None = None
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
@@ -78,10 +81,7 @@ class ModelRules:
     @cached_property
     def most_pictures(self) -> int:
         """How many pictures a call may ask for: the maximum of `n`, at least OpenAI's ten, at most 128."""
-        limit = self._collect("maximum").get("n")
-        if limit.__class__ is not int:
-            return MOST_PICTURES
-        return max(MOST_PICTURES, min(limit, _MOST_DRAWN))
+        return _bound_pictures(self._collect("maximum").get("n"))
 
     @cached_property
     def effective(self) -> frozenset[str]:
@@ -258,6 +258,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
         once=once,
         lists_by_name=validation.get("brackets") == "list",
         pixels=_read_pixels(document, schema, parameters, pointer),
+        count=_read_count(document, schema, parameters, pointer),
     )
 
 
@@ -274,6 +275,34 @@ def _read_pixels(
     return rule
 
 
+def _read_count(
+    document: Document, schema: Any, parameters: Mapping[str, Parameter], pointer: Pointer
+) -> CountRule | None:
+    """Return the rule under `x-emulator-count`; raises InvalidFile where it names what is no parameter."""
+    rule = read_count_rule(document.find_annotation(schema, "x-emulator-count"))
+    if rule is None:
+        return None
+    for name in rule.parameters:
+        if name not in parameters:
+            message = f"x-emulator-count names {name!r}, and its schema has no such parameter"
+            raise document.file.error_at(pointer, f"{message}; {describe_known(name, parameters)}")
+    node: Mapping[str, Any] = {key: keyword.value for key, keyword in parameters[rule.path[0]].items()}
+    for name in rule.path[1:]:
+        members = node.get("properties", {})
+        if name not in members:
+            message = f"x-emulator-count names {rule.parameter!r}, and {name!r} is no property there"
+            raise document.file.error_at(pointer, f"{message}; {describe_known(name, members)}")
+        node = document.resolve(members[name])
+    return replace(rule, most=_bound_pictures(node.get("maximum")))
+
+
+def _bound_pictures(maximum: Any) -> int:
+    """Return how many pictures a call may ask for, where a file's own bound is `maximum`."""
+    if maximum.__class__ is not int:
+        return MOST_PICTURES
+    return max(MOST_PICTURES, min(maximum, _MOST_DRAWN))
+
+
 def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
     """Return the shape of a reply under `x-emulator-reply`."""
     parts = freeze_lists(keys)
@@ -288,8 +317,18 @@ def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
 def read_stream_shape(keys: Mapping[str, Any]) -> StreamShape:
     """Return the shape of a stream's events under `stream` of `x-emulator-reply`."""
     names = {name: keys[name] for name in _STREAMING if name in keys}
-    parts = {key: value for key, value in freeze_lists(keys).items() if key not in _STREAMING}
+    parts = {key: keys[key] for key in ("done", "partials") if key in keys}
+    for kind, event in keys.get("events", {}).items():
+        parts[kind] = EventShape(event["name"], event["data"])
+    if "completed" in keys:
+        parts["finished"] = EventShape(FINISHED_EVENT.name, _list_members(keys["completed"]))
     return StreamShape(names, **parts)
+
+
+def _list_members(names: Sequence[str]) -> Mapping[str, str]:
+    """Return the template of a finished picture's event with these members, and behind them those of its picture."""
+    pictures = [name for name in _PICTURE_MEMBERS if name not in names]
+    return {name: _NAMES_IN_TEMPLATES.get(name, f"{{{name}}}") for name in (*names, *pictures)}
 
 
 def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter]) -> Mapping[str, PictureRule]:
@@ -333,4 +372,7 @@ def _is_list(document: Document, node: Any) -> bool | None:
 _BODY_NAMES: Final = {JSON: "JSON", FORM: "form's"}
 _FILE_TYPES: Final = ("image/", "application/octet-stream")
 _STREAMING: Final = ("generate", "edit")
+_PICTURE_MEMBERS: Final = ("url", "b64_json", "revised_prompt")
+_NAMES_IN_TEMPLATES: Final = {"type": "{event}", "created_at": "{created}"}
+"""The members of OpenAI's events that templates name otherwise."""
 _MOST_DRAWN: Final = 128  # pictures a call: the largest limit of any gateway we know, whatever a file says

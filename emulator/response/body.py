@@ -28,10 +28,8 @@ def build_body(
     `usage` is the usage, where it is known already; `reply_id` is what a template of the body names {id}.
     """
     shape = call.response
-    if shape.item is not None:
-        items = [_fill_item(item, index, shape, first) for index, item in enumerate(items)]
-    elif shape.data_fields:
-        items = [_order_item(item, shape) for item in items]
+    if shape.item is not None or shape.failed_item is not None or shape.data_fields:
+        items = [_lay_out_item(item, index, shape, first) for index, item in enumerate(items)]
     members: dict[str, Any] = {"created": created, "data": list(items)}
     if usage is None:
         usage = find_usage(call)
@@ -57,6 +55,18 @@ def fill_layout(template: Any, values: Mapping[str, Any]) -> Any:
         value = values.get(template[1:-1], _NOTHING)
         return _NOTHING if value is None else value
     return template
+
+
+def _lay_out_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first: ImageRecipe) -> Mapping[str, Any]:
+    """Return the members of the picture `index`, from 0, as the model's reply has them; one with `error` has failed."""
+    if shape.failed_item is not None and "error" in item:
+        failed: dict[str, Any] = fill_layout(shape.failed_item, {**item["error"], "index": index})
+        return failed
+    if shape.item is not None:
+        return _fill_item(item, index, shape, first)
+    if shape.data_fields:
+        return _order_item(item, shape)
+    return item
 
 
 def _fill_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first: ImageRecipe) -> Mapping[str, Any]:
@@ -85,21 +95,29 @@ def write_body(body: Mapping[str, Any], shape: ResponseShape, json_format: JsonF
 
 
 def build_common_members(call: Call, *, created: int, first: ImageRecipe, partials: int) -> dict[str, Any]:
-    """Build the members of a stream's events that are the same for all pictures.
+    """Build what the templates of a stream's events may name that is the same for all pictures.
 
     Each event has the usage of its own picture and of `partials` partial images, or where a stream is made of a whole
     reply the usage of all pictures.
     """
-    table, stream = call.response.usage, call.response.stream
-    members: dict[str, Any] = {"created_at": created, **_describe_picture(call, first)}
-    if table is None or stream is None:
-        return members
-    if not stream.partials:
-        return {**members, "usage": pricing.add_partials(build_usage(call, call.response, table), partials)}
+    stream = call.response.stream
+    members: dict[str, Any] = {"created": created, "model": call.model, **_describe_picture(call, first)}
+    if stream is None or not stream.partials:
+        return {**members, "usage": find_streamed_usage(call, partials)}
     if call.count != 1:
         call = replace(call, count=1)
-    usage = pricing.add_partials(build_usage(call, call.response, table), partials)
-    return {**members, "usage": {name: usage[name] for name in _STREAMED_USAGE if name in usage}}
+    usage = find_streamed_usage(call, partials)
+    if usage is not None and call.response.usage_body is None:
+        usage = {name: usage[name] for name in _STREAMED_USAGE if name in usage}
+    return {**members, "usage": usage}
+
+
+def find_streamed_usage(call: Call, partials: int) -> dict[str, Any] | None:
+    """Return the usage of a call with `partials` partial images in all; None where its model's reply has none."""
+    usage = find_usage(call)
+    if usage is None or call.response.usage_body is not None:
+        return usage
+    return pricing.add_partials(usage, partials)
 
 
 def find_usage(call: Call) -> dict[str, Any] | None:

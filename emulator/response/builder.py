@@ -6,7 +6,7 @@ A reply depends on the call, the clock and the seed alone, so that a run with a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple, assert_never
@@ -39,12 +39,19 @@ from emulator.response.body import (
     build_body,
     build_common_members,
     choose_delivery,
+    find_streamed_usage,
     insert_base64,
     write_body,
     write_files,
 )
 from emulator.response.links import write_link
-from emulator.response.overrides import override_body, override_event, override_members
+from emulator.response.overrides import (
+    find_picture_overrides,
+    find_unmet_members,
+    override_body,
+    override_event,
+    override_last_event,
+)
 from emulator.response.picture_overrides import (
     Altered,
     find_unmet_overrides,
@@ -102,7 +109,7 @@ class ResponseBuilder:
         drawing = self._plan_drawing(call, draw, gateway, context)
         altered = None
         if draw.picture is not None:
-            altered = list_visible_overrides(draw, drawing.deliveries)
+            altered = list_visible_overrides(draw, drawing.deliveries, can_fail=call.response.failed_item is not None)
             await self.keep_own_pictures(draw)
         if call.streams:
             return self._build_stream(drawing, gateway, context, altered)
@@ -111,17 +118,32 @@ class ResponseBuilder:
         )
         if drawing.call.gets_files:
             media_type, data = write_files(pictures, drawing.recipes)
-            return Response(200, (("Content-Type", media_type),), (data,), pictures=drawing.recipes, altered=altered)
+            findings = find_unmet_overrides(draw, pictures)
+            return Response(
+                200,
+                (("Content-Type", media_type),),
+                (data,),
+                pictures=drawing.recipes,
+                altered=altered,
+                findings=findings,
+            )
         reply_id = ""
         if call.response.body is not None:
             reply_id = IdPattern(call.response.id).make_id(f"{context.session} {context.number}", drawing.created)
-        body = build_body(call, created=drawing.created, items=drawing.items, first=drawing.first, reply_id=reply_id)
+        body = build_body(
+            call,
+            created=drawing.created,
+            items=drawing.items,
+            first=drawing.first,
+            usage=drawing.find_usage(),
+            reply_id=reply_id,
+        )
         if context.wrap_body is not None:
             body = context.wrap_body(body)
         json_format = gateway.json_format
         if draw == UNCHANGED:
             pieces = insert_base64(write_body(body, call.response, json_format), json_format.colon, pictures)
-            return _build_response(gateway, *pieces, pictures=drawing.recipes)
+            return _build_response(gateway, *pieces, pictures=drawing.made)
 
         def write_overridden() -> tuple[bytes, tuple[Finding, ...]]:
             overridden, findings = override_body(
@@ -133,8 +155,8 @@ class ResponseBuilder:
             written, findings = await self.image_store.run_in_thread(write_overridden)
         else:
             written, findings = write_overridden()
-        response = _build_response(gateway, written, pictures=drawing.recipes)
-        findings += find_unmet_overrides(draw, pictures)
+        response = _build_response(gateway, written, pictures=drawing.made)
+        findings += find_unmet_overrides(draw, pictures, can_fail=call.response.failed_item is not None)
         return replace(response, altered=altered, findings=findings)
 
     async def keep_own_pictures(self, draw: Draw) -> None:
@@ -195,11 +217,15 @@ class ResponseBuilder:
         recipes = override_recipes(requested[: draw.images], draw, context.picture_weight, context.number)
         now = int(self.clock.now(context.session) if context.made is None else context.made)
         revised_prompt = build_revised_prompt(call, draw, first.seed)
-        deliveries = _list_deliveries(call, draw, recipes)
+        failures = self._build_failures(call, draw, gateway, context, places=len(recipes))
+        deliveries = _list_deliveries(call, draw, recipes, failures)
         lifetime = LIFETIME if draw.expires_in is None else draw.expires_in
         origin = "" if call.response.relative else context.origin
         items: list[Mapping[str, Any]] = []
-        for recipe, delivery in zip(recipes, deliveries, strict=True):
+        for place, (recipe, delivery) in enumerate(zip(recipes, deliveries, strict=True)):
+            if place in failures:
+                items.append({"error": failures[place]})
+                continue
             if delivery == "b64_json":
                 items.append({"b64_json": "", **revised_prompt})
                 continue
@@ -222,7 +248,21 @@ class ResponseBuilder:
             items=tuple(items),
             created=now if draw.created is None else draw.created,
             first=first,
+            failures=failures,
         )
+
+    def _build_failures(
+        self, call: Call, draw: Draw, gateway: Gateway, context: ReplyContext, *, places: int
+    ) -> Mapping[int, Mapping[str, Any]]:
+        """Build the errors of the pictures that fail, by their places; none where a gateway has no such errors."""
+        if draw.picture is None or call.response.failed_item is None:
+            return {}
+        failures = {}
+        for place in range(places):
+            refusal = draw.find_failure(place)
+            if refusal is not None:
+                failures[place] = self._build_error_members(refusal, call, gateway, context, case="picture")
+        return failures
 
     def _build_stream(
         self, drawing: _Drawing, gateway: Gateway, context: ReplyContext, altered: Altered | None
@@ -235,27 +275,34 @@ class ResponseBuilder:
         partials: tuple[PartialImage, ...] = ()
         if shape.partials:
             partials = streaming.list_partial_images(call.effective.get("partial_images"), draw.partials)
-        error, pictures = None, drawing.recipes
+        error, pictures, places = None, drawing.made, len(drawing.recipes)
         if draw.error is not None:
-            error, pictures = self._build_stream_error(draw.error, call, gateway, context), ()
+            error = self._build_error_members(draw.error, call, gateway, context, case="stream")
+            pictures, places = (), 0
         stream = streaming.EventStream(
-            name=shape.names[call.operation],
+            start=shape.names[call.operation],
             shape=shape,
             recipes=drawing.recipes,
             items=drawing.items,
             common=build_common_members(call, created=drawing.created, first=drawing.first, partials=len(partials)),
             partials=partials,
             error=error,
-            describe_failure=partial(self._build_stream_error, Refuse("server_error"), call, gateway, context),
+            describe_failure=partial(
+                self._build_error_members, Refuse("server_error"), call, gateway, context, case="stream"
+            ),
             seconds=context.seconds,
             session=context.session,
             files=_collect_files(call, draw),
-            override_event=None if draw == UNCHANGED else partial(override_event, draw),
+            usage=drawing.find_usage(len(partials) * len(pictures)),
+            override_event=None if draw == UNCHANGED else partial(override_event, find_picture_overrides(draw, shape)),
+            override_last=None if draw == UNCHANGED else partial(override_last_event, draw),
         )
         findings: tuple[Finding, ...] = ()
-        if pictures and draw != UNCHANGED:
-            _, findings = override_members(draw, streaming.build_completed_event(stream, 0))
-            findings += find_unmet_overrides(draw, [None] * len(pictures))
+        if places and draw != UNCHANGED:
+            if pictures:
+                event = streaming.build_finished_event(stream, drawing.recipes.index(pictures[0]))
+                findings = find_unmet_members(draw, event, streaming.build_last_event(stream))
+            findings += find_unmet_overrides(draw, [None] * places, can_fail=call.response.failed_item is not None)
         frames = streaming.make_events(stream, self.image_store, self.clock)
         return Response(
             status=200,
@@ -274,12 +321,12 @@ class ResponseBuilder:
         now = self.clock.now(context.session)
         return build_scripted_error(refusal, call, context.asked, gateway, now=now)
 
-    def _build_stream_error(
-        self, refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext
+    def _build_error_members(
+        self, refusal: Refuse, call: Call, gateway: Gateway, context: ReplyContext, *, case: str
     ) -> Mapping[str, Any]:
-        """Build the members of an error inside a stream, in the gateway's words."""
+        """Build the members of an error inside a reply, in the gateway's words for that case: `stream` or `picture`."""
         error = self._build_scripted_error(refusal, call, gateway, context)
-        error = replace(error, words={"case": "stream", **error.words})
+        error = replace(error, words={"case": case, **error.words})
         return gateway.error_catalog.format_members(error, request_id=context.request_id)
 
 
@@ -312,7 +359,8 @@ class ReplyContext(NamedTuple):
 class _Drawing:
     """The pictures of a reply: `first` is the first picture before any override.
 
-    For each picture `deliveries` tells how it comes, and `items` has its members.
+    For each picture `deliveries` tells how it comes, and `items` has its members. `failures` are the errors of those
+    that fail, by their places.
     """
 
     call: Call
@@ -322,6 +370,21 @@ class _Drawing:
     items: tuple[Mapping[str, Any], ...]
     created: int
     first: ImageRecipe
+    failures: Mapping[int, Mapping[str, Any]]
+
+    @property
+    def made(self) -> tuple[ImageRecipe, ...]:
+        """The recipes of the pictures that do not fail."""
+        if not self.failures:
+            return self.recipes
+        return tuple(recipe for place, recipe in enumerate(self.recipes) if place not in self.failures)
+
+    def find_usage(self, partials: int = 0) -> dict[str, Any] | None:
+        """Return the usage of the call, which counts no picture that fails, with `partials` unfinished pictures."""
+        call = self.call
+        if self.failures or call.response.usage_body is not None:
+            call = replace(call, count=len(self.made))
+        return find_streamed_usage(call, partials)
 
 
 def _collect_files(call: Call, draw: Draw) -> Files:
@@ -355,11 +418,16 @@ def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe,
     return Response(status=200, headers=headers, body=body, pictures=pictures)
 
 
-def _list_deliveries(call: Call, draw: Draw, recipes: Sequence[ImageRecipe]) -> tuple[Delivery, ...]:
-    """Return how each picture comes."""
+def _list_deliveries(
+    call: Call, draw: Draw, recipes: Sequence[ImageRecipe], failures: Collection[int]
+) -> tuple[Delivery, ...]:
+    """Return how each picture comes; one that fails is not drawn, as if it came as a link."""
     if draw.picture is None:
         return (_choose_delivery(call, draw, 0),) * len(recipes)
-    return tuple(_choose_delivery(call, draw, recipe.index) for recipe in recipes)
+    return tuple(
+        "url" if place in failures else _choose_delivery(call, draw, recipe.index)
+        for place, recipe in enumerate(recipes)
+    )
 
 
 def _choose_delivery(call: Call, draw: Draw, index: int) -> Delivery:

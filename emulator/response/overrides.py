@@ -8,13 +8,14 @@ that met nothing in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from emulator.core.base64_spelling import respell_base64
 from emulator.findings import Finding
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
-from emulator.messages import Draw
+from emulator.messages import Draw, StreamShape
 from emulator.response.usage_override import find_wrong_sums, override_usage
 
 Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
@@ -53,6 +54,27 @@ def override_event(
     elif _is_without_base64(draw, recipe):
         changed["b64_json"] = None
     return override_members(draw, changed)[0]
+
+
+def override_last_event(draw: Draw, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Change the event behind all pictures."""
+    return override_members(draw, event)[0]
+
+
+def find_picture_overrides(draw: Draw, shape: StreamShape) -> Draw:
+    """Return what changes about the events of finished pictures: the usage, where the last event has it, does not."""
+    if shape.last is None or "{usage}" in shape.finished.data.values():
+        return draw
+    return replace(draw, usage=None)
+
+
+def find_unmet_members(draw: Draw, finished: Mapping[str, Any], last: Mapping[str, Any] | None) -> tuple[Finding, ...]:
+    """Return the findings about changes that meet nothing in a stream: neither in a finished picture's nor the last."""
+    found = override_members(draw, finished)[1]
+    if last is None:
+        return found
+    in_last = override_members(draw, last)[1]
+    return tuple(finding for finding in found if finding in in_last)
 
 
 def override_members(draw: Draw, body: Mapping[str, Any], list_name: str = "data") -> Overridden:

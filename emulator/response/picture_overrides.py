@@ -84,20 +84,25 @@ def measure_largest(draw: Draw) -> int:
     return max(sizes)
 
 
-def list_visible_overrides(draw: Draw, deliveries: Sequence[Delivery]) -> Altered | None:
-    """Return the part of a scenario's changes that has an effect: for all pictures, or picture by picture."""
+def list_visible_overrides(draw: Draw, deliveries: Sequence[Delivery], *, can_fail: bool) -> Altered | None:
+    """Return the part of a scenario's changes that has an effect: for all pictures, or picture by picture.
+
+    `can_fail` tells that the gateway has errors of single pictures.
+    """
     if draw.picture is None or not deliveries:
         return None
     if isinstance(draw.picture, PictureOverride):
-        return _list_visible(draw.picture, deliveries[0])
-    return [_list_visible(draw.find_override(index), delivery) for index, delivery in enumerate(deliveries)]
+        return _list_visible(draw.picture, deliveries[0], can_fail)
+    return [_list_visible(draw.find_override(index), delivery, can_fail) for index, delivery in enumerate(deliveries)]
 
 
-def find_unmet_overrides(draw: Draw, pictures: Sequence[Picture | None]) -> tuple[Finding, ...]:
+def find_unmet_overrides(
+    draw: Draw, pictures: Sequence[Picture | None], *, can_fail: bool = False
+) -> tuple[Finding, ...]:
     """Return the findings about what a scenario wants of pictures and does not get.
 
-    It lists more pictures than the reply has, or one has more bytes than it asks for without any grain. A picture that
-    is not drawn yet is None.
+    It lists more pictures than the reply has, or one has more bytes than it asks for without any grain, or one should
+    fail where the gateway has no errors of single pictures. A picture that is not drawn yet is None.
     """
     messages = []
     listed = draw.picture
@@ -105,6 +110,8 @@ def find_unmet_overrides(draw: Draw, pictures: Sequence[Picture | None]) -> tupl
         messages.append(f"`picture` lists {len(listed)} pictures, and the reply has {len(pictures)}")
     for index, picture in enumerate(pictures):
         override = draw.find_override(index)
+        if override is not None and override.error is not None and not can_fail:
+            messages.append(f"`error` lets picture {index} fail, and this gateway has no errors of single pictures")
         if picture is None or override is None or not isinstance(override.weight, int):
             continue
         if len(picture.data) > override.weight:
@@ -112,9 +119,9 @@ def find_unmet_overrides(draw: Draw, pictures: Sequence[Picture | None]) -> tupl
     return tuple(Finding("override_met_nothing", message, "picture") for message in messages)
 
 
-def _list_visible(override: PictureOverride | None, delivery: Delivery) -> Mapping[str, Any] | None:
+def _list_visible(override: PictureOverride | None, delivery: Delivery, can_fail: bool) -> Mapping[str, Any] | None:
     """Return the words of `override`; how Base64 is spelled shows only where there is Base64."""
-    if override is None:
+    if override is None or (override.error is not None and not can_fail):
         return None
     if delivery == "b64_json" or override.base64 == "null":
         return override.words or None

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulator.core.picture_events import has_finished_picture
 from emulator.gateway.gateway import Gateway
 from emulator.image.link import seal_recipe
 from emulator.image.link_query import LIFETIME
@@ -34,7 +35,7 @@ async def build_response(
         pictures: list[ImageRecipe] = []
         for event in plan.events:  # before the head is sent it is known whether all of them can be
             await filler.fill(event.parts)
-            if isinstance(event.parts[0], bytes) and b".completed" in event.parts[0]:
+            if has_finished_picture(b"".join(part for part in event.parts if isinstance(part, bytes))):
                 pictures += filler.recipes
             filler.recipes.clear()
         frames = _replay_events(plan, filler, builder, context.session)

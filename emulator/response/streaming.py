@@ -1,5 +1,7 @@
 """Builds a reply as server-sent events: each picture's partial images, then the finished picture.
 
+The names and the data of events are those of the gateway's file.
+
 Each event is made when it is sent: it never waits for the drawing of a later one, and a client that goes away stops the
 drawing. The latency of an answer is spread over its events, on the session's clock.
 """
@@ -16,12 +18,15 @@ from emulator.core.light_dataclass import dataclass
 from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
-from emulator.messages import StreamShape
+from emulator.messages import EventShape, StreamShape
+from emulator.response.body import fill_layout
 
 log = logging.getLogger("emulator")
 
 OverrideEvent = Callable[[Mapping[str, Any], ImageRecipe, Picture | None], dict[str, Any]]
-"""Returns the event of a finished picture as a scenario changes it, its Base64 included."""
+"""Returns the data of a finished picture's event as a scenario changes it, its Base64 included."""
+OverrideLast = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Returns the data of the last event as a scenario changes it."""
 
 HEADERS: Final = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
 
@@ -30,14 +35,15 @@ HEADERS: Final = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-c
 class EventStream:
     """What a stream consists of.
 
-    `name` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (an
-    empty `b64_json` is filled with its bytes), `common` the members of all; `partials` come before each finished one.
-    `error` has the members of an error that comes in the place of the first finished picture; `describe_failure`
-    returns those of the error where a bug of ours breaks the stream. `seconds` pass until the last event, on the clock
-    of `session`. `files` are those that the call holds.
+    `start` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (an
+    empty `b64_json` is filled with its bytes; one with `error` fails), `common` what the templates of all events may
+    name; `partials` come before each finished one. `usage` is that of the whole stream. `error` has the members of an
+    error that comes in the place of the first finished picture; `describe_failure` returns those of the error where a
+    bug of ours breaks the stream. `seconds` pass until the last picture, on the clock of `session`. `files` are those
+    that the call holds.
     """
 
-    name: str
+    start: str
     shape: StreamShape
     recipes: tuple[ImageRecipe, ...]
     items: tuple[Mapping[str, Any], ...]
@@ -48,13 +54,16 @@ class EventStream:
     seconds: float
     session: str
     files: Files
+    usage: Mapping[str, Any] | None = None
     override_event: OverrideEvent | None = None
+    override_last: OverrideLast | None = None
 
     @property
     def event_count(self) -> int:
-        """How many events there are, if the client stays and nothing breaks."""
+        """How many events of pictures there are, if the client stays and nothing breaks."""
         pictures = len(self.recipes) if self.error is None else 1
-        return pictures * (len(self.partials) + 1)
+        failed = sum(1 for item in self.items if "error" in item)
+        return pictures * (len(self.partials) + 1) - failed * len(self.partials)
 
 
 def list_partial_images(requested: Any, shown: int | None) -> tuple[PartialImage, ...]:
@@ -69,57 +78,97 @@ def list_partial_images(requested: Any, shown: int | None) -> tuple[PartialImage
 
 async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock) -> AsyncGenerator[bytes]:
     """Yield the events of `stream` as bytes of text/event-stream; the mark of the end, if any, comes with the last."""
-    pause, last = stream.seconds / max(1, stream.event_count), len(stream.recipes) - 1
+    shape, pause = stream.shape, stream.seconds / max(1, stream.event_count)
+    end = _format_end(stream)
     try:
         for index, recipe in enumerate(stream.recipes):
-            for partial in stream.partials:
+            failure = stream.items[index].get("error")
+            for partial in stream.partials if failure is None else ():
                 await clock.sleep(pause, stream.session)
                 picture = await image_store.draw(recipe.make_partial(partial), stream.files)
-                yield _format_partial(stream, partial, picture)
+                yield _format_event(
+                    shape.partial.format_name(stream.start), _fill_partial(stream, index, partial), picture
+                )
             await clock.sleep(pause, stream.session)
             if stream.error is not None:
-                yield _format_error(stream.error)
+                yield _format_error(stream, stream.error)
                 return
-            event = await _format_completed(stream, index, image_store)
-            if stream.shape.done and index == last:
-                event += _DONE
+            if failure is None:
+                event = await _format_finished(stream, index, image_store)
+            else:
+                event = _format_failed(stream, index, failure)
+            if shape.last is None and index == len(stream.recipes) - 1:
+                event += end
             yield event
     except Exception:  # a bug of ours: the head has been sent, so all that can be done is to report it in the stream
         log.exception("a stream of session %s failed", stream.session)
-        yield _format_error(stream.describe_failure())
+        yield _format_error(stream, stream.describe_failure())
         return
-    if stream.shape.done and not stream.recipes:
-        yield _DONE
+    if end and (shape.last is not None or not stream.recipes):
+        yield end
 
 
-def build_completed_event(stream: EventStream, index: int) -> dict[str, Any]:
-    """Build the event of the finished picture `index`, with an empty text for its Base64."""
-    item = stream.items[index]
-    members = {"type": f"{stream.name}.completed", **stream.common, **item}
-    order = [*stream.shape.completed, *(name for name in item if name not in stream.shape.completed)]
-    return {name: members[name] for name in order if name in members}
+def build_finished_event(stream: EventStream, index: int) -> dict[str, Any]:
+    """Build the data of the event of the finished picture `index`, with an empty text for its Base64."""
+    values = {**stream.common, "index": index, **stream.items[index]}
+    return _fill_event(stream, stream.shape.finished, values)
 
 
-async def _format_completed(stream: EventStream, index: int, image_store: ImageStore) -> bytes:
-    event, recipe = build_completed_event(stream, index), stream.recipes[index]
+def build_last_event(stream: EventStream) -> dict[str, Any] | None:
+    """Build the data of the event behind all pictures; None where there is no such event."""
+    if stream.shape.last is None:
+        return None
+    return _fill_event(stream, stream.shape.last, {**stream.common, "usage": stream.usage})
+
+
+def _fill_event(stream: EventStream, event: EventShape, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of an event of `stream`, as its template has them."""
+    data: dict[str, Any] = fill_layout(event.data, {**values, "event": event.format_name(stream.start)})
+    return data
+
+
+def _fill_partial(stream: EventStream, index: int, partial: PartialImage) -> dict[str, Any]:
+    """Return the data of an unfinished event of the picture `index`, with an empty text for its Base64."""
+    values = {**stream.common, "index": index, "partial_index": partial.number - 1, "b64_json": ""}
+    return _fill_event(stream, stream.shape.partial, values)
+
+
+async def _format_finished(stream: EventStream, index: int, image_store: ImageStore) -> bytes:
+    event, recipe = build_finished_event(stream, index), stream.recipes[index]
     picture = None
     if "b64_json" in stream.items[index]:
         picture = await image_store.draw(recipe, stream.files)
-    name = f"{stream.name}.completed"
+    name = stream.shape.finished.format_name(stream.start)
     if stream.override_event is None:
         return _format_event(name, event, picture)
     return _format_event(name, stream.override_event(event, recipe, picture), None)
 
 
-def _format_partial(stream: EventStream, partial: PartialImage, picture: Picture) -> bytes:
-    name = f"{stream.name}.partial_image"
-    members = {"type": name, "partial_image_index": partial.number - 1, "b64_json": "", **stream.common}
-    return _format_event(name, {name: members[name] for name in _PARTIAL_MEMBERS if name in members}, picture)
+def _format_failed(stream: EventStream, index: int, error: Mapping[str, Any]) -> bytes:
+    """Format the event of the picture `index`, which has failed."""
+    shape = stream.shape.failed
+    assert shape is not None, "a gateway with errors of single pictures has their event"
+    data = _fill_event(stream, shape, {**stream.common, **error, "error": error, "index": index})
+    return _format_event(shape.format_name(stream.start), data, None)
 
 
-def _format_error(error: Mapping[str, Any]) -> bytes:
-    # Nested, under a name of its own: some clients look at the one, some at the other.
-    return _format_event("error", {"type": "error", "error": error}, None)
+def _format_end(stream: EventStream) -> bytes:
+    """Return what comes behind all pictures: the last event, if there is one, and the mark of the end."""
+    end = b""
+    last = build_last_event(stream)
+    if stream.shape.last is not None and last is not None:
+        if stream.override_last is not None:
+            last = stream.override_last(last)
+        end = _format_event(stream.shape.last.format_name(stream.start), last, None)
+    if stream.shape.done:
+        end += _DONE
+    return end
+
+
+def _format_error(stream: EventStream, error: Mapping[str, Any]) -> bytes:
+    shape = stream.shape.error
+    data = _fill_event(stream, shape, {**stream.common, **error, "error": error})
+    return _format_event(shape.format_name(stream.start), data, None)
 
 
 def _format_event(name: str, event: Mapping[str, Any], picture: Picture | None) -> bytes:
@@ -134,8 +183,4 @@ def _format_event(name: str, event: Mapping[str, Any], picture: Picture | None) 
     return b"".join([*pieces, b"\n\n"])
 
 
-_PARTIAL_MEMBERS: Final = (
-    "type", "partial_image_index", "b64_json", "created_at", "size", "quality", "background", "output_format",
-)  # fmt: skip
-"""The members of the event of a partial image, in their order."""
 _DONE: Final = b"data: [DONE]\n\n"

@@ -301,16 +301,16 @@ def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[s
         "given": call.given,
     }  # fmt: skip
     if call.count:
-        add_made_pictures(fields, call.pixels)
+        add_made_pictures(fields, call.count, call.pixels)
     if request.uploads:
         fields["uploads"] = upload.describe_uploads(request.uploads)
     return fields
 
 
-def add_made_pictures(fields: dict[str, Any], pixels: Sequence[int]) -> None:
-    """Add the number and the size of the pictures of a call to its fields, where no parameter gives them."""
+def add_made_pictures(fields: dict[str, Any], count: int, pixels: Sequence[int]) -> None:
+    """Add the number and the size of the pictures of a call to its fields, where no `n` and no `size` gives them."""
     if fields.get("n") is None:
-        fields["n"] = 1
+        fields["n"] = count
     if fields.get("size") is None:
         fields["size"] = f"{pixels[0]}x{pixels[1]}"
 
@@ -367,10 +367,15 @@ def count_made_pictures(plan: Plan, call: Call) -> int:
     match plan:
         case Draw(error=Refuse()):
             return 0
-        case Draw(images=None) | Canned():
-            return call.count
         case Draw():
-            return min(plan.images or 0, call.count)
+            places = call.count
+            if plan.images is not None:
+                places = min(plan.images, places)
+            if plan.picture is None or call.response.failed_item is None:
+                return places
+            return sum(1 for index in range(places) if plan.find_failure(index) is None)
+        case Canned():
+            return call.count
         case _:
             return 0
 

@@ -514,6 +514,9 @@ class _Builder:
         weight = value.get("weight")
         if "bytes" in value:
             weight = self._convert([*pointer, "bytes"], _parse_weight, value["bytes"])
+        error = None
+        if "error" in value:
+            error = self._build_refuse([*pointer, "error"], value["error"])
         words = {word: _name_null(one) for word, one in value.items()}
         if "file" in words:
             words["file"] = _name_file(words["file"])
@@ -524,6 +527,7 @@ class _Builder:
             words=words,
             weight=weight,
             vary=value.get("vary", False),
+            error=error,
         )
 
     def _build_canned(self, pointer: Pointer, value: Mapping[str, Any]) -> Canned:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emulator.core import strict_json
 from emulator.core.light_dataclass import dataclass
+from emulator.core.picture_events import has_finished_picture
 from emulator.faults import CutOff
 from emulator.findings import Finding
 from emulator.gateway import pricing
@@ -168,7 +169,7 @@ class Forwarder:
         values = [parse_json(read_event_data(event)) for _, event in stream.events]
         pictures: list[ImageRecipe] = []
         for (_, event), value in zip(stream.events, values, strict=True):
-            if b".completed" in event:
+            if has_finished_picture(event):
                 pictures += await self._keep_pictures(pending, value, len(pictures))
         if pending.response is not None:
             pending.response = replace(pending.response, pictures=tuple(pictures))
@@ -248,22 +249,27 @@ class _PassedStream:
         self.forwarded = forwarded
         self.events: list[tuple[float, bytes]] = []
         self.is_finished = False
-        self._completed = 0
+        self._finished = 0
 
     def add(self, event: bytes) -> None:
         """Note an event that has just come."""
         self.events.append((self.forwarded.elapsed, event))
-        if b".completed" in event[:_NAME_LENGTH]:
-            self._completed += 1
+        if has_finished_picture(event):
+            self._finished += 1
 
     def is_final(self, event: bytes) -> bool:
         """Return whether no event comes behind this one, as far as a gateway of this kind says so."""
         beginning = event[:_NAME_LENGTH]
         if b"[DONE]" in beginning or beginning.startswith(b"event: error"):
             return True
-        stream = self.forwarded.call.response.stream
-        ends_with_mark = stream is not None and stream.done
-        return not ends_with_mark and self._completed >= max(1, self.forwarded.call.count)
+        call = self.forwarded.call
+        stream = call.response.stream
+        if stream is not None and stream.done:
+            return False
+        if stream is not None and stream.last is not None and call.operation in stream.names:
+            name = stream.last.format_name(stream.names[call.operation])
+            return beginning.startswith(f"event: {name}\n".encode())
+        return self._finished >= max(1, call.count)
 
 
 def describe_asked(call: Call, pending: CallRecord, variables: Mapping[str, str]) -> AskedCall:

@@ -143,7 +143,7 @@ def _join_fields(
         own = {*OWN_FIELDS, *OUTCOME_FIELDS}
         fields.update((name, value) for name, value in body.items() if name not in own)
     if entry.accepted and entry.size is not None and any(entry.size):
-        add_made_pictures(fields, entry.size)
+        add_made_pictures(fields, entry.pictures_asked, entry.size)
     if given is not None:
         fields["given"] = given
     fields["operation"] = entry.operation

@@ -307,6 +307,7 @@ class CallRecord:
             weight=self.weight,
             verdict=self.verdict,
             cost=self.cost,
+            pictures_asked=1 if call is None else call.count,
         )
 
     def _describe_refusal(self, error: GatewayError, body: RecordedBody) -> tuple[dict[str, Any], RecordedBody]:

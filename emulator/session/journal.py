@@ -39,6 +39,7 @@ class JournalEntry(NamedTuple):
     `headers`, `body` and `events` as *response_record* stores them, and is None where nothing was sent. `billed` is for
     how many pictures the call pays, whether its client was there to take them or not. `weight` is about the bytes that
     the entry needs in memory. `verdict` is who has answered, `cost` the dollars that a real gateway took for it.
+    `pictures_asked` is how many pictures the accepted call asks for.
     """
 
     number: int
@@ -85,6 +86,7 @@ class JournalEntry(NamedTuple):
     weight: int
     verdict: CallVerdict = "drawn"
     cost: float | None = None
+    pictures_asked: int = 1
 
     @property
     def status(self) -> int | None:

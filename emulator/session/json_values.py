@@ -13,7 +13,17 @@ from typing import Any, Final
 from emulator.image.link import HostBehavior
 from emulator.image.recipe import Alteration
 from emulator.image.upload import Examination, Upload
-from emulator.messages import Call, Canned, Draw, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape
+from emulator.messages import (
+    Call,
+    Canned,
+    Draw,
+    EventShape,
+    Exhausted,
+    PictureOverride,
+    Refuse,
+    ResponseShape,
+    StreamShape,
+)
 
 
 def to_plain(value: Any) -> Any:
@@ -67,8 +77,8 @@ TYPE: Final = "$type"
 _CLASSES: Final[Mapping[str, type]] = {
     one.__name__: one
     for one in (
-        Alteration, Call, Canned, Draw, Examination, Exhausted, PictureOverride, Refuse, ResponseShape, StreamShape,
-        Upload,
+        Alteration, Call, Canned, Draw, EventShape, Examination, Exhausted, PictureOverride, Refuse, ResponseShape,
+        StreamShape, Upload,
     )
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from emulator.core import strict_json
+from emulator.core.picture_events import has_finished_picture
 from emulator.image.recipe import ImageRecipe
 
 RecordedBody = str | dict[str, Any] | None
@@ -86,7 +87,7 @@ class EventRecorder:
         self._length += len(text)
         if self._length <= LONGEST_BODY:
             self.events.append([round(self._now(), 6), text.decode("utf-8", "backslashreplace")])
-        if b".completed" in text:
+        if has_finished_picture(text):
             self._finished += 1
 
 

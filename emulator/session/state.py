@@ -303,6 +303,6 @@ _ENTRY: Final[FieldTypes] = {
     "findings": (list, tuple), "state": (str,), "bytes_sent": (int,), "response": (dict, NoneType),
     "events": (int, NoneType), "task": (dict, NoneType), "pictures": (list, tuple),
     "altered": (dict, list, NoneType), "billed": (int,), "weight": (int,), "verdict": (str,),
-    "cost": (int, float, NoneType),
+    "cost": (int, float, NoneType), "pictures_asked": (int,),
 }  # fmt: skip
 """The types that JSON may have for each field of the document."""

@@ -121,17 +121,22 @@ def choose_pixels(draft: Draft) -> Draft:
 
 
 def count_images(draft: Draft) -> Draft:
-    """Count the images that are asked for; where a gateway's file sets no bounds for `n`, OpenAI's hold."""
-    count = draft.effective.get("n", 1)
-    most = draft.rules.most_pictures
+    """Count the images that are asked for; where a gateway's file sets no bounds for the number, OpenAI's hold."""
+    rule = draft.rules.count
+    if rule is None:
+        name, count, most = "n", draft.effective.get("n", 1), draft.rules.most_pictures
+    else:
+        name, count, most = rule.parameter, rule.find_number(draft.effective), rule.most
     if count.__class__ is int and 1 <= count <= most:
+        if rule is not None:
+            count = rule.fit_number(count, len(draft.uploads))
         return copy_draft(draft, count=count)
     if not isinstance(count, int) or isinstance(count, bool):
-        error = build_error("type", {"expected": "an integer", "actual": name_kind(count)}, "n", value=count)
+        error = build_error("type", {"expected": "an integer", "actual": name_kind(count)}, name, value=count)
     elif count < 1:
-        error = build_error("below_minimum", {"limit": "1", "value": quote(count)}, "n", value=count)
+        error = build_error("below_minimum", {"limit": "1", "value": quote(count)}, name, value=count)
     else:
-        error = build_error("above_maximum", {"limit": str(most), "value": quote(count)}, "n", value=count)
+        error = build_error("above_maximum", {"limit": str(most), "value": quote(count)}, name, value=count)
     return copy_draft(draft, count=1, errors=(error,))
 
 

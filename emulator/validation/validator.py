@@ -352,6 +352,8 @@ class RequestValidator:
             read_by_steps.update(rules.aliases, rules.pictures)
             if rules.pixels is not None:
                 read_by_steps.update(rules.pixels.parameters)
+            if rules.count is not None:
+                read_by_steps.update(rules.count.parameters)
             for parameter, values in rules.absent_values.items():
                 if any(isinstance(value, str) for value in values):
                     read_by_steps.add(parameter)

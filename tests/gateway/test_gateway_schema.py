@@ -112,6 +112,26 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: _parameter(root).update({"x-emulator-picture": {"format": []}}), "did you mean 'formats'?"),
     (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"done": True}}}), "a name for generate or edit"),
     (lambda root: _model(root).update({"x-emulator-reply": {"stream": {"edit": "A b"}}}), "expected small letters"),
+    (lambda root: _reply(root, failed_item={"error": "{codes}"}), "did you mean '{code}'?"),
+    (lambda root: _reply(root, failed_item={"x": 1}, files={"a": "b"}), "expected files or failed_item, and not both"),
+    (lambda root: _event(root, "failed"), "expected failed_item beside failed of events"),
+    (
+        lambda root: _reply(root, failed_item={"x": 1}, stream={"generate": "p"}),
+        "expected failed of events beside failed_item",
+    ),
+    (lambda root: _event(root, "finish"), "did you mean 'finished'?"),
+    (lambda root: _event(root, "last", data={"x": "{url}"}), "x is '{url}'; expected one of {event}"),
+    (lambda root: _event(root, "finished", data={"image": "{b64_json}"}), "image is '{b64_json}'; expected one of"),
+    (lambda root: _event(root, "finished", data={"url": "{link}"}), "url is '{link}'; expected"),
+    (lambda root: _event(root, "error", data={"x": {"y": "{codes}"}}), "did you mean '{code}'?"),
+    (lambda root: _event(root, "partial", name="preview"), "expected a name with partial_image in it"),
+    (lambda root: _event(root, "finished", name="{start}.partial_image"), "and no partial_image"),
+    (lambda root: _event(root, "last", name="The end"), "expected small letters, dots and underscores behind {start}"),
+    (
+        lambda root: _event(root, "finished", completed=["type"]),
+        "expected completed or finished of events, and not both",
+    ),
+    (lambda root: _reply(root, stream={"generate": "p", "events": {"last": {"name": "x"}}}), "has no 'data'"),
     (lambda root: _reply(root, body={"x": "{datas}"}), "did you mean '{data}'?"),
     (lambda root: _reply(root, item={"image": "{b64_json}"}), "image is '{b64_json}'; expected one of"),
     (lambda root: _reply(root, item={"url": "{link}"}), "url is '{link}'; expected"),
@@ -119,6 +139,16 @@ SLIPS: Final[list[tuple[Change, str]]] = [
     (lambda root: _reply(root, item={}, data_fields=["url"]), "expected item or data_fields, and not both"),
     (lambda root: _reply(root, usage_body={"x": "{input_tokens}"}), "x is '{input_tokens}'; expected one of"),
     (lambda root: _reply(root, absent="never"), "absent is 'never'; expected one of omitted"),
+    (lambda root: _count(root, "count"), "x-emulator-count names 'count', and its schema has no such"),
+    (
+        lambda root: _count(root, "n", when={"mode": "group"}),
+        "x-emulator-count names 'mode', and its schema has no such",
+    ),
+    (lambda root: _count(root, "n.most"), "x-emulator-count names 'n.most', and 'most' is no property there"),
+    (lambda root: _count(root, "n", usual=0), "usual is 0; expected"),
+    (lambda root: _count(root, "n."), "parameter is 'n.'; expected the name of a parameter"),
+    (lambda root: _count(root, "n", with_uploads=3), "unknown key 'with_uploads'"),
+    (lambda root: _model(root).update({"x-emulator-count": {"usual": 1}}), "x-emulator-count has no 'parameter'"),
     (lambda root: _pixels(root, ratio="aspect"), "x-emulator-pixels names 'aspect', and its schema has no such"),
     (lambda root: _pixels(root, widht="size"), "did you mean 'width'?"),
     (lambda root: _pixels(root, tier="size", tiers={"1K": "1024"}), "expected WIDTHxHEIGHT, such as 1536x1024"),
@@ -137,6 +167,15 @@ SLIPS: Final[list[tuple[Change, str]]] = [
 
 def _reply(root: Any, **keys: Any) -> None:
     _model(root)["x-emulator-reply"] = keys
+
+
+def _event(root: Any, kind: str, *, name: str = "x", data: Any = None, **beside: Any) -> None:
+    events = {kind: {"name": name, "data": data or {}}}
+    _reply(root, stream={"generate": "p", "events": events, **beside})
+
+
+def _count(root: Any, parameter: str, **keys: Any) -> None:
+    _model(root)["x-emulator-count"] = {"parameter": parameter, **keys}
 
 
 def _pixels(root: Any, **keys: Any) -> None:

@@ -94,3 +94,27 @@ def test_dollars(model: str | None, quality: Any, size: str, dollars: float | No
             pricing.price_call(call, 0),
             pricing.price_call(call, 3),
         ]
+
+
+BROKEN_PICTURE: Final = {"error": {"code": "x", "message": "y"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "events", "dollars"),
+    [
+        ({"data": [{"url": "a"}, {"url": "b"}]}, (), 0.04),
+        ({"data": [{"url": "a"}, BROKEN_PICTURE, {"url": "b"}]}, (), 0.04),
+        ({"data": [BROKEN_PICTURE]}, (), 0.0),
+        ({"data": [{"url": "a"}], "usage": {"generated_images": 2}}, (), 0.04),
+        (None, [{"url": "a"}, {"url": "b"}, {"usage": {"generated_images": 2}}], 0.04),
+        (None, [BROKEN_PICTURE, {"usage": {"generated_images": 0}}], 0.0),
+        ({"data": [{"url": "a"}], "usage": {"generated_images": True}}, (), 0.02),
+    ],
+)
+def test_pictures_that_failed_are_not_paid(body: Any, events: Any, dollars: float) -> None:
+    """The pictures of an answer count that came, or the number of them that its usage tells."""
+    call = Call(
+        operation="generate", model="dall-e-2", given={}, params={}, effective={}, count=3,
+        pixels=(1024, 1024), response=ResponseShape(), findings=(),
+    )  # fmt: skip
+    assert dollars == pytest.approx(pricing.price_answer(call, status=200, headers={}, body=body, events=events))

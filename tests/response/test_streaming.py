@@ -439,8 +439,8 @@ class RecordingStore(ImageStore):
 def order(**change: Any) -> streaming.EventStream:
     """Two pictures with two stages each, in twelve seconds."""
     usual = streaming.EventStream(
-        name="p", shape=StreamShape({"generate": "p"}), recipes=(RECIPE, replace(RECIPE, index=1)),
-        items=({"b64_json": ""}, {"b64_json": ""}), common={"created_at": 1},
+        start="p", shape=StreamShape({"generate": "p"}), recipes=(RECIPE, replace(RECIPE, index=1)),
+        items=({"b64_json": ""}, {"b64_json": ""}), common={"created": 1},
         partials=streaming.list_partial_images(2, None),
         error=None,
         describe_failure=lambda: {"code": "broken"}, seconds=12.0, session="s", files=NO_FILES,

@@ -473,7 +473,7 @@ SENSELESS: Final = {
         _answer("refuse: {kind: quota, case: ip}"), 1, "case is 'ip'; expected one of key, estimate",
     ),
     "a case of a kind that has none": (
-        _answer("refuse: {kind: moderation, case: ip}"), 1, "case is 'ip'; expected none, as moderation has no cases",
+        _answer("refuse: {kind: not_found, case: ip}"), 1, "case is 'ip'; expected none, as not_found has no cases",
     ),
     "the shortest is the longest": (_answer("latency: {uniform: [3s, 1s]}"), 1, "latency uniform: 3s is longer than 1"),
     "p95 below the median": (
@@ -868,7 +868,9 @@ def test_the_schema_lists_the_members_of_every_reply() -> None:
             members = {*shape.fields, *shape.data_fields, *(shape.body or ()), *(shape.item or ()), "metadata"}
             members |= {f"usage.{name}" for name in shape.usage_body or ()}
             if shape.stream is not None:
-                members |= {*shape.stream.completed, "partial_image_index"}
+                stream = shape.stream
+                events = (stream.partial, stream.finished, stream.failed, stream.last, stream.error)
+                members |= {name for event in events if event is not None for name in event.data}
             assert members <= {*drawn["omit"]["items"]["else"]["enum"]}
             assert {*shape.usage_fields} <= {*drawn["usage"]["properties"]}
             assert {*shape.usage_details} <= {*SCHEMA["$defs"]["tokens"]["properties"]}
@@ -893,7 +895,7 @@ def test_a_ready_made_scenario_keeps_the_schema(name: str) -> None:
     [
         (_answer("refuse: {kind: quota, case: estimat}"), "did you mean 'estimate'?"),
         (_answer("refuse: {kind: quota, case: price}"), "expected one of key, estimate; it is a case of billing"),
-        (_answer("refuse: {kind: moderation, case: key}"), "moderation has no cases; it is a case of quota"),
+        (_answer("refuse: {kind: not_found, case: key}"), "not_found has no cases; it is a case of quota"),
         (_rule("answers: draw, when: {uploads: {imag: {width: 3}}}"), "or count; did you mean 'image'?"),
         (_rule("answers: draw, when: {uploads: {maks: {width: 3}}}"), "or count; did you mean 'mask'?"),
         (
