@@ -8,7 +8,8 @@ lists (every combination) or a list of rows; `{variable}` takes the value. `{rep
 A reply has a `body`, which is JSON in the gateway's own layout and may have an `end` behind it, or a `text`, which is
 all there is. `settings` are those of the server that answers.
 
-Texts in pointed brackets stand for what varies from run to run: see PLACEHOLDERS.
+Texts in pointed brackets stand for what varies from run to run: see PLACEHOLDERS. <id> inside of a text is the
+request's id, which the reply has in a header too.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ GATEWAYS: Final = (
     "openai",
     "azure",
     "xai",
+    "ark",
     "together",
     "openrouter",
     "sd-cpp",

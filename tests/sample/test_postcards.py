@@ -74,8 +74,9 @@ def test_it_could_move(shop: Postcards, image_api: ImageApi) -> None:
     outcomes = {fit.gateway: fit.outcome for fit in image_api.portability() if fit.behavior == "documented"}
     refused = {gateway for gateway, outcome in outcomes.items() if outcome == "refused"}
     assert {
+        "ark",
         "openai",
         "openrouter",
         "together",
         "xai",
-    } == refused  # one has retired the model, three have none
+    } == refused  # one has retired the model, four have none

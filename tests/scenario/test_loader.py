@@ -802,7 +802,7 @@ MISSPELLED: Final = {
     "a gateway": (
         "when:\n    gateway: [openai, nope]",
         3,
-        'gateway is "nope"; expected one of aiai, azure, ezmodel, geekai,',
+        'gateway is "nope"; expected one of aiai, ark, azure, ezmodel, geekai,',
     ),
     "a gateway's slip": ("when: {gateway: {not: opnai}}", 2, "did you mean 'openai'?"),
 }
