@@ -239,6 +239,7 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="folder of the recording; serve --record DIR replays it")
     about = "the session whose calls are written, drawn ones too"
     parser.add_argument("--from-session", metavar="ID", required=True, help=about)
+    _add_schema_flag(parser)
     _add_server_flags(parser)
 
 

@@ -32,7 +32,7 @@ _PATHS = ("task", "model")
 
 def record_session(options: argparse.Namespace) -> int:
     """Write the calls of a session as a recording; return 1 where some could not be written, else 0."""
-    settings = load_settings({"admin_token": options.admin_token})
+    settings = load_settings({"admin_token": options.admin_token, "schema": options.schema})
     gateways = find_gateways(settings.schema)
     connection = Connection(options.url, settings.admin_token)
     try:
@@ -45,8 +45,11 @@ async def _record(connection: Connection, session: str, folder: Path, gateways: 
     recording = Recording(folder, "all")
     written, left_out = 0, 0
     counter = _NoCounter()
+    unknown: set[str] = set()
     try:
         for call in _list_calls(connection, session):
+            if call["gateway"] is not None and call["gateway"] not in gateways:
+                unknown.add(call["gateway"])
             try:
                 address = _find_address(call, gateways)
                 asked, given = _describe_asked(connection, call, address), _describe_given(connection, call, address)
@@ -62,6 +65,9 @@ async def _record(connection: Connection, session: str, folder: Path, gateways: 
                 written += 1
     finally:
         recording.close()
+    for name in sorted(unknown):
+        problem = f"no file of the gateway {name} is known here, so what the paths of its calls name is not written"
+        print(f"{NAME}: {problem}; name its file with --schema", file=sys.stderr)
     print(f"{folder}: {written} calls written, {left_out} left out")
     return 1 if left_out else 0
 

@@ -119,6 +119,32 @@ def test_what_a_path_names_is_recorded(
     assert 0 == main(["compare", str(afterwards)]), capsys.readouterr().out
 
 
+def test_the_paths_of_an_own_gateway_are_recorded(
+    serve: Callable[..., Served], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With `--schema` the model of the path is written; without it that is told, and nothing else is lost."""
+    schema = tmp_path / "own.yaml"
+    schema.write_text(
+        "openapi: 3.1.0\ninfo: {title: Own, version: '1'}\nservers: [{url: https://own.test/v1}]\n"
+        "paths:\n  /deployments/{name}/images/generations:\n    post:\n      x-emulator-model: name\n"
+        "      requestBody: {content: {application/json: {schema: {type: object, required: [prompt],"
+        " properties: {prompt: {type: string}}}}}}\n      responses: {'200': {description: Pictures}}\n"
+    )
+    served = serve(schema=(str(schema),))
+    url = f"{served.url}/s/own/own/v1/deployments/painter/images/generations"
+    assert httpx.post(url, json={"prompt": "A boat"}, headers={"authorization": f"Bearer {KEY}"}).is_success
+    flags = ["--from-session", "own", "--url", served.url]
+    assert 0 == main(["record", str(tmp_path / "without"), *flags])
+    told = capsys.readouterr()
+    assert "1 calls written, 0 left out" in told.out
+    assert "no file of the gateway own is known here" in told.err
+    assert "painter" not in (tmp_path / "without" / "recording.yaml").read_text()
+    assert 0 == main(["record", str(tmp_path / "with"), *flags, "--schema", str(schema)])
+    assert "" == capsys.readouterr().err
+    assert ["painter"] == [model for model, _ in _list_asked(tmp_path / "with" / "recording.yaml")]
+    assert 0 == main(["compare", str(tmp_path / "with"), "--schema", str(schema)]), capsys.readouterr().out
+
+
 def _list_asked(path: Path) -> list[tuple[Any, str | None]]:
     """The model and the address of each entry of a recording."""
     entries = loader.load_scenario(path).rules
