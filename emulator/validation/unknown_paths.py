@@ -5,7 +5,7 @@ The gateway's own answer to such a call says little, or nothing at all, so this 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from emulator.core.suggestions import nearest_word
@@ -59,21 +59,29 @@ def _explain(gateway: Gateway, path: str) -> str:
     parts = path.strip("/").split("/")
     for begin in range(len(parts) + 1):
         end = "/" + "/".join(parts[begin:])
+        beginning = "/".join(["", *parts[:begin]])
+        if begin and not end.startswith(f"{base}/") and gateway.find_operations(end)[0]:  # known beside the base
+            return f"{beginning} is too much before {end}"
         if begin < len(parts) and gateway.find_operations(base + end)[0]:
-            beginning = "/".join(["", *parts[:begin]])
             if beginning == base:  # what differs is a slash at the end
                 return f"did you mean {base}{end}?"
             return _explain_beginning(beginning, base)
     if path.strip("/") in ("", base.strip("/")):
         return "this is no operation; " + _list_operations(gateway)
-    tail = "/".join(part for part in parts if part.lower() not in _BASE_PARTS and part != gateway.name)
+    tail = _shorten(path, gateway)
     for other in _OTHER_APIS:
         if f"/{tail}".endswith(f"/{other}"):
             return f"{other} is another API, which is not answered here; " + _list_operations(gateway)
-    nearest = _find_nearest(tail, [known.removeprefix(base).strip("/") for known in gateway.operations])
+    nearest = _find_nearest(tail, gateway)
     if nearest is not None:
-        return f"did you mean {base}/{nearest}?"
+        return f"did you mean {nearest}?"
     return _list_operations(gateway)
+
+
+def _shorten(path: str, gateway: Gateway) -> str:
+    """Return a path without the parts that say nothing about which operation of `gateway` is meant."""
+    dropped = {*_BASE_PARTS, *gateway.base.split("/"), gateway.name}
+    return "/".join(part for part in path.strip("/").split("/") if part.lower() not in dropped)
 
 
 def _explain_beginning(beginning: str, base: str) -> str:
@@ -85,18 +93,25 @@ def _explain_beginning(beginning: str, base: str) -> str:
     return f"the path begins with {beginning}, and should with {base}"
 
 
-def _find_nearest(tail: str, known: Iterable[str]) -> str | None:
-    """Return the known path that is most like `tail`, both without their base; None where none is like it."""
+def _find_nearest(tail: str, gateway: Gateway) -> str | None:
+    """Return the path of `gateway` that is most like the shortened path `tail`; None where none is like it."""
     import difflib  # 4 ms, and needed only for a message
 
-    whole = [one for one in dict.fromkeys(known) if "{" not in one]
-    for one in whole:
-        if tail.lower() in one.split("/"):  # `images` or `generations` alone
-            return one
-    nearest = difflib.get_close_matches(tail.lower(), whole, n=1, cutoff=_CLOSE_ENOUGH)
+    paths: dict[str, str] = {}
+    for path in gateway.operations:
+        if "{" not in path:
+            paths.setdefault(_shorten(path, gateway), path.rstrip("/"))
+    tail = tail.lower()
+    for known, path in paths.items():
+        if tail in known.split("/"):  # `images` or `generations` alone
+            return path
+    for known, path in paths.items():
+        if tail.startswith(f"{known}/"):  # `images/generations` where `images` is the path
+            return path
+    nearest = difflib.get_close_matches(tail, paths, n=1, cutoff=_CLOSE_ENOUGH)
     if not nearest:
         return None
-    return nearest[0]
+    return paths[nearest[0]]
 
 
 def _list_operations(gateway: Gateway) -> str:

@@ -91,6 +91,15 @@ def test_the_path_of_openai_is_none_at_openrouter(server: Served) -> None:
     assert (404, "unknown_path") == (answer.status_code, answer.headers["x-emulator-finding"])
 
 
+def test_pictures_by_chat_are_not_made_at_openrouter(server: Served) -> None:
+    """LiteLLM asks for them so; it gets the gateway's own 404, and the finding says that this is another API."""
+    body = {"model": GEMINI, "messages": [{"role": "user", "content": "A boat"}], "modalities": ["image", "text"]}
+    answer = _post(server, "openrouter", "/chat/completions", body, session="further-chat")
+    assert (404, {"error": {"code": 404, "message": "Not Found"}}) == (answer.status_code, answer.json())
+    (finding,) = server.calls("further-chat")[0]["findings"]
+    assert "chat/completions is another API, which is not answered here" in finding["message"]
+
+
 @pytest.mark.parametrize("gateway", ["sd-cpp", "vllm-omni", "sglang"])
 def test_servers_that_a_user_runs(server: Served, gateway: str) -> None:
     """They take the SDK's generations and edits, with any key; the journal sends a call of theirs again."""
