@@ -245,15 +245,34 @@ BAD_MARKERS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("words", "message"), BAD_MARKERS)
-def test_bad_markers_are_one_line(run: Run, words: str, message: str) -> None:
+def read_reports(result: pytest.RunResult, when: str) -> dict[str, str]:
+    """What a run printed of each test that had an error at its setup or its teardown, by the test's name."""
+    _, *found = re.split(rf"^_+ ERROR at {when} of (\w+) _+$|^=+ .* =+$", lines(result), flags=re.MULTILINE)
+    return {name: text for name, text in zip(found[::2], found[1::2], strict=True) if name}
+
+
+def test_bad_markers_are_one_line(run: Run) -> None:
     """An error in a marker fails that test with one line, which names the known words."""
-    result = run(f"@pytest.mark.image_api({words})\ndef test_x(image_api): ...\ndef test_y(image_api): ...\n")
-    result.assert_outcomes(errors=1, passed=1)
-    assert message in lines(result)
-    assert "Traceback" not in lines(result)
-    assert "During handling" not in lines(result)
-    assert 1 == sum(line.startswith(("image_api: ", "pytest.mark.", "E   ")) for line in lines(result).splitlines())
+    tests = [
+        f"@pytest.mark.image_api({words})\ndef test_{number}(image_api): ...\n"
+        for number, (words, _) in enumerate(BAD_MARKERS)
+    ]
+    result = run("".join(tests) + "def test_good(image_api): ...\n")
+    result.assert_outcomes(errors=len(BAD_MARKERS), passed=1)
+    reports = read_reports(result, "setup")
+    assert len(BAD_MARKERS) == len(reports)
+    for number, (words, message) in enumerate(BAD_MARKERS):
+        text = reports[f"test_{number}"]
+        assert message in text, words
+        check_one_line(text)
+
+
+def check_one_line(text: str) -> None:
+    """Fails unless `text` tells one error, in one line and without a traceback."""
+    assert "Traceback" not in text
+    assert "During handling" not in text
+    told = [line for line in text.splitlines() if line.startswith(("image_api: ", "pytest.mark.", "E   "))]
+    assert 1 == len(told), told
 
 
 def test_settings_of_pytest(run: Run, pytester: pytest.Pytester) -> None:
@@ -312,9 +331,7 @@ def test_bad_settings_are_one_line(run: Run, setting: str, message: str) -> None
     result = run("def test_x(image_api): ...\ndef test_y(): ...\n", settings=setting)
     result.assert_outcomes(errors=1, passed=1)
     assert message in lines(result)
-    assert "Traceback" not in lines(result)
-    assert "During handling" not in lines(result)
-    assert 1 == sum(line.startswith(("image_api: ", "pytest.mark.", "E   ")) for line in lines(result).splitlines())
+    check_one_line(lines(result))
 
 
 ON_ANY_SERVER: Final = """
@@ -481,18 +498,22 @@ STRICT: Final[list[tuple[str, str, str | None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("calls", "strict", "message"), STRICT)
-def test_strictness(run: Run, calls: str, strict: str, message: str | None) -> None:
+def test_strictness(run: Run) -> None:
     """`strict` fails a test at its end and shows the journal; a refusal that the scenario asks for is expected."""
     script = {"rules": [{"name": "scripted", "answers": [{"refuse": "overloaded"}, "draw"], "then": "refuse"}]}
-    result = run(f"""
-@pytest.mark.image_api(strict={strict}, scenario={script})
-def test_x(image_api): {CALLS[calls]}
-""")
-    result.assert_outcomes(passed=1, errors=0 if message is None else 1)
-    text = lines(result)
-    assert message is None or message in text
-    assert (message is not None) == bool(re.search("Session test_x-.* calls?\n", text))
+    tests = [
+        f"@pytest.mark.image_api(strict={strict}, scenario={script})\ndef test_{number}(image_api): {CALLS[calls]}\n"
+        for number, (calls, strict, _) in enumerate(STRICT)
+    ]
+    expected = {f"test_{number}": message for number, (_, _, message) in enumerate(STRICT) if message is not None}
+    result = run("".join(tests))
+    result.assert_outcomes(passed=len(STRICT), errors=len(expected))
+    reports = read_reports(result, "teardown")
+    assert set(expected) == set(reports)
+    for name, message in expected.items():
+        assert message in reports[name], name
+        assert re.search(f"Session {name}-.* calls?\n", reports[name])
+    assert len(expected) == lines(result).count("Session test_")
 
 
 def test_a_failed_test_is_not_blamed_twice(run: Run) -> None:
@@ -724,7 +745,7 @@ def test_a_run_without_the_fixture_loads_nothing(pytester: pytest.Pytester) -> N
 SPREAD: Final = (
     ASKING
     + """
-@pytest.mark.parametrize("number", range(800))
+@pytest.mark.parametrize("number", range(200))
 def test_own_world(image_api, number):
     prompts = [f"{number} {turn}" for turn in range(1 + number % 3)]
     for prompt in prompts:
@@ -735,13 +756,13 @@ def test_own_world(image_api, number):
 
 
 def test_four_workers_on_one_server(pytester: pytest.Pytester, serve: Callable[..., Served]) -> None:
-    """800 tests in four processes share a server, and each finds its own calls and no other; findings are added up."""
+    """200 tests in four processes share a server, and each finds its own calls and no other; findings are added up."""
     pytester.makepyfile(SPREAD)
     url = serve().url
     result = pytester.runpytest_subprocess(*QUIET, "-p", "xdist", "-n", "4", "-q", "--image-api-url", url)
-    result.assert_outcomes(passed=800)
-    calls = sum(1 + number % 3 for number in range(800))
-    result.stdout.fnmatch_lines(["parameter_ignored * " + f"{calls} calls in 800 tests"])
+    result.assert_outcomes(passed=200)
+    calls = sum(1 + number % 3 for number in range(200))
+    result.stdout.fnmatch_lines(["parameter_ignored * " + f"{calls} calls in 200 tests"])
 
 
 def test_workers_with_servers_of_their_own(pytester: pytest.Pytester) -> None:
