@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Final
 
 import httpx
@@ -46,16 +47,28 @@ def test_a_page_is_markdown_or_html(ask: Described, name: str) -> None:
     assert "style=" not in reply.text
 
 
+@pytest.fixture(scope="module")
+def read_html(ask: Described) -> Callable[[str], str]:
+    """Reads what a browser gets at a path, each once: some pages are linked to from all others."""
+
+    @cache
+    def read(path: str) -> str:
+        reply = ask("GET", path, headers=BROWSER)
+        assert 200 == reply.status_code, path
+        return reply.text
+
+    return read
+
+
 @pytest.mark.parametrize("name", ["", *PAGES])
-def test_links_lead_somewhere(ask: Described, name: str) -> None:
+def test_links_lead_somewhere(read_html: Callable[[str], str], name: str) -> None:
     """Each link of the HTML leads to a page that is there, and to a heading of it."""
-    for target in re.findall(r'href="([^"]+)"', ask("GET", f"/docs/{name}".rstrip("/"), headers=BROWSER).text):
+    for target in re.findall(r'href="([^"]+)"', read_html(f"/docs/{name}".rstrip("/"))):
         if target.startswith(("#", "https://")):
             continue
         path, _, anchor = target.removeprefix("/_emulator").partition("#")
-        reply = ask("GET", path, headers=BROWSER)
-        assert 200 == reply.status_code
-        assert not anchor or f'id="{anchor}"' in reply.text
+        text = read_html(path)
+        assert not anchor or f'id="{anchor}"' in text, target
 
 
 def test_the_list(ask: Described) -> None:

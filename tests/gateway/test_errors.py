@@ -172,7 +172,7 @@ def test_rendering_changes_no_error() -> None:
 
 @pytest.mark.parametrize("path", sorted((find_schemas() / "wordings").glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_kept_answer_is_the_one_that_would_be_rendered(path: Path) -> None:
-    """For every kind and breach, whatever the facts, the language and the request's id."""
+    """For every kind and breach, whatever the facts, the language and the request's id; each in a third of the ways."""
     catalog, random = ErrorCatalogLoader().load(path), Random(path.stem)
     errors = [GatewayError(kind) for kind in KINDS]
     errors += [GatewayError("invalid_request", violation=violation) for violation in VIOLATIONS]
@@ -182,7 +182,7 @@ def test_a_kept_answer_is_the_one_that_would_be_rendered(path: Path) -> None:
     for error in errors:
         names = [name for name in random.sample(FACTS, 5) if name not in ("request_id", "model")]
         facts = {name: random.choice(values[:4]) for name in names}
-        for model, param, upstream, language, headers in product(*ways):
+        for model, param, upstream, language, headers in random.sample([*product(*ways)], 24):
             varied = replace(error, model=model, param=param, upstream=upstream, facts=facts, headers=headers)
             request_id = random.choice(ids)
             expected = catalog._render(varied, language, request_id)
