@@ -98,8 +98,8 @@ def refused(folder: Path, flags: list[str], said: list[str], **more: str) -> Non
 
 def refused_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, flags: list[str], said: list[str]
-) -> None:
-    """As `refused`, in this process: a start of Python for each of many flags is half a second for nothing."""
+) -> str:
+    """As `refused`, in this process, where Python need not start for each of many flags. Returns the line."""
     monkeypatch.chdir(folder)
     for name in set(os.environ) - set(environment()):
         monkeypatch.delenv(name)
@@ -107,6 +107,7 @@ def refused_here(
     code = main(["serve", *flags])
     captured = capsys.readouterr()
     _check_refusal((code, captured.out, captured.err), said)
+    return captured.err
 
 
 def _check_refusal(ended: tuple[int, str, str], said: list[str]) -> None:
