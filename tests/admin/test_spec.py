@@ -24,7 +24,7 @@ from tests.paths import TESTS
 
 TOKEN: Final = "my-token-4711"
 CONFIGURATION: Final = TESTS / "data" / "schemathesis.toml"
-PATIENCE: Final = 120  # seconds; it takes four
+PATIENCE: Final = 240  # seconds; it takes fifteen
 
 
 @pytest.fixture(scope="module")
@@ -175,19 +175,14 @@ def test_the_words_of_other_modules(document: Mapping[str, Any]) -> None:
     assert summary == described
 
 
-@pytest.mark.parametrize(
-    ("phases", "seed"),
-    [("examples,coverage", 1), ("fuzzing,stateful", 1), ("fuzzing,stateful", 2)],
-)
-def test_schemathesis_finds_nothing(
-    served: Served, document: Mapping[str, Any], tmp_path: Path, phases: str, seed: int
-) -> None:
+def test_schemathesis_finds_nothing(served: Served, document: Mapping[str, Any], tmp_path: Path) -> None:
     """All its checks, over examples, boundaries, chance and sequences; the configuration says what it leaves out."""
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run", "openapi.json",
-            "--url", served.url, "--phases", phases, "--max-examples", "10", "--seed", str(seed), "--no-color",
+            "--url", served.url, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10",
+            "--seed", "1", "--no-color",
         ],
         cwd=tmp_path, env={**os.environ, "EMULATOR_ADMIN_TOKEN": TOKEN}, capture_output=True, text=True,
         timeout=PATIENCE,
