@@ -20,7 +20,7 @@ from emulator.server.listener import start
 from emulator.session.store import StoreLimits
 from emulator.settings import Settings
 from tests.conftest import Served
-from tests.process import Command, refused
+from tests.process import Command, refused_here
 from tests.session.serialising_store import SerialisingStore
 from tests.uploads import draw_file
 
@@ -310,10 +310,16 @@ def test_a_server_goes_on_where_another_ended(tmp_path: Path) -> None:
         ('{"state": 9}', ["state is 9; this version reads 1"]),
     ],
 )
-def test_a_bad_file_stops_the_start(tmp_path: Path, content: str | None, said: list[str]) -> None:
+def test_a_bad_file_stops_the_start(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: str | None,
+    said: list[str],
+) -> None:
     if content is not None:
         (tmp_path / "state.json").write_text(content)
-    refused(tmp_path, ["--port", "0", "--import", "state.json"], said)
+    refused_here(monkeypatch, capsys, tmp_path, ["--port", "0", "--import", "state.json"], said)
 
 
 def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
