@@ -38,11 +38,19 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def bomb(width: int, height: int) -> bytes:
     """A small file of an RGBA picture that is large."""
-    packer = zlib.compressobj(9)
-    row = bytes(1 + 4 * width)
-    pixels = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    pixels = deflate_zeros(height * (1 + 4 * width))
     head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def deflate_zeros(count: int) -> bytes:
+    """So many zeros as zlib has them: one packed block again and again, as to pack a gigabyte takes seconds."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    size = 2**20
+    block = packer.compress(bytes(size)) + packer.flush(zlib.Z_FULL_FLUSH)
+    rest = packer.compress(bytes(count % size)) + packer.flush()
+    checksum = (count % 65521) << 16 | 1  # Adler-32 of zeros
+    return b"\x78\xda" + block * (count // size) + rest + checksum.to_bytes(4, "big")
 
 
 # --- what is seen ---
@@ -164,8 +172,8 @@ print(seen.flaw, peak() - before)
         (lambda: bomb(8, 8)[:33] + chunk(b"tEXt", b"") * 1_000_000 + bomb(8, 8)[33:], "damaged"),
         (lambda: draw_file("WEBP", "RGB", (4096, 4096), quality=1), "None"),
         (lambda: draw_file("WEBP", "RGBA", (4096, 4096), quality=1), "None"),
-        (lambda: _inside(b"zTXt", b"a\0\0" + zlib.compress(bytes(300_000_000), 1)), "damaged"),
-        (lambda: _inside(b"iCCP", b"a\0\0" + zlib.compress(bytes(300_000_000), 1)), "damaged"),
+        (lambda: _inside(b"zTXt", b"a\0\0" + deflate_zeros(300_000_000)), "damaged"),
+        (lambda: _inside(b"iCCP", b"a\0\0" + deflate_zeros(300_000_000)), "damaged"),
     ],
     ids=[
         "13377 x 13377",
