@@ -498,6 +498,15 @@ _OF_USAGE: Final = {
 """Members of the usage, which are OpenAI's."""
 
 
+def test_addresses_of_clients_are_those_of_gateways(server: Served) -> None:
+    """Each address in the tables of the page on clients leads to a gateway: its base URL, or what a client adds to."""
+    rows = [line for line in PAGES["clients"].splitlines() if line.startswith("| ")]
+    found = {path for row in rows for path in re.findall(f'"{ADDRESS}(/[^"]+)"', row)}
+    bases = {f"/{name}{gateway.base}" for name, gateway in server.app.registry.gateways.items()}
+    assert {"/azure"} == found - bases
+    assert {"/ezmodel/v1", "/azure/openai/v1", "/xai/v1", "/together/v1", "/openrouter/api/v1"} == found & bases
+
+
 def _list_first_cells(page: str, head: str) -> list[str]:
     """The first cells of the table on a page whose first cell is `head`."""
     tables = (block for block in Page(page, PAGES[page]).blocks if isinstance(block, Table))

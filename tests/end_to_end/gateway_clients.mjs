@@ -92,6 +92,9 @@ const ofAzure = group(createAzure, `${url}/azure/openai/v1`, {
   "a bad key": (azure) => draw(azure({ apiKey: "sk-invalid-x" }).image("gpt-image-1")),
   "a rate limit": (azure) => draw(azure({ apiKey: "sk-emulator.rate-limit" }).image("gpt-image-1")),
   "the filter of dall-e-3": (azure) => draw(azure({ apiKey: "sk-emulator.moderation" }).image("dall-e-3")),
+  // The first reply of the session under this scenario has an empty list, the second one a null.
+  "no pictures": (azure) => draw(azure({ apiKey: "sk-emulator.no-pictures" }).image("gpt-image-1")),
+  "a page of a proxy": (azure) => draw(azure({ apiKey: "sk-emulator.html-upstream" }).image("gpt-image-1")),
   "a limit that passes": (azure) =>
     draw(azure({ baseURL: `${busy}/azure/openai/v1` }).image("gpt-image-1"), { maxRetries: 2 }),
 });
@@ -102,6 +105,7 @@ const ofXai = group(createXai, `${url}/xai/v1`, {
   "a resolution": (xai) => draw(xai().image("grok-imagine-image-2.0"), { providerOptions: { xai: { resolution: "2k", quality: "low" } } }),
   "an edit": (xai) => draw(xai().image(grok), { prompt: change }),
   "an edit of two": (xai) => draw(xai().image(grok), { prompt: { ...change, images: [picture, picture] } }),
+  "a link": (xai) => draw(xai({ apiKey: "sk-emulator.url-only" }).image(grok)),
   "a bad ratio": (xai) => draw(xai().image(grok), { aspectRatio: "7:7" }),
   "a bad model": (xai) => draw(xai().image("grok-x")),
   "a bad key": (xai) => draw(xai({ apiKey: "sk-invalid-x" }).image(grok)),
@@ -133,6 +137,7 @@ const ofOpenRouter = group(createOpenRouter, `${url}/openrouter/api/v1`, {
   "a bad key": (openrouter) => draw(openrouter({ apiKey: "sk-invalid-x" }).imageModel(gemini)),
   "a rate limit": (openrouter) => draw(openrouter({ apiKey: "sk-emulator.rate-limit" }).imageModel(gemini)),
   "no credits": (openrouter) => draw(openrouter({ apiKey: "sk-emulator.billing" }).imageModel(gemini)),
+  "a null for pictures": (openrouter) => draw(openrouter({ apiKey: "sk-emulator.no-pictures" }).imageModel(gemini)),
   "a flagged prompt": (openrouter) => draw(openrouter({ apiKey: "sk-emulator.moderation" }).imageModel(gemini)),
 });
 

@@ -50,7 +50,7 @@ AZURE_OPENAI: Final[dict[str, Any]] = {
 
 
 def _raises(status: int, message: str, **more: Any) -> dict[str, Any]:
-    """What the AI SDK tells of a refusal: it tries again where the status says that this may help."""
+    """What the AI SDK tells of an answer without pictures; it may try again where the status is 429."""
     return {"raised": "AI_APICallError", "status": status, "message": message, "retried": 429 == status, **more}
 
 
@@ -66,6 +66,8 @@ OF_AZURE: Final[dict[str, Any]] = {
     "a bad key": _raises(401, "Access denied due to invalid subscription key", code="401"),
     "a rate limit": _raises(429, "Requests to the image operations", code="RateLimitReached"),
     "the filter of dall-e-3": _raises(400, "Your request was rejected", code="content_policy_violation"),
+    "no pictures": {"raised": "AI_NoImageGeneratedError", "message": "No image generated."},
+    "a page of a proxy": {"raised": "AI_APICallError", "status": 502, "message": "openai_error", "retried": True},
     "a limit that passes": {"pictures": [PNG], "types": ["image/png"]},
 }
 OF_XAI: Final[dict[str, Any]] = {
@@ -73,6 +75,7 @@ OF_XAI: Final[dict[str, Any]] = {
     "a resolution": {"pictures": ["JPEG 2048x2048"], "ticks": 200_000_000},
     "an edit": {"pictures": [JPEG], "types": ["image/jpeg"]},
     "an edit of two": {"pictures": [JPEG], "types": ["image/jpeg"]},
+    "a link": {"pictures": [JPEG], "types": ["image/jpeg"]},
     "a bad ratio": _raises(422, "422: Failed to deserialize the JSON body", code="422"),
     "a bad model": _raises(404, "Some requested entity was not found: The model grok-x does not exist"),
     "a bad key": _raises(400, "Client specified an invalid argument: Incorrect API key provided"),
@@ -99,6 +102,7 @@ OF_OPENROUTER: Final[dict[str, Any]] = {
     "a bad key": _raises(401, "User not found.", code=401),
     "a rate limit": _raises(429, "Rate limit exceeded.", code=429),
     "no credits": _raises(402, "Insufficient credits.", code=402),
+    "a null for pictures": _raises(200, "Invalid JSON response"),
     "a flagged prompt": _raises(403, "Your input was flagged.", code=403),
 }
 CLIENTS: Final = {
