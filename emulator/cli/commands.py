@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,10 +135,11 @@ def check_files(options: argparse.Namespace) -> int:
     exit_code = 0
     width = choose_width(options)
     progress = Progress(len(options.file))
+    load_gateways = cache(partial(_load_gateways_for_check, options))
     for name in options.file:
         progress.begin(name)
         try:
-            findings = _check_path(Path(name), options)
+            findings = _check_path(Path(name), load_gateways)
         except UnreadableFile as error:
             progress.clear()
             print(f"{NAME}: {name!r}: {error.reason}", file=sys.stderr)
@@ -160,14 +161,31 @@ def check_files(options: argparse.Namespace) -> int:
     return exit_code
 
 
-def _check_path(path: Path, options: argparse.Namespace) -> Sequence[Finding]:
+def _load_gateways_for_check(options: argparse.Namespace) -> Mapping[str, Gateway]:
+    """Return the gateways that scenarios may name: those that ship, of --schema, and of the files that are checked."""
+    files = list(load_settings(vars(options)).schema)
+    taken = {*registry.find_gateways(files), *registry.RESERVED}
+    for path in map(Path, options.file):
+        if path.stem in taken or not path.is_file():
+            continue
+        try:
+            if _describes_gateway(yaml_file.read_text(path), path):
+                load_gateway(path)
+                files.append(str(path))
+                taken.add(path.stem)
+        except InvalidFile:
+            continue  # said where the file is checked
+    return registry.find_gateways(files)
+
+
+def _check_path(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) -> Sequence[Finding]:
     """Return what is wrong with a file, or with the recordings in a folder."""
     if path.is_dir():
         from emulator.cli.recording import check_recording
 
         return [Finding("unusable_file", line) for line in check_recording(path)]
     text = yaml_file.read_text(path)  # read once: /dev/stdin is empty the second time
-    return _check_text(text, path, partial(_load_gateways, options))
+    return _check_text(text, path, load_gateways)
 
 
 def explain_word(options: argparse.Namespace) -> int:
@@ -299,7 +317,7 @@ def _describes_errors(text: str, path: Path) -> bool:
     """Return whether `text` is an error catalog, which has none of a scenario's keys; raises InvalidFile."""
     if not any(key in text for key in _CATALOG_KEYS):
         return False
-    root = yaml_file.parse_yaml(text, path).root
+    root = yaml_file.parse_yaml(text, path, aliases=True).root
     return isinstance(root, Mapping) and "rules" not in root and not _CATALOG_KEYS.isdisjoint(root)
 
 

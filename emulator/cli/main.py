@@ -203,6 +203,7 @@ def _add_rules_flags(parser: argparse.ArgumentParser) -> None:
 def _add_check_flags(parser: argparse.ArgumentParser) -> None:
     about = "a scenario, the OpenAPI file of a gateway, an error catalog, or the folder of recordings"
     parser.add_argument("file", nargs="+", metavar="FILE", help=about)
+    _add_schema_flag(parser)
     parser.add_argument("--wide", action="store_true", help="print each finding on one line, however long it is")
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each file")
 

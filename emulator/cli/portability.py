@@ -40,7 +40,7 @@ def print_portability(options: argparse.Namespace) -> int:
     try:
         targets = select_targets(_list_targets(gateways), options.only or ())
     except ValueError as error:
-        raise UsageError(f"--gateway: {error}") from None
+        raise UsageError(f"--gateway: {error}; the file of a gateway of your own is named by --schema") from None
     requests = _read_requests(options, chosen.admin_token, gateways)
     if not requests:
         raise UsageError(f"{_name_source(options)} has no call to hold against other gateways: no generation, no edit")

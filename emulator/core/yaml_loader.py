@@ -129,10 +129,49 @@ class _Loader(SafeLoader):
 
 
 class _LoaderWithAliases(_Loader):
-    """The same loader, but it accepts aliases."""
+    """The same loader, but it accepts aliases, and merges: `<<: *name` stands for the members of that mapping.
+
+    Merges belong to YAML 1.1, and files with aliases have them. A mapping's own members count, then the first merge.
+    """
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put the members of merged mappings before those of `node`, in the place of its keys `<<`."""
+        own: list[tuple[yaml.Node, yaml.Node]] = []
+        merged: list[yaml.MappingNode] = []
+        for key_node, value_node in node.value:
+            if key_node.value == "<<" and not key_node.style:
+                merged += _list_merged(key_node, value_node)
+            else:
+                own.append((key_node, value_node))
+        if not merged:
+            return
+        known = {key_node.value for key_node, _ in own}
+        node.value = own
+        added = []
+        for mapping in merged:
+            self.flatten_mapping(mapping)
+            for key_node, value_node in mapping.value:
+                if key_node.value not in known:
+                    known.add(key_node.value)
+                    added.append((key_node, value_node))
+        node.value = added + own
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         return SafeLoader.construct_object(self, node, deep)
+
+
+def _list_merged(key: yaml.Node, node: yaml.Node) -> list[yaml.MappingNode]:
+    """Return the mappings that stand at a `key` that is `<<`: one, or a list of them."""
+    parts = [node]
+    if isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    mappings = []
+    for part in parts:
+        if not isinstance(part, yaml.MappingNode):
+            error = "<< merges a mapping, or a list of mappings, and this is something else"
+            raise yaml.constructor.ConstructorError(None, None, error, key.start_mark)
+        mappings.append(part)
+    return mappings
 
 
 _MOST_NODES: Final = 500_000  # ten times the largest OpenAPI files there are

@@ -286,7 +286,7 @@ class ErrorCatalogLoader:
 
 def _load_catalog(path: Path, loader: ErrorCatalogLoader) -> ErrorCatalog:
     """Return the catalog in the file at `path`; raises InvalidFile where it breaks its schema or has a gap."""
-    file = load_yaml_once(path)
+    file = load_yaml_once(path, aliases=True)
     if not is_shipped_schema(path):  # the files that ship are checked by the tests
         json_schema.load_schema(SCHEMA).validate(file)
     root = file.root
@@ -488,10 +488,14 @@ class _TemplateReader:
         except ValueError as error:
             raise self.file.error_at(pointer, f"the message cannot be filled in: {error}") from None
         for _, name, form, conversion in parts:
-            if name is not None and (name not in FACTS or form or conversion):
-                raise self.file.error_at(
-                    pointer, f"the message names {{{name}}}; known are {', '.join(FACTS)}, as they are"
-                )
+            if name is None:
+                continue
+            if name not in FACTS:
+                line = f"the message names {{{name}}}, which no refusal has"
+                raise self.file.error_at(pointer, f"{line}; {describe_known(name, FACTS)}")
+            if form or conversion:
+                line = f"the message formats {{{name}}}; expected {{{name}}} alone, without `:` and `!` in the braces"
+                raise self.file.error_at(pointer, line)
 
 
 def _list_variants(line: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -18,7 +18,7 @@ from emulator.core.data_folders import find_schemas, is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.patterns import compile_pattern
 from emulator.core.shared_property import shared_property
-from emulator.core.suggestions import describe_known
+from emulator.core.suggestions import describe_known, nearest_word
 from emulator.core.yaml_file import InvalidFile, describe_value
 from emulator.findings import Finding
 from emulator.gateway import formats
@@ -182,6 +182,13 @@ class Gateway:
                 return operations, dict(zip(names, map(unquote, match.groups()), strict=True))
         return {}, {}
 
+    def has_path(self, path: str) -> bool:
+        """Return whether `path` is one of this gateway's: of an operation, or below the path of its server."""
+        base = self.document.base
+        if base and f"{path}/".startswith(f"{base}/"):
+            return True
+        return bool(self.find_operations(path)[0])
+
     @cached_property
     def _path_patterns(self) -> list[tuple[re.Pattern[str], list[str], Mapping[str, Operation]]]:
         """The paths with {variables}, each as a regular expression with groups, and the names of the variables."""
@@ -330,7 +337,8 @@ def _make_gateway(document: Document, catalog_loader: ErrorCatalogLoader, behavi
     found = document.operations
     generating = [operation for operation in found if operation.name == "generate"]
     if not generating:
-        raise file.error_at(["paths"], "no operation about images: no POST path ends with /images/generations")
+        why = "no POST path ends with /images/generations, and none has `x-emulator-operation: generate`"
+        raise file.error_at(["paths"], f"no operation about images: {why}")
     keys = root.get("x-emulator-gateway", {})
     return Gateway(
         name=document.name,
@@ -511,6 +519,13 @@ def _load_error_catalog(
             path = shipped.resolve()
         if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, find_schemas())):
             message = f"{describe_value(ref)} is no file inside the gateway's own folder"
+            raise document.file.error_at(["x-emulator-gateway", "wording"], message)
+        if not path.is_file():
+            message = f"{describe_value(ref)} is no file in {folder.resolve()}, and no error catalog that ships"
+            known = sorted(one.name for place in (folder, shipped.parent) for one in place.glob("*.yaml"))
+            nearest = nearest_word(Path(ref).name, known)
+            if nearest is not None:
+                message += f"; did you mean {nearest!r}?"
             raise document.file.error_at(["x-emulator-gateway", "wording"], message)
     catalog = catalog_loader.load(path)
     envelope = keys.get("envelope")

@@ -177,7 +177,10 @@ def check_words(scenario: Scenario, gateways: Mapping[str, Gateway]) -> tuple[Fi
             except ValueError as error:
                 source = parse_yaml(scenario.source, Path(scenario.file))
                 pointer: Pointer = ["rules", index, "when"]
-                raise _find_fault(source, pointer, path, str(error)) from None
+                line = str(error)
+                if path == "gateway":
+                    line += "; the file of a gateway of your own is named by --schema"
+                raise _find_fault(source, pointer, path, line) from None
             for name in unknown:
                 reason = "which no model of any known gateway has"
                 if name in matching.OUTCOME_FIELDS:

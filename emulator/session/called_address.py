@@ -45,8 +45,8 @@ def find_address(gateway: Gateway, method: str, path: str) -> CalledAddress | No
     """
     _, path = split_path(path)
     own_paths = [path]
-    if path.startswith(f"/{gateway.name}/"):
-        own_paths = [path.removeprefix(f"/{gateway.name}")]
+    if path.startswith(f"/{gateway.name}/"):  # the name stands before the path, or begins it at the gateway's real host
+        own_paths.append(path.removeprefix(f"/{gateway.name}"))
     elif path.startswith("/v1/"):
         own_paths.append(gateway.base + path.removeprefix("/v1"))  # the default gateway answers there too
     for own_path in own_paths:

@@ -1,6 +1,7 @@
 """Finds the gateway that an address means, and the operation of it.
 
-Three ways lead to a gateway: its name as the first part of the path, its real host name, or being the default.
+Three ways lead to a gateway: its name as the first part of the path, its real host name, or being the default. A path
+of its own at its real host counts before a gateway's name.
 """
 
 from __future__ import annotations
@@ -163,10 +164,13 @@ class GatewayRegistry:
             sum(self.validators[name].compile_schemas())  # the user's files are checked before anything is answered
 
     def find_route(self, host: str, path: str) -> Route:
-        """Find where a call to `path` at `host` goes."""
+        """Find where a call to `path` at `host` goes.
+
+        At a gateway's real host its own paths come before the names of gateways.
+        """
         _, first, *rest = path.split("/", 2)
         validator = self.validators.get(first)
-        if validator is not None:
+        if validator is not None and not self._is_path_of_host(host, path):
             return _build_route(validator, "/" + "".join(rest))
         name = self._find_by_host(host)
         if name is not None:
@@ -175,6 +179,16 @@ class GatewayRegistry:
         if base != "/v1" and path.startswith("/v1/"):
             path = base + path[3:]  # the default gateway answers under /v1 too, whatever its own base
         return _build_route(self.default, path)
+
+    def _is_path_of_host(self, host: str, path: str) -> bool:
+        """Return whether `path` is one of the gateway whose real host `host` is.
+
+        An address of this machine is no real host here: all gateways are at it, by their names.
+        """
+        if _is_this_machine(host):
+            return False
+        name = self._find_by_host(host)
+        return name is not None and self.gateways[name].has_path(path)
 
     def has_host(self, host: str) -> bool:
         """Return whether `host` is the real host of a gateway."""
@@ -210,9 +224,9 @@ class GatewayRegistry:
     def _find_by_host(self, host: str) -> str | None:
         """Return the gateway whose real host `host` is; None where it is no one's."""
         name = host.partition(":")[0].lower()
-        found = _look_up_host(self._own_hosts, name)
+        found = look_up_host(self._own_hosts, name)
         if found is None and _is_domain(name):  # only then are the files of all gateways read
-            found = _look_up_host(self._hosts, name)
+            found = look_up_host(self._hosts, name)
         return found
 
     @shared_property
@@ -250,8 +264,11 @@ def load_gateways(extra: Iterable[str]) -> list[Gateway]:
     return list(find_gateways(extra).values())
 
 
-def _look_up_host(gateways: Mapping[str, str], host: str) -> str | None:
-    """Return the gateway of a host, or of all hosts of its domain, which `*.` stands for; None where there is none."""
+def look_up_host(gateways: Mapping[str, str], host: str) -> str | None:
+    """Return the gateway of a host, or of all hosts of its domain, which `*.` stands for; None where there is none.
+
+    `gateways` are names by host.
+    """
     return gateways.get(host) or gateways.get(f"*.{host.partition('.')[2]}")
 
 
@@ -259,6 +276,12 @@ def _is_domain(host: str) -> bool:
     """Whether a host may be a gateway's real one, which has a domain: no IP address, and no name of this machine's."""
     _, dot, last = host.rpartition(".")
     return bool(dot) and not last.isdecimal()
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether a host is `localhost` or an IP address."""
+    name = host.partition(":")[0].lower()
+    return name == "localhost" or name[:1] == "[" or name.rpartition(".")[2].isdecimal()
 
 
 def _build_route(validator: RequestValidator, path: str) -> Route:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from emulator.core.suggestions import nearest_word
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
 from emulator.messages import Request
-from emulator.validation.registry import Route
+from emulator.validation.registry import Route, look_up_host
 
 
 def find_mistake(request: Request, route: Route, prefix: str | None, gateways: Mapping[str, Gateway]) -> Finding:
@@ -38,6 +39,9 @@ def find_mistake(request: Request, route: Route, prefix: str | None, gateways: M
             base_url = f"{origin}/{named}{gateways[named].base}"
             return Finding("unknown_path", f"{asked}: no gateway is named {first!r}; {named}'s base URL is {base_url}")
     base_url = f"{origin}/{gateway.name}{gateway.base}"
+    host = urlsplit(request.origin).hostname or ""
+    if own == route.path and look_up_host(dict.fromkeys(gateway.hosts, gateway.name), host) is not None:
+        base_url = f"{origin}{gateway.base}"  # at its real host a gateway needs no name
     mistake = _explain(gateway, route.path[:_LONGEST])
     end = f" The base URL is {base_url}" if mistake.endswith("?") else f"; the base URL is {base_url}"
     return Finding("unknown_path", f"{asked}: {mistake}{end}")

@@ -27,6 +27,20 @@ from emulator.session.journal import STATES
 from tests.conftest import Served
 from tests.paths import TESTS
 
+_PLAIN = """
+openapi: 3.1.0
+info: {title: Mine, version: "1"}
+servers: [{url: https://mine.test/v1}]
+paths:
+  /images/generations:
+    post:
+      requestBody:
+        content:
+          application/json:
+            schema: {type: object, properties: {prompt: {type: string, maxLength: 500}, strength: {type: number}}}
+      responses: {"200": {description: The pictures}}
+"""
+
 
 def _main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout, stderr."""
@@ -234,6 +248,49 @@ def test_check_tells_good_from_flawed(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "unknown_security_type" in out
     code, out, _ = _main(capsys, "check", "--json", str(bad))
     assert (1, ["unusable_file"]) == (code, [one["code"] for one in json.loads(out)["findings"]])
+
+
+def test_check_knows_own_gateways(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of --schema, and of the files that are checked, in any order; else the message names the flag."""
+    scenario, gateway, broken = tmp_path / "scenario.yaml", tmp_path / "mine.yaml", tmp_path / "mine2.yaml"
+    scenario.write_text("rules:\n  - when: {gateway: mine, strength: 3}\n    answers: draw\n")
+    gateway.write_text(_PLAIN)
+    broken.write_text(_PLAIN.replace("string", "strnig"))
+    code, out, _ = _main(capsys, "check", "--wide", str(scenario))
+    assert (code, out.count("\n")) == (1, 1)
+    assert out.endswith("; the file of a gateway of your own is named by --schema\n")
+    assert (0, f"{scenario}: good\n") == _main(capsys, "check", str(scenario), "--schema", str(gateway))[:2]
+    code, out, _ = _main(capsys, "check", str(scenario), str(broken), str(gateway))
+    assert (code, f"{scenario}: good" in out, f"{gateway}: good" in out) == (1, True, True)
+    shipped = find_schemas() / "openai.yaml"
+    assert 0 == _main(capsys, "check", str(shipped), str(scenario), str(gateway))[0]
+
+
+def test_portability_names_the_flag_for_own_gateways(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A gateway of somebody's own may be known to a server, and is not to this command without its file."""
+    body = tmp_path / "body.json"
+    body.write_text('{"prompt": "x"}')
+    code, _, err = _main(capsys, "portability", str(body), "--gateway", "mine")
+    assert (code, err.endswith("; the file of a gateway of your own is named by --schema\n")) == (2, True)
+
+
+def test_catalogs_take_aliases(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """And merges, as the files of gateways do."""
+    path = tmp_path / "words.yaml"
+    path.write_text(
+        "extends: plain.yaml\nkinds:\n  quota: &busy {status: 429, message: Busy}\n  billing: *busy\n"
+        "  overloaded: {<<: *busy, status: 503}\n"
+    )
+    assert (0, f"{path}: good\n") == _main(capsys, "check", str(path))[:2]
+    path.write_text("extends: plain.yaml\nkinds:\n  quota: {message: 'Wait {waits}'}\n")
+    assert "names {waits}, which no refusal has; did you mean 'wait'?" in _read(capsys, path)
+    path.write_text("extends: plain.yaml\nkinds:\n  quota: {message: 'Wait {wait:d}'}\n")
+    assert "formats {wait}; expected {wait} alone, without `:` and `!` in the braces" in _read(capsys, path)
+
+
+def _read(capsys: pytest.CaptureFixture[str], path: Path) -> str:
+    """What `check` says of a file, in one line."""
+    return _main(capsys, "check", "--wide", str(path))[1]
 
 
 def test_check_reads_error_catalogs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

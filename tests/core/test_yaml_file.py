@@ -46,6 +46,29 @@ def test_yaml_traps_are_refused(text: str, complaint: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: &x {b: 1, c: 2}\nd: {<<: *x, c: 3}", {"b": 1, "c": 3}),
+        ("a: &x {b: 1}\nd:\n  c: 3\n  <<: *x", {"b": 1, "c": 3}),
+        ("a: &x {b: 1}\ne: &y {<<: *x, b: 2, c: 2}\nd: {<<: [*x, *y]}", {"b": 1, "c": 2}),
+        ("a: &x {b: 1}\nd: {'<<': *x}", {"<<": {"b": 1}}),
+        ("d: &x {<<: *x, b: 1}", {"b": 1}),
+    ],
+)
+def test_merges_stand_for_members(text: str, value: object) -> None:
+    """Where aliases are taken: a mapping's own members count, then those of the first merge; `'<<'` is a key."""
+    assert value == yaml_file.parse_yaml(text, Path("f.yaml"), aliases=True).root["d"]
+
+
+def test_a_merge_of_something_else_is_refused() -> None:
+    """In one line with its place; a key that is given twice stays refused."""
+    with pytest.raises(yaml_file.InvalidFile, match=r"f\.yaml:2: << merges a mapping, or a list of mappings"):
+        yaml_file.parse_yaml("a: &x [1]\nd: {<<: *x}", Path("f.yaml"), aliases=True)
+    with pytest.raises(yaml_file.InvalidFile, match="the key 'b' is given twice"):
+        yaml_file.parse_yaml("a: &x {b: 1}\nd: {<<: *x, b: 1, b: 2}", Path("f.yaml"), aliases=True)
+
+
 def test_unreadable_files(tmp_path: Path) -> None:
     """A file that is absent, a folder, or no text is one line too."""
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff")

@@ -86,6 +86,48 @@ def test_a_real_host_finds_its_gateway(host: str, gateway: str | None, own: str)
     assert (gateway or "openai") == app.registry.find_route(host, path).gateway.name
 
 
+@pytest.mark.parametrize(
+    ("host", "path", "gateway", "rest"),
+    [
+        ("images.own.test", "/own/v3/images/generations", "own", "/own/v3/images/generations"),
+        ("images.own.test:8443", "/own/v3/nothing", "own", "/own/v3/nothing"),
+        ("images.own.test", "/own/own/v3/images/generations", "own", "/own/v3/images/generations"),
+        ("images.own.test", "/ezmodel/v1/images/generations", "ezmodel", "/v1/images/generations"),
+        ("127.0.0.1:4010", "/own/own/v3/images/generations", "own", "/own/v3/images/generations"),
+        ("127.0.0.1:4010", "/own/v3/images/generations", "own", "/v3/images/generations"),
+        ("x.openai.azure.com", "/openai/deployments/d/images/generations", "azure", "/openai/deployments/d/images/gen"),
+        ("x.openai.azure.com", "/azure/openai/v1/images/generations", "azure", "/openai/v1/images/generations"),
+        ("api.openai.com", "/openai/v1/images/generations", "openai", "/v1/images/generations"),
+    ],
+)
+def test_a_path_at_a_real_host_counts_before_a_name(own: str, host: str, path: str, gateway: str, rest: str) -> None:
+    """Its first part may be the name of a gateway, its own or another's; elsewhere the name stands before the path."""
+    Path(own).write_text(OWN.replace(".test/v1", ".test/own/v3"), "utf-8")
+    route = App(Settings(schema=(own,))).registry.find_route(host, path)
+    assert gateway == route.gateway.name
+    assert route.path.startswith(rest)
+    known = path.endswith("generations") and rest != "/v3/images/generations"
+    assert known == bool(route.operations)
+
+
+def test_a_mistake_at_a_real_host_is_told_its_base_url(own: str, serve: Callable[..., Served]) -> None:
+    """Which is the host and the path of the file's server, without the gateway's name."""
+    Path(own).write_text(OWN.replace(".test/v1", ".test/own/v3"), "utf-8")
+    served = serve(schema=(own,))
+    headers = {"authorization": "Bearer k", "host": "images.own.test"}
+    assert 404 == httpx.post(f"{served.url}/own/v3/images/generate", headers=headers, json={}).status_code
+    (finding,) = served.calls("latest")[-1]["findings"]
+    line = "did you mean /own/v3/images/generations? The base URL is http://images.own.test/own/v3"
+    assert finding["message"].endswith(line)
+
+
+def test_a_gateway_of_this_machine_takes_no_other_names(own: str) -> None:
+    """A file whose server is an address of this machine leaves the names of other gateways alone."""
+    Path(own).write_text(OWN.replace("https://images.own.test/v1", "http://127.0.0.1:9000/openai/v1"), "utf-8")
+    found = App(Settings(schema=(own,))).registry
+    assert "openai" == found.find_route("127.0.0.1:4010", "/openai/v1/images/generations").gateway.name
+
+
 def test_a_typo_in_an_own_file_is_told_at_the_start(own: str) -> None:
     """A key that is unknown, and a schema that checks nothing, stop the start, though nobody has called."""
     path = Path(own)
