@@ -221,6 +221,17 @@ class StreamShape:
     error: EventShape = ERROR_EVENT
 
 
+Steps = tuple[str, ...]
+"""The way to a value in JSON: names of members, and places in lists as text, as a JSON pointer has them."""
+
+
+class BodyPlaces(NamedTuple):
+    """Where the list of `pictures` and the `usage` stand in a body; None where it has none."""
+
+    pictures: Steps | None = ("data",)
+    usage: Steps | None = ("usage",)
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseShape:
     """The shape of a model's reply: `x-emulator-reply` of its request schema.
@@ -234,10 +245,11 @@ class ResponseShape:
 
     `body`, `item` and `usage_body` are templates of the reply, of each picture and of the usage, where a gateway has
     others than OpenAI; a member that is one {name} takes its value. What becomes of a member of a picture that has no
-    value, `absent` says. `list_name` is the name of the list of pictures, `id` the pattern of ids. `picture_format` is
-    that of pictures where no parameter says it. `files` has the values of parameters with which the body is the file of
-    the picture itself, of several a ZIP. With `relative` links have no scheme and host. `failed_item` is the template
-    of a picture that has failed, beside others that have not; None where either all pictures come or none.
+    value, `absent` says. `places` says where the pictures and the usage stand, `id` is the pattern of ids; with
+    `echoes` a template names parameters. `picture_format` is that of pictures where no parameter says it. `files`
+    has the values of parameters with which the body is the file of the picture itself, of several a ZIP. With
+    `relative` links have no scheme and host. `failed_item` is the template of a picture that has failed, beside
+    others that have not; None where either all pictures come or none.
     """
 
     fields: tuple[str, ...] = ("created", "data")
@@ -254,7 +266,8 @@ class ResponseShape:
     item: Mapping[str, Any] | None = None
     usage_body: Mapping[str, Any] | None = None
     absent: Literal["omitted", "null", "empty"] = "omitted"
-    list_name: str = "data"
+    places: BodyPlaces = BodyPlaces()
+    echoes: bool = False
     id: str = "{uuid}"
     picture_format: str = ""
     files: Mapping[str, Any] | None = None

@@ -172,7 +172,8 @@ def _describe_reply(gateway: Gateway) -> str:
     if response.blank or response.absent == "empty":
         data += ", empty if unused"
     names = response.body or response.fields
-    members = [f"{name} ({data})" if name == response.list_name else name for name in names]
+    pictures = response.places.pictures or ("",)
+    members = [f"{name} ({data})" if name == pictures[0] else name for name in names]
     if gateway.tasks is not None:
         members += gateway.tasks.beside or ()
     return ", ".join(members)

@@ -216,7 +216,7 @@ class ErrorCatalog:
         message = template.messages.get(language)
         if not message:
             message = next(iter(template.messages.values()))
-        facts = {**_NO_FACTS, **error.facts, "param": error.param or ""}
+        facts = {**_NO_FACTS, "model": error.model or "", **error.facts, "param": error.param or ""}
         if request_id:
             facts["request_id"] = request_id
         text = message.format_map(facts)
@@ -232,8 +232,13 @@ class ErrorCatalog:
             param = error.param
         message = self._fill_message(error, template, language, request_id)
         return {
-            "message": message, "type": template.type, "param": param, "code": template.code, "status": template.status,
-        }  # fmt: skip
+            "message": message,
+            "type": template.type,
+            "param": param,
+            "code": template.code,
+            "status": template.status,
+            "request_id": request_id,
+        }
 
 
 def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTemplate:
@@ -525,7 +530,7 @@ SCHEMA: Final = "error_catalog.schema.json"
 """The JSON Schema of an error catalog's file."""
 _EMPTY_CATALOG: Final = ErrorCatalog(envelopes={}, kinds={}, violations={}, json_format=JsonFormat())
 _EMULATOR_ERROR: Final = "emulator_error"  # the type of errors that no gateway has, only the emulator
-_ENVELOPE_NAMES: Final = ("message", "type", "param", "code", "status")
+_ENVELOPE_NAMES: Final = ("message", "type", "param", "code", "status", "request_id")
 """What an envelope may name."""
 _VARIANT_SECTIONS: Final = ("models", "params", "cases")
 _NO_FACTS: Final = dict.fromkeys(FACTS, "")

@@ -24,6 +24,7 @@ from emulator.findings import Finding
 from emulator.gateway import formats
 from emulator.gateway.errors import WORDINGS, ErrorCatalog, ErrorCatalogLoader
 from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat, freeze_lists
+from emulator.gateway.model_listing import list_models, name_model
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
 from emulator.gateway.rules import ModelRules, Models, read_model_rules, read_models
 from emulator.image.link_query import LinkQuery
@@ -239,8 +240,10 @@ class Gateway:
                 name = models.default or next(iter(models.listed), None)
                 if name:
                     return name
-        for model in self.listing["data"]:
-            return str(model["id"])
+        for model in list_models(self.listing):
+            listed = name_model(model)
+            if listed:
+                return listed
         return "dall-e-2"  # OpenAI's historic default
 
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:

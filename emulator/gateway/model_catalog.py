@@ -18,6 +18,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.core.parse_cache import load_yaml_once
 from emulator.core.yaml_file import Pointer, YamlFile
 from emulator.findings import Finding
+from emulator.gateway.model_listing import list_models, name_model, replace_models
 from emulator.messages import GatewayError, Source
 
 Stage = Literal["retired", "announced"]
@@ -161,10 +162,16 @@ class Calendar:
             message += ": only --legacy keeps it"
         return Finding("model_ending", message, "model")
 
-    def date_listing(self, listing: Mapping[str, Any]) -> Mapping[str, Any]:
+    def date_listing(self, listing: Any) -> Any:
         """Return a gateway's list of the models that exist today, with the day on which each ends."""
-        models = [model for model in listing["data"] if self.find_absence(model["id"]) is None]
-        return {**listing, "data": [{**model, "shutdown_date": _find_end(model["id"])} for model in models]}
+        dated = []
+        for model in list_models(listing):
+            name = name_model(model)
+            if name is None or not isinstance(model, Mapping):
+                dated.append(model)
+            elif self.find_absence(name) is None:
+                dated.append({**model, "shutdown_date": _find_end(name)})
+        return replace_models(listing, dated) if dated or list_models(listing) else listing
 
 
 def _refuse_model(

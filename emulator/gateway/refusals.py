@@ -43,7 +43,7 @@ def refuse_key(key: str, rule: str | None = None, source: str | None = None) -> 
 
 def refuse_model(kind: Kind, name: str, rule: str | None = None, source: str | None = None) -> GatewayError:
     """Return the error of a model that does not exist: `kind` is unknown_model or retired_model."""
-    facts = {"model": name[:LONGEST_MODEL]}
+    facts = {"model": name[:LONGEST_MODEL], "value": quote(name)}
     return GatewayError(kind=kind, param="model", facts=facts, rule=rule, source=source, value=name)
 
 

@@ -14,7 +14,7 @@ from emulator.core.data_folders import is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import Pointer
-from emulator.gateway.formats import freeze_lists
+from emulator.gateway.formats import ECHO, find_places, freeze_lists, iter_texts
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step
 from emulator.gateway.picture_count import CountRule, read_count_rule
 from emulator.gateway.pixels import PixelRule, read_pixel_rule
@@ -246,12 +246,17 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
         once = Keyword(validation["repeated"], form_source)
     closed = any(schema.get(key) is False for key in ("unevaluatedProperties", "additionalProperties"))
     parameters = document.read_parameters(schema)
+    response = read_response_shape(document.find_annotation(schema, "x-emulator-reply") or {})
+    for name in list_echoed(response):
+        if name not in parameters:
+            message = f"x-emulator-reply has the value of {name!r}, which is no parameter"
+            raise document.file.error_at(pointer, f"{message}; {describe_known(name, parameters)}")
     return ModelRules(
         ref=ref,
         parameters=parameters,
         required=document.list_required(schema),
         closed=Keyword(closed, source),
-        response=read_response_shape(document.find_annotation(schema, "x-emulator-reply") or {}),
+        response=replace(response, echoes=any(True for _ in list_echoed(response))),
         upstream=validation.get("upstream"),
         types_first=validation.get("types") == "first",
         pictures=_read_picture_rules(document, parameters),
@@ -308,10 +313,17 @@ def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
     parts = freeze_lists(keys)
     if "stream" in parts:
         parts["stream"] = read_stream_shape(parts["stream"])
-    for name, value in parts.get("body", {}).items():
-        if value == "{data}":
-            parts["list_name"] = name
+    if "body" in parts:
+        parts["places"] = find_places(parts["body"])
     return ResponseShape(**parts)
+
+
+def list_echoed(shape: ResponseShape) -> Iterator[str]:
+    """List the parameters whose values the templates of a reply have: {parameter.NAME}."""
+    for template in (shape.body, shape.item):
+        for text in iter_texts(template):
+            if text.startswith(ECHO) and text.endswith("}"):
+                yield text.removeprefix(ECHO).removesuffix("}")
 
 
 def read_stream_shape(keys: Mapping[str, Any]) -> StreamShape:

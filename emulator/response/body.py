@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -13,6 +13,9 @@ from emulator.image.store import Picture
 from emulator.messages import Call, Delivery, ResponseShape
 from emulator.response.revised_prompt import format_parameter
 
+WrapBody = Callable[[dict[str, Any], Mapping[str, Any]], dict[str, Any]]
+"""Makes the body that is sent of a reply's body and of its members by name."""
+
 
 def build_body(
     call: Call,
@@ -22,25 +25,52 @@ def build_body(
     first: ImageRecipe,
     usage: Mapping[str, Any] | None = None,
     reply_id: str = "",
+    wrap: WrapBody | None = None,
 ) -> dict[str, Any]:
     """Build the reply's members in their order; `items` are the members of each picture, `first` is the first one.
 
-    `usage` is the usage, where it is known already; `reply_id` is what a template of the body names {id}.
+    `usage` is the usage, where it is known already; `reply_id` is what a template of the body names {id}. `wrap` makes
+    of the body what is sent.
     """
+    members = _build_members(call, created=created, items=items, first=first, usage=usage, reply_id=reply_id)
+    body = _lay_out_body(call.response, members)
+    if wrap is not None:
+        return wrap(body, members)
+    return body
+
+
+def _build_members(
+    call: Call,
+    *,
+    created: Any,
+    items: Sequence[Mapping[str, Any]],
+    first: ImageRecipe,
+    usage: Mapping[str, Any] | None,
+    reply_id: str,
+) -> dict[str, Any]:
+    """Build what a body may consist of, by name."""
     shape = call.response
+    echoed = {}
+    if shape.echoes:
+        echoed = {f"parameter.{name}": value for name, value in call.params.items()}
     if shape.item is not None or shape.failed_item is not None or shape.data_fields:
-        items = [_lay_out_item(item, index, shape, first) for index, item in enumerate(items)]
-    members: dict[str, Any] = {"created": created, "data": list(items)}
+        items = [_lay_out_item({**echoed, **item}, index, shape, first) for index, item in enumerate(items)]
+    members: dict[str, Any] = {"created": created, "data": list(items), **echoed}
     if usage is None:
         usage = find_usage(call)
     if usage is not None:
         members["usage"] = usage
     if shape.body is not None:
         members |= {"id": reply_id, "model": call.model, "count": len(items), **_describe_picture(call, first)}
+    elif any(name not in members for name in shape.fields):
+        members |= _describe_picture(call, first)
+    return members
+
+
+def _lay_out_body(shape: ResponseShape, members: Mapping[str, Any]) -> dict[str, Any]:
+    if shape.body is not None:
         body: dict[str, Any] = fill_layout(shape.body, members)
         return body
-    if any(name not in members for name in shape.fields):
-        members |= _describe_picture(call, first)
     return {name: members[name] for name in shape.fields if name in members}
 
 
@@ -53,6 +83,8 @@ def fill_layout(template: Any, values: Mapping[str, Any]) -> Any:
         return [part for part in (fill_layout(part, values) for part in template) if part is not _NOTHING]
     if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
         value = values.get(template[1:-1], _NOTHING)
+        if value is _NULL:
+            return None
         return _NOTHING if value is None else value
     return template
 
@@ -73,10 +105,13 @@ def _fill_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first:
     """Return the members of the picture `index`, from 0, as the template of the model's reply has them."""
     values: dict[str, Any] = {
         "index": index,
+        "number": index + 1,
         "size": f"{first.width}x{first.height}",
+        "width": first.width,
+        "height": first.height,
         "media_type": f"image/{first.format}",
-        "delivery": "b64_json" if "b64_json" in item else "url",
-        **item,
+        "delivery": "url" if "url" in item else "b64_json",
+        **mark_null(item),
     }
     assert shape.item is not None
     filled: dict[str, Any] = fill_layout(shape.item, values)
@@ -84,6 +119,13 @@ def _fill_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first:
         return filled
     blank = None if shape.absent == "null" else ""
     return {name: filled.get(name, blank) for name in shape.item}
+
+
+def mark_null(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return `item` as a template takes it, in which a `b64_json` that is None becomes null and is not left out."""
+    if item.get("b64_json", "") is None:
+        return {**item, "b64_json": _NULL}
+    return item
 
 
 def write_body(body: Mapping[str, Any], shape: ResponseShape, json_format: JsonFormat) -> bytes:
@@ -201,7 +243,7 @@ def insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture | None])
     place = b'"b64_json"' + colon + b'"'
     first, *rest = body.split(place + b'"')
     pieces = [first]
-    for picture, after in zip(in_base64, rest, strict=True):
+    for picture, after in zip(in_base64, rest, strict=bool(rest)):  # a reply of an own gateway may show none
         pieces += [place, picture.base64, b'"', after]
     return tuple(pieces)
 
@@ -209,17 +251,23 @@ def insert_base64(body: bytes, colon: bytes, pictures: Sequence[Picture | None])
 def _order_item(item: Mapping[str, Any], shape: ResponseShape) -> Mapping[str, Any]:
     """Return the members of a picture in the model's order; with `blank` those without a value are empty texts."""
     if shape.blank:
-        return {name: item.get(name, "") for name in shape.data_fields}
-    return {name: item[name] for name in shape.data_fields if name in item}
+        ordered = {name: item.get(name, "") for name in shape.data_fields}
+    else:
+        ordered = {name: item[name] for name in shape.data_fields if name in item}
+    if item.get("b64_json", "") is None:  # a scenario has null there, whatever the model sends
+        return {"url": item["url"], "b64_json": None, **ordered}
+    return ordered
 
 
 def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
     """Return what a reply says of its pictures; nothing of it is `auto`."""
-    members = {
+    members: dict[str, Any] = {
         "background": first.background,
         "output_format": first.format,
         "quality": first.quality,
         "size": f"{first.width}x{first.height}",
+        "width": first.width,
+        "height": first.height,
     }
     user = find_user(call)
     if user:
@@ -228,6 +276,8 @@ def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
 
 
 _PIXELS_A_TOKEN: Final = 256  # of models that count their tokens by the pixels of pictures
+_NULL: Final = object()
+"""Stands for a member of a template that is null."""
 _NOTHING: Final = object()
 """Stands for a member of a template that has no value."""
 _STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")

@@ -6,7 +6,7 @@ A reply depends on the call, the clock and the seed alone, so that a run with a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple, assert_never
@@ -23,6 +23,7 @@ from emulator.image.recipe import DIGEST, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import (
     UNCHANGED,
+    BodyPlaces,
     Call,
     Canned,
     Delivery,
@@ -36,6 +37,7 @@ from emulator.messages import (
     Response,
 )
 from emulator.response.body import (
+    WrapBody,
     build_body,
     build_common_members,
     choose_delivery,
@@ -48,9 +50,9 @@ from emulator.response.links import write_link
 from emulator.response.overrides import (
     find_picture_overrides,
     find_unmet_members,
-    override_body,
     override_event,
-    override_last_event,
+    override_item,
+    override_members,
 )
 from emulator.response.picture_overrides import (
     Altered,
@@ -130,26 +132,29 @@ class ResponseBuilder:
         reply_id = ""
         if call.response.body is not None:
             reply_id = IdPattern(call.response.id).make_id(f"{context.session} {context.number}", drawing.created)
-        body = build_body(
+        build = partial(
+            build_body,
             call,
             created=drawing.created,
-            items=drawing.items,
             first=drawing.first,
             usage=drawing.find_usage(),
             reply_id=reply_id,
+            wrap=context.wrap_body,
         )
-        if context.wrap_body is not None:
-            body = context.wrap_body(body)
         json_format = gateway.json_format
         if draw == UNCHANGED:
-            pieces = insert_base64(write_body(body, call.response, json_format), json_format.colon, pictures)
+            body = write_body(build(items=drawing.items), call.response, json_format)
+            pieces = insert_base64(body, json_format.colon, pictures)
             return _build_response(gateway, *pieces, pictures=drawing.made)
+        places = context.places or call.response.places
 
         def write_overridden() -> tuple[bytes, tuple[Finding, ...]]:
-            overridden, findings = override_body(
-                draw, body, drawing.recipes, pictures, list_name=call.response.list_name
-            )
-            return write_body(overridden, call.response, json_format), findings
+            items = [
+                override_item(draw, item, recipe, picture)
+                for item, recipe, picture in zip(drawing.items, drawing.recipes, pictures, strict=True)
+            ]
+            body, findings = override_members(draw, build(items=items), places)
+            return write_body(body, call.response, json_format), findings
 
         if sum(picture.size for picture in pictures if picture is not None) > _SLOW_TO_WRITE:
             written, findings = await self.image_store.run_in_thread(write_overridden)
@@ -294,8 +299,9 @@ class ResponseBuilder:
             session=context.session,
             files=_collect_files(call, draw),
             usage=drawing.find_usage(len(partials) * len(pictures)),
+            override_item=None if draw == UNCHANGED else partial(override_item, draw),
             override_event=None if draw == UNCHANGED else partial(override_event, find_picture_overrides(draw, shape)),
-            override_last=None if draw == UNCHANGED else partial(override_last_event, draw),
+            override_last=None if draw == UNCHANGED else partial(override_event, draw),
         )
         findings: tuple[Finding, ...] = ()
         if places and draw != UNCHANGED:
@@ -334,9 +340,9 @@ class ReplyContext(NamedTuple):
     """What a reply depends on beside its call: the session, and scheme, host and port for links back to the server.
 
     `asked` is what a refusal can say of the request. `seconds` is how long a stream takes. Pictures that were made
-    before the call have been `made` at that moment, in Unix seconds; `wrap_body` makes the reply's body of the usual
-    one. `number` is the number of the call in its session, `picture_weight` how heavy its pictures are where its answer
-    does not say so.
+    before the call have been `made` at that moment, in Unix seconds; `wrap_body` makes of the reply's body what is
+    sent, in which `places` are those of its pictures and its usage, where they differ. `number` is the number of the
+    call in its session, `picture_weight` how heavy its pictures are where its answer does not say so.
     """
 
     session: str
@@ -345,7 +351,8 @@ class ReplyContext(NamedTuple):
     request_id: str = ""
     seconds: float = 0.0
     made: float | None = None
-    wrap_body: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    wrap_body: WrapBody | None = None
+    places: BodyPlaces | None = None
     number: int = 0
     picture_weight: PictureWeight = "small"
 

@@ -1,63 +1,44 @@
 """Applies what a scenario changes in a drawn reply: Base64 spelled in another way, members set and left out.
 
-It comes last, over a complete body, so that a scenario can change anything. The event of a finished picture in a stream
-is changed like a body. Nothing is changed in place: each function returns the changed body, and findings about changes
-that met nothing in it.
+Base64 is spelled before the members of a reply are laid out; the rest comes last, over a complete body, so that a
+scenario can change anything. The event of a finished picture in a stream is changed like a body. Nothing is changed in
+place: each function returns the changed body, and findings about changes that met nothing in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from emulator.core.base64_spelling import respell_base64
 from emulator.findings import Finding
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
-from emulator.messages import Draw, StreamShape
+from emulator.messages import BodyPlaces, Draw, Steps, StreamShape
 from emulator.response.usage_override import find_wrong_sums, override_usage
 
+_USUAL_PLACES: Final = BodyPlaces()
 Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
 """The changed body, and findings about changes that met nothing in it."""
 
 
-def override_body(
-    draw: Draw,
-    body: Mapping[str, Any],
-    recipes: Sequence[ImageRecipe],
-    pictures: Sequence[Picture | None],
-    *,
-    list_name: str = "data",
-) -> Overridden:
-    """Change the body of a reply; those of its pictures that come as Base64 are put into it as well.
+def override_item(
+    draw: Draw, item: Mapping[str, Any], recipe: ImageRecipe, picture: Picture | None
+) -> Mapping[str, Any]:
+    """Return the members of a picture with its Base64 as `draw` spells it; `picture` is None where it comes as a link.
 
-    `list_name` is the name of the list of pictures.
+    `b64_json` is None where `draw` has null in its place.
     """
-    items = []
-    for item, recipe, picture in zip(body[list_name], recipes, pictures, strict=True):
-        if picture is not None:
-            item = {**item, "b64_json": _spell_base64(draw, recipe, picture)}
-        elif _is_without_base64(draw, recipe):
-            item = {"url": item["url"], "b64_json": None, **item}
-        items.append(item)
-    return override_members(draw, {**body, list_name: items}, list_name)
-
-
-def override_event(
-    draw: Draw, event: Mapping[str, Any], recipe: ImageRecipe, picture: Picture | None
-) -> dict[str, Any]:
-    """Change the event of a finished picture; `picture` is None where a link leads to it."""
-    changed = dict(event)
     if picture is not None:
-        changed["b64_json"] = _spell_base64(draw, recipe, picture)
-    elif _is_without_base64(draw, recipe):
-        changed["b64_json"] = None
-    return override_members(draw, changed)[0]
+        return {**item, "b64_json": _spell_base64(draw, recipe, picture)}
+    if "url" in item and _is_without_base64(draw, recipe):
+        return {"url": item["url"], "b64_json": None, **item}
+    return item
 
 
-def override_last_event(draw: Draw, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Change the event behind all pictures."""
+def override_event(draw: Draw, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Change the event of a finished picture, or the one behind all pictures."""
     return override_members(draw, event)[0]
 
 
@@ -77,30 +58,38 @@ def find_unmet_members(draw: Draw, finished: Mapping[str, Any], last: Mapping[st
     return tuple(finding for finding in found if finding in in_last)
 
 
-def override_members(draw: Draw, body: Mapping[str, Any], list_name: str = "data") -> Overridden:
-    """Set and leave out members of `body`; what is left out is in none of the pictures of its list either."""
+def override_members(draw: Draw, body: Mapping[str, Any], places: BodyPlaces = _USUAL_PLACES) -> Overridden:
+    """Set and leave out members of `body`; what is left out is in none of its pictures either.
+
+    `places` says where it has its pictures and its usage.
+    """
     changed = dict(body)
     findings: list[Finding] = []
+    usage_place = places.usage or ("usage",)
     if draw.usage is not None:
-        changed["usage"] = override_usage(changed.get("usage", {}), draw.usage)
+        usage = _find(changed, usage_place)
+        changed = _set(changed, usage_place, override_usage(usage if isinstance(usage, dict) else {}, draw.usage))
     if draw.metadata is not None:
         changed["metadata"] = draw.metadata
     for name in draw.omit:
         if name.startswith("/"):
             changed, met = _remove_at(changed, _split_pointer(name))
         else:
-            changed, met = _omit(changed, name, list_name)
+            changed, met = _omit(changed, name, places.pictures)
         if not met:
             message = f"`omit` names {name!r}, and the reply has no such member"
             findings.append(Finding("override_met_nothing", message, name))
     for pointer, value in draw.changes:
         steps = _split_pointer(pointer)
-        if not _has(changed, steps):
+        if _find(changed, steps) is _ABSENT:
             message = f"`set` names {pointer!r}, and the reply has no such member before it is set"
             findings.append(Finding("override_met_nothing", message, pointer))
         changed = _set(changed, steps, value)
-    if draw.usage is not None or any(pointer.startswith("/usage") for pointer, _ in draw.changes):
-        findings += [Finding("usage_not_adding_up", one, "usage") for one in find_wrong_sums(changed.get("usage"))]
+    usage_pointer = "".join(f"/{step}" for step in usage_place)
+    if draw.usage is not None or any(pointer.startswith(usage_pointer) for pointer, _ in draw.changes):
+        usage = _find(changed, usage_place)
+        sums = find_wrong_sums(usage if isinstance(usage, dict) else None)
+        findings += [Finding("usage_not_adding_up", one, "usage") for one in sums]
     return changed, tuple(findings)
 
 
@@ -117,12 +106,15 @@ def _is_without_base64(draw: Draw, recipe: ImageRecipe) -> bool:
     return override is not None and override.base64 == "null"
 
 
-def _omit(body: dict[str, Any], name: str, list_name: str) -> tuple[dict[str, Any], bool]:
-    """Return `body` without the member `name` (`a.b` is b inside a), also of its pictures, and whether it was there."""
+def _omit(body: dict[str, Any], name: str, pictures: Steps | None) -> tuple[dict[str, Any], bool]:
+    """Return `body` without the member `name` (`a.b` is b inside a), also of its pictures, and whether it was there.
+
+    `pictures` is the way to the list of pictures.
+    """
     steps = name.split(".")
     body, met = _remove(body, steps)
-    items = body.get(list_name)
-    if not isinstance(items, list):
+    items = _find(body, pictures or ())
+    if not isinstance(items, list) or pictures is None:
         return body, met
     remaining = []
     for item in items:
@@ -130,7 +122,7 @@ def _omit(body: dict[str, Any], name: str, list_name: str) -> tuple[dict[str, An
             item, met_item = _remove(item, steps)
             met = met or met_item
         remaining.append(item)
-    return {**body, list_name: remaining}, met
+    return _set(body, pictures, remaining), met
 
 
 def _remove(node: dict[str, Any], steps: Sequence[str]) -> tuple[dict[str, Any], bool]:
@@ -154,7 +146,7 @@ def _split_pointer(pointer: str) -> list[str]:
 
 def _remove_at(node: Any, steps: Sequence[str]) -> tuple[Any, bool]:
     """Return `node` without what the steps of a JSON pointer lead to, and whether it was there."""
-    if not _has(node, steps):
+    if _find(node, steps) is _ABSENT:
         return node, False
     step, *rest = steps
     if isinstance(node, list):
@@ -166,16 +158,16 @@ def _remove_at(node: Any, steps: Sequence[str]) -> tuple[Any, bool]:
     return {**node, step: _remove_at(node[step], rest)[0]}, True
 
 
-def _has(node: Any, steps: Sequence[str]) -> bool:
-    """Whether the steps of a JSON pointer lead to something in `node`."""
+def _find(node: Any, steps: Sequence[str]) -> Any:
+    """Return what the steps of a JSON pointer lead to in `node`; `_ABSENT` where that is nothing."""
     for step in steps:
         if isinstance(node, Mapping) and step in node:
             node = node[step]
         elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
             node = node[int(step)]
         else:
-            return False
-    return True
+            return _ABSENT
+    return node
 
 
 def _set(node: Any, steps: Sequence[str], value: Any) -> Any:
@@ -196,3 +188,7 @@ def _set(node: Any, steps: Sequence[str], value: Any) -> Any:
     if isinstance(node, Mapping):
         return {**node, step: _set(node.get(step, {}), rest, value)}
     return node
+
+
+_ABSENT: Final = object()
+"""Stands for what is not in a body."""

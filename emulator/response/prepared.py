@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core.strict_json import format_json
+from emulator.gateway.formats import find_place
 from emulator.gateway.gateway import Gateway
 from emulator.image.link_query import LIFETIME
 from emulator.image.recipe import ImageRecipe
@@ -44,7 +45,12 @@ class PreparedReplies:
         key = (values, call.count, asks_base64, bool(user), id(gateway), id(call.response))
         outline = self._outlines.get(key)
         if outline is None:
-            if _MARK in values.quality or _MARK in values.model or not values.are_short or _has_id(call.response):
+            if (
+                _MARK in values.quality
+                or _MARK in values.model
+                or not values.are_short
+                or _differs_by_call(call.response)
+            ):
                 return None
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)
@@ -199,9 +205,9 @@ def _format_number(value: Any) -> str:
     return format_json(value)
 
 
-def _has_id(shape: ResponseShape) -> bool:
-    """Whether each reply of a shape has an id of its own."""
-    return shape.body is not None and "{id}" in shape.body.values()
+def _differs_by_call(shape: ResponseShape) -> bool:
+    """Whether a reply of a shape has an id of its own, or repeats parameters of its call."""
+    return shape.echoes or find_place(shape.body, "{id}") is not None
 
 
 def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:

@@ -19,14 +19,14 @@ from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import EventShape, StreamShape
-from emulator.response.body import fill_layout
+from emulator.response.body import fill_layout, mark_null
 
 log = logging.getLogger("emulator")
 
-OverrideEvent = Callable[[Mapping[str, Any], ImageRecipe, Picture | None], dict[str, Any]]
-"""Returns the data of a finished picture's event as a scenario changes it, its Base64 included."""
-OverrideLast = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Returns the data of the last event as a scenario changes it."""
+OverrideItem = Callable[[Mapping[str, Any], ImageRecipe, Picture | None], Mapping[str, Any]]
+"""Returns the members of a picture with its Base64 as a scenario spells it."""
+OverrideEvent = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Returns the data of an event as a scenario changes it."""
 
 HEADERS: Final = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
 
@@ -55,8 +55,9 @@ class EventStream:
     session: str
     files: Files
     usage: Mapping[str, Any] | None = None
+    override_item: OverrideItem | None = None
     override_event: OverrideEvent | None = None
-    override_last: OverrideLast | None = None
+    override_last: OverrideEvent | None = None
 
     @property
     def event_count(self) -> int:
@@ -110,8 +111,7 @@ async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock
 
 def build_finished_event(stream: EventStream, index: int) -> dict[str, Any]:
     """Build the data of the event of the finished picture `index`, with an empty text for its Base64."""
-    values = {**stream.common, "index": index, **stream.items[index]}
-    return _fill_event(stream, stream.shape.finished, values)
+    return _fill_finished(stream, index, stream.items[index])
 
 
 def build_last_event(stream: EventStream) -> dict[str, Any] | None:
@@ -134,14 +134,20 @@ def _fill_partial(stream: EventStream, index: int, partial: PartialImage) -> dic
 
 
 async def _format_finished(stream: EventStream, index: int, image_store: ImageStore) -> bytes:
-    event, recipe = build_finished_event(stream, index), stream.recipes[index]
+    item, recipe = stream.items[index], stream.recipes[index]
     picture = None
-    if "b64_json" in stream.items[index]:
+    if "b64_json" in item:
         picture = await image_store.draw(recipe, stream.files)
     name = stream.shape.finished.format_name(stream.start)
-    if stream.override_event is None:
-        return _format_event(name, event, picture)
-    return _format_event(name, stream.override_event(event, recipe, picture), None)
+    if stream.override_item is None or stream.override_event is None:
+        return _format_event(name, _fill_finished(stream, index, item), picture)
+    item = stream.override_item(item, recipe, picture)
+    return _format_event(name, stream.override_event(_fill_finished(stream, index, item)), None)
+
+
+def _fill_finished(stream: EventStream, index: int, item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the data of the event of the finished picture `index`, whose members are `item`."""
+    return _fill_event(stream, stream.shape.finished, {**stream.common, "index": index, **mark_null(item)})
 
 
 def _format_failed(stream: EventStream, index: int, error: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote
 from emulator.findings import Finding
 from emulator.gateway.errors import fill_template
-from emulator.gateway.formats import TaskFormat, TaskState
+from emulator.gateway.formats import TaskFormat, TaskState, find_places
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts
 from emulator.messages import (
@@ -33,6 +33,7 @@ from emulator.messages import (
     Refuse,
     Response,
 )
+from emulator.response.body import fill_layout
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
@@ -126,7 +127,7 @@ class TaskManager:
         task = replace(task, ended=task.began, seconds=0.0)
         context = context._replace(
             made=task.began,
-            wrap_body=lambda body: body | fill_template(beside, _describe_task(task, progress=100)),
+            wrap_body=lambda body, _: body | fill_template(beside, _describe_task(task, progress=100)),
         )
         response = await self._response_builder.build(call, plan, gateway, context)
         await self._keep_task(context.session, task)
@@ -175,17 +176,26 @@ class TaskManager:
     ) -> Response:
         """Return the result of an ended task, the same each time: its pictures, or why there are none."""
 
-        def wrap_body(body: dict[str, Any]) -> dict[str, Any]:
-            shown: dict[str, Any] = fill_template(shape.states["done"], {**body, **_describe_task(task, progress=100)})
+        def wrap_body(_: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
+            shown: dict[str, Any] = fill_layout(done, {**members, **_describe_task(task, progress=100)})
             return shown
 
-        context = context._replace(made=task.ended, wrap_body=wrap_body, request_id=task.request_id, number=task.number)
+        done = shape.states["done"]
+        context = context._replace(
+            made=task.ended,
+            wrap_body=wrap_body,
+            places=find_places(done),
+            request_id=task.request_id,
+            number=task.number,
+        )
         plan = _combine_plans(from_plain(task.plan), poll)
         try:
             response = await self._response_builder.build(from_plain(task.call), plan, gateway, context)
         except GatewayError as error:
             words = gateway.error_catalog.format_members(error, language=task.language, request_id=task.request_id)
-            body = fill_template(shape.states["failed"], {**_describe_task(task, progress=100), **words})
+            status = gateway.error_catalog.choose_template(error).status
+            values = {**_describe_task(task, progress=100), **words, "status": status}
+            body = fill_template(shape.states["failed"], values)
             return _build_response(gateway, body, task, state="failed", poll=poll)
         return replace(response, task=_mention_task(task, "done"))
 
@@ -194,7 +204,8 @@ class TaskManager:
         seed, session, now = self._response_builder.seed, pending.session, self._clock.now(pending.session)
         uploads = tuple(upload.without_bytes() for upload in call.uploads)
         latencies = [one.latency for one in (*selection.tries, selection) if one.latency is not None]
-        plain_call = to_plain(replace(call, given={}, params={}, findings=(), listing=None, uploads=uploads))
+        params = call.params if call.response.echoes else {}
+        plain_call = to_plain(replace(call, given={}, params=params, findings=(), listing=None, uploads=uploads))
         plan = to_plain(_drop_own_pictures(selection.answer.plan))
         return Task(
             id=shape.ids.make_id(f"{seed}\n{session}\n{pending.number}\ntask", now),

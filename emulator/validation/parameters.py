@@ -14,6 +14,7 @@ from typing import Any, Final
 from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.findings import Finding
 from emulator.gateway.model_catalog import Calendar
+from emulator.gateway.model_listing import copy_model, list_models, name_model, replace_models
 from emulator.gateway.refusals import refuse_model
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
 from emulator.image.recipe import LARGEST_SIDE
@@ -229,13 +230,14 @@ def fill_defaults(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
     return params
 
 
-def extend_listing(listing: Mapping[str, Any], operations: Iterable[Models | None], channels: Collection[str]) -> Any:
+def extend_listing(listing: Any, operations: Iterable[Models | None], channels: Collection[str]) -> Any:
     """Return the list of models with those of the tester's `channels`, where a channel makes a model known."""
-    if not channels or not listing["data"] or all(models is None or models.channels is None for models in operations):
+    listed = list_models(listing)
+    if not channels or not listed or all(models is None or models.channels is None for models in operations):
         return listing
-    known = {one["id"] for one in listing["data"]}
-    added = [{**listing["data"][0], "id": name} for name in sorted(channels) if name not in known]
-    return {**listing, "data": [*listing["data"], *added]}
+    known = {name_model(one) for one in listed}
+    added = [copy_model(listed[0], name) for name in sorted(channels) if name not in known]
+    return replace_models(listing, [*listed, *added])
 
 
 def build_error(

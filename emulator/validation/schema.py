@@ -213,7 +213,8 @@ class SchemaValidator:
         violation: Violation
         if keyword == "required":
             param = format_path([*error.absolute_path, _find_missing(error)])
-            violation, facts, value = "missing", {"param": param}, None
+            violation = _find_own_words(error).get(keyword, "missing")
+            facts, value = {"param": param}, None
         else:
             violation, own_facts = _describe(keyword, error)
             facts = {"param": param, "value": quote(value), **own_facts}

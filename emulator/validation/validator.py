@@ -16,6 +16,7 @@ from emulator.core.names import RESERVED_KEY
 from emulator.core.patterns import compile_pattern
 from emulator.core.yaml_file import InvalidFile
 from emulator.findings import Finding
+from emulator.gateway import model_listing
 from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
 from emulator.gateway.openapi import check_vendor_keys
 from emulator.gateway.refusals import describe_address, mask_key, refuse_key, refuse_path
@@ -448,10 +449,13 @@ def list_models(draft: Draft) -> Draft:
     if operation.name == "task":
         return copy_draft(draft, params=dict(variables))
     generating = (one.models for one in gateway.iter_generating())
-    listing = extend_listing(gateway.listing, generating, context.channels)
+    listing = gateway.listing
+    if operation.name == "models" and operation.example is not None:  # there may be several such paths
+        listing = operation.example
+    listing = extend_listing(listing, generating, context.channels)
     if gateway.calendar and context.today is not None:
         listing = context.today.date_listing(listing)
-    model = variables.get("model")
+    model = variables.get("model", next(iter(variables.values()), None))
     if operation.name == "model":
         listing = _describe_model(operation, model, listing)
     return copy_draft(draft, model=model, listing=listing)
@@ -523,15 +527,14 @@ def _first_part(key: str) -> str:
     return key.removeprefix("sk-").partition("-")[0]
 
 
-def _describe_model(operation: Operation, model: str | None, listing: Mapping[str, Any]) -> Mapping[str, Any]:
+def _describe_model(operation: Operation, model: str | None, listing: Any) -> Any:
     """Return what is answered of one model of `listing`, or that it has been deleted; raises GatewayError."""
     if operation.method == "DELETE" and _matches_pattern(operation.pattern, str(model)):
         return {"id": model, "object": "model", "deleted": True}
     if operation.method == "GET":
-        for one in listing["data"]:
-            if one["id"] == model:
-                described: Mapping[str, Any] = one
-                return described
+        for one in model_listing.list_models(listing):
+            if model is not None and model_listing.name_model(one) == model:
+                return one
     rule, source = "one of those that GET models lists", operation.source or "observed"
     raise build_error("no_such_model", {"model": str(model)[:200]}, "model", source, rule=rule)
 

@@ -114,7 +114,7 @@ async def _build(
 ) -> Response:
     """The reply to a call; in the usual way where something may change its body, if only in theory."""
     context = ReplyContext(
-        "s", origin, RequestFacts(REQUEST, "/", (), 1), wrap_body=(lambda body: body) if usual else None
+        "s", origin, RequestFacts(REQUEST, "/", (), 1), wrap_body=(lambda body, _: body) if usual else None
     )
     return await builder.build(call, plan, gateway, context)
 
