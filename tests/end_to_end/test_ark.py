@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -273,3 +276,26 @@ def test_unknown_parameters_are_passed_over(image_api: ImageApi) -> None:
     assert (200, 1) == (answer.status_code, len(answer.json()["data"]))
     codes = [(finding.code, finding.param) for finding in image_api.calls.latest.findings]
     assert [("unknown_parameter", "style"), ("parameter_ignored", "n"), ("parameter_ignored", "quality")] == codes
+
+
+@pytest.mark.parametrize("response_format", ["url", "b64_json"])
+def test_a_recorded_stream(
+    serve: Callable[..., Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, response_format: str
+) -> None:
+    """The pictures that came are kept and paid, and come again with the same events; the one that failed is not."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (tmp_path / "failing.yaml").write_text(json.dumps(FAILING))
+    upstream = serve(scenario=str(tmp_path / "failing.yaml"))
+    folder = str(tmp_path / "recorded")
+    front = serve(record=folder, record_mode="once", upstream=(f"ark={upstream.url}/ark/api/v3",))
+    body = {"model": V40, "prompt": "A boat", "size": SMALL, "stream": True, "response_format": response_format}
+    first = told(front.generate("ark", {**body, **_group(3)}, "sk-real").text)
+    (recorded,) = front.calls()
+    again = told(serve(record=folder, clock="scale:0").generate("ark", {**body, **_group(3)}, "sk-real").text)
+    assert [name for name, _ in first] == [name for name, _ in again]
+    assert "image_generation.partial_failed" == first[1][0]
+    assert first[1] == again[1]
+    if response_format == "b64_json":
+        assert first == again
+    assert ("recorded", pytest.approx(0.06)) == (recorded["verdict"], recorded["cost"])
+    assert (2 if response_format == "b64_json" else 0) == len(recorded["pictures"])
