@@ -84,7 +84,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what there is now: with all tests in memory it takes half a second."""
-    gc.collect()
     gc.freeze()
 
 
