@@ -82,6 +82,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker tests that stand together, and let one that has none left take some of another's.
+
+    Fewer workers need the server of a module then, and none waits for the other's last slow tests. `load` is what
+    pytest-xdist takes where no other distribution is asked for.
+    """
+    if config.getoption("dist", "no") == "load":
+        config.option.dist = "worksteal"
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what there is now: with all tests in memory it takes half a second."""
     gc.freeze()
