@@ -131,6 +131,11 @@ FINDINGS: Final[dict[str, str]] = {
         "A schema of a request has a keyword that JSON Schema does not know, such as `maxLenght`: it checks nothing, "
         "here and in other tools. Correct its spelling, or let it begin with `x-`."
     ),
+    "key_without_effect": (
+        "A key, a value, a word or a pattern in a gateway's file or in its error catalog can never count: it names a "
+        "value, a parameter or a model that there is not, or stands where nothing is filled in. The message has the "
+        "line and the nearest known word. Only `check` tells this."
+    ),
     "keyword_of_another_version": (
         "A schema uses a keyword of another version of OpenAPI (such as `examples` in 3.0, where it is `example`). "
         "Tools that follow the declared version ignore it, and so does the emulator."

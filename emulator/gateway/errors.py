@@ -6,6 +6,7 @@ and for every breach of a request schema, or `extends` a catalog that has; else 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -147,9 +148,10 @@ class ErrorCatalog:
 
     def _render(self, error: GatewayError, language: str, request_id: str) -> Response:
         template = self.choose_template(error)
-        headers = template.headers
+        headers = _fill_headers(template.headers, error.facts)
         if not self.bare:
-            headers += error.headers
+            own = {name.lower() for name, _ in headers}
+            headers += tuple((name, value) for name, value in error.headers if name.lower() not in own)
         envelope = self.envelopes[template.envelope or next(iter(self.envelopes))]
         if envelope is None:
             return Response(template.status, headers, (b"",))
@@ -239,6 +241,27 @@ class ErrorCatalog:
             "status": template.status,
             "request_id": request_id,
         }
+
+
+def _fill_headers(headers: tuple[tuple[str, str], ...], facts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a line with the facts that they name; one without such a fact is left out."""
+    if not any("{" in value for _, value in headers):
+        return headers
+    known = {name: facts[name] for name in HEADER_FACTS if facts.get(name)}
+    if "wait" in known:
+        known["wait"] = str(_count_seconds(known["wait"]))
+    filled = []
+    for name, value in headers:
+        if all(fact in known for fact in re.findall(_HEADER_FACT, value)):
+            filled.append((name, re.sub(_HEADER_FACT, lambda found: known[found[1]], value)))
+    return tuple(filled)
+
+
+def _count_seconds(wait: str) -> int:
+    """Return the whole seconds of a wait such as 12s or 20ms, as Retry-After has them."""
+    if wait.endswith("ms"):
+        return math.ceil(float(wait[:-2]) / 1000)
+    return math.ceil(float(wait[:-1]))
 
 
 def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTemplate:
@@ -480,6 +503,11 @@ class _TemplateReader:
                 self._check_message(pointer, message)
             parts["messages"] = messages
         if "headers" in line:
+            for value in line["headers"].values():
+                for fact in re.findall(_HEADER_FACT, value):
+                    if fact not in HEADER_FACTS:
+                        message = f"the header names {{{fact}}}; {describe_known(fact, HEADER_FACTS)}"
+                        raise self.file.error_at(pointer, message)
             parts["headers"] = tuple(line["headers"].items())
         envelope = parts.get("envelope")
         if envelope and envelope not in self.envelopes:
@@ -529,6 +557,9 @@ WORDINGS: Final = "wordings"
 SCHEMA: Final = "error_catalog.schema.json"
 """The JSON Schema of an error catalog's file."""
 _EMPTY_CATALOG: Final = ErrorCatalog(envelopes={}, kinds={}, violations={}, json_format=JsonFormat())
+HEADER_FACTS: Final = ("wait", "limit", "used", "requested", "left", "need")
+"""What a header of a line may name: numbers of the emulator's own, and nothing that a client has sent."""
+_HEADER_FACT: Final = r"\{([a-z_]+)\}"
 _EMULATOR_ERROR: Final = "emulator_error"  # the type of errors that no gateway has, only the emulator
 _ENVELOPE_NAMES: Final = ("message", "type", "param", "code", "status", "request_id")
 """What an envelope may name."""

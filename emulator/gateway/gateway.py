@@ -515,17 +515,13 @@ def _load_error_catalog(
     path = find_schemas() / WORDINGS / "openai.yaml"
     if "wording" in keys:
         ref = keys["wording"]["$ref"]
-        path = (folder / ref).resolve()
-        name = ref.removeprefix(f"{WORDINGS}/")
-        shipped = find_schemas() / WORDINGS / name
-        if not path.is_file() and "/" not in name and shipped.is_file():
-            path = shipped.resolve()
+        path = _resolve_catalog(document, ref)
         if not any(path.is_relative_to(allowed.resolve()) for allowed in (folder, find_schemas())):
             message = f"{describe_value(ref)} is no file inside the gateway's own folder"
             raise document.file.error_at(["x-emulator-gateway", "wording"], message)
         if not path.is_file():
             message = f"{describe_value(ref)} is no file in {folder.resolve()}, and no error catalog that ships"
-            known = sorted(one.name for place in (folder, shipped.parent) for one in place.glob("*.yaml"))
+            known = sorted(one.name for place in (folder, find_schemas() / WORDINGS) for one in place.glob("*.yaml"))
             nearest = nearest_word(Path(ref).name, known)
             if nearest is not None:
                 message += f"; did you mean {nearest!r}?"
@@ -538,6 +534,25 @@ def _load_error_catalog(
         message = f"envelope is {describe_value(envelope)}; known are {', '.join(catalog.envelopes)}"
         raise document.file.error_at(["x-emulator-gateway", "envelope"], message)
     return replace(catalog, envelopes={envelope: catalog.envelopes[envelope], **catalog.envelopes})
+
+
+def _resolve_catalog(document: Document, ref: str) -> Path:
+    """Return the path of the error catalog `ref`, beside the gateway's file or one that ships; it need not be there."""
+    path = (document.file.path.parent / ref).resolve()
+    name = ref.removeprefix(f"{WORDINGS}/")
+    shipped = find_schemas() / WORDINGS / name
+    if not path.is_file() and "/" not in name and shipped.is_file():
+        return shipped.resolve()
+    return path
+
+
+def find_catalog_path(document: Document) -> Path | None:
+    """Return the path of a gateway's own error catalog; None where it has one that ships."""
+    wording = document.root.get("x-emulator-gateway", {}).get("wording")
+    if wording is None:
+        return None
+    path = _resolve_catalog(document, wording["$ref"])
+    return None if is_shipped_schema(path) else path
 
 
 def _find_makers(document: Document, keys: Mapping[str, Any]) -> Iterator[Path]:

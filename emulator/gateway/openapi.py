@@ -388,7 +388,7 @@ def _list_unknown_keywords(document: Document) -> Iterator[Finding]:
     if is_shipped_schema(document.file.path):  # the tests have found none
         return
     places: dict[str, list[Pointer]] = {}
-    for place, schema in _iter_request_schemas(document):
+    for place, schema in iter_request_schemas(document):
         for word in schema:
             if not is_keyword(word):
                 places.setdefault(str(word), []).append([*place, word])
@@ -410,7 +410,7 @@ def _list_unknown_keywords(document: Document) -> Iterator[Finding]:
         yield Finding("unknown_keyword", note)
 
 
-def _iter_request_schemas(document: Document) -> Iterator[tuple[Pointer, Mapping[Any, Any]]]:
+def iter_request_schemas(document: Document) -> Iterator[tuple[Pointer, Mapping[Any, Any]]]:
     """Yield each schema of a body or a query of the operations, with its place, once."""
     waiting: list[tuple[Pointer, Any]] = []
     for operation in document.operations:

@@ -5,6 +5,7 @@ Rules are data from the gateway's file, keyword by keyword. The validator compil
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from functools import cached_property
@@ -59,7 +60,8 @@ class ModelRules:
     @cached_property
     def aliases(self) -> Mapping[str, Mapping[str, Any]]:
         """For a parameter, the values that stand for other values: a value as JSON text to its meaning."""
-        return self._collect("x-emulator-means")
+        found = self._collect("x-emulator-means")
+        return {name: {_spell(value): one for value, one in meanings.items()} for name, meanings in found.items()}
 
     @cached_property
     def clamps(self) -> Mapping[str, tuple[float, float]]:
@@ -355,6 +357,11 @@ def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter])
         elif _is_file(document, node):
             found[name] = PictureRule(many=_is_list(document, node))
     return found
+
+
+def _spell(value: Any) -> str:
+    """Return a key of x-emulator-means as JSON text; in YAML it may be a number, true or null too."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _is_file(document: Document, node: Any) -> bool:

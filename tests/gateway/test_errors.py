@@ -152,6 +152,20 @@ def test_headers_of_a_line(error_catalog: Any) -> None:
     assert (("WWW-Authenticate", "Bearer"), ("Retry-After", "1")) == response.headers
 
 
+def test_facts_in_the_headers_of_a_line(error_catalog: Any) -> None:
+    """A wait is in whole seconds; a header without its fact is left out; a line's own header is the only one."""
+    headers = {"Retry-After": "{wait}", "X-Left": "{left} of {limit}", "X-Json": '{"a": 1}'}
+    own = error_catalog(**GO, kinds={"rate_limit": {"status": 429, "message": "", "headers": headers}})
+    for wait, seconds in (("12s", "12"), ("20ms", "1"), ("1.5s", "2")):
+        error = GatewayError("rate_limit", facts={"wait": wait}, headers=(("retry-after", "99"), ("x-b", "1")))
+        found = own.render(error).headers
+        assert (("Retry-After", seconds), ("X-Json", '{"a": 1}'), ("x-b", "1")) == found[1:]
+    found = own.render(GatewayError("rate_limit", facts={"left": "3", "limit": "5"})).headers
+    assert (("X-Left", "3 of 5"), ("X-Json", '{"a": 1}')) == found[1:]
+    with pytest.raises(yaml_file.InvalidFile, match=r"the header names \{waits\}; known are wait, limit, .* 'wait'"):
+        error_catalog(**GO, kinds={"quota": {"status": 429, "message": "", "headers": {"Retry-After": "{waits}"}}})
+
+
 def test_languages(error_catalog: Any) -> None:
     """A message may be in several languages; the caller's counts, else the first."""
     own = error_catalog(kinds={"invalid_key": {"status": 401, "message": {"en": "Invalid token", "zh": "无效的令牌"}}})
