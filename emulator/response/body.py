@@ -264,6 +264,7 @@ def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
     members: dict[str, Any] = {
         "background": first.background,
         "output_format": first.format,
+        "media_type": f"image/{first.format}",
         "quality": first.quality,
         "size": f"{first.width}x{first.height}",
         "width": first.width,

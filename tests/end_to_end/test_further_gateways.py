@@ -13,6 +13,7 @@ from PIL import Image
 
 from emulator.client.api import ImageApi
 from tests.conftest import Served
+from tests.response.test_streaming import told
 from tests.uploads import data_url, draw_file
 
 FLUX = "black-forest-labs/FLUX.1-schnell"
@@ -83,6 +84,29 @@ def test_the_code_of_an_error_is_its_status(server: Served, kind: str, status: i
     answer = _post(server, "openrouter", "/images", {"model": GEMINI, "prompt": "x"}, session="further-codes")
     assert (status, status) == (answer.status_code, answer.json()["error"]["code"])
     assert {"code", "message"} == set(answer.json()["error"])
+
+
+def test_streams_at_openrouter(server: Served) -> None:
+    """One model's pictures come as events of its own layout, and may break off; others ignore the parameter."""
+    body = {"model": "openai/gpt-image-2", "prompt": "A boat", "size": "64x96", "n": 2, "stream": True}
+    answer = _post(server, "openrouter", "/images", body, session="further-streams")
+    assert "text/event-stream" == answer.headers["content-type"]
+    *events, end = told(answer.text)
+    assert (None, "[DONE]") == end
+    assert ["image_generation.completed"] * 2 == [name for name, _ in events]
+    for _, event in events:
+        assert ["type", "b64_json", "created", "media_type", "usage"] == list(event)
+        assert ("image/png", (64, 96)) == (event["media_type"], _size(event["b64_json"]))
+        assert event["usage"]["cost"] > 0
+    image_api = ImageApi(server.url, "further-streams", gateway="openrouter")
+    image_api.play({"rules": [{"answers": {"draw": {"error": "upstream_error"}}}]})
+    ((name, error),) = told(_post(server, "openrouter", "/images", body, session="further-streams").text)
+    assert ("error", "error") == (name, error["type"])
+    assert {"code", "message", "param", "type"} == set(error["error"])
+    plain = _post(server, "openrouter", "/images", {**body, "model": GEMINI})
+    assert ("application/json", "parameter_ignored") == (
+        plain.headers["content-type"], plain.headers["x-emulator-finding"],
+    )  # fmt: skip
 
 
 def test_the_path_of_openai_is_none_at_openrouter(server: Served) -> None:
