@@ -44,6 +44,10 @@ FINDINGS: Final[dict[str, str]] = {
         "parameter if the client may use another gateway later. Only `portability` tells this: it is no finding of a "
         "call."
     ),
+    "name_differs": (
+        "A parameter of the call has another name at another gateway, which was asked under that name: a client that "
+        "moves there has to rename it. Only `portability` tells this: it is no finding of a call."
+    ),
     "would_be_refused": (
         "The call breaks the gateway's rules, and was answered only because of report-only, or because an upstream or "
         "a recording judges it. By its rules the gateway refuses it; the message has its answer."
@@ -135,6 +139,15 @@ FINDINGS: Final[dict[str, str]] = {
         "A key, a value, a word or a pattern in a gateway's file or in its error catalog can never count: it names a "
         "value, a parameter or a model that there is not, or stands where nothing is filled in. The message has the "
         "line and the nearest known word. Only `check` tells this."
+    ),
+    "no_prompt": (
+        "The request schema of an operation that makes pictures from a prompt has no parameter that is the prompt: no "
+        "picture depends on what the client writes. Where the gateway has another name for it, put "
+        "`x-emulator-parameter: prompt` at that parameter, and so for the other parameters that the emulator acts on."
+    ),
+    "no_such_property": (
+        "A `discriminator` names the parameter that names the model, and no schema of a model has a property of that "
+        "name. Check the spelling, or add the property: a schema that is closed refuses the parameter."
     ),
     "keyword_of_another_version": (
         "A schema uses a keyword of another version of OpenAPI (such as `examples` in 3.0, where it is `example`). "

@@ -123,7 +123,8 @@ class Call:
     `given` is the body as it came; `params` is the same with defaults filled in and aliases resolved; `effective` are
     the params that have an effect. `count` is the number of pictures, `pixels` their width and height. `response` is
     the shape of the reply. `listing` is the body of a list of models. `uploads` are the pictures to edit, and the mask.
-    A `deferred` call gets a task, and its client asks for the task later.
+    A `deferred` call gets a task, and its client asks for the task later. `own_names` are the gateway's own names of
+    parameters, by OpenAI's names; `effective` has those parameters under both.
     """
 
     operation: OperationName
@@ -138,6 +139,11 @@ class Call:
     listing: Any = None
     uploads: tuple[Upload, ...] = ()
     deferred: bool = False
+    own_names: Mapping[str, str] = field(default_factory=dict)
+
+    def name_parameter(self, name: str) -> str:
+        """Return the gateway's own name for what OpenAI calls `name`."""
+        return self.own_names.get(name, name)
 
     @property
     def gets_files(self) -> bool:

@@ -147,7 +147,7 @@ class Contract:
     def _add_body_items(self, items: dict[Item, str], operation: Operation, models: Models, calendar: Calendar) -> None:
         names = [name for name in models.known_names if self._has_model(name, calendar)]
         for name in names:
-            items.setdefault(Item("model", name=name), _write_member("model", name))
+            items.setdefault(Item("model", name=name), _write_member(models.model_name, name))
         if operation.name in _WITH_PARAMETERS:
             for rules in _list_rules(models, names):
                 layers = list(self._add_upstream([rules]))
@@ -248,24 +248,28 @@ class Contract:
 
     def _list_events(self) -> dict[Item, str]:
         items: dict[Item, str] = {}
+        stream = _write_member(self._name_parameter("stream"), True)
         for operation, shape in self.shapes.items():
             start = shape.names[operation]
             if shape.partials:
                 name = shape.partial.format_name(start)
-                items[Item("event", operation, name)] = '"stream": true, "partial_images": 1'
-            items[Item("event", operation, shape.finished.format_name(start))] = '"stream": true'
+                partials = _write_member(self._name_parameter("partial_images"), 1)
+                items[Item("event", operation, name)] = f"{stream}, {partials}"
+            items[Item("event", operation, shape.finished.format_name(start))] = stream
             if shape.failed is not None:
                 name = shape.failed.format_name(start)
-                items[Item("event", operation, name)] = (
-                    f'answers: {{draw: {{picture: {FAILURE}}}}}, with "stream": true'
-                )
+                items[Item("event", operation, name)] = f"answers: {{draw: {{picture: {FAILURE}}}}}, with {stream}"
             if shape.last is not None:
-                items[Item("event", operation, shape.last.format_name(start))] = '"stream": true'
+                items[Item("event", operation, shape.last.format_name(start))] = stream
             name = shape.error.format_name(start)
-            items[Item("event", operation, name)] = 'answers: {draw: {error: moderation}}, with "stream": true'
+            items[Item("event", operation, name)] = f"answers: {{draw: {{error: moderation}}}}, with {stream}"
             if shape.done:
-                items[Item("event", operation, DONE)] = '"stream": true, read to its end'
+                items[Item("event", operation, DONE)] = f"{stream}, read to its end"
         return items
+
+    def _name_parameter(self, name: str) -> str:
+        """Return a name that the gateway has for what OpenAI calls `name`."""
+        return self.gateway.own_names.get(name, (name,))[0]
 
     def _list_needs_met(self, calendar: Calendar) -> list[str]:
         """Return what of the needs of situations the gateway has."""
@@ -310,8 +314,9 @@ class _ItemAdder:
 
     def add_all(self) -> None:
         """Add all items of the rules."""
+        model_name = self.rules.name_parameter("model")
         for name, parameter in self.rules.parameters.items():
-            if name != "model" and not self._is_refused_behind(name):  # models are items of their own
+            if name != model_name and not self._is_refused_behind(name):  # models are items of their own
                 self._add_parameter(name, parameter)
         unknown = self._find_unknown()
         if self.rules.closed.value and unknown is not None:
@@ -492,7 +497,7 @@ class CountedParameter(NamedTuple):
 def _count_parameters(operation: str, rules: ModelRules) -> Mapping[str, CountedParameter]:
     found = {}
     for name, parameter in rules.parameters.items():
-        if name == "model":  # models are items of their own
+        if name == rules.name_parameter("model"):  # models are items of their own
             continue
         values = map(spell_value, list_values(parameter))
         bounds = [

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, Final, Literal
 
+from emulator.analysis import own_words
 from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import join_bare
 from emulator.core.suggestions import describe_known
@@ -19,6 +20,7 @@ from emulator.core.yaml_file import describe_value
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.model_catalog import Calendar
+from emulator.gateway.parameter_names import MODEL, to_openai_names
 from emulator.image.upload import Examination, Upload
 from emulator.messages import BEHAVIORS, VIOLATIONS, Behavior, Call, GatewayError, Request
 from emulator.session.called_address import find_address
@@ -47,6 +49,9 @@ class SampleRequest:
 
     `trouble` says what was wrong with a body that could not be read. With `in_form` the body has the texts of a form.
     `uploads` are the call's files without their bytes.
+
+    The body has OpenAI's names of parameters. `own_body` is the same in the words of its gateway, where that has names
+    of its own, and `own_names` are those.
     """
 
     body: Any
@@ -56,6 +61,8 @@ class SampleRequest:
     operation: Literal["generate", "edit"] = "generate"
     in_form: bool = False
     uploads: tuple[Upload, ...] = ()
+    own_body: Any = None
+    own_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class CheckedCall:
     """One call, and what each gateway does with it.
 
     `findings` are about the gateways together: the parameters that the call leaves out, and whose defaults differ
-    between the gateways that accept it.
+    between the gateways that accept it, and those that have another name there.
     """
 
     number: int | None
@@ -157,7 +164,20 @@ def parse_requests(value: Any, gateways: Mapping[str, Gateway]) -> tuple[SampleR
     if not isinstance(value, list):
         value = [value]
     requests = [_parse_request(place, item, gateways) for place, item in enumerate(value, 1)]
-    return tuple(request for request in requests if request is not None)
+    return tuple(_translate(request, gateways) for request in requests if request is not None)
+
+
+def _translate(request: SampleRequest, gateways: Mapping[str, Gateway]) -> SampleRequest:
+    """Return a call with OpenAI's names of parameters, where its gateway has names of its own."""
+    body, gateway = request.body, gateways.get(request.gateway or "")
+    if gateway is None or not gateway.own_names or not isinstance(body, Mapping):
+        return request
+    return replace(
+        request,
+        body=own_words.translate_to_openai(body, gateway, request.operation, request.in_form),
+        own_body=body,
+        own_names=own_words.find_own_names(body, gateway, request.operation, request.in_form),
+    )
 
 
 def read_journal(entries: Iterable[JournalEntry], gateways: Mapping[str, Gateway]) -> tuple[SampleRequest, ...]:
@@ -263,7 +283,9 @@ def _name_model(entry: Mapping[str, Any], gateway: Gateway | None) -> Any:
     address = find_address(gateway, method, path)
     if address is None or address.model is None:
         return body
-    return {**body, "model": address.model}
+    operation = gateway.find_usual_operation(str(entry["operation"]))
+    name = MODEL if operation is None else operation.model_name
+    return {**body, name: address.model}
 
 
 def _build_upload(described: Mapping[str, Any], in_json: bool) -> Upload:
@@ -318,7 +340,7 @@ def check_portability(
                 gateway=request.gateway,
                 body_model=_find_model(request.body),
                 fits=tuple(fit for fit, _ in checked),
-                findings=tuple(_compare_defaults(accepted)),
+                findings=(*_compare_defaults(accepted), *_list_other_names(request, accepted)),
             )
         )
     tallies = [_count_outcomes(place, target, calls) for place, target in enumerate(targets)]
@@ -335,8 +357,13 @@ def _check_request(
         operation = _find_operation(gateway, sample.operation)
         if operation.query is not None:
             operation = replace(operation, query=None)
+        body = sample.body
+        if sample.own_body is not None and sample.gateway == target.gateway:
+            body = sample.own_body
+        elif isinstance(body, Mapping):
+            body = own_words.translate_to_own(body, operation, sample.in_form, channels)
         request = Request(
-            method="POST", path=operation.path, query="", headers=headers, body=b"", json=sample.body,
+            method="POST", path=operation.path, query="", headers=headers, body=b"", json=body,
             trouble=sample.trouble, duplicates=(), origin="", received=0, uploads=sample.uploads,
         )  # fmt: skip
         context = ValidationContext(operation, _KEY, channels=channels, today=calendar)
@@ -398,10 +425,25 @@ def _compare_defaults(accepted: Mapping[str, Call]) -> Iterator[Finding]:
 
 def _list_defaults(call: Call) -> Mapping[str, Any]:
     """Return the parameters that are not given and count; how pictures are delivered is always one of them."""
-    params = {"response_format": call.response.delivery or "url", **call.params}
+    params = {"response_format": call.response.delivery or "url", **to_openai_names(call.params, call.own_names)}
     if call.response.delivery is not None:
         params["response_format"] = call.response.delivery
-    return {name: value for name, value in params.items() if name not in call.given}
+    given = to_openai_names(call.given, call.own_names)
+    return {name: value for name, value in params.items() if name not in given}
+
+
+def _list_other_names(request: SampleRequest, accepted: Mapping[str, Call]) -> Iterator[Finding]:
+    """Yield a finding for each parameter of a call that has another name where the call is accepted."""
+    for meaning in request.body if isinstance(request.body, Mapping) else ():
+        sent = request.own_names.get(meaning, meaning)
+        others: dict[str, list[str]] = {}
+        for target, call in accepted.items():
+            name = call.name_parameter(meaning)
+            if name != sent:
+                others.setdefault(name, []).append(target)
+        if others:
+            shown = ", ".join(f"{name!r} at {join_bare(targets, 'and')}" for name, targets in others.items())
+            yield Finding("name_differs", f"{sent!r} is called {shown}", sent)
 
 
 def _count_outcomes(place: int, target: PortabilityTarget, calls: Sequence[CheckedCall]) -> GatewayTally:

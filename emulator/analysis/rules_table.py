@@ -47,7 +47,7 @@ def list_rules(gateway: Gateway) -> Iterator[RuleRow]:
         form = ""
         if operation.form is not None and models is operation.models:
             form = "in JSON"
-        about = RuleRow(operation.name, form, "(none)", "model", "", "")
+        about = RuleRow(operation.name, form, "(none)", models.model_name, "", "")
         yield from _list_model_choice(models, about)
         by_model = dict(models.listed)
         if models.otherwise is not None:
@@ -77,7 +77,7 @@ def select_rules(rows: Iterable[RuleRow], model: str | None, operation: str | No
         return found
     listed = {(row.operation, row.form, row.model) for row in found}
     chosen = [row for row in found if row.model == "(all)" or row.model == _find_model(listed, row, model)]
-    if not any(row.model == model or row.parameter != "model" for row in chosen if row.operation):
+    if not any(row.model == model or not row.rule.startswith(_REFUSED) for row in chosen if row.operation):
         names = dict.fromkeys(row.model for row in found if not row.model.startswith("("))
         raise ValueError(describe_unknown("model", model, names))
     return chosen
@@ -133,13 +133,13 @@ def _list_model_choice(models: Models, about: RuleRow) -> Iterator[RuleRow]:
     if models.fallback:
         yield about._replace(rule=f"looked up as {models.fallback}")
     if models.channels is not None:
-        yield about._replace(model="(other)", rule="refused as unknown but for --channels")
+        yield about._replace(model="(other)", rule=f"{_REFUSED} but for --channels")
     if models.default:
         yield about._replace(rule=f"means {models.default}")
     for name, model in models.when_present.items():
         yield about._replace(rule=f"means {model} when {name} is given")
     if models.otherwise is None:
-        yield about._replace(model="(other)", rule="refused as unknown")
+        yield about._replace(model="(other)", rule=_REFUSED)
 
 
 def _list_parameter_rules(document: Document, rules: ModelRules, about: RuleRow) -> Iterator[RuleRow]:
@@ -263,6 +263,7 @@ def _describe_ignored(value: Any) -> str:
     return "has an effect"
 
 
+_REFUSED: Final = "refused as unknown"
 _UNMARKED: Final = "unmarked"
 _MODEL_WORDS: Final = {"(none)": "no model named", "(other)": "any other model"}
 _KEYWORDS: Final[Mapping[str, Callable[[Any], str]]] = {
@@ -283,6 +284,7 @@ _KEYWORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "x-emulator-absent": lambda value: f"{' or '.join(map(json.dumps, value))} counts as not given",
     "x-emulator-clamped": lambda value: f"a number beyond {value[0]} to {value[1]} counts as the nearer of both",
     "x-emulator-ignored": _describe_ignored,
+    "x-emulator-parameter": lambda value: f"is OpenAI's {value}",
 }
 """The text for each keyword of a schema."""
 

@@ -7,7 +7,7 @@ not say takes the defaults of an OpenAI-compatible API. What would leave a call 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from emulator.gateway.errors import WORDINGS, ErrorCatalog, ErrorCatalogLoader
 from emulator.gateway.formats import Channel, JsonFormat, ResponseHeaders, TaskFormat, freeze_lists
 from emulator.gateway.model_listing import list_models, name_model
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, check_vendor_keys, load_document
+from emulator.gateway.parameter_names import MODEL, list_name_findings
 from emulator.gateway.rules import ModelRules, Models, read_model_rules, read_models
 from emulator.image.link_query import LinkQuery
 from emulator.messages import Behavior, Call, GatewayError, OperationName, Request, Response
@@ -114,6 +115,17 @@ class Operation:
         if self.name not in WITH_BODIES and self.form is None:
             return ()
         return tuple(models for models in (self.models, self.form) if models is not None)
+
+    @cached_property
+    def own_names(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of parameters that some model calls otherwise than OpenAI, by OpenAI's names."""
+        return _merge_names(models.own_names for models in (self.models, self.form) if models is not None)
+
+    @cached_property
+    def model_name(self) -> str:
+        """The parameter of a body that names the model."""
+        models = self.models or self.form
+        return MODEL if models is None else models.model_name
 
 
 @dataclass(frozen=True)
@@ -230,6 +242,7 @@ class Gateway:
             for rules in (*models.listed.values(), models.otherwise):
                 if rules is not None:
                     names.update(rules.parameters)
+                    names.update(rules.own_names)
         return frozenset(names)
 
     @cached_property
@@ -245,6 +258,13 @@ class Gateway:
             if listed:
                 return listed
         return "dall-e-2"  # OpenAI's historic default
+
+    @shared_property
+    def own_names(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of parameters that some operation calls otherwise than OpenAI, by OpenAI's names."""
+        if is_shipped_schema(self.document.file.path):  # they have none, and are read operation by operation
+            return {}
+        return _merge_names(one.own_names for by_method in self.operations.values() for one in by_method.values())
 
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
         """Return the answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
@@ -316,6 +336,7 @@ def load_gateway(
         gateway = _make_gateway(document, catalog_loader, behavior)
         if not is_shipped_schema(path):
             _ = gateway.operations, gateway.error_catalog  # a user's file is read at once: the start tells its errors
+            gateway = replace(gateway, findings=(*gateway.findings, *list_name_findings(gateway)))
         return gateway
     except (TypeError, AttributeError, KeyError, ValueError, RecursionError) as error:
         # Anybody's file may have another shape than OpenAPI's anywhere. What Python makes of it is the best hint.
@@ -405,6 +426,9 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
     redirect = found.node.get("x-emulator-redirect")
     if redirect is not None:
         return replace(operation, redirect=redirect)
+    places = found.node.get("x-emulator-pictures")
+    if places is not None:
+        operation = replace(operation, picture_places=freeze_lists(places))
     if found.name in _EDITING and document.find_request_schema(found.node, FORM) is not None:
         return replace(
             operation,
@@ -418,10 +442,7 @@ def _read_operation(document: Document, found: FoundOperation, shared: dict[int,
         models = _share_models(document, found, JSON, shared)
         if models is None:
             models = read_models(document, found)  # raises InvalidFile: there is no schema
-        places = found.node.get("x-emulator-pictures")
         limit = EDIT_LIMIT if found.name in _EDITING or places is not None else GENERATE_LIMIT
-        if places is not None:
-            operation = replace(operation, picture_places=freeze_lists(places))
         return replace(operation, models=models, limit=limit, task=_read_task(document, found))
     return replace(
         operation,
@@ -467,6 +488,15 @@ def _find_model_variable(document: Document, found: FoundOperation) -> str | Non
         message = f"x-emulator-model is {describe_value(name)}, and no variable of its path; {variables}"
         raise document.file.error_at(pointer, message)
     return name
+
+
+def _merge_names(every: Iterable[Mapping[str, tuple[str, ...]]]) -> Mapping[str, tuple[str, ...]]:
+    """Return all names of parameters, by OpenAI's names, each once."""
+    merged: dict[str, tuple[str, ...]] = {}
+    for names in every:
+        for meaning, own in names.items():
+            merged[meaning] = tuple(dict.fromkeys((*merged.get(meaning, ()), *own)))
+    return merged
 
 
 def _find_path_pattern(document: Document, found: FoundOperation) -> str | None:

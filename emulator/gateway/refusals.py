@@ -41,10 +41,15 @@ def refuse_key(key: str, rule: str | None = None, source: str | None = None) -> 
     return GatewayError(kind="invalid_key", facts={"key": mask_key(key)}, rule=rule, source=source)
 
 
-def refuse_model(kind: Kind, name: str, rule: str | None = None, source: str | None = None) -> GatewayError:
-    """Return the error of a model that does not exist: `kind` is unknown_model or retired_model."""
+def refuse_model(
+    kind: Kind, name: str, rule: str | None = None, source: str | None = None, *, param: str = "model"
+) -> GatewayError:
+    """Return the error of a model that does not exist: `kind` is unknown_model or retired_model.
+
+    `param` is the parameter that names the model.
+    """
     facts = {"model": name[:LONGEST_MODEL], "value": quote(name)}
-    return GatewayError(kind=kind, param="model", facts=facts, rule=rule, source=source, value=name)
+    return GatewayError(kind=kind, param=param, facts=facts, rule=rule, source=source, value=name)
 
 
 def refuse_path(method: str, path: str, rule: str | None = None, source: str | None = None) -> GatewayError:
@@ -174,7 +179,7 @@ def _build_kind(kind: Kind, call: Call, asked: RequestFacts, *, model: str, key:
         case "invalid_key":
             return refuse_key(key)
         case "unknown_model" | "retired_model":
-            return refuse_model(kind, model)
+            return refuse_model(kind, model, param=call.name_parameter("model"))
         case "not_found":
             return refuse_path(request.method, asked.path)
         case "wrong_method":
@@ -201,10 +206,10 @@ def _choose_param(call: Call, words: Mapping[str, Any]) -> tuple[str, Any]:
     named = words.get("param")
     if isinstance(named, str) and named:
         return named, given.get(named)
-    for name in ("prompt", *call.given, *call.params):
+    for name in (call.name_parameter("prompt"), *call.given, *call.params):
         if name in given:
             return name, given[name]
-    return "model", call.model
+    return call.name_parameter("model"), call.model
 
 
 def _describe_value(param: str, value: Any) -> dict[str, str]:

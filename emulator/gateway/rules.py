@@ -17,6 +17,7 @@ from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import Pointer
 from emulator.gateway.formats import ECHO, find_places, freeze_lists, iter_texts
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step
+from emulator.gateway.parameter_names import KEYWORD, MODEL, OwnNames, join_own_names, read_own_names
 from emulator.gateway.picture_count import CountRule, read_count_rule
 from emulator.gateway.pixels import PixelRule, read_pixel_rule
 from emulator.image.upload import PictureRule
@@ -36,7 +37,8 @@ class ModelRules:
     are files or stand for files. `closed` is whether unknown parameters are refused. `once` is the rule that
     a form gives no field twice; None where it may. With `lists_by_name` a form's `name[]` is a list even if it has one
     member. `pixels` says which parameters decide the pixels of pictures, where that is more than `size`, and `count`
-    which one their number, where that is not `n`.
+    which one their number, where that is not `n`. `own_names` are the model's own names of parameters that the emulator
+    acts on, by OpenAI's names.
     """
 
     ref: str
@@ -51,6 +53,7 @@ class ModelRules:
     lists_by_name: bool = False
     pixels: PixelRule | None = None
     count: CountRule | None = None
+    own_names: OwnNames = field(default_factory=dict)
 
     @cached_property
     def defaults(self) -> Mapping[str, Any]:
@@ -83,7 +86,7 @@ class ModelRules:
     @cached_property
     def most_pictures(self) -> int:
         """How many pictures a call may ask for: the maximum of `n`, at least OpenAI's ten, at most 128."""
-        return _bound_pictures(self._collect("maximum").get("n"))
+        return _bound_pictures(self._collect("maximum").get(self.name_parameter("n")))
 
     @cached_property
     def effective(self) -> frozenset[str]:
@@ -100,6 +103,10 @@ class ModelRules:
         """The parameters that are allowed but have no effect."""
         return frozenset(name for name, value in self._collect("x-emulator-ignored").items() if value is True)
 
+    def name_parameter(self, name: str) -> str:
+        """Return the model's own name for what OpenAI calls `name`."""
+        return self.own_names.get(name, name)
+
     def _collect(self, keyword: str) -> dict[str, Any]:
         """Return the value of `keyword` in each parameter that has it."""
         return {name: line[keyword].value for name, line in self.parameters.items() if keyword in line}
@@ -112,7 +119,9 @@ class Models:
     `listed` are the models of the file. `default` is the model of a call that names none, unless a parameter of
     `when_present` is given, which names another one. `otherwise` are the rules of unlisted models; None: they are
     unknown. Where a gateway passes calls on, only the names in `channels` are known, and those that a tester adds.
-    `fallback` is the name that is looked up where a call gives no name or an empty one.
+    `fallback` is the name that is looked up where a call gives no name or an empty one. `model_name` is the parameter
+    that names the model. `own_names` are all the names of parameters that some model calls otherwise than OpenAI, by
+    OpenAI's names; only files of a user's own have any.
     """
 
     listed: Mapping[str, ModelRules]
@@ -122,6 +131,15 @@ class Models:
     source: str | None
     fallback: str | None = None
     channels: frozenset[str] | None = None
+    model_name: str = MODEL
+    own_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def iter_rules(self) -> Iterator[ModelRules]:
+        """Yield the rules of all models, each schema once."""
+        every = [*self.listed.values()]
+        if self.otherwise is not None:
+            every.append(self.otherwise)
+        yield from {rules.ref: rules for rules in every}.values()
 
     def find_rules(self, name: str, channels: Collection[str]) -> ModelRules | None:
         """Return the rules of the model `name`, None where it is unknown; `channels` are more names that are known."""
@@ -143,17 +161,20 @@ class _ListedRules(Mapping[str, ModelRules]):
     OpenAI's file lists fourteen models for each kind of body, and reading all of them takes 5 to 9 ms of a start.
     """
 
-    def __init__(self, document: Document, targets: Mapping[str, str], pointer: Pointer) -> None:
-        """`targets` are the references to the models' schemas, by name."""
+    def __init__(self, document: Document, targets: Mapping[str, str], pointer: Pointer, model_name: str) -> None:
+        """`targets` are the references to the models' schemas, by name; the parameter `model_name` names the model."""
         self._document = document
         self._targets = targets
         self._pointer = pointer
+        self._model_name = model_name
         self._rules: dict[str, ModelRules] = {}
 
     def __getitem__(self, name: str) -> ModelRules:
         rules = self._rules.get(name)
         if rules is None:
-            rules = self._rules[name] = read_model_rules(self._document, self._targets[name], self._pointer)
+            rules = self._rules[name] = read_model_rules(
+                self._document, self._targets[name], self._pointer, self._model_name
+            )
         return rules
 
     def __contains__(self, name: object) -> bool:  # the one that is inherited reads the rules
@@ -178,19 +199,23 @@ def read_models(document: Document, operation: FoundOperation, media_type: str =
     if set(schema) == {"$ref"}:
         ref = schema["$ref"]
     schema = document.resolve(schema, pointer)
-    discriminator = schema.get("discriminator") or {}
-    if discriminator.get("propertyName") != "model":
-        rules = read_model_rules(document, ref, pointer)
-        default = rules.defaults.get("model")
-        if not isinstance(default, str):
-            default = None
-        return Models(listed={}, default=default, when_present={}, otherwise=rules, source=None)
-    targets: dict[str, str] = {}
-    for name, target in _map_models(schema, discriminator).items():
-        if "/" not in target:  # OpenAPI lets a mapping name a schema alone
-            target = f"#/components/schemas/{target}"
-        targets[str(name)] = target
-    listed: Mapping[str, ModelRules] = _ListedRules(document, targets, pointer)
+    model_name = str((schema.get("discriminator") or {}).get("propertyName") or "")
+    if not model_name:
+        return _read_single_rules(document, ref, pointer)
+    targets = _list_targets(schema)
+    if model_name != MODEL:
+        if not targets:  # it names the parameter alone
+            return _read_single_rules(document, ref, pointer, model_name)
+        if _has_other_model(document, targets.values(), model_name):
+            return _read_single_rules(document, ref, pointer)
+    return _read_listed_rules(document, schema, targets, pointer, model_name)
+
+
+def _read_listed_rules(
+    document: Document, schema: Mapping[str, Any], targets: Mapping[str, str], pointer: Pointer, model_name: str
+) -> Models:
+    """Return the models of an operation whose request `schema` has a discriminator, with the schemas at `targets`."""
+    listed: Mapping[str, ModelRules] = _ListedRules(document, targets, pointer, model_name)
     if not is_shipped_schema(document.file.path):  # a user's file is read to its end at once, so that its errors show
         listed = dict(listed)
     choice = schema.get("x-emulator-models", {})
@@ -199,22 +224,76 @@ def read_models(document: Document, operation: FoundOperation, media_type: str =
         if name is not None and name not in listed:
             message = f"x-emulator-models names {name!r}; the discriminator knows {', '.join(listed)}"
             raise document.file.error_at(pointer, message)
-    return Models(
+    models = Models(
         listed=listed,
         default=choice.get("default"),
         when_present=when_present,
-        otherwise=_read_other_rules(document, choice.get("otherwise", "unknown"), pointer),
+        otherwise=_read_other_rules(document, choice.get("otherwise", "unknown"), pointer, model_name),
         source=choice.get("source"),
         fallback=choice.get("fallback"),
         channels=frozenset(map(str, choice["channels"])) if "channels" in choice else None,
+        model_name=model_name,
+    )
+    if is_shipped_schema(document.file.path):  # all its names are OpenAI's
+        return models
+    _check_model_name(document, models, pointer)
+    return replace(models, own_names=join_own_names(models.iter_rules()))
+
+
+def _check_model_name(document: Document, models: Models, pointer: Pointer) -> None:
+    """Raise InvalidFile where a schema has another parameter for the model than the discriminator names."""
+    for rules in models.iter_rules():
+        other = rules.name_parameter(MODEL)
+        if other != models.model_name:
+            message = f"{other!r} is the model by {KEYWORD}, and the discriminator names {models.model_name!r}"
+            raise document.file.error_at(pointer, message)
+
+
+def _has_other_model(document: Document, targets: Iterable[str], name: str) -> bool:
+    """Whether a schema has another parameter than `name` for the model: then the discriminator is about something else.
+
+    `targets` are the references to the schemas.
+    """
+    for target in targets:
+        for parameter, line in document.read_parameters(document.look_up(target)).items():
+            is_marked = KEYWORD in line and line[KEYWORD].value == MODEL
+            if parameter != name and (parameter == MODEL or is_marked):
+                return True
+    return False
+
+
+def _read_single_rules(document: Document, ref: str, pointer: Pointer, model_name: str = MODEL) -> Models:
+    """Return the models of an operation with one request schema, at `ref`, for whatever model."""
+    rules = read_model_rules(document, ref, pointer, model_name)
+    default = rules.defaults.get(rules.name_parameter(MODEL))
+    if not isinstance(default, str):
+        default = None
+    return Models(
+        listed={},
+        default=default,
+        when_present={},
+        otherwise=rules,
+        source=None,
+        model_name=rules.name_parameter(MODEL),
+        own_names=join_own_names([rules]),
     )
 
 
-def _read_other_rules(document: Document, otherwise: str, pointer: Pointer) -> ModelRules | None:
+def _list_targets(schema: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the reference to the schema of each model that the discriminator of `schema` knows, by its name."""
+    targets: dict[str, str] = {}
+    for name, target in _map_models(schema, schema["discriminator"]).items():
+        if "/" not in target:  # OpenAPI lets a mapping name a schema alone
+            target = f"#/components/schemas/{target}"
+        targets[str(name)] = target
+    return targets
+
+
+def _read_other_rules(document: Document, otherwise: str, pointer: Pointer, model_name: str) -> ModelRules | None:
     """Return the rules of unlisted models: `otherwise` is a reference to their schema, or `unknown`."""
     if otherwise == "unknown":
         return None
-    return read_model_rules(document, otherwise, pointer)
+    return read_model_rules(document, otherwise, pointer, model_name)
 
 
 def _point_to_schema(operation: FoundOperation, media_type: str) -> Pointer:
@@ -235,8 +314,11 @@ def _map_models(schema: Mapping[str, Any], discriminator: Mapping[str, Any]) -> 
     return {part["$ref"].rsplit("/", 1)[-1]: part["$ref"] for part in alternatives if "$ref" in part}
 
 
-def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> ModelRules:
-    """Return the rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile."""
+def read_model_rules(document: Document, ref: str, pointer: Pointer = (), model_name: str = MODEL) -> ModelRules:
+    """Return the rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile.
+
+    `model_name` is the parameter that names the model, by the discriminator.
+    """
     schema = document.look_up(ref, pointer)
     validation = document.find_annotation(schema, "x-emulator-judging") or {}
     source = form_source = document.find_annotation(schema, "x-emulator-source")
@@ -253,6 +335,10 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
         if name not in parameters:
             message = f"x-emulator-reply has the value of {name!r}, which is no parameter"
             raise document.file.error_at(pointer, f"{message}; {describe_known(name, parameters)}")
+    try:
+        own_names = read_own_names(parameters, model_name)
+    except ValueError as error:
+        raise document.file.error_at(pointer, str(error)) from None
     return ModelRules(
         ref=ref,
         parameters=parameters,
@@ -266,6 +352,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = ()) -> Mod
         lists_by_name=validation.get("brackets") == "list",
         pixels=_read_pixels(document, schema, parameters, pointer),
         count=_read_count(document, schema, parameters, pointer),
+        own_names=own_names,
     )
 
 

@@ -17,6 +17,7 @@ from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.parameter_names import PARAMETERS
 from emulator.image import upload
 from emulator.messages import UNCHANGED, Call, Canned, Draw, Exhausted, GatewayError, Missed, Plan, Refuse, Request
 from emulator.scenario import limits, matching
@@ -291,9 +292,12 @@ def find_nearest(rules: Sequence[Rule], fields: Mapping[str, Any], missed: Seque
 def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[str, Any]:
     """Return what `when` can name of a call: its parameters, and operation, gateway, model, headers, uploads.
 
-    `given` is the body as it was sent. The number and the size of the pictures are there wherever some are made.
+    A parameter that the gateway calls otherwise than OpenAI has both names. `given` is the body as it was sent. The
+    number and the size of the pictures are there wherever some are made.
     """
     fields: dict[str, Any] = dict(call.params)
+    if call.own_names:
+        add_other_names(fields, call.effective)
     if not matching.OWN_FIELDS.isdisjoint(fields):
         fields = {name: value for name, value in fields.items() if name not in matching.OWN_FIELDS}
     fields |= {
@@ -305,6 +309,12 @@ def collect_call_fields(call: Call, request: Request, gateway: str) -> Mapping[s
     if request.uploads:
         fields["uploads"] = upload.describe_uploads(request.uploads)
     return fields
+
+
+def add_other_names(fields: dict[str, Any], effective: Mapping[str, Any]) -> None:
+    """Add OpenAI's names of parameters that a gateway calls otherwise: `effective` has them under both names."""
+    for name in PARAMETERS & effective.keys():
+        fields[name] = effective[name]
 
 
 def add_made_pictures(fields: dict[str, Any], count: int, pixels: Sequence[int]) -> None:

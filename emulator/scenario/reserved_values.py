@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, Final
 
 from emulator import faults
@@ -21,6 +22,7 @@ from emulator.core.names import NEUTRAL, RESERVED_HEADER, RESERVED_KEY
 from emulator.core.suggestions import nearest_word
 from emulator.faults import FAULTS
 from emulator.findings import Finding
+from emulator.gateway.parameter_names import find_texts
 from emulator.messages import (
     BEHAVIORS,
     KINDS,
@@ -54,9 +56,12 @@ class ReservedValue:
     picture_weight: PictureWeight | None = None
 
 
-def take_reserved_value(request: Request, key: str | None) -> tuple[Request, ReservedValue | None]:
+def take_reserved_value(
+    request: Request, key: str | None, own_names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Request, ReservedValue | None]:
     """Return `request` without its reserved values, and the one of them that counts.
 
+    `own_names` are the gateway's own names of prompt and model, where it has any.
     Raises GatewayError for a header or a reserved key with an unknown word: a misspelled one must not look like a call
     without one. Brackets in a prompt and a colon in a model's name stay as they are where no reserved value is there.
     """
@@ -66,7 +71,7 @@ def take_reserved_value(request: Request, key: str | None) -> tuple[Request, Res
         found.append(_parse_header(header))
     if isinstance(request.json, Mapping):
         body = dict(request.json)
-        found += [*_take_from_prompt(body), *_take_from_model(body)]
+        found += [*_take_from_prompt(body, own_names), *_take_from_model(body, own_names)]
         request = request._replace(json=body)
     if key is not None and key.startswith(RESERVED_KEY):
         word = key[len(RESERVED_KEY) :].partition(".")[0]
@@ -75,22 +80,23 @@ def take_reserved_value(request: Request, key: str | None) -> tuple[Request, Res
     return request, _choose_reserved_value(found)
 
 
-def find_slips(request: Request, key: str | None) -> tuple[Finding, ...]:
+def find_slips(
+    request: Request, key: str | None, own_names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[Finding, ...]:
     """Return a finding for each word of a call that is no reserved value, stands in the place of one, and is like one.
 
-    `request` is the call without its reserved values.
+    `request` is the call without its reserved values; `own_names` are as of `take_reserved_value`.
     """
     found: list[Finding | None] = []
     body = request.json if isinstance(request.json, Mapping) else {}
-    prompt, model = body.get("prompt"), body.get("model")
-    if isinstance(prompt, str):
+    for param, prompt in find_texts(body, "prompt", own_names):
         marks = (match[1] for match in re.finditer(_NEAR_PROMPT, prompt))
         words = islice(dict.fromkeys(marks), _MOST_MARKS)
-        found += [_note_slip(f"[[{word}]]", word, ("'[[", "]]'"), "prompt") for word in words]
-    if isinstance(model, str) and ":" in model:
-        name, _, word = model.rpartition(":")
-        if len(word) <= _LONGEST_WORD:
-            found.append(_note_slip(model[:_LONGEST_SHOWN], word, (f"'{name[:_LONGEST_SHOWN]}:", "'"), "model"))
+        found += [_note_slip(f"[[{word}]]", word, ("'[[", "]]'"), param) for word in words]
+    for param, model in find_texts(body, "model", own_names):
+        name, colon, word = model.rpartition(":")
+        if colon and len(word) <= _LONGEST_WORD:
+            found.append(_note_slip(model[:_LONGEST_SHOWN], word, (f"'{name[:_LONGEST_SHOWN]}:", "'"), param))
     if key is not None and not key.startswith(RESERVED_KEY):
         match = re.match(_NEAR_KEY, key)
         if match is not None:
@@ -184,31 +190,28 @@ def _play_always(name: str, answer: Answer, when: RequestPattern) -> Scenario:
     return Scenario(name, rules=(Rule(name, when, (answer,)),))
 
 
-def _take_from_prompt(body: dict[str, Any]) -> Iterator[ReservedValue]:
+def _take_from_prompt(body: dict[str, Any], own_names: Mapping[str, tuple[str, ...]]) -> Iterator[ReservedValue]:
     """Yield the reserved values in the prompt of `body`, and remove each with the blank before it."""
-    prompt = body.get("prompt")
-    if not isinstance(prompt, str):
-        return
-    for word in islice(dict.fromkeys(re.findall(_IN_PROMPT, prompt)), _MOST_MARKS):
-        scenario = find_scenario(word)
-        if scenario is not None:
-            prompt = re.sub(rf"\s?\[\[{re.escape(word)}\]\]", "", prompt)
-            body["prompt"] = prompt.strip()
-            yield ReservedValue("prompt", word, scenario)
+    for param, prompt in find_texts(body, "prompt", own_names):
+        left = prompt
+        for word in islice(dict.fromkeys(re.findall(_IN_PROMPT, prompt)), _MOST_MARKS):
+            scenario = find_scenario(word)
+            if scenario is not None:
+                left = re.sub(rf"\s?\[\[{re.escape(word)}\]\]", "", left)
+                body[param] = left.strip()
+                yield ReservedValue("prompt", word, scenario)
 
 
-def _take_from_model(body: dict[str, Any]) -> Iterator[ReservedValue]:
+def _take_from_model(body: dict[str, Any], own_names: Mapping[str, tuple[str, ...]]) -> Iterator[ReservedValue]:
     """Yield the reserved value at the end of the model's name in `body`, and remove it."""
-    model = body.get("model")
-    if not isinstance(model, str):
-        return
-    name, colon, word = model.rpartition(":")
-    if not colon or len(word) > _LONGEST_WORD:
-        return
-    scenario = find_scenario(word)
-    if scenario is not None:
-        body["model"] = name
-        yield ReservedValue("model", word, scenario)
+    for param, model in find_texts(body, "model", own_names):
+        name, colon, word = model.rpartition(":")
+        scenario = None
+        if colon and len(word) <= _LONGEST_WORD:
+            scenario = find_scenario(word)
+        if scenario is not None:
+            body[param] = name
+            yield ReservedValue("model", word, scenario)
 
 
 @dataclass(frozen=True)

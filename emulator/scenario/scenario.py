@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from emulator.core.light_dataclass import dataclass
 from emulator.core.names import KEY_PREFIX, RESERVED_HEADER, RESERVED_KEY
+from emulator.gateway.parameter_names import find_texts
 from emulator.messages import UNCHANGED, Draw, Forward, Missed, Plan, Recorded, Request
 from emulator.scenario.latency import Latency
 from emulator.scenario.limits import Limits
@@ -144,12 +146,20 @@ class Scenario:
         return f"{self.name} {self.version} {number}"
 
 
-def may_have_reserved_value(request: Request, key: str | None) -> bool:
-    """Return whether a call may have a reserved value. It is quick, as most calls have none."""
+def may_have_reserved_value(
+    request: Request, key: str | None, own_names: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> bool:
+    """Return whether a call may have a reserved value. It is quick, as most calls have none.
+
+    `own_names` are the gateway's own names of prompt and model, where it has any.
+    """
     body: Mapping[str, Any] = {}
     if isinstance(request.json, dict):
         body = request.json
     prompt, model = body.get("prompt"), body.get("model")
+    if own_names:
+        prompt = "".join(text for _, text in find_texts(body, "prompt", own_names))
+        model = "".join(text for _, text in find_texts(body, "model", own_names))
     return (
         RESERVED_HEADER in request.headers
         or (isinstance(prompt, str) and "[[" in prompt)

@@ -540,11 +540,14 @@ class App:
         A reserved value of the call counts first, then its session, then the server. The call is validated without its
         reserved values.
         """
-        if self._reserved_values and may_have_reserved_value(pending.request, pending.key):
+        own_names = route.gateway.own_names
+        if self._reserved_values and may_have_reserved_value(pending.request, pending.key, own_names):
             from emulator.scenario import reserved_values  # few calls have a reserved value
 
-            pending.request, pending.reserved_value = reserved_values.take_reserved_value(pending.request, pending.key)
-            pending.further_findings += reserved_values.find_slips(pending.request, pending.key)
+            pending.request, pending.reserved_value = reserved_values.take_reserved_value(
+                pending.request, pending.key, own_names
+            )
+            pending.further_findings += reserved_values.find_slips(pending.request, pending.key, own_names)
         reserved_value, session = pending.reserved_value, pending.session
         own_scenario, own = await self.sessions.get_setup(session)
         scenario = own_scenario

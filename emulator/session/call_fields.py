@@ -14,7 +14,7 @@ from emulator.findings import FINDINGS
 from emulator.image import upload
 from emulator.messages import CALL_VERDICTS, KINDS, OPERATIONS, VIOLATIONS
 from emulator.scenario import matching
-from emulator.scenario.engine import add_made_pictures
+from emulator.scenario.engine import add_made_pictures, add_other_names
 from emulator.scenario.matching import OUTCOME_FIELDS, OWN_FIELDS, Matcher, RequestPattern
 from emulator.session.journal import STATES, JournalEntry
 
@@ -46,7 +46,15 @@ def collect_fields(entry: JournalEntry) -> Mapping[str, Any]:
     refused = None
     if entry.refused is not None:
         refused = tuple(word for word in (entry.refused["kind"], entry.refused["breach"]) if word)
-    return _join_fields(entry, body=body, given=entry.given, headers=entry.headers, model=entry.model, refused=refused)
+    return _join_fields(
+        entry,
+        body=body,
+        effective=entry.effective,
+        given=entry.given,
+        headers=entry.headers,
+        model=entry.model,
+        refused=refused,
+    )
 
 
 def collect_redacted_fields(entry: JournalEntry) -> Mapping[str, Any]:
@@ -56,6 +64,7 @@ def collect_redacted_fields(entry: JournalEntry) -> Mapping[str, Any]:
     return _join_fields(
         entry,
         body=body,
+        effective=entry.make_redactor().redact_value(entry.effective),
         given=shown["given"],
         headers=shown["headers"],
         model=shown["model"],
@@ -135,13 +144,22 @@ def _adapt_matcher(path: str, matcher: Matcher, words: Collection[str]) -> Match
 
 
 def _join_fields(
-    entry: JournalEntry, *, body: Any, given: Any, headers: Mapping[str, str], model: str | None, refused: Any
+    entry: JournalEntry,
+    *,
+    body: Any,
+    effective: Mapping[str, Any] | None,
+    given: Any,
+    headers: Mapping[str, str],
+    model: str | None,
+    refused: Any,
 ) -> dict[str, Any]:
     """Return the fields of a call; of those that name its outcome, the ones that have a value."""
     fields: dict[str, Any] = {}
     if isinstance(body, Mapping):
         own = {*OWN_FIELDS, *OUTCOME_FIELDS}
         fields.update((name, value) for name, value in body.items() if name not in own)
+        if effective is not None:
+            add_other_names(fields, effective)
     if entry.accepted and entry.size is not None and any(entry.size):
         add_made_pictures(fields, entry.pictures_asked, entry.size)
     if given is not None:

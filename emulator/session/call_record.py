@@ -18,6 +18,7 @@ from emulator.core.phrases import quote
 from emulator.faults import name_fault
 from emulator.findings import Finding
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.parameter_names import MODEL, find_texts
 from emulator.image.recipe_json import recipe_to_json
 from emulator.messages import Call, CallVerdict, GatewayError, PictureWeight, Request, Response
 from emulator.scenario.engine import UNSCRIPTED, NearMiss, Selection, count_made_pictures
@@ -143,8 +144,8 @@ class CallRecord:
         if self.error is not None and self.error.model:
             return self.error.model
         body = self.request.json
-        if isinstance(body, dict) and isinstance(body.get("model"), str):
-            return str(body["model"])
+        if isinstance(body, dict):
+            return next((name for _, name in find_texts(body, MODEL, self.gateway.own_names)), None)
         return None
 
     def redact(self, text: str) -> str:

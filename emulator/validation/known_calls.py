@@ -52,12 +52,14 @@ class FreeText(NamedTuple):
 class KnownCall:
     """A verdict that accepts: the fields of its Call without the texts, and the names of the texts to put in.
 
-    `in_effective` is None where `effective` and `params` are the same mapping.
+    `in_effective` is None where `effective` and `params` are the same mapping. `renamed` are the texts that `effective`
+    has under OpenAI's name too: that name, and the gateway's own.
     """
 
     fields: Mapping[str, Any]
     in_params: tuple[str, ...]
     in_effective: tuple[str, ...] | None
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def build(self, body: Mapping[str, Any]) -> Call:
         """Return the call that `body` is.
@@ -72,6 +74,8 @@ class KnownCall:
             effective = self.fields["effective"].copy()
             for name in self.in_effective:
                 effective[name] = body[name]
+            for meaning, name in self.renamed:
+                effective[meaning] = body[name]
         call = object.__new__(Call)
         fields = {**self.fields, "given": body, "params": params, "effective": effective}
         object.__setattr__(call, "__dict__", fields)
@@ -108,11 +112,14 @@ class KnownCalls:
         models: Iterable[str],
         default: str | None,
         hints: Iterable[str],
+        model_name: str = "model",
     ) -> None:
         """`find_free_texts` returns the free texts of one of `models`, and for None of all other calls.
 
         `default` is the model of a call that names none and gives none of the parameters `hints`; None: that depends.
+        `model_name` is the parameter that names the model.
         """
+        self._model_name = model_name
         self._find_free_texts = find_free_texts
         self._models = frozenset(models)
         self._default = default
@@ -147,10 +154,10 @@ class KnownCalls:
 
     def _list_free_texts(self, body: Mapping[str, Any]) -> tuple[FreeText, ...]:
         """Return the free texts of a call."""
-        model = body.get("model")
+        model = body.get(self._model_name)
         if model.__class__ is not str or model not in self._models:
             model = None
-            if "model" not in body and self._hints.isdisjoint(body):
+            if self._model_name not in body and self._hints.isdisjoint(body):
                 model = self._default
         free_texts = self._free_texts.get(model)
         if free_texts is None:
@@ -184,14 +191,17 @@ class KnownCalls:
             return
         in_params = tuple(name for name in texts if name in call.params)
         in_effective = None
+        renamed: list[tuple[str, str]] = []
         if call.effective is not call.params:
+            renamed = [(meaning, name) for meaning, name in call.own_names.items() if name in texts]
+            renamed = [pair for pair in renamed if pair[0] in call.effective]
             in_effective = tuple(name for name in texts if name in call.effective)
-        blank = dict.fromkeys(texts, "")
+        blank = dict.fromkeys([*texts, *(meaning for meaning, _ in renamed)], "")
         fields = dict(call.__dict__)
         for part in ("params", "effective"):
             fields[part] = {name: blank.get(name, value) for name, value in fields[part].items()}
         fields["given"] = None
-        self._keep(key, KnownCall(fields, in_params, in_effective))
+        self._keep(key, KnownCall(fields, in_params, in_effective, tuple(renamed)))
 
     def keep_refusal(self, key: Key, error: GatewayError) -> None:
         """Keep a verdict that refuses."""

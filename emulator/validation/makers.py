@@ -96,15 +96,18 @@ def list_assumptions(
 ) -> list[Finding]:
     """Return a finding for each parameter of `body` that the gateway's `rules` let by and `contract` refuses.
 
-    `refused` are the parameters of which report-only has told already that the gateway itself refuses them.
+    `body` has OpenAI's names; `refused` are the parameters of which report-only has told already that the gateway
+    itself refuses them.
     """
     violations = contract.find_violations(body)
     if not violations:  # most calls
         return []
     found: list[Finding] = []
     settled = {*map(_find_name, refused), *rules.pictures, *contract.rules.pictures}  # pictures have been examined
+    own_names = rules.own_names
     for violation in violations:
-        name = _find_name(violation.param)
+        meaning = _find_name(violation.param)
+        name = own_names.get(meaning, meaning)
         if name in settled:
             continue
         settled.add(name)  # a parameter's first violation is about its type, and what follows says no more
@@ -112,7 +115,7 @@ def list_assumptions(
             continue
         given = "is not given"
         if violation.violation != "missing":
-            given = f"is {shorten_text(quote(body.get(name)), _LONGEST_VALUE)}"
+            given = f"is {shorten_text(quote(body.get(meaning)), _LONGEST_VALUE)}"
         message = f"{name!r} {given}, and the gateway lets it by; {contract.describe_violation(violation, model)}"
         found.append(Finding("assumed_accepted", message, name))
     return found

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core.phrases import name_go_kind, name_kind, quote
 from emulator.findings import Finding
 from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.model_listing import copy_model, list_models, name_model, replace_models
+from emulator.gateway.parameter_names import add_openai_names
 from emulator.gateway.refusals import refuse_model
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
 from emulator.image.recipe import LARGEST_SIDE
@@ -27,7 +29,7 @@ def choose_model(draft: Draft) -> Draft:
     models, context = draft.models, draft.context
     today = context.today if draft.gateway.calendar else None
     try:
-        if "model" in draft.given or models.fallback is not None or models.channels is not None:
+        if models.model_name in draft.given or models.fallback is not None or models.channels is not None:
             model, rules = find_model(models, draft.given, context.channels)
         else:
             model, rules = find_unnamed_model(models, draft.given, today, models is context.operation.form)
@@ -45,7 +47,7 @@ def check_calendar(draft: Draft) -> Draft:
     if draft.gateway.calendar:
         absence = today.find_absence(model)
         if absence is not None:
-            return copy_draft(draft, errors=(absence,))
+            return copy_draft(draft, errors=(replace(absence, param=draft.models.model_name),))
         ending = today.find_ending(model)
     elif model in draft.models.listed:
         ending = None
@@ -53,7 +55,18 @@ def check_calendar(draft: Draft) -> Draft:
         ending = today.find_ending(model, listed=False)
     if ending is None:
         return draft
+    ending = replace(ending, param=draft.models.model_name)
     return copy_draft(draft, findings=(*draft.findings, ending))
+
+
+def drop_path_model(draft: Draft) -> Draft:
+    """Leave out the model of the path, which stands in the body, where the schema knows no such parameter."""
+    name = draft.models.model_name
+    if draft.context.operation.names_model is None or name not in draft.body:
+        return draft
+    if name in draft.rules.parameters or name in draft.rules.required:
+        return draft
+    return copy_draft(draft, body={one: value for one, value in draft.body.items() if one != name})
 
 
 def drop_absent_values(draft: Draft) -> Draft:
@@ -83,7 +96,7 @@ def apply_defaults(draft: Draft) -> Draft:
     """
     body = draft.body
     if draft.broken:
-        body = _without_broken(body, draft.broken)
+        body = _without_broken(body, draft.broken, draft.rules.name_parameter("n"))
     return copy_draft(draft, params=fill_defaults(body, draft.rules))
 
 
@@ -99,6 +112,8 @@ def select_effective(draft: Draft) -> Draft:
         effective = {name: value for name, value in params.items() if name in rules.effective}
     else:
         effective = {name: value for name, value in params.items() if name not in rules.ignored}
+    if rules.own_names:
+        effective = add_openai_names(effective, rules.own_names)
     return copy_draft(draft, effective=effective)
 
 
@@ -117,7 +132,9 @@ def choose_pixels(draft: Draft) -> Draft:
         width = height = 0
     if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
         return copy_draft(draft, pixels=(width, height))
-    note = Finding("size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", "size")
+    note = Finding(
+        "size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", draft.rules.name_parameter("size")
+    )
     return copy_draft(draft, pixels=_USUAL_PIXELS, findings=(*draft.findings, note))
 
 
@@ -125,7 +142,7 @@ def count_images(draft: Draft) -> Draft:
     """Count the images that are asked for; where a gateway's file sets no bounds for the number, OpenAI's hold."""
     rule = draft.rules.count
     if rule is None:
-        name, count, most = "n", draft.effective.get("n", 1), draft.rules.most_pictures
+        name, count, most = draft.rules.name_parameter("n"), draft.effective.get("n", 1), draft.rules.most_pictures
     else:
         name, count, most = rule.parameter, rule.find_number(draft.effective), rule.most
     if count.__class__ is int and 1 <= count <= most:
@@ -146,14 +163,14 @@ def find_model(models: Models, body: Mapping[str, Any], channels: Collection[str
 
     `channels` are names that are known besides the gateway's own.
     """
-    name = body.get("model")
+    name = body.get(models.model_name)
     is_unnamed = name is None or name == ""
     if models.fallback is not None and is_unnamed:
         if models.find_rules(models.fallback, channels) is None:
             raise _unknown_model(models, models.fallback)
-        raise build_error("missing", {}, "model", models.source)
+        raise build_error("missing", {}, models.model_name, models.source)
     if models.channels is not None and is_unnamed:
-        raise build_error("unnamed_model", {}, "model", models.source)
+        raise build_error("unnamed_model", {}, models.model_name, models.source)
     return find_named_model(models, name, channels)
 
 
@@ -175,8 +192,8 @@ def find_unnamed_model(
             if rules is not None:
                 return model, rules
     rules = models.otherwise
-    if rules is None or "model" in rules.required:
-        raise build_error("missing", {}, "model", models.source)
+    if rules is None or models.model_name in rules.required:
+        raise build_error("missing", {}, models.model_name, models.source)
     return None, rules
 
 
@@ -194,7 +211,7 @@ def find_named_model(models: Models, name: Any, channels: Collection[str]) -> tu
     if not isinstance(name, str):
         kind, literal = name_go_kind(name)
         facts = {"expected": "a string", "actual": name_kind(name), "decoded": kind, "decoded_value": literal}
-        raise build_error("type", facts, "model", models.source, value=name)
+        raise build_error("type", facts, models.model_name, models.source, value=name)
     rules = models.find_rules(name, channels)
     if rules is None:
         raise _unknown_model(models, name)
@@ -207,7 +224,7 @@ def find_substitute(models: Models, body: Mapping[str, Any], today: Calendar | N
     if default is not None and not _exists(default, today):
         default = next((name for name in models.listed if _exists(name, today)), None)
     rules = models.otherwise or models.listed.get(default or "") or next(iter(models.listed.values()))
-    name = body.get("model")
+    name = body.get(models.model_name)
     return name if isinstance(name, str) else default, rules
 
 
@@ -265,7 +282,8 @@ def build_error(
 
 
 def _unknown_model(models: Models, name: str) -> GatewayError:
-    return refuse_model("unknown_model", name, f"one of {', '.join(models.known_names)}", models.source)
+    rule = f"one of {', '.join(models.known_names)}"
+    return refuse_model("unknown_model", name, rule, models.source, param=models.model_name)
 
 
 def _note_parameters(body: Mapping[str, Any], rules: ModelRules, model: str | None) -> Iterator[Finding]:
@@ -281,12 +299,12 @@ def _note_parameters(body: Mapping[str, Any], rules: ModelRules, model: str | No
             yield Finding("deprecated_parameter", f"{name!r} is deprecated", name)
 
 
-def _without_broken(body: Mapping[str, Any], broken: Iterable[str]) -> Mapping[str, Any]:
-    """Return `body` without the `broken` parameters; a number of images that can be drawn stays."""
+def _without_broken(body: Mapping[str, Any], broken: Iterable[str], count_name: str) -> Mapping[str, Any]:
+    """Return `body` without the `broken` parameters; a number of images (`count_name`) that can be drawn stays."""
     names = {re.split(r"[.\[]", name)[0] for name in broken}
-    wanted = body.get("n")
+    wanted = body.get(count_name)
     if wanted.__class__ is int and 1 <= wanted <= MOST_PICTURES:
-        names.discard("n")
+        names.discard(count_name)
     return {name: value for name, value in body.items() if name not in names}
 
 

@@ -165,7 +165,8 @@ _CONDITIONS: Final = ("if", "then", "else", "not")
 _COMBINATIONS: Final = ("allOf", "anyOf", "oneOf")
 _ABOUT_TEXT: Final = frozenset({
     "type", "minLength", "maxLength", "not", "$ref", "description", "title", "default", "deprecated", "examples",
-    "x-emulator-source", "x-emulator-breach", "x-emulator-ignored", "x-emulator-means", "x-emulator-absent",
+    "x-emulator-source", "x-emulator-breach", "x-emulator-parameter", "x-emulator-ignored", "x-emulator-means",
+    "x-emulator-absent",
 })  # fmt: skip
 """The keywords that check no more of a text than a TextRule has, if `not` has a pattern alone."""
 _DEEPEST: Final = 20  # references of a parameter to another; more are surely a ring

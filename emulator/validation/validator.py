@@ -19,6 +19,7 @@ from emulator.findings import Finding
 from emulator.gateway import model_listing
 from emulator.gateway.gateway import WITH_BODIES, Gateway, Operation
 from emulator.gateway.openapi import check_vendor_keys
+from emulator.gateway.parameter_names import to_openai_names
 from emulator.gateway.refusals import describe_address, mask_key, refuse_key, refuse_path
 from emulator.gateway.rules import ModelRules, Models
 from emulator.messages import Call, ChannelName, GatewayError, Kind, Request
@@ -41,6 +42,7 @@ from emulator.validation.parameters import (
     choose_pixels,
     count_images,
     drop_absent_values,
+    drop_path_model,
     extend_listing,
     fill_defaults,
     find_named_model,
@@ -81,6 +83,7 @@ class RequestValidator:
             choose_model,
             check_calendar,
             convert_form,
+            drop_path_model,
             drop_absent_values,
             note_parameters,
             self.check_parameters,
@@ -206,6 +209,7 @@ class RequestValidator:
         contract = self._makers.find(context.operation.name, in_form, call.model)
         if contract is None or not used.by_maker:
             return call
+        passed_on = dict(to_openai_names(passed_on, rules.own_names))
         violations = self._find_upstream_violations(contract.schema_validator, passed_on, draft, channel)
         if not violations:
             return contract.answer(call, passed_on)
@@ -235,7 +239,7 @@ class RequestValidator:
         if is_shipped_schema(path):  # a user's file has been checked when it was loaded
             check_vendor_keys(file)
         for operation, models in self.gateway.iter_validated():
-            for rules in _list_rules(models):
+            for rules in models.iter_rules():
                 try:
                     self._schema_validator(rules.ref, rules.types_first).compile()
                     if rules.upstream is not None:
@@ -296,11 +300,12 @@ class RequestValidator:
         contract = self._makers.find(operation.name, draft.models is operation.form, model)
         if contract is None or model is None:
             return draft
-        passed_on = {name: params[name] for name in draft.body if name in params}
+        passed_on: Mapping[str, Any] = {name: params[name] for name in draft.body if name in params}
         if rules.closed.source == "observed":  # then the gateway's server drops what it does not know
             passed_on = {name: value for name, value in passed_on.items() if name in rules.parameters}
+        passed_on = to_openai_names(passed_on, rules.own_names)
         if "model" in contract.rules.parameters:
-            passed_on["model"] = model
+            passed_on = {**passed_on, "model": model}
         refused = (finding.param for finding in draft.findings if finding.code == "would_be_refused")
         assumptions = list_assumptions(contract, model, passed_on, rules, filter(None, refused))
         if not assumptions:
@@ -322,7 +327,11 @@ class RequestValidator:
                 find_free_texts = partial(self._find_free_texts, operation, models)
                 default = self._find_default(models)
                 known_calls = KnownCalls(
-                    find_free_texts, models=models.listed, default=default, hints=models.when_present
+                    find_free_texts,
+                    models=models.listed,
+                    default=default,
+                    hints=models.when_present,
+                    model_name=models.model_name,
                 )
                 yield id(operation), known_calls
 
@@ -336,7 +345,7 @@ class RequestValidator:
     def _find_free_texts(self, operation: Operation, models: Models, name: str | None) -> tuple[FreeText, ...]:
         """Return the parameters that are free texts in calls of the model `name`; None: of whatever model."""
         if name is None:
-            all_rules = _list_rules(models)
+            all_rules = list(models.iter_rules())
             contracts = self._makers.find_all(operation.name, in_form=False)
         else:
             all_rules = [models.listed[name]]
@@ -350,7 +359,7 @@ class RequestValidator:
             if rules.upstream is not None:
                 validators.append(self._schema_validator(rules.upstream))
             candidates.update(dict.fromkeys(rules.parameters))
-            read_by_steps.update(rules.aliases, rules.pictures)
+            read_by_steps.update(rules.aliases, rules.pictures, map(rules.name_parameter, READ_BY_STEPS))
             if rules.pixels is not None:
                 read_by_steps.update(rules.pixels.parameters)
             if rules.count is not None:
@@ -401,9 +410,10 @@ def name_model(request: Request, context: ValidationContext) -> Request:
     if variable is None:
         return request
     model = context.variables.get(variable)
-    if model is None or not isinstance(request.json, Mapping) or request.json.get("model") == model:
+    name = context.operation.model_name
+    if model is None or not isinstance(request.json, Mapping) or request.json.get(name) == model:
         return request
-    return request._replace(json={**request.json, "model": model})
+    return request._replace(json={**request.json, name: model})
 
 
 def report_errors(draft: Draft) -> Draft:
@@ -435,9 +445,10 @@ def refuse_operation(draft: Draft) -> Draft:
     """Refuse a call to an operation that nobody carries out; its model is looked up first, as the real ones do."""
     models = draft.models
     if models is not NO_MODELS:
-        if draft.given.get("model") in (None, ""):
-            raise build_error("unnamed_model", {}, "model", models.source)
-        find_named_model(models, draft.given["model"], draft.context.channels)
+        name = draft.given.get(models.model_name)
+        if name in (None, ""):
+            raise build_error("unnamed_model", {}, models.model_name, models.source)
+        find_named_model(models, name, draft.context.channels)
     facts = describe_address(draft.request.method, draft.context.operation.path)
     raise build_error("not_implemented", facts, source="observed", rule="paths")
 
@@ -520,6 +531,7 @@ def build_call(draft: Draft) -> Call:
         listing=draft.listing,
         uploads=draft.uploads,
         deferred=deferred,
+        own_names=draft.rules.own_names,
     )
 
 
@@ -542,14 +554,6 @@ def _describe_model(operation: Operation, model: str | None, listing: Any) -> An
 def _matches_pattern(pattern: str | None, name: str) -> bool:
     """Return whether all of `name` matches the pattern of a variable in a path; without one, any name does."""
     return pattern is None or compile_pattern(rf"\A(?:{pattern})\Z").finds(name) is True
-
-
-def _list_rules(models: Models) -> list[ModelRules]:
-    """Return the rules of all models, each schema once."""
-    every = [*models.listed.values()]
-    if models.otherwise is not None:
-        every.append(models.otherwise)
-    return list({rules.ref: rules for rules in every}.values())
 
 
 READ_BY_STEPS: Final = frozenset({"model", "size", "n"})
