@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from emulator.admin.errors import AdminError
@@ -261,19 +261,26 @@ async def get_call(request: AdminRequest) -> Response:
 
 async def get_code(request: AdminRequest) -> Response:
     """One call as text to paste: a shell's, a program's, a rule's, or a verification's."""
-    from emulator.session.call_code import WRITERS, CallText  # imported when it is first needed
+    from emulator.session.call_code import WRITERS, CallText, CannotWrite, KeyHeader  # imported when first needed
     from emulator.session.called_address import find_address
 
     kind = request.path_params["kind"]
     if kind not in WRITERS:
         raise AdminError(404, describe_unknown("kind", kind, WRITERS), "kind")
     entry = await _find_call(request)
-    gateway, path_model = request.context.registry.gateways.get(entry.gateway), None
+    gateway = request.context.registry.gateways.get(entry.gateway)
+    call = CallText(entry.to_json(), request.request.origin)
     if gateway is not None:
         address = find_address(gateway, entry.method, entry.path)
+        credential, key_header = gateway.usual_credential, None
+        if credential is not None:
+            key_header = KeyHeader(credential.header, credential.scheme)
         path_model = None if address is None else address.model
-    call = CallText(entry.to_json(), request.request.origin, path_model)
-    text = await asyncio.to_thread(lambda: WRITERS[kind](call))
+        call = replace(call, path_model=path_model, key_header=key_header)
+    try:
+        text = await asyncio.to_thread(lambda: WRITERS[kind](call))
+    except CannotWrite as error:
+        raise AdminError(409, str(error)) from None
     return build_response("text/plain; charset=utf-8", text.encode("utf-8", "backslashreplace"))
 
 

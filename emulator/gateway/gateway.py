@@ -219,6 +219,12 @@ class Gateway:
         return tuple(credential.header for credential in self.credentials)
 
     @cached_property
+    def usual_credential(self) -> Credential | None:
+        """How most clients send a key: as a bearer's token where the gateway takes one; None where it takes no key."""
+        bearers = [credential for credential in self.credentials if credential.scheme is not None]
+        return next(iter((*bearers, *self.credentials)), None)
+
+    @cached_property
     def is_dated(self) -> bool:
         """Whether the day matters: by the calendar, or because models may be named that the page does not list."""
         models = [operation.models for operation in self.iter_generating()]

@@ -6,23 +6,36 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from shlex import quote
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 from emulator.core.light_dataclass import dataclass
 from emulator.messages import KINDS
 
 
+class CannotWrite(Exception):
+    """A call that a client cannot make; the message is one line that says why."""
+
+
+class KeyHeader(NamedTuple):
+    """The header of a gateway in which a key is sent: behind `scheme`, or alone where that is None."""
+
+    name: str
+    scheme: str | None
+
+
 @dataclass(frozen=True)
 class CallText:
     """A call as JournalEntry.to_json shows it, without any credential; `origin` is the server's address.
 
-    `path_model` is the model that the call's path names; None where the body does.
+    `path_model` is the model that the call's path names; None where the body does. `key_header` is None where the
+    gateway takes no key.
     """
 
     call: Mapping[str, Any]
     origin: str
     path_model: str | None = None
+    key_header: KeyHeader | None = KeyHeader("authorization", "bearer")
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -47,8 +60,26 @@ class CallText:
 
     @property
     def base_url(self) -> str:
-        """The address that a client of OpenAI's would be given."""
+        """The address that a client of OpenAI's would be given; raises CannotWrite for a call that none makes."""
+        self.find_operation()
         return self.origin + re.sub(_OPERATION_PATH, "", self.call["path"])
+
+    def find_operation(self) -> str:
+        """Return the operation by the path that a client of OpenAI's asks for; raises CannotWrite where none does."""
+        method, path = self.call["method"], self.call["path"]
+        for operation, (own_method, ending) in _CLIENT_PATHS.items():
+            if method == own_method and path.rstrip("/").endswith(ending):
+                return operation
+        known = ", ".join(f"{own_method} …{ending}" for own_method, ending in _CLIENT_PATHS.values())
+        line = f"the openai client cannot make this call, which is {method[:_LONGEST_METHOD]} {path[:_LONGEST_PATH]}"
+        raise CannotWrite(f"{line}: it has {known}. As curl it is whole")
+
+    @property
+    def own_key_header(self) -> str | None:
+        """The header of a key that no client of OpenAI's sends by itself; None where there is no such header."""
+        if self.key_header is None or self.key_header.scheme is not None:
+            return None
+        return self.key_header.name
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -85,7 +116,10 @@ def write_curl(text: CallText) -> str:
     words = [f"curl {quote(text.url)}"]
     if call["method"] != "POST":
         words.append(f"-X {quote(call['method'])}")
-    words.append('-H "Authorization: Bearer $OPENAI_API_KEY"')
+    if text.own_key_header is not None:
+        words.append(f'-H {quote(f"{text.own_key_header}: ")}"$OPENAI_API_KEY"')
+    elif text.key_header is not None:
+        words.append('-H "Authorization: Bearer $OPENAI_API_KEY"')
     words += [f"-H {quote(f'{name}: {value}')}" for name, value in text.own_headers.items()]
     before = []
     if text.is_form and call["unreadable"] is None:
@@ -109,10 +143,13 @@ def write_python(text: CallText) -> str:
     setup = [f"base_url={_to_python(text.base_url)}", 'api_key=os.environ["OPENAI_API_KEY"]']
     if text.query:
         setup.append(f"default_query={_to_python(text.query)}")
-    if text.own_headers:
-        setup.append(f"default_headers={_to_python(text.own_headers)}")
+    headers = [f"{_to_python(name)}: {_to_python(value)}" for name, value in text.own_headers.items()]
+    if text.own_key_header is not None:
+        headers.append(f'{_to_python(text.own_key_header)}: os.environ["OPENAI_API_KEY"]')
+    if headers:
+        setup.append(f"default_headers={{{', '.join(headers)}}}")
     lines = ["import os", "", "from openai import OpenAI", "", f"client = OpenAI({', '.join(setup)})"]
-    method = _PYTHON_METHODS.get(text.call["operation"], "images.generate")
+    method = _PYTHON_METHODS[text.find_operation()]
     known, further = _split_parameters(text)
     arguments = [f"    {name}={_to_python(value)},\n" for name, value in known.items()]
     for name, files in _group_files(text).items():
@@ -131,8 +168,11 @@ def write_node(text: CallText) -> str:
     setup = [f"baseURL: {json.dumps(text.base_url)}", "apiKey: process.env.OPENAI_API_KEY"]
     if text.query:
         setup.append(f"defaultQuery: {_format_json(text.query)}")
-    if text.own_headers:
-        setup.append(f"defaultHeaders: {_format_json(text.own_headers)}")
+    headers = [f"{_format_json(name)}: {_format_json(value)}" for name, value in text.own_headers.items()]
+    if text.own_key_header is not None:
+        headers.append(f"{_format_json(text.own_key_header)}: process.env.OPENAI_API_KEY")
+    if headers:
+        setup.append(f"defaultHeaders: {{{', '.join(headers)}}}")
     lines = ['import OpenAI from "openai";', "", f"const client = new OpenAI({{ {', '.join(setup)} }});"]
     known, further = _split_parameters(text)
     arguments = [f"  {json.dumps(name)}: {_format_json(value)},\n" for name, value in {**known, **further}.items()]
@@ -141,7 +181,7 @@ def write_node(text: CallText) -> str:
         arguments.append(f"  {name}: {_join(opened)},\n")
     if text.call["uploads"]:
         lines.insert(0, 'import fs from "node:fs";')
-    method = _NODE_METHODS.get(text.call["operation"], "images.generate")
+    method = _NODE_METHODS[text.find_operation()]
     call = f"const answer = await client.{method}();"
     if arguments:
         call = f"const answer = await client.{method}({{\n{''.join(arguments)}}});"
@@ -263,15 +303,28 @@ WRITERS: Final[Mapping[str, Callable[[CallText], str]]] = {
     "verify": write_verify,
 }
 """The kinds of text, and what writes each."""
-_OPERATION_PATH: Final = r"/(images(/[a-z]+)?|models(/.*)?)/?$"
+_OPERATION_PATH: Final = r"/(images/[a-z]+|models)/?$"
+_CLIENT_PATHS: Final[Mapping[str, tuple[str, str]]] = {
+    "generate": ("POST", "/images/generations"),
+    "edit": ("POST", "/images/edits"),
+    "vary": ("POST", "/images/variations"),
+    "models": ("GET", "/models"),
+}
+"""The paths of the calls that the programs make."""
+_LONGEST_METHOD: Final = 20  # characters of a method in a message; it comes from the network
+_LONGEST_PATH: Final = 200  # characters of a path in a message
 _OWN_HEADERS: Final = frozenset({"x-emulator", "x-emulator-session"})
 _CLIENT_PARAMETERS: Final = frozenset({
     "prompt", "model", "n", "size", "quality", "style", "background", "moderation", "output_compression",
     "output_format", "partial_images", "response_format", "stream", "user", "input_fidelity",
 })  # fmt: skip
 """The parameters that both openai clients have; Python's takes others in `extra_body`."""
-_PYTHON_METHODS: Final = {"edit": "images.edit", "vary": "images.create_variation", "models": "models.list"}
-_NODE_METHODS: Final = {"edit": "images.edit", "vary": "images.createVariation", "models": "models.list"}
+_PYTHON_METHODS: Final = {
+    "generate": "images.generate", "edit": "images.edit", "vary": "images.create_variation", "models": "models.list",
+}  # fmt: skip
+_NODE_METHODS: Final = {
+    "generate": "images.generate", "edit": "images.edit", "vary": "images.createVariation", "models": "models.list",
+}  # fmt: skip
 _NO_FIELDS: Final = frozenset(
     {"stream", "operation", "gateway", "status", "state", "rule", "turn", "headers", "uploads"}
 )

@@ -280,6 +280,76 @@ def test_the_npm_client_calls_a_deployment(served: Served) -> None:
     check_deployment_called_twice(served)
 
 
+OWN = """
+openapi: 3.1.0
+info: {title: Own, version: "1"}
+servers: [{url: https://own.test/v3}]
+security: SECURITY
+paths:
+  /PATH:
+    post:
+      x-emulator-operation: generate
+      requestBody:
+        content:
+          application/json:
+            schema: {type: object, properties: {prompt: {type: string, maxLength: 500}}}
+      responses: {"200": {description: The pictures}}
+components:
+  securitySchemes: {key: {type: apiKey, in: header, name: X-Own-Key}}
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """A server with a gateway `own`, which draws at a path below its own and takes a key in a header of its own."""
+    served: list[Served] = []
+
+    def start(path: str, security: str = "[{key: []}]") -> Served:
+        file = tmp_path / "own.yaml"
+        file.write_text(OWN.replace("/PATH", path).replace("SECURITY", security), "utf-8")
+        served.append(Served(schema=(str(file),)))
+        body, headers = {"prompt": "A boat"}, {"x-own-key": "sk-test", **SESSION}
+        assert 200 == httpx.post(f"{served[0].url}/own/v3{path}", json=body, headers=headers).status_code
+        return served[0]
+
+    yield start
+    for one in served:
+        one.stop()
+
+
+def test_a_key_goes_into_the_header_of_its_gateway(own: Callable[..., Served], tmp_path: Path) -> None:
+    """Of curl, and of the programs, where they can make the call."""
+    served = own("/images/generations")
+    assert "-H 'x-own-key: '\"$OPENAI_API_KEY\"" in read_code(served, 1, "curl")
+    assert '"x-own-key": process.env.OPENAI_API_KEY' in read_code(served, 1, "node")
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-test", "NO_PROXY": "*"}
+    text = read_code(served, 1, "python")
+    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, timeout=60)
+    assert 0 == done.returncode, done.stderr
+    if shutil.which("curl") is not None:
+        text = read_code(served, 1, "curl")
+        subprocess.run(["sh", "-c", text], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+    assert {(200, True)} == {(call["status"], call["given"]["prompt"] == "A boat") for call in served.calls("case")}
+
+
+def test_a_path_that_no_client_has_is_no_program(own: Callable[..., Served]) -> None:
+    """The answer says which paths the clients have; curl has it."""
+    served = own("/draw")
+    for kind in ("python", "node"):
+        answer = httpx.get(url(served, 1, "code", kind))
+        assert 409 == answer.status_code
+        message = answer.json()["error"]["message"]
+        assert "cannot make this call, which is POST /own/v3/draw: it has POST …/images/generations, POST …/" in message
+    assert "/own/v3/draw" in read_code(served, 1, "curl")
+
+
+def test_a_gateway_without_keys_gets_none(own: Callable[..., Served]) -> None:
+    """The command of curl has no key then."""
+    served = own("/images/generations", security="[]")
+    assert "OPENAI_API_KEY" not in read_code(served, 1, "curl")
+    assert "x-own-key" not in read_code(served, 1, "python")
+
+
 @pytest.mark.parametrize("body", [{"prompt": "A boat"}, {"prompt": "A boat", "model": "gpt-image-1"}])
 def test_a_rule_knows_a_deployment(served: Served, body: dict[str, Any]) -> None:
     """It answers calls to the deployment alone, and a verification counts them alone."""

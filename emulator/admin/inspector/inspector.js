@@ -498,7 +498,9 @@ async function showElsewhere(call, panel) {
 
 async function copy(kind) {
 	if (!shown) return;
-	const made = await (await fetch(pathOf(shown, "code", kind))).text();
+	const answer = await fetch(pathOf(shown, "code", kind));
+	if (!answer.ok) throw new Error((await answer.json()).error.message);
+	const made = await answer.text();
 	const copying = navigator.clipboard?.writeText(made) || Promise.reject();  // only on loopback, and with HTTPS
 	await copying.then(() => toast(`Copied as ${COPIES[kind]}`), () => {
 		document.getElementById("panel").replaceChildren(h("pre", made));
