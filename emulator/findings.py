@@ -72,8 +72,8 @@ FINDINGS: Final[dict[str, str]] = {
         "promises nothing. Send each key once."
     ),
     "size_not_drawn": (
-        "The gateway passes on any size, but the emulator draws only WIDTHxHEIGHT from 1x1 to 4096x4096. The picture "
-        "is 1024x1024 instead."
+        "The gateway passes on any size, but the emulator draws only WIDTHxHEIGHT, with as many pixels as 4096x4096 "
+        "has and 16383 a side at most. The picture is 1024x1024 instead."
     ),
     "cost_unknown": (
         "The session has a limit on its cost, and nobody has published a price for this model: the call passed, and "

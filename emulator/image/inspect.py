@@ -17,7 +17,7 @@ from PIL import Image, ImageChops
 from emulator.core.light_dataclass import dataclass
 from emulator.image.decode import PIXEL_BUDGET, load_pixels, open_image
 from emulator.image.files import guess_format
-from emulator.image.recipe import LARGEST_SIDE
+from emulator.image.recipe import LARGEST_SIDE, MOST_PIXELS
 from emulator.image.structure import Structure, read_structure
 from emulator.image.upload import Examination
 
@@ -156,7 +156,7 @@ def _differ_from(band: Image.Image, byte: int) -> Image.Image:
 
 def is_huge(image: Image.Image) -> bool:
     """Return whether a picture has more pixels than are read."""
-    return image.width * image.height > LARGEST_SIDE * LARGEST_SIDE
+    return image.width * image.height > MOST_PIXELS
 
 
 def count_pixel_bytes(image: Image.Image) -> int:

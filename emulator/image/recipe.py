@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple
 from emulator.core.light_dataclass import dataclass
 from emulator.core.strict_json import format_json
 
-LARGEST_SIDE: Final = 4096  # px; a 4096 x 4096 picture is drawn in a palette, and is 16 MiB meanwhile
+LARGEST_SIDE: Final = 4096  # px
+MOST_PIXELS: Final = LARGEST_SIDE * LARGEST_SIDE  # a picture is drawn in a palette, and is 16 MiB meanwhile
+LONGEST_SIDE: Final = 16_383  # px of one side where the other is short: WebP has no more
 CAPTION_LENGTH: Final = 160  # characters; more would not fit on the picture, and a URL should stay short
 FORMATS: Final = {"png": "png", "jpeg": "jpg", "webp": "webp"}  # format -> ending of a URL's path
 MODES: Final = {"exif_rotated": None, "cmyk": "jpeg", "16_bit": "png"}  # odd pixels -> the one format that has them
@@ -25,6 +27,11 @@ LARGEST_WEIGHT: Final = 20 * 2**20  # bytes; as for a tester's own picture, and 
 DIGEST: Final = 32  # hex digits of a SHA-256; the rest of it would only make URLs longer
 _PALETTE_DIGITS: Final = 72  # hex digits of 4 x 3 pixels of three bytes
 _FARTHEST: Final = 10**12  # bytes; no file is as long
+
+
+def can_draw(width: int, height: int) -> bool:
+    """Return whether a picture of so many pixels is drawn: as many as 4096 x 4096 has, and no side above 16383."""
+    return min(width, height) >= 1 and max(width, height) <= LONGEST_SIDE and width * height <= MOST_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +118,10 @@ class PartialImage(NamedTuple):
 class ImageRecipe:
     """Everything that is needed to draw one picture.
 
-    `width` and `height` are pixels (1 to 4096). `caption` is the beginning of the prompt (at most 160 characters),
-    `prompt_hash` the first 16 hex digits of the whole prompt's SHA-256. `compression` is 0 to 100, or None for the
-    encoder's default. `index` counts the pictures of one call from 0. `seed` (0 to 2**64 - 1) decides the landscape.
+    `width` and `height` are pixels, as `can_draw` allows them. `caption` is the beginning of the prompt (at most 160
+    characters), `prompt_hash` the first 16 hex digits of the whole prompt's SHA-256. `compression` is 0 to 100, or None
+    for the encoder's default. `index` counts the pictures of one call from 0. `seed` (0 to 2**64 - 1) decides the
+    landscape.
 
     `altered` says how a scenario wants the file to differ from all of this; it is nearly always None. `source` is set
     where an input picture is edited. `partial` is set for an unfinished picture of a stream: it is drawn without the
@@ -140,8 +148,8 @@ class ImageRecipe:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be drawn (ValueError), because a recipe may come from a URL."""
-        if not (1 <= self.width <= LARGEST_SIDE and 1 <= self.height <= LARGEST_SIDE):
-            raise ValueError(f"{self.width}x{self.height} is outside 1x1 to {LARGEST_SIDE}x{LARGEST_SIDE}")
+        if not can_draw(self.width, self.height):
+            raise ValueError(f"{self.width}x{self.height} cannot be drawn")
         if self.format not in FORMATS:
             raise ValueError(f"format {self.format!r} is none of {', '.join(FORMATS)}")
         if self.background not in ("opaque", "transparent"):

@@ -19,7 +19,7 @@ from emulator.gateway.model_listing import copy_model, list_models, name_model, 
 from emulator.gateway.parameter_names import add_openai_names
 from emulator.gateway.refusals import refuse_model
 from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
-from emulator.image.recipe import LARGEST_SIDE
+from emulator.image.recipe import can_draw
 from emulator.messages import GatewayError, Violation
 from emulator.validation.draft import Draft, copy_draft
 
@@ -130,7 +130,7 @@ def choose_pixels(draft: Draft) -> Draft:
         width, height = int(match[1]), int(match[2])
     else:
         width = height = 0
-    if 1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE:
+    if can_draw(width, height):
         return copy_draft(draft, pixels=(width, height))
     note = Finding(
         "size_not_drawn", f"{size!r} cannot be drawn; the picture is 1024x1024", draft.rules.name_parameter("size")

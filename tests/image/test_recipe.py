@@ -15,7 +15,8 @@ ALTERED = Alteration(4095, 4096, "jpeg", "exif_rotated", kept=12.345, share=True
 @pytest.mark.parametrize(
     "change",
     [
-        {"width": 0}, {"height": 4097}, {"format": "gif"}, {"background": "auto"}, {"compression": 101},
+        {"width": 0}, {"height": 16_384}, {"width": 4097, "height": 4096},
+        {"format": "gif"}, {"background": "auto"}, {"compression": 101},
     ],
 )  # fmt: skip
 def test_a_recipe_is_one_that_can_be_drawn(change: dict[str, object]) -> None:

@@ -227,7 +227,7 @@ GOOD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("width", 0), ("width", 4097), ("width", None), ("width", "256"), ("width", 256.0), ("width", True),
+        ("width", 0), ("width", 16_384), ("width", None), ("width", "256"), ("width", 256.0), ("width", True),
         ("height", None), ("height", -1), ("format", "gif"), ("format", 1), ("mode", "sepia"), ("mode", "cmyk"),
         ("mode", []), ("file", "0123456789abcdef"), ("file", 7), ("kept", -1), ("kept", 101), ("kept", "50"),
         ("kept", True), ("share", 1), ("share", None), ("other", None),

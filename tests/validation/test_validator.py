@@ -94,7 +94,8 @@ def test_defaults_and_aliases(validators: dict[str, RequestValidator]) -> None:
 @pytest.mark.parametrize(
     ("size", "pixels", "told"),
     [
-        ("16:9", (1024, 1024), True), ("4K", (1024, 1024), True), ("4097x1", (1024, 1024), True),
+        ("16:9", (1024, 1024), True), ("4K", (1024, 1024), True), ("16384x1", (1024, 1024), True),
+        ("4097x4096", (1024, 1024), True), ("5504x3040", (5504, 3040), False),
         ("0x5", (1024, 1024), True), ("1024×1024", (1024, 1024), True), ("64x64\n", (1024, 1024), True),
         ("٦٤x٦٤", (1024, 1024), True), ("auto", (1024, 1024), False), ("4096x1", (4096, 1), False),
         ("1920x1080", (1920, 1080), False),
