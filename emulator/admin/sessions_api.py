@@ -24,6 +24,7 @@ from emulator.core import clock, yaml_file
 from emulator.core.data_folders import list_ready_made
 from emulator.core.suggestions import describe_unknown, nearest_word
 from emulator.gateway.model_catalog import Calendar
+from emulator.gateway.parameter_names import find_texts
 from emulator.image.files import MissingFile
 from emulator.image.recipe import DIGEST
 from emulator.messages import Response
@@ -240,11 +241,12 @@ def _build_page(name: str, entries: Sequence[JournalEntry], query: Mapping[str, 
     following = None
     if len(page) < len(matching):
         following = page[-1].number
-    calls = [entry.to_json() for entry in page]
     if query.get("view") == "summary":
         from emulator.session.call_summary import summarize  # imported when it is first needed
 
-        calls = [summarize(call) for call in calls]
+        calls = [summarize(entry.to_json(), entry.find_own_prompt()) for entry in page]
+    else:
+        calls = [entry.to_json() for entry in page]
     return build_json_response({"session": name, "calls": calls, "next": following})
 
 
@@ -276,7 +278,9 @@ async def get_code(request: AdminRequest) -> Response:
         if credential is not None:
             key_header = KeyHeader(credential.header, credential.scheme)
         path_model = None if address is None else address.model
-        call = replace(call, path_model=path_model, key_header=key_header)
+        prompts = [name for name, _ in find_texts(call.given, "prompt", gateway.own_names) if name != "prompt"]
+        own_prompt = next(iter(prompts), None)
+        call = replace(call, path_model=path_model, key_header=key_header, own_prompt=own_prompt)
     try:
         text = await asyncio.to_thread(lambda: WRITERS[kind](call))
     except CannotWrite as error:

@@ -29,13 +29,14 @@ class CallText:
     """A call as JournalEntry.to_json shows it, without any credential; `origin` is the server's address.
 
     `path_model` is the model that the call's path names; None where the body does. `key_header` is None where the
-    gateway takes no key.
+    gateway takes no key. `own_prompt` is the gateway's own name for the prompt; None where that is OpenAI's.
     """
 
     call: Mapping[str, Any]
     origin: str
     path_model: str | None = None
     key_header: KeyHeader | None = KeyHeader("authorization", "bearer")
+    own_prompt: str | None = None
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -67,6 +68,9 @@ class CallText:
     def find_operation(self) -> str:
         """Return the operation by the path that a client of OpenAI's asks for; raises CannotWrite where none does."""
         method, path = self.call["method"], self.call["path"]
+        if self.own_prompt is not None:
+            line = f"the openai client cannot make this call: it sends a prompt, which is {self.own_prompt!r} here"
+            raise CannotWrite(f"{line}. As curl it is whole")
         for operation, (own_method, ending) in _CLIENT_PATHS.items():
             if method == own_method and path.rstrip("/").endswith(ending):
                 return operation
@@ -204,7 +208,11 @@ def write_verify(text: CallText) -> str:
     fields = {**_list_fields(text), "status": text.call["status"]}
     if text.call["refused"] is not None:
         fields["refused"] = text.call["refused"]["kind"]
-    arguments = [f"    {name}={_to_python(value)},\n" for name, value in fields.items() if value is not None]
+    fields = {name: value for name, value in fields.items() if value is not None}
+    further = {name: value for name, value in fields.items() if name not in _VERIFIED_WORDS}
+    arguments = [f"    {name}={_to_python(value)},\n" for name, value in fields.items() if name in _VERIFIED_WORDS]
+    if further:  # a parameter that only some gateways have
+        arguments.append(f"    when={_to_python(further)},\n")
     return f"image_api.verify(\n    at_least=1,\n{''.join(arguments)})\n"
 
 
@@ -319,6 +327,8 @@ _CLIENT_PARAMETERS: Final = frozenset({
     "output_format", "partial_images", "response_format", "stream", "user", "input_fidelity",
 })  # fmt: skip
 """The parameters that both openai clients have; Python's takes others in `extra_body`."""
+_VERIFIED_WORDS: Final = _CLIENT_PARAMETERS | {"operation", "gateway", "status", "refused"}
+"""The fields that `verify` takes as words of their own; others stand in its `when`."""
 _PYTHON_METHODS: Final = {
     "generate": "images.generate", "edit": "images.edit", "vary": "images.create_variation", "models": "models.list",
 }  # fmt: skip

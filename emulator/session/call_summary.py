@@ -12,8 +12,11 @@ REPLAY_HEADER: Final = "X-Emulator-Replay"
 """The header of a call that was sent again; its value is the number of the first one."""
 
 
-def summarize(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the summary of a call; `call` is what JournalEntry.to_json has returned, so no credential is in it."""
+def summarize(call: Mapping[str, Any], own_prompt: Any = None) -> dict[str, Any]:
+    """Return the summary of a call; `call` is what JournalEntry.to_json has returned, so no credential is in it.
+
+    `own_prompt` is the prompt, redacted, where the gateway has another name for it.
+    """
     given, refused = call["given"], call["refused"]
     if not isinstance(given, Mapping):
         given = {}
@@ -24,7 +27,7 @@ def summarize(call: Mapping[str, Any]) -> dict[str, Any]:
     summary = {name: call[name] for name in _KEPT}
     summary["model"] = _shorten(call["model"])
     summary["rule"] = _shorten(call["rule"])
-    summary["prompt"] = _shorten(given.get("prompt"))
+    summary["prompt"] = _shorten(given.get("prompt") if own_prompt is None else own_prompt)
     summary["params"] = _list_short_values(params)
     summary["refused"] = reason
     summary["findings"] = list(dict.fromkeys(finding["code"] for finding in call["findings"]))

@@ -264,7 +264,7 @@ def _format_call(name: str, entry: JournalEntry, summaries: bool) -> bytes:
     if summaries:
         from emulator.session.call_summary import summarize  # few listeners want them
 
-        described = summarize(described)
+        described = summarize(described, entry.find_own_prompt())
     event_id = None
     if name == "call":
         event_id = EventId(entry.session, entry.number)

@@ -145,6 +145,12 @@ class JournalEntry(NamedTuple):
         redacted: str = self.make_redactor().redact_value(text)
         return redacted
 
+    def find_own_prompt(self) -> Any:
+        """Return the prompt, redacted, of an accepted call whose gateway has another name for it; None of others."""
+        if self.effective is None or self.params is None or "prompt" in self.params:
+            return None
+        return self.make_redactor().redact_value(self.effective.get("prompt"))
+
     def to_plain(self) -> tuple[Any, ...]:
         """Return the fields in their order, as a store holds them; their names would double what a store needs."""
         return tuple(self)

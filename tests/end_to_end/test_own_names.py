@@ -183,6 +183,32 @@ def test_a_model_in_the_path_needs_no_property(own: Served) -> None:
     assert [] == own.calls("path")[1]["findings"]
 
 
+def test_a_call_as_text(own: Served) -> None:
+    """A command and a verification have the gateway's own names; no client of OpenAI's makes such a call."""
+    answer = _ask(own, {"engine": "fresco", "text": "A boat", "copies": 2}, session="code")
+    assert 200 == answer.status_code
+    texts = {
+        kind: httpx.get(f"{own.url}/_emulator/sessions/code/calls/1/code/{kind}")
+        for kind in ("curl", "rule", "verify", "python", "node")
+    }
+    assert [200, 200, 200, 409, 409] == [one.status_code for one in texts.values()]
+    assert '"text": "A boat"' in texts["curl"].text
+    assert "it sends a prompt, which is 'text' here" in texts["node"].text
+    image_api = ImageApi(own.url, "code", gateway=GATEWAY)
+    exec(texts["verify"].text, {"image_api": image_api})
+    image_api.play(texts["rule"].text)
+    assert 200 == _ask(own, {"engine": "fresco", "text": "A boat", "copies": 2}, session="code").status_code
+    assert "call-1" == own.calls("code")[-1]["rule"]
+
+
+def test_a_summary_has_the_prompt(own: Served) -> None:
+    """The page's list shows it, by whatever name it came."""
+    _ask(own, {"text": "A boat"}, session="summary")
+    url = f"{own.url}/_emulator/sessions/summary/calls"
+    (summary,) = httpx.get(url, params={"view": "summary"}).json()["calls"]
+    assert ("A boat", "A boat") == (summary["prompt"], summary["params"]["text"])
+
+
 def test_portability_asks_each_gateway_by_its_names(own: Served) -> None:
     """A call of another gateway is asked here under the names that it has here, and back."""
     calls = [
