@@ -21,6 +21,7 @@ from emulator.core.yaml_file import Pointer, YamlFile, load_yaml
 from emulator.findings import Finding
 from emulator.gateway.gateway import ALWAYS, Gateway, Operation, find_catalog_path
 from emulator.gateway.openapi import iter_request_schemas
+from emulator.gateway.parameter_names import KEYWORD
 from emulator.gateway.pixels import PixelRule
 from emulator.gateway.rules import ModelRules, Models
 
@@ -80,6 +81,9 @@ class _Checker:
         for operation in self._operations:
             yield from self._find_idle_names(operation)
         for place, schema in iter_request_schemas(self.gateway.document):
+            if KEYWORD in schema and id(schema) not in self._parameter_nodes:
+                why = f"{KEYWORD}: {schema[KEYWORD]} stands at no parameter of a body itself, so it never counts"
+                yield _Idle([*place, KEYWORD], why)
             reply = schema.get("x-emulator-reply")
             if isinstance(reply, Mapping):
                 for key in ("body", "item", "failed_item", "usage_body"):
@@ -106,6 +110,18 @@ class _Checker:
                 if isinstance(value, Mapping | list) and str(key).startswith("x-emulator-"):
                     places.setdefault(id(value), [*place, key])
         return places
+
+    @cached_property
+    def _parameter_nodes(self) -> Collection[int]:
+        """The identities of the schemas that parameters are made of; what is inside of a parameter is none of them."""
+        document = self.gateway.document
+        return {
+            id(node)
+            for rules in self._rules
+            for part in document.iter_parts(document.look_up(rules.ref))
+            for body in part.get("properties", {}).values()
+            for node in document.iter_parts(body)
+        }
 
     def _find_idle_values(self) -> Iterator[_Idle]:
         """Yield the keys of x-emulator-means and the values of x-emulator-absent that no call can send."""

@@ -376,6 +376,10 @@ def _read_count(
     rule = read_count_rule(document.find_annotation(schema, "x-emulator-count"))
     if rule is None:
         return None
+    for name, line in parameters.items():
+        if KEYWORD in line and line[KEYWORD].value == "n":
+            message = f"x-emulator-count says what the number of pictures is, and {name!r} is {KEYWORD}: n"
+            raise document.file.error_at(pointer, f"{message}; one of them can say it")
     for name in rule.parameters:
         if name not in parameters:
             message = f"x-emulator-count names {name!r}, and its schema has no such parameter"

@@ -166,3 +166,13 @@ def test_texts_around_a_name_in_an_envelope(tmp_path: Path) -> None:
 def test_the_files_that_ship_have_none(path: Path) -> None:
     """All that they say counts for some call."""
     assert [] == list(list_idle_keys(load_gateway(path)))
+
+
+def test_a_meaning_inside_of_a_parameter_is_told(tmp_path: Path) -> None:
+    """Only a parameter of the body itself can be the prompt, or the count; also where the schema refers to it."""
+    inside = {"type": "object", "properties": {"copies": {"type": "integer", "x-emulator-parameter": "n"}}}
+    outer = {"$ref": "#/components/schemas/size"}
+    document = _describe_gateway({}, {}, properties={"options": inside, "area": outer})
+    document["components"]["schemas"]["size"] = {"enum": ["64x64"], "x-emulator-parameter": "size"}
+    (message,) = _list_messages(tmp_path, document)
+    assert message.startswith("x-emulator-parameter: n stands at no parameter of a body itself")

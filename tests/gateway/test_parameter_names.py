@@ -48,6 +48,7 @@ def write(tmp_path: Path) -> Write:
             "servers": [{"url": "https://names.test"}],
             "paths": {"/draw" if "x-emulator-model" not in operation else "/{engine}/draw": {"post": post}},
             "components": {"schemas": dict(schemas or {})},
+            "x-emulator-gateway": {"makers": ["openai"]},
         }
         path = tmp_path / "names.yaml"
         path.write_text(dump_yaml(document))
@@ -110,6 +111,13 @@ def test_a_discriminator_and_another_model_are_refused(write: Write) -> None:
     schemas = {"A": _object(prompt=TEXT, engine=MODEL), "B": _object(prompt=TEXT)}
     with pytest.raises(InvalidFile, match="'engine' is the model by x-emulator-parameter, and the discriminator names"):
         load_gateway(write(_choose("model"), schemas))
+
+
+def test_two_counts_are_refused(write: Write) -> None:
+    """`x-emulator-count` and a parameter that says it is the count do not agree."""
+    schema = _object(prompt=TEXT, copies={"type": "integer", KEYWORD: "n"}, group={"type": "integer"})
+    with pytest.raises(InvalidFile, match=r"x-emulator-count says what .*, and 'copies' is x-emulator-parameter: n"):
+        load_gateway(write({**schema, "x-emulator-count": {"parameter": "group"}}))
 
 
 def test_a_name_that_says_what_it_is_changes_nothing(write: Write) -> None:
@@ -200,6 +208,17 @@ def test_a_name_that_means_something_else_at_openai(write: Write) -> None:
     call = _ask(gateway, {"text": "A boat", "style": "high", "prompt": "A cat"})
     assert {"text": "A boat", "prompt": "A boat", "quality": "high"} == call.effective
     assert ["prompt"] == [finding.param for finding in call.findings]
+
+
+def test_the_contract_of_the_maker_is_asked_in_its_names(write: Write) -> None:
+    """What it refuses is told of the gateway's own parameter; what it takes is no finding."""
+    finish = {**TEXT, KEYWORD: "quality"}
+    gateway = load_gateway(write(_object(engine=MODEL, text=PROMPT, finish=finish)))
+    good = {"engine": "gpt-image-2", "text": "A boat", "finish": "high"}
+    assert () == _ask(gateway, good).findings
+    (finding,) = _ask(gateway, {**good, "finish": "matte"}).findings
+    assert ("assumed_accepted", "finish") == (finding.code, finding.param)
+    assert "'finish' is 'matte'" in finding.message
 
 
 def test_gateways_that_ship_have_openais_names() -> None:
