@@ -41,6 +41,7 @@ from emulator.response.body import (
     build_body,
     build_common_members,
     choose_delivery,
+    count_base64,
     find_streamed_usage,
     insert_base64,
     write_body,
@@ -144,7 +145,7 @@ class ResponseBuilder:
         json_format = gateway.json_format
         if draw == UNCHANGED:
             body = write_body(build(items=drawing.items), call.response, json_format)
-            pieces = insert_base64(body, json_format.colon, pictures)
+            pieces = insert_base64(body, json_format.colon, pictures, copies=count_base64(call.response))
             return _build_response(gateway, *pieces, pictures=drawing.made)
         places = context.places or call.response.places
 
@@ -189,7 +190,8 @@ class ResponseBuilder:
             return response
         deliveries: list[Delivery] = ["b64_json" for _ in reply.recipes]
         pictures = await self._draw_pictures(reply.recipes, deliveries, _collect_files(call, UNCHANGED))
-        body = insert_base64(response.body[0], outline.json_format.colon, pictures)
+        copies = count_base64(call.response)
+        body = insert_base64(response.body[0], outline.json_format.colon, pictures, copies=copies)
         return Response(status=200, headers=outline.headers, body=body, pictures=reply.recipes)
 
     @cached_property

@@ -19,7 +19,7 @@ from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import EventShape, StreamShape
-from emulator.response.body import fill_layout, mark_null
+from emulator.response.body import fill_layout, insert_base64, mark_null
 
 log = logging.getLogger("emulator")
 
@@ -180,13 +180,8 @@ def _format_error(stream: EventStream, error: Mapping[str, Any]) -> bytes:
 def _format_event(name: str, event: Mapping[str, Any], picture: Picture | None) -> bytes:
     """Format one event; the picture is put where its Base64 is still empty, as its megabytes need no escaping."""
     data = strict_json.format_json(event).encode()
-    pieces = [b"event: ", name.encode(), b"\ndata: "]
-    if picture is None:
-        pieces.append(data)
-    else:
-        before, _, after = data.partition(b'"b64_json":""')
-        pieces += [before, b'"b64_json":"', picture.base64, b'"', after]
-    return b"".join([*pieces, b"\n\n"])
+    pieces = insert_base64(data, b":", (picture,))
+    return b"".join([b"event: ", name.encode(), b"\ndata: ", *pieces, b"\n\n"])
 
 
 _DONE: Final = b"data: [DONE]\n\n"

@@ -176,3 +176,31 @@ def test_no_ready_made_scenario_breaks_it(served: Served, name: str, caplog: pyt
             with contextlib.suppress(httpx.HTTPError):  # some scenarios break the connection
                 _call(served, "draw", {"prompt": "A boat", "n": 2, "response_format": delivery})
     assert [] == [record.message for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_picture_may_stand_in_several_places(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """Its link and its Base64, twice in its own template, and with the list of pictures twice in the body."""
+    reply = {
+        "body": {"first": ["{data}"], "again": "{data}"},
+        "item": {"url": "{url}", "b64_json": "{b64_json}", "copy": {"url": "{url}", "b64_json": "{b64_json}"}},
+    }
+    schema = {"type": "object", "required": ["prompt"], "x-emulator-reply": reply, "properties": PROPERTIES}
+    post = {
+        "requestBody": {"content": {"application/json": {"schema": schema}}},
+        "responses": {"200": {"description": "x"}},
+    }
+    document = {
+        "openapi": "3.1.0", "info": {"title": "Twice", "version": "1"}, "servers": [{"url": "https://twice.test/v1"}],
+        "paths": {"/images/generations": {"post": post}},
+    }  # fmt: skip
+    path = tmp_path / "twice.yaml"
+    path.write_text(dump_yaml(document), "utf-8")
+    url = f"{serve(schema=(str(path),)).url}/twice/v1/images/generations"
+    for delivery in ("b64_json", "url"):
+        body = {"prompt": "A boat", "n": 2, "size": "64x64", "response_format": delivery}
+        answer = httpx.post(url, json=body, headers={"authorization": "Bearer k"})
+        assert 200 == answer.status_code, answer.text
+        pictures = answer.json()["again"]
+        assert [pictures] == answer.json()["first"]
+        assert [one["copy"][delivery] for one in pictures] == [one[delivery] for one in pictures]
+        assert 2 == len({one[delivery] for one in pictures})
