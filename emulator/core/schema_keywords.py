@@ -16,15 +16,18 @@ def iter_schemas(schema: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, 
         if not isinstance(node, Mapping):
             continue
         yield place, node
-        inner: list[tuple[Pointer, Any]] = []
-        for keyword, value in node.items():
-            if keyword in _NAMED_SCHEMAS and isinstance(value, Mapping):
-                inner.extend(((*place, keyword, name), part) for name, part in value.items())
-            elif keyword in _LISTED_SCHEMAS and isinstance(value, list):
-                inner.extend(((*place, keyword, index), part) for index, part in enumerate(value))
-            elif keyword in _SINGLE_SCHEMAS:
-                inner.append(((*place, keyword), value))
-        waiting.extend(reversed(inner))
+        waiting.extend(reversed(list(iter_subschemas(node, place))))
+
+
+def iter_subschemas(schema: Mapping[Any, Any], pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:
+    """Yield each schema that stands in `schema` without another between, with its place; it may be no mapping."""
+    for keyword, value in schema.items():
+        if keyword in _NAMED_SCHEMAS and isinstance(value, Mapping):
+            yield from (((*pointer, keyword, name), part) for name, part in value.items())
+        elif keyword in _LISTED_SCHEMAS and isinstance(value, list):
+            yield from (((*pointer, keyword, index), part) for index, part in enumerate(value))
+        elif keyword in _SINGLE_SCHEMAS:
+            yield (*pointer, keyword), value
 
 
 def is_keyword(word: Any) -> bool:

@@ -307,12 +307,16 @@ def load_document(path: Path) -> Document:
     if not isinstance(root, dict):
         raise file.error_at([], f"{describe_value(root)} is no OpenAPI document")
     version = str(root.get("openapi", root.get("swagger")))
-    if version.startswith("3.1"):
-        return Document(file, root).with_query_schemas()
+    odd_keywords: list[str] = []
     if version.startswith("3.0"):
-        translated, odd_keywords = translate_document(root)
-        return Document(file, translated, tuple(odd_keywords)).with_query_schemas()
-    raise file.error_at(["openapi"], f"version {version!r} is not supported; expected openapi: 3.0.x or 3.1.x")
+        root, odd_keywords = translate_document(root)
+    elif not version.startswith("3.1"):
+        raise file.error_at(["openapi"], f"version {version!r} is not supported; expected openapi: 3.0.x or 3.1.x")
+    if "x-emulator-source" in file.text and not is_shipped_schema(path):  # the files that ship say it everywhere
+        from emulator.gateway.schema_sources import spread_sources
+
+        root = spread_sources(root)
+    return Document(file, root, tuple(odd_keywords)).with_query_schemas()
 
 
 def check_vendor_keys(file: YamlFile) -> None:
