@@ -156,8 +156,15 @@ def _list_parameter_rules(document: Document, rules: ModelRules, about: RuleRow)
     if rules.count is not None:
         rule = _describe_count(rules.count)
         yield about._replace(parameter=rules.count.parameter, rule=rule, source=rules.count.source or _UNMARKED)
+    yield from _list_pixels(document, schema, rules, about)
     for part in document.iter_parts(schema):
         yield from _list_conditional_rules(part, about)
+        if isinstance(part.get("not"), Mapping):
+            marked = part.get("x-emulator-source")
+            if isinstance(marked, Mapping):
+                marked = marked.get("not")
+            rule = f"refused {_describe_condition(part['not'])}"
+            yield about._replace(parameter="(together)", rule=rule, source=marked or _UNMARKED)
     verdict = "accepted, with a finding"
     if rules.closed.value:
         verdict = "refused"
@@ -173,6 +180,19 @@ def _describe_count(rule: CountRule) -> str:
     if rule.with_pictures is not None:
         text += f"; {rule.with_pictures} at most together with those that the call brings"
     return text
+
+
+def _list_pixels(document: Document, schema: Any, rules: ModelRules, about: RuleRow) -> Iterator[RuleRow]:
+    """Yield the pixels of the words of `x-emulator-pixels`."""
+    keys = document.find_annotation(schema, "x-emulator-pixels")
+    if keys is None or rules.pixels is None:
+        return
+    about = about._replace(source=keys.get("source", _UNMARKED))
+    tier = next(iter(rules.pixels.tier), "")
+    for key, parameter in (("tiers", tier), ("sizes", rules.pixels.ratio or tier)):
+        if key in keys:
+            rule = ", ".join(f"{word} is drawn in {size}" for word, size in keys[key].items())
+            yield about._replace(parameter=parameter, rule=rule)
 
 
 def _group_by_source(parameter: Parameter) -> dict[str, list[str]]:
@@ -213,6 +233,7 @@ def _describe_condition(schema: Mapping[str, Any]) -> str:
         for key, value in body.items():
             if key in _KEYWORDS:
                 texts.append(f"{name} {_KEYWORDS[key](value)}".replace(" one of ", " is one of "))
+    texts += [f"{name} is given" for name in schema.get("required", ()) if name not in schema.get("properties", {})]
     return f"{word} {' and '.join(texts) or 'another rule says so'}"
 
 
@@ -279,6 +300,7 @@ _KEYWORDS: Final[Mapping[str, Callable[[Any], str]]] = {
     "default": lambda value: f"default {_show(value)}",
     "x-emulator-size": _describe_size,
     "x-emulator-picture": _describe_picture,
+    "minItems": lambda value: f"at least {value} of them",
     "maxItems": lambda value: f"at most {value} of them",
     "x-emulator-means": lambda value: ", ".join(f"{one} means {_show(other)}" for one, other in value.items()),
     "x-emulator-absent": lambda value: f"{' or '.join(map(json.dumps, value))} counts as not given",

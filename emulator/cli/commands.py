@@ -31,7 +31,7 @@ from emulator.gateway.gateway import Gateway, load_gateway
 from emulator.gateway.model_catalog import Calendar
 from emulator.image import render
 from emulator.image.inspect import inspect_image
-from emulator.messages import Call, Draw, GatewayError, Request
+from emulator.messages import KINDS, VIOLATIONS, Call, Draw, GatewayError, Request
 from emulator.response import recipes
 from emulator.response.picture_overrides import override_recipes
 from emulator.scenario import loader
@@ -138,8 +138,10 @@ def check_files(options: argparse.Namespace) -> int:
     load_gateways = cache(partial(_load_gateways_for_check, options))
     for name in options.file:
         progress.begin(name)
+        inherited: Mapping[str, Any] | None = None
         try:
             findings = _check_path(Path(name), load_gateways)
+            inherited = _describe_inherited(Path(name))
         except UnreadableFile as error:
             progress.clear()
             print(f"{NAME}: {name!r}: {error.reason}", file=sys.stderr)
@@ -152,13 +154,40 @@ def check_files(options: argparse.Namespace) -> int:
             exit_code = max(exit_code, 1)
         if options.json:
             listed = [{"code": finding.code, "message": finding.message} for finding in findings]
-            print_json({"file": name, "findings": listed})
+            also = {} if inherited is None else {"inherited": inherited}
+            print_json({"file": name, "findings": listed, **also})
         elif findings:
             for finding in findings:
                 print_text(_format_finding(name, finding), width)
         else:
-            print(f"{name}: {emphasize('good', 'green')}")
+            print(f"{name}: {emphasize('good', 'green')}{_format_inherited(inherited)}")
     return exit_code
+
+
+def _describe_inherited(path: Path) -> Mapping[str, Any] | None:
+    """Return the kinds and breaches that an error catalog takes from the one that it extends; None for other files."""
+    if not path.is_file():
+        return None
+    text = yaml_file.read_text(path)
+    if "extends" not in text or not _describes_errors(text, path):
+        return None
+    root = yaml_file.parse_yaml(text, path, aliases=True).root
+    if "extends" not in root:
+        return None
+    kinds = [kind for kind in KINDS if kind not in root.get("kinds", {})]
+    return {
+        "extends": root["extends"],
+        "kinds": kinds,
+        "breaches": [breach for breach in VIOLATIONS if breach not in root.get("breaches", {})],
+    }
+
+
+def _format_inherited(inherited: Mapping[str, Any] | None) -> str:
+    if inherited is None:
+        return ""
+    kinds, breaches = len(inherited["kinds"]), len(inherited["breaches"])
+    counts = f"{kinds} of {len(KINDS)} kinds and {breaches} of {len(VIOLATIONS)} breaches"
+    return f"; {counts} are those of {inherited['extends']}"
 
 
 def _load_gateways_for_check(options: argparse.Namespace) -> Mapping[str, Gateway]:
@@ -191,7 +220,7 @@ def _check_path(path: Path, load_gateways: Callable[[], Mapping[str, Gateway]]) 
 def explain_word(options: argparse.Namespace) -> int:
     """Print what a word that the emulator prints means: the code of a finding, a kind of refusal, a breach."""
     word = options.code
-    text = EXPLANATIONS.get(word) or _explain_code(word) or _explain_reserved_value(word)
+    text = EXPLANATIONS.get(word) or _explain_code(word, options) or _explain_reserved_value(word)
     if text is None:
         raise UsageError(_describe_unknown_code(word))
     if options.json:
@@ -201,12 +230,15 @@ def explain_word(options: argparse.Namespace) -> int:
     return 0
 
 
-def _explain_code(code: str) -> str | None:
-    """Return which kinds and breaches a gateway answers with `code`; None where no gateway does."""
+def _explain_code(code: str, options: argparse.Namespace) -> str | None:
+    """Return which kinds and breaches a gateway, or one of --schema, answers with `code`; None where none does."""
     reader = ErrorCatalogLoader()
+    catalogs = [reader.load(path) for path in sorted((find_schemas() / "wordings").glob("*.yaml"))]
+    own = registry.find_gateways(load_settings(vars(options)).schema).own
+    catalogs += [gateway.error_catalog for gateway in own.values()]
     words: dict[str, None] = {}
-    for path in sorted((find_schemas() / "wordings").glob("*.yaml")):
-        words |= dict.fromkeys(reader.load(path).list_words(code))
+    for catalog in catalogs:
+        words |= dict.fromkeys(catalog.list_words(code))
     if not words:
         return None
     if len(words) == 1:
@@ -222,7 +254,8 @@ def _describe_unknown_code(word: str) -> str:
     nearest = nearest_word(shown, EXPLANATIONS)
     if nearest is not None:
         text += f"; did you mean {nearest!r}?"
-    return f"{text}; `{NAME} docs errors` lists the codes, `{NAME} docs WORD` looks for a word in all pages"
+    text += f"; `{NAME} docs errors` lists the codes, `{NAME} docs WORD` looks for a word in all pages"
+    return f"{text}, and --schema names the file of a gateway with codes of its own"
 
 
 def _explain_reserved_value(word: str) -> str | None:

@@ -212,7 +212,7 @@ def _add_explain_flags(parser: argparse.ArgumentParser) -> None:
     about = "word from the console, the journal, the header X-Emulator-Finding or the command `check`: the code of a "
     about += "finding or a refusal, a kind of refusal, a breach, a fault; or a reserved value"
     parser.add_argument("code", metavar="CODE", help=about)
-    _add_output_flags(parser)
+    _add_gateways_flags(parser)
 
 
 def _add_docs_flags(parser: argparse.ArgumentParser) -> None:

@@ -13,9 +13,9 @@ from emulator.core.header_lines import format_header_lines
 
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After",
+    "Access-Control-Expose-Headers": "X-Request-Id, X-Emulator-Finding, ETag, Content-Range, Retry-After, *",
 }
-"""The headers that let a page of another origin read an answer."""
+"""The headers that let a page of another origin read an answer; `*` stands for those that gateways add."""
 
 
 NAMES: Final = frozenset({

@@ -274,6 +274,17 @@ def test_portability_names_the_flag_for_own_gateways(capsys: pytest.CaptureFixtu
     assert (code, err.endswith("; the file of a gateway of your own is named by --schema\n")) == (2, True)
 
 
+def test_explain_knows_the_codes_of_own_gateways(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of --schema, which the message about an unknown code names."""
+    (tmp_path / "words.yaml").write_text("extends: plain.yaml\nkinds: {unknown_model: {code: engine_unknown}}\n")
+    gateway = tmp_path / "mine.yaml"
+    gateway.write_text(_PLAIN + "x-emulator-gateway: {wording: {$ref: words.yaml}}\n")
+    code, out, _ = _main(capsys, "explain", "engine_unknown", "--schema", str(gateway))
+    assert (code, "of `unknown_model`: " in out) == (0, True)
+    code, _, err = _main(capsys, "explain", "engine_unknown")
+    assert (code, "--schema names the file of a gateway with codes of its own" in err) == (2, True)
+
+
 def test_catalogs_take_aliases(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """And merges, as the files of gateways do."""
     path = tmp_path / "words.yaml"
@@ -281,7 +292,7 @@ def test_catalogs_take_aliases(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         "extends: plain.yaml\nkinds:\n  quota: &busy {status: 429, message: Busy}\n  billing: *busy\n"
         "  overloaded: {<<: *busy, status: 503}\n"
     )
-    assert (0, f"{path}: good\n") == _main(capsys, "check", str(path))[:2]
+    assert 0 == _main(capsys, "check", str(path))[0]
     path.write_text("extends: plain.yaml\nkinds:\n  quota: {message: 'Wait {waits}'}\n")
     assert "names {waits}, which no refusal has; did you mean 'wait'?" in _read(capsys, path)
     path.write_text("extends: plain.yaml\nkinds:\n  quota: {message: 'Wait {wait:d}'}\n")
@@ -299,7 +310,12 @@ def test_check_reads_error_catalogs(capsys: pytest.CaptureFixture[str], tmp_path
     good.write_text("extends: openai.yaml\nkinds: {rate_limit: {message: Slow down}}\n")
     bad.write_text("envelopes: {usual: {message: '{message}'}}\nkinds: {quota: {status: 429, message: m}}\n")
     flawed.write_text("extends: openai.yaml\nkinds: {rate_limits: {message: Slow down}}\n")
-    assert (0, f"{good}: good\n") == _main(capsys, "check", str(good))[:2]
+    kinds, breaches = len(KINDS), len(VIOLATIONS)
+    inherited = f"{kinds - 1} of {kinds} kinds and {breaches} of {breaches} breaches are those of openai.yaml"
+    assert (0, f"{good}: good; {inherited}\n") == _main(capsys, "check", str(good))[:2]
+    told = json.loads(_main(capsys, "check", "--json", str(good))[1])["inherited"]
+    assert ("openai.yaml", [kind for kind in KINDS if kind != "rate_limit"]) == (told["extends"], told["kinds"])
+    assert list(VIOLATIONS) == told["breaches"]
     code, out, _ = _main(capsys, "check", str(bad), str(flawed))
     out = " ".join(out.split())
     assert 1 == code
