@@ -107,7 +107,7 @@ def _describe_gateway(gateway: Gateway, origin: str) -> Mapping[str, Any]:
         "base": base,
         "base_url": origin + base,
         "behavior": ["documented", *others],
-        "operations": sorted({one.name for by_method in gateway.operations.values() for one in by_method.values()}),
+        "operations": sorted({operation.name for operation in gateway.iter_operations()}),
         "models": list(dict.fromkeys(name for one in models for name in one.listed)),
         "default_model": next((one.default for one in models if one.default), None),
     }

@@ -211,10 +211,9 @@ class Contract:
     def _list_operations(self, calendar: Calendar) -> list[Operation]:
         """Return the operations that are there, one path of each."""
         found: dict[str, Operation] = {}
-        for by_method in self.gateway.operations.values():
-            for one in by_method.values():
-                if one.redirect is None and (one.ended is None or not calendar.is_past(one.ended)):
-                    found.setdefault(one.name, one)
+        for one in self.gateway.iter_operations():
+            if one.redirect is None and (one.ended is None or not calendar.is_past(one.ended)):
+                found.setdefault(one.name, one)
         return list(found.values())
 
     def _has_model(self, name: str, calendar: Calendar) -> bool:

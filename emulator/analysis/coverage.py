@@ -218,7 +218,9 @@ def _ends_unfinished(entry: JournalEntry) -> bool:
     """Return whether a stream has shown unfinished pictures and no finished one."""
     if not any("partial_image" in name for name in _list_event_names(entry)):
         return False
-    events = entry.response["events"] if entry.response is not None else ()
+    events: Sequence[Any] = ()
+    if entry.response is not None:
+        events = entry.response["events"]
     return not any(has_finished_picture(text.encode("utf-8", "surrogatepass")) for _, text in events)
 
 

@@ -23,7 +23,7 @@ from emulator.gateway.gateway import ALWAYS, Gateway, Operation, find_catalog_pa
 from emulator.gateway.openapi import iter_request_schemas
 from emulator.gateway.parameter_names import KEYWORD
 from emulator.gateway.pixels import PixelRule
-from emulator.gateway.rules import ModelRules, Models
+from emulator.gateway.rules import ModelRules, spell_alias
 
 
 class _Idle(NamedTuple):
@@ -78,7 +78,7 @@ class _Checker:
         yield from self._find_idle_values()
         yield from self._find_idle_words()
         yield from self._find_idle_files()
-        for operation in self._operations:
+        for operation in self.gateway.iter_operations():
             yield from self._find_idle_names(operation)
         for place, schema in iter_request_schemas(self.gateway.document):
             if KEYWORD in schema and id(schema) not in self._parameter_nodes:
@@ -91,14 +91,9 @@ class _Checker:
                     yield from _find_texts_around_names(pointer, reply.get(key, {}))
 
     @cached_property
-    def _operations(self) -> Sequence[Operation]:
-        by_path = self.gateway.operations.values()
-        return [operation for by_method in by_path for operation in by_method.values()]
-
-    @cached_property
     def _rules(self) -> Sequence[ModelRules]:
         """The rules of all models, each schema once."""
-        every = [rules for operation in self._operations for rules in _list_rules(operation.bodies)]
+        every = [rules for operation in self.gateway.iter_operations() for rules in _iter_rules(operation)]
         return list({rules.ref: rules for rules in every}.values())
 
     @cached_property
@@ -137,12 +132,11 @@ class _Checker:
         for identity, uses in shared.items():
             pointer = self._places[identity]
             name = uses[0][0]
-            known = dict.fromkeys(_spell(value) for _, schema in uses for value in schema.get("enum", ()))
-            for step, value in _iter_steps(values[identity]):
-                if not any(_can_be_sent(value, schema) for _, schema in uses):
-                    shown = shorten_text(repr(str(value)), _LONGEST)
-                    why = f"{shown} of {pointer[-1]} is no value of {name}, so it never counts"
-                    yield _Idle([*pointer, step], f"{why}; {_describe_values(value, list(known))}")
+            known = dict.fromkeys(spell_alias(value) for _, schema in uses for value in schema.get("enum", ()))
+            for step, spelled in _find_idle_spellings(values[identity], [schema for _, schema in uses]):
+                shown = shorten_text(repr(spelled), _LONGEST)
+                why = f"{shown} of {pointer[-1]} is no value of {name}, so it never counts"
+                yield _Idle([*pointer, step], f"{why}; {_describe_values(spelled, list(known))}")
 
     def _find_idle_words(self) -> Iterator[_Idle]:
         """Yield the words of parameters without pixels, and the words with pixels that no parameter has."""
@@ -176,7 +170,7 @@ class _Checker:
 
     def _find_idle_names(self, operation: Operation) -> Iterator[_Idle]:
         """Yield the names of parameters, beside an operation and in its schemas, that none of its models has."""
-        known = sorted({name for rules in _list_rules(operation.bodies) for name in rules.parameters})
+        known = sorted({name for rules in _iter_rules(operation) for name in rules.parameters})
         if not known:
             return
         pointer, node = self._find_node(operation)
@@ -198,9 +192,9 @@ class _Checker:
                 if line is None:
                     yield _Idle(self._find_reply(rules, name), _say_unknown("files", name, sorted(rules.parameters)))
                 elif "enum" in line and value not in line["enum"].value:
-                    words = [_spell(one) for one in line["enum"].value]
+                    words = [spell_alias(one) for one in line["enum"].value]
                     why = f"{value!r} of `files` is no value of {name}, so it never counts"
-                    yield _Idle(self._find_reply(rules, name), f"{why}; {describe_known(_spell(value), words)}")
+                    yield _Idle(self._find_reply(rules, name), f"{why}; {describe_known(spell_alias(value), words)}")
 
     def _find_node(self, operation: Operation) -> tuple[Pointer, Mapping[str, Any]]:
         """Return where an operation stands in the file, and what stands there."""
@@ -224,59 +218,60 @@ class _Checker:
         return [*self._places.get(id(keys), []), "files", name]
 
 
-def _list_rules(bodies: Iterable[Models]) -> Iterator[ModelRules]:
-    """Yield the rules of all models, those of unlisted ones too."""
-    for models in bodies:
-        yield from models.listed.values()
-        if models.otherwise is not None:
-            yield models.otherwise
+def _iter_rules(operation: Operation) -> Iterator[ModelRules]:
+    """Yield the rules of all models, in JSON and in forms."""
+    for models in operation.bodies:
+        yield from models.iter_rules()
 
 
 def _say_unknown(key: str, name: str, known: Collection[str]) -> str:
     return f"{key} names {name!r}, which is no parameter here, so it never counts; {describe_known(name, known)}"
 
 
-def _iter_steps(values: Any) -> Iterator[tuple[str | int, Any]]:
-    """Yield the keys of a mapping, or the members of a list, each with its step in a pointer."""
+def _find_idle_spellings(values: Any, schemas: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str | int, str]]:
+    """Yield what never counts of x-emulator-means or x-emulator-absent, each with its step in a pointer.
+
+    `schemas` are those of the parameters that have it. What counts as not given need not be a value of the schema.
+    """
     if isinstance(values, Mapping):
-        yield from ((key, _Spelled(_spell(key))) for key in values)
+        for key in values:
+            spelled = spell_alias(key)
+            if not any(_can_be_sent(spelled, schema) for schema in schemas):
+                yield key, spelled
     elif isinstance(values, list):
-        yield from enumerate(values)
+        for index, value in enumerate(values):
+            if isinstance(value, str) and _is_quoted(value):
+                yield index, value
 
 
-class _Spelled(str):
-    """A value as x-emulator-means spells it: a text as it is, anything else as JSON."""
+def _is_quoted(text: str) -> bool:
+    """Return whether a text has quotes of its own, as if it were JSON."""
+    return len(text) > 1 and text[0] == text[-1] == '"'
 
 
-def _spell(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _can_be_sent(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Return whether a parameter of `schema` can have a value of x-emulator-means, or one of x-emulator-absent."""
-    is_quoted = isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"'
-    if not isinstance(value, _Spelled):  # what counts as not given need not be allowed otherwise
-        return not is_quoted
+def _can_be_sent(spelled: str, schema: Mapping[str, Any]) -> bool:
+    """Return whether a parameter of `schema` can have the value that is a key of x-emulator-means."""
     if "enum" in schema:
-        return value in map(_spell, schema["enum"])
+        return spelled in map(spell_alias, schema["enum"])
     kinds = schema.get("type")
-    if kinds is None or is_quoted:
-        return not is_quoted
-    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds is None or _is_quoted(spelled):
+        return not _is_quoted(spelled)
+    if isinstance(kinds, str):
+        kinds = [kinds]
     if "string" in kinds:
         return True
     try:
-        kind = _KINDS.get(type(json.loads(value)), ())
+        kind = _KINDS.get(type(json.loads(spelled)), ())
     except ValueError:
         return False
     return not set(kind).isdisjoint(kinds)
 
 
-def _describe_values(value: Any, known: Collection[str]) -> str:
-    plain = _spell(value).strip('"')
+def _describe_values(spelled: str, known: Collection[str]) -> str:
+    plain = spelled.strip('"')
     if known:
         return describe_known(plain, known)
-    if plain != value:
+    if plain != spelled:
         return f"a text stands without quotes of its own; did you mean {plain!r}?"
     return "the type of the parameter rules it out"
 
@@ -336,9 +331,10 @@ def _is_shared(catalog: Path, gateway: Path) -> bool:
 
 def _find_idle_patterns(root: Mapping[str, Any], gateway: Gateway) -> Iterator[_Idle]:
     """Yield the patterns of `models` and `params` in an error catalog that match nothing of its gateway."""
-    bodies = [models for operation in _list_operations(gateway) for models in operation.bodies]
+    bodies = [models for operation in gateway.iter_operations() for models in operation.bodies]
     takes_any_model = any(models.otherwise is not None or models.channels is not None for models in bodies)
-    takes_any_model |= any(operation.names_model is not None for operation in _list_operations(gateway))
+    if any(operation.names_model is not None for operation in gateway.iter_operations()):
+        takes_any_model = True
     models = sorted({name for one in bodies for name in one.listed})
     params = sorted(_list_parameter_names(gateway))
     for section in ("kinds", "breaches"):
@@ -358,16 +354,12 @@ def _matches(pattern: str, words: Iterable[str]) -> bool:
     return any(fnmatchcase(word, pattern) for word in words)
 
 
-def _list_operations(gateway: Gateway) -> list[Operation]:
-    return [operation for by_method in gateway.operations.values() for operation in by_method.values()]
-
-
 def _list_parameter_names(gateway: Gateway) -> set[str]:
     """Return the names that an error of a gateway can have as its parameter."""
     names = {"model"}
-    for operation in _list_operations(gateway):
+    for operation in gateway.iter_operations():
         names.update(re.findall(r"\{([^{}/]+)\}", operation.path))
-        names.update(name for rules in _list_rules(operation.bodies) for name in rules.parameters)
+        names.update(name for rules in _iter_rules(operation) for name in rules.parameters)
         if operation.query is not None:
             names.update(operation.query.parameters)
     for credential in gateway.credentials:

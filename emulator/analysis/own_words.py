@@ -11,24 +11,26 @@ from typing import Any
 
 from emulator.gateway.gateway import Gateway, Operation
 from emulator.gateway.parameter_names import MODEL, to_openai_names, to_own_names
-from emulator.gateway.rules import ModelRules, Models
+from emulator.gateway.rules import ModelRules, Models, spell_alias
 
 
-def translate_to_openai(body: Mapping[str, Any], gateway: Gateway, operation: str, in_form: bool) -> Mapping[str, Any]:
+def translate_to_openai(
+    body: Mapping[str, Any], gateway: Gateway, operation: str, *, in_form: bool
+) -> Mapping[str, Any]:
     """Return the body of a call of `operation` at `gateway` in OpenAI's names and values."""
-    rules = _find_operation_rules(body, gateway, operation, in_form)
+    rules = _find_operation_rules(body, gateway, operation, in_form=in_form)
     if rules is None or not rules.own_names:
         return body
     resolved = {**body}
     for name in rules.own_names.values():
         meanings, value = rules.aliases.get(name, {}), body.get(name)
         if name in body:
-            resolved[name] = meanings.get(_spell(value), value)
+            resolved[name] = meanings.get(spell_alias(value), value)
     return to_openai_names(resolved, rules.own_names)
 
 
 def translate_to_own(
-    body: Mapping[str, Any], operation: Operation, in_form: bool, channels: frozenset[str] = frozenset()
+    body: Mapping[str, Any], operation: Operation, *, in_form: bool, channels: frozenset[str] = frozenset()
 ) -> Mapping[str, Any]:
     """Return a body in OpenAI's names and values as a call of `operation` has it at its gateway.
 
@@ -47,14 +49,16 @@ def translate_to_own(
     return own
 
 
-def find_own_names(body: Mapping[str, Any], gateway: Gateway, operation: str, in_form: bool) -> Mapping[str, str]:
+def find_own_names(body: Mapping[str, Any], gateway: Gateway, operation: str, *, in_form: bool) -> Mapping[str, str]:
     """Return the names that the model of a call has for parameters, by OpenAI's names."""
-    rules = _find_operation_rules(body, gateway, operation, in_form)
-    return {} if rules is None else rules.own_names
+    rules = _find_operation_rules(body, gateway, operation, in_form=in_form)
+    if rules is None:
+        return {}
+    return rules.own_names
 
 
 def _find_operation_rules(
-    body: Mapping[str, Any], gateway: Gateway, operation: str, in_form: bool
+    body: Mapping[str, Any], gateway: Gateway, operation: str, *, in_form: bool
 ) -> ModelRules | None:
     """Return the rules for a call of `operation` at `gateway`; None where it has no names of its own."""
     if not gateway.own_names:
@@ -83,11 +87,6 @@ def _find_own_value(value: Any, name: str, rules: ModelRules) -> Any:
         if meaning == value and meaning.__class__ is value.__class__:
             return _read_spelling(spelled)
     return value
-
-
-def _spell(value: Any) -> str:
-    """Return a value as `x-emulator-means` has it: a text as it is, and any other value as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _read_spelling(spelled: str) -> Any:

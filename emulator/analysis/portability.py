@@ -174,9 +174,9 @@ def _translate(request: SampleRequest, gateways: Mapping[str, Gateway]) -> Sampl
         return request
     return replace(
         request,
-        body=own_words.translate_to_openai(body, gateway, request.operation, request.in_form),
+        body=own_words.translate_to_openai(body, gateway, request.operation, in_form=request.in_form),
         own_body=body,
-        own_names=own_words.find_own_names(body, gateway, request.operation, request.in_form),
+        own_names=own_words.find_own_names(body, gateway, request.operation, in_form=request.in_form),
     )
 
 
@@ -361,7 +361,7 @@ def _check_request(
         if sample.own_body is not None and sample.gateway == target.gateway:
             body = sample.own_body
         elif isinstance(body, Mapping):
-            body = own_words.translate_to_own(body, operation, sample.in_form, channels)
+            body = own_words.translate_to_own(body, operation, in_form=sample.in_form, channels=channels)
         request = Request(
             method="POST", path=operation.path, query="", headers=headers, body=b"", json=body,
             trouble=sample.trouble, duplicates=(), origin="", received=0, uploads=sample.uploads,
@@ -434,7 +434,9 @@ def _list_defaults(call: Call) -> Mapping[str, Any]:
 
 def _list_other_names(request: SampleRequest, accepted: Mapping[str, Call]) -> Iterator[Finding]:
     """Yield a finding for each parameter of a call that has another name where the call is accepted."""
-    for meaning in request.body if isinstance(request.body, Mapping) else ():
+    if not isinstance(request.body, Mapping):
+        return
+    for meaning in request.body:
         sent = request.own_names.get(meaning, meaning)
         others: dict[str, list[str]] = {}
         for target, call in accepted.items():

@@ -57,7 +57,7 @@ def list_gateways(options: argparse.Namespace) -> int:
 
 def _describe_gateway(gateway: Gateway) -> Mapping[str, Any]:
     models = [name for operation in gateway.iter_generating() if operation.models for name in operation.models.listed]
-    operations = {operation.name for by_method in gateway.operations.values() for operation in by_method.values()}
+    operations = {operation.name for operation in gateway.iter_operations()}
     return {
         "name": gateway.name,
         "title": gateway.title,

@@ -233,10 +233,9 @@ class Gateway:
     @cached_property
     def listing(self) -> Any:
         """The body of the list of models; an empty list where the file has none."""
-        for by_method in self.operations.values():
-            for operation in by_method.values():
-                if operation.name == "models" and operation.example is not None:
-                    return operation.example
+        for operation in self.iter_operations():
+            if operation.name == "models" and operation.example is not None:
+                return operation.example
         return {"object": "list", "data": []}
 
     @cached_property
@@ -270,7 +269,7 @@ class Gateway:
         """The names of parameters that some operation calls otherwise than OpenAI, by OpenAI's names."""
         if is_shipped_schema(self.document.file.path):  # they have none, and are read operation by operation
             return {}
-        return _merge_names(one.own_names for by_method in self.operations.values() for one in by_method.values())
+        return _merge_names(operation.own_names for operation in self.iter_operations())
 
     def render(self, error: GatewayError, language: str = "", request_id: str = "") -> Response:
         """Return the answer of this gateway to `error`, in `language`; `request_id` is what the message may show."""
@@ -305,9 +304,14 @@ class Gateway:
 
         It is the shortest path that neither redirects nor gives a task to every call.
         """
-        found = [one for by_method in self.operations.values() for one in by_method.values() if one.name == name]
+        found = [one for one in self.iter_operations() if one.name == name]
         found = [one for one in found if one.redirect is None and one.method != "DELETE"]
         return min(found, key=lambda one: (one.task == ALWAYS, len(one.path)), default=None)
+
+    def iter_operations(self) -> Iterator[Operation]:
+        """Yield the operations of all paths and methods."""
+        for by_method in self.operations.values():
+            yield from by_method.values()
 
     def iter_generating(self) -> Iterator[Operation]:
         """Yield the operations that make pictures from a prompt alone, one path of each."""
@@ -318,12 +322,11 @@ class Gateway:
     def iter_validated(self) -> Iterator[tuple[Operation, Models]]:
         """Yield the operations whose bodies are validated, one path of each, with the rules of each kind of body."""
         seen: set[int] = set()
-        for by_method in self.operations.values():
-            for operation in by_method.values():
-                for models in operation.bodies:
-                    if id(models) not in seen:
-                        seen.add(id(models))
-                        yield operation, models
+        for operation in self.iter_operations():
+            for models in operation.bodies:
+                if id(models) not in seen:
+                    seen.add(id(models))
+                    yield operation, models
 
 
 def load_gateway(
@@ -588,7 +591,9 @@ def find_catalog_path(document: Document) -> Path | None:
     if wording is None:
         return None
     path = _resolve_catalog(document, wording["$ref"])
-    return None if is_shipped_schema(path) else path
+    if is_shipped_schema(path):
+        return None
+    return path
 
 
 def _find_makers(document: Document, keys: Mapping[str, Any]) -> Iterator[Path]:

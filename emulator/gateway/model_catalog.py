@@ -164,14 +164,16 @@ class Calendar:
 
     def date_listing(self, listing: Any) -> Any:
         """Return a gateway's list of the models that exist today, with the day on which each ends."""
-        dated = []
-        for model in list_models(listing):
+        models, dated = list_models(listing), []
+        if not models:
+            return listing
+        for model in models:
             name = name_model(model)
             if name is None or not isinstance(model, Mapping):
                 dated.append(model)
             elif self.find_absence(name) is None:
                 dated.append({**model, "shutdown_date": _find_end(name)})
-        return replace_models(listing, dated) if dated or list_models(listing) else listing
+        return replace_models(listing, dated)
 
 
 def _refuse_model(

@@ -46,8 +46,12 @@ class CountRule:
                 return 1
         value = effective
         for name in self.path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        return self.usual if value is None else value
+            if not isinstance(value, Mapping):
+                return self.usual
+            value = value.get(name)
+        if value is None:
+            return self.usual
+        return value
 
     def fit_number(self, count: int, brought: int) -> int:
         """Return how many of `count` pictures are made for a call that brings some itself."""

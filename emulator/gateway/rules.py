@@ -64,7 +64,7 @@ class ModelRules:
     def aliases(self) -> Mapping[str, Mapping[str, Any]]:
         """For a parameter, the values that stand for other values: a value as JSON text to its meaning."""
         found = self._collect("x-emulator-means")
-        return {name: {_spell(value): one for value, one in meanings.items()} for name, meanings in found.items()}
+        return {name: {spell_alias(value): one for value, one in meanings.items()} for name, meanings in found.items()}
 
     @cached_property
     def clamps(self) -> Mapping[str, tuple[float, float]]:
@@ -161,7 +161,7 @@ class _ListedRules(Mapping[str, ModelRules]):
     OpenAI's file lists fourteen models for each kind of body, and reading all of them takes 5 to 9 ms of a start.
     """
 
-    def __init__(self, document: Document, targets: Mapping[str, str], pointer: Pointer, model_name: str) -> None:
+    def __init__(self, document: Document, targets: Mapping[str, str], pointer: Pointer, *, model_name: str) -> None:
         """`targets` are the references to the models' schemas, by name; the parameter `model_name` names the model."""
         self._document = document
         self._targets = targets
@@ -173,7 +173,7 @@ class _ListedRules(Mapping[str, ModelRules]):
         rules = self._rules.get(name)
         if rules is None:
             rules = self._rules[name] = read_model_rules(
-                self._document, self._targets[name], self._pointer, self._model_name
+                self._document, self._targets[name], self._pointer, model_name=self._model_name
             )
         return rules
 
@@ -205,17 +205,17 @@ def read_models(document: Document, operation: FoundOperation, media_type: str =
     targets = _list_targets(schema)
     if model_name != MODEL:
         if not targets:  # it names the parameter alone
-            return _read_single_rules(document, ref, pointer, model_name)
+            return _read_single_rules(document, ref, pointer, model_name=model_name)
         if _has_other_model(document, targets.values(), model_name):
             return _read_single_rules(document, ref, pointer)
-    return _read_listed_rules(document, schema, targets, pointer, model_name)
+    return _read_listed_rules(document, schema, pointer, targets=targets, model_name=model_name)
 
 
 def _read_listed_rules(
-    document: Document, schema: Mapping[str, Any], targets: Mapping[str, str], pointer: Pointer, model_name: str
+    document: Document, schema: Mapping[str, Any], pointer: Pointer, *, targets: Mapping[str, str], model_name: str
 ) -> Models:
     """Return the models of an operation whose request `schema` has a discriminator, with the schemas at `targets`."""
-    listed: Mapping[str, ModelRules] = _ListedRules(document, targets, pointer, model_name)
+    listed: Mapping[str, ModelRules] = _ListedRules(document, targets, pointer, model_name=model_name)
     if not is_shipped_schema(document.file.path):  # a user's file is read to its end at once, so that its errors show
         listed = dict(listed)
     choice = schema.get("x-emulator-models", {})
@@ -228,7 +228,7 @@ def _read_listed_rules(
         listed=listed,
         default=choice.get("default"),
         when_present=when_present,
-        otherwise=_read_other_rules(document, choice.get("otherwise", "unknown"), pointer, model_name),
+        otherwise=_read_other_rules(document, choice.get("otherwise", "unknown"), pointer, model_name=model_name),
         source=choice.get("source"),
         fallback=choice.get("fallback"),
         channels=frozenset(map(str, choice["channels"])) if "channels" in choice else None,
@@ -262,9 +262,9 @@ def _has_other_model(document: Document, targets: Iterable[str], name: str) -> b
     return False
 
 
-def _read_single_rules(document: Document, ref: str, pointer: Pointer, model_name: str = MODEL) -> Models:
+def _read_single_rules(document: Document, ref: str, pointer: Pointer, *, model_name: str = MODEL) -> Models:
     """Return the models of an operation with one request schema, at `ref`, for whatever model."""
-    rules = read_model_rules(document, ref, pointer, model_name)
+    rules = read_model_rules(document, ref, pointer, model_name=model_name)
     default = rules.defaults.get(rules.name_parameter(MODEL))
     if not isinstance(default, str):
         default = None
@@ -289,11 +289,11 @@ def _list_targets(schema: Mapping[str, Any]) -> Mapping[str, str]:
     return targets
 
 
-def _read_other_rules(document: Document, otherwise: str, pointer: Pointer, model_name: str) -> ModelRules | None:
+def _read_other_rules(document: Document, otherwise: str, pointer: Pointer, *, model_name: str) -> ModelRules | None:
     """Return the rules of unlisted models: `otherwise` is a reference to their schema, or `unknown`."""
     if otherwise == "unknown":
         return None
-    return read_model_rules(document, otherwise, pointer, model_name)
+    return read_model_rules(document, otherwise, pointer, model_name=model_name)
 
 
 def _point_to_schema(operation: FoundOperation, media_type: str) -> Pointer:
@@ -314,7 +314,7 @@ def _map_models(schema: Mapping[str, Any], discriminator: Mapping[str, Any]) -> 
     return {part["$ref"].rsplit("/", 1)[-1]: part["$ref"] for part in alternatives if "$ref" in part}
 
 
-def read_model_rules(document: Document, ref: str, pointer: Pointer = (), model_name: str = MODEL) -> ModelRules:
+def read_model_rules(document: Document, ref: str, pointer: Pointer = (), *, model_name: str = MODEL) -> ModelRules:
     """Return the rules in the request schema at `ref`, which stands at `pointer`; raises InvalidFile.
 
     `model_name` is the parameter that names the model, by the discriminator.
@@ -331,7 +331,8 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = (), model_
     closed = any(schema.get(key) is False for key in ("unevaluatedProperties", "additionalProperties"))
     parameters = document.read_parameters(schema)
     response = read_response_shape(document.find_annotation(schema, "x-emulator-reply") or {})
-    for name in list_echoed(response):
+    echoed = list(_iter_echoed(response))
+    for name in echoed:
         if name not in parameters:
             message = f"x-emulator-reply has the value of {name!r}, which is no parameter"
             raise document.file.error_at(pointer, f"{message}; {describe_known(name, parameters)}")
@@ -344,7 +345,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = (), model_
         parameters=parameters,
         required=document.list_required(schema),
         closed=Keyword(closed, source),
-        response=replace(response, echoes=any(True for _ in list_echoed(response))),
+        response=replace(response, echoes=bool(echoed)),
         upstream=validation.get("upstream"),
         types_first=validation.get("types") == "first",
         pictures=_read_picture_rules(document, parameters),
@@ -394,6 +395,13 @@ def _read_count(
     return replace(rule, most=_bound_pictures(node.get("maximum")))
 
 
+def spell_alias(value: Any) -> str:
+    """Return a value as the keys of x-emulator-means have it: a text as it is, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
 def _bound_pictures(maximum: Any) -> int:
     """Return how many pictures a call may ask for, where a file's own bound is `maximum`."""
     if maximum.__class__ is not int:
@@ -411,8 +419,8 @@ def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
     return ResponseShape(**parts)
 
 
-def list_echoed(shape: ResponseShape) -> Iterator[str]:
-    """List the parameters whose values the templates of a reply have: {parameter.NAME}."""
+def _iter_echoed(shape: ResponseShape) -> Iterator[str]:
+    """Yield the parameters whose values the templates of a reply have: {parameter.NAME}."""
     for template in (shape.body, shape.item):
         for text in iter_texts(template):
             if text.startswith(ECHO) and text.endswith("}"):
@@ -448,11 +456,6 @@ def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter])
         elif _is_file(document, node):
             found[name] = PictureRule(many=_is_list(document, node))
     return found
-
-
-def _spell(value: Any) -> str:
-    """Return a key of x-emulator-means as JSON text; in YAML it may be a number, true or null too."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _is_file(document: Document, node: Any) -> bool:

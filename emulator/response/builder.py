@@ -301,10 +301,14 @@ class ResponseBuilder:
             session=context.session,
             files=_collect_files(call, draw),
             usage=drawing.find_usage(len(partials) * len(pictures)),
-            override_item=None if draw == UNCHANGED else partial(override_item, draw),
-            override_event=None if draw == UNCHANGED else partial(override_event, find_picture_overrides(draw, shape)),
-            override_last=None if draw == UNCHANGED else partial(override_event, draw),
         )
+        if draw != UNCHANGED:
+            stream = replace(
+                stream,
+                override_item=partial(override_item, draw),
+                override_event=partial(override_event, find_picture_overrides(draw, shape)),
+                override_last=partial(override_event, draw),
+            )
         findings: tuple[Finding, ...] = ()
         if places and draw != UNCHANGED:
             if pictures:

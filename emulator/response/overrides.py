@@ -67,8 +67,7 @@ def override_members(draw: Draw, body: Mapping[str, Any], places: BodyPlaces = _
     findings: list[Finding] = []
     usage_place = places.usage or ("usage",)
     if draw.usage is not None:
-        usage = _find(changed, usage_place)
-        changed = _set(changed, usage_place, override_usage(usage if isinstance(usage, dict) else {}, draw.usage))
+        changed = _set(changed, usage_place, override_usage(_find_mapping(changed, usage_place) or {}, draw.usage))
     if draw.metadata is not None:
         changed["metadata"] = draw.metadata
     for name in draw.omit:
@@ -87,8 +86,7 @@ def override_members(draw: Draw, body: Mapping[str, Any], places: BodyPlaces = _
         changed = _set(changed, steps, value)
     usage_pointer = "".join(f"/{step}" for step in usage_place)
     if draw.usage is not None or any(pointer.startswith(usage_pointer) for pointer, _ in draw.changes):
-        usage = _find(changed, usage_place)
-        sums = find_wrong_sums(usage if isinstance(usage, dict) else None)
+        sums = find_wrong_sums(_find_mapping(changed, usage_place))
         findings += [Finding("usage_not_adding_up", one, "usage") for one in sums]
     return changed, tuple(findings)
 
@@ -151,8 +149,10 @@ def _remove_at(node: Any, steps: Sequence[str]) -> tuple[Any, bool]:
     step, *rest = steps
     if isinstance(node, list):
         place = int(step)
-        remaining = [_remove_at(node[place], rest)[0]] if rest else []
-        return [*node[:place], *remaining, *node[place + 1 :]], True
+        before, after = node[:place], node[place + 1 :]
+        if not rest:
+            return [*before, *after], True
+        return [*before, _remove_at(node[place], rest)[0], *after], True
     if not rest:
         return {name: value for name, value in node.items() if name != step}, True
     return {**node, step: _remove_at(node[step], rest)[0]}, True
@@ -168,6 +168,14 @@ def _find(node: Any, steps: Sequence[str]) -> Any:
         else:
             return _ABSENT
     return node
+
+
+def _find_mapping(node: Any, steps: Sequence[str]) -> dict[str, Any] | None:
+    """Return the mapping that the steps of a JSON pointer lead to in `node`; None where that is none."""
+    found = _find(node, steps)
+    if isinstance(found, dict):
+        return found
+    return None
 
 
 def _set(node: Any, steps: Sequence[str], value: Any) -> Any:

@@ -45,12 +45,9 @@ class PreparedReplies:
         key = (values, call.count, asks_base64, bool(user), id(gateway), id(call.response))
         outline = self._outlines.get(key)
         if outline is None:
-            if (
-                _MARK in values.quality
-                or _MARK in values.model
-                or not values.are_short
-                or _differs_by_call(call.response)
-            ):
+            if _MARK in values.quality or _MARK in values.model or not values.are_short:
+                return None
+            if _differs_by_call(call.response):
                 return None
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)

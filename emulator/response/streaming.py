@@ -1,9 +1,8 @@
 """Builds a reply as server-sent events: each picture's partial images, then the finished picture.
 
-The names and the data of events are those of the gateway's file.
-
-Each event is made when it is sent: it never waits for the drawing of a later one, and a client that goes away stops the
-drawing. The latency of an answer is spread over its events, on the session's clock.
+The names and the data of events are those of the gateway's file. Each event is made when it is sent: it never waits for
+the drawing of a later one, and a client that goes away stops the drawing. The latency of an answer is spread over its
+events, on the session's clock.
 """
 
 from __future__ import annotations
@@ -84,12 +83,13 @@ async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock
     try:
         for index, recipe in enumerate(stream.recipes):
             failure = stream.items[index].get("error")
-            for partial in stream.partials if failure is None else ():
+            partials = stream.partials
+            if failure is not None:
+                partials = ()
+            for partial in partials:
                 await clock.sleep(pause, stream.session)
                 picture = await image_store.draw(recipe.make_partial(partial), stream.files)
-                yield _format_event(
-                    shape.partial.format_name(stream.start), _fill_partial(stream, index, partial), picture
-                )
+                yield _format_partial(stream, index, partial, picture)
             await clock.sleep(pause, stream.session)
             if stream.error is not None:
                 yield _format_error(stream, stream.error)
@@ -127,10 +127,11 @@ def _fill_event(stream: EventStream, event: EventShape, values: Mapping[str, Any
     return data
 
 
-def _fill_partial(stream: EventStream, index: int, partial: PartialImage) -> dict[str, Any]:
-    """Return the data of an unfinished event of the picture `index`, with an empty text for its Base64."""
+def _format_partial(stream: EventStream, index: int, partial: PartialImage, picture: Picture) -> bytes:
+    """Format the event of an unfinished picture `index`."""
+    shape = stream.shape.partial
     values = {**stream.common, "index": index, "partial_index": partial.number - 1, "b64_json": ""}
-    return _fill_event(stream, stream.shape.partial, values)
+    return _format_event(shape.format_name(stream.start), _fill_event(stream, shape, values), picture)
 
 
 async def _format_finished(stream: EventStream, index: int, image_store: ImageStore) -> bytes:

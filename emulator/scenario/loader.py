@@ -204,12 +204,10 @@ def find_parameters(gateways: Iterable[Gateway]) -> Iterator[str]:
 
 def find_rules(gateways: Iterable[Gateway]) -> Iterator[ModelRules]:
     """Yield the rules of all models of `gateways`."""
-    by_path = [by_method for gateway in gateways for by_method in gateway.operations.values()]
-    for operation in (operation for by_method in by_path for operation in by_method.values()):
-        for models in operation.bodies:
-            yield from models.listed.values()
-            if models.otherwise is not None:
-                yield models.otherwise
+    for gateway in gateways:
+        for operation in gateway.iter_operations():
+            for models in operation.bodies:
+                yield from models.iter_rules()
 
 
 def _find_fault(source: YamlFile, pointer: Pointer, path: str, message: str) -> InvalidFile:

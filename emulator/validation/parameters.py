@@ -6,7 +6,6 @@ Each step takes a Draft and returns a Draft. `check_parameters`, which holds a b
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from emulator.gateway.model_catalog import Calendar
 from emulator.gateway.model_listing import copy_model, list_models, name_model, replace_models
 from emulator.gateway.parameter_names import add_openai_names
 from emulator.gateway.refusals import refuse_model
-from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models
+from emulator.gateway.rules import MOST_PICTURES, ModelRules, Models, spell_alias
 from emulator.image.recipe import can_draw
 from emulator.messages import GatewayError, Violation
 from emulator.validation.draft import Draft, copy_draft
@@ -241,9 +240,7 @@ def fill_defaults(body: Mapping[str, Any], rules: ModelRules) -> dict[str, Any]:
             params[name] = max(least, min(number, most))
     for name, meanings in rules.aliases.items():
         if name in params:
-            value = params[name]
-            spelled = value if isinstance(value, str) else json.dumps(value)
-            params[name] = meanings.get(spelled, value)
+            params[name] = meanings.get(spell_alias(params[name]), params[name])
     return params
 
 

@@ -319,8 +319,7 @@ class RequestValidator:
 
     def _make_known_calls(self) -> Iterator[tuple[int, KnownCalls]]:
         """Yield what keeps the verdicts on calls of an operation, by its identity; the gateway keeps the operation."""
-        operations = [one for by_method in self.gateway.operations.values() for one in by_method.values()]
-        for operation in operations:
+        for operation in self.gateway.iter_operations():
             models = operation.models
             takes_json = operation.name == "generate" and operation.form is None
             if models is not None and takes_json and operation.ended is None:

@@ -62,7 +62,7 @@ def test_the_rules_of_other_models_are_not_read(monkeypatch: pytest.MonkeyPatch)
 
     def note(document: Document, ref: str, pointer: Any = (), model_name: str = "model") -> Any:
         read.append(ref)
-        return read_model_rules(document, ref, pointer, model_name)
+        return read_model_rules(document, ref, pointer, model_name=model_name)
 
     monkeypatch.setattr(rules, "read_model_rules", note)
     gateway = load_gateway(find_schemas() / "openai.yaml")
