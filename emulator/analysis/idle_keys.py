@@ -86,9 +86,12 @@ class _Checker:
                 yield _Idle([*place, KEYWORD], why)
             reply = schema.get("x-emulator-reply")
             if isinstance(reply, Mapping):
+                pointer = [*place, "x-emulator-reply"]
                 for key in ("body", "item", "failed_item", "usage_body"):
-                    pointer = [*place, "x-emulator-reply", key]
-                    yield from _find_texts_around_names(pointer, reply.get(key, {}))
+                    yield from _find_texts_around_names([*pointer, key], reply.get(key, {}))
+                for name, event in (reply.get("stream") or {}).get("events", {}).items():
+                    data = [*pointer, "stream", "events", name, "data"]
+                    yield from _find_texts_around_names(data, event.get("data", {}))
 
     @cached_property
     def _rules(self) -> Sequence[ModelRules]:
@@ -370,7 +373,7 @@ def _list_parameter_names(gateway: Gateway) -> set[str]:
 _MOST_FINDINGS: Final = 20  # of a file that are told one by one
 _LONGEST: Final = 60  # characters of a text that a finding shows
 _TASKS: Final = "x-emulator-tasks"
-_NAME: Final = r"\{[a-z0-9_]+\}"
+_NAME: Final = r"\{[A-Za-z0-9_.-]+\}"
 _DRAWN: Final = r"auto|[0-9]+x[0-9]+"
 """A size that needs no pixels of its own: the gateway chooses, or the text says them."""
 _RATIO: Final = r"auto|[0-9]{1,4}(\.[0-9]{1,4})?:[0-9]{1,4}(\.[0-9]{1,4})?"

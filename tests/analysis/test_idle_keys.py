@@ -75,6 +75,13 @@ def _list_messages(folder: Path, document: Any) -> Sequence[str]:
          "'fille' of `files` is no value of how, so it never counts; known are json, file; did you mean 'file'?"),
         ({"x-emulator-reply": {"usage_body": {"price": "{count} credits"}}},
          "'{count} credits' is sent as it stands: only a text that is one {name} alone takes its value"),
+        ({"x-emulator-reply": {"item": {"url": "{url}", "seed": "no {parameter.prompt}"}}},
+         "'no {parameter.prompt}' is sent as it stands"),
+        ({"x-emulator-reply": {"stream": {"generate": "x", "events": {
+            "partial": {"name": "{start}.partial_image", "data": {"text": "part {index}"}},
+            "finished": {"name": "{start}.end", "data": {"url": "{url}"}},
+            "error": {"name": "error", "data": {"error": "{error}"}}}}}},
+         "'part {index}' is sent as it stands"),
     ],
 )  # fmt: skip
 def test_what_never_counts_in_a_schema(tmp_path: Path, schema: dict[str, Any], said: str) -> None:
