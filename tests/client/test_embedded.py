@@ -18,7 +18,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from emulator import Emulator, EmulatorError, ImageApi, RecordedCall
-from emulator.core.data_folders import find_docs
+from tests.docs_gateways import write_example
 
 BODY: Final = {"prompt": "A cute cat", "size": "256x256"}
 
@@ -331,10 +331,8 @@ def test_settings_come_from_keywords_then_variables(monkeypatch: pytest.MonkeyPa
 def test_further_settings_are_keywords(tmp_path: Path) -> None:
     """Any setting of `serve` is a keyword; files may be paths, and several a list."""
     (tmp_path / "keys.txt").write_text("sk-listed\n")
-    schema = find_docs() / "own-gateways.md"
-    text = schema.read_text("utf-8").partition("# my-gateway.yaml\n")[2].partition("```")[0]
-    (tmp_path / "my-gateway.yaml").write_text(text)
-    chosen: dict[str, Any] = {"schema": [tmp_path / "my-gateway.yaml"], "keys": tmp_path / "keys.txt"}
+    schema = write_example("my-gateway.yaml", tmp_path)
+    chosen: dict[str, Any] = {"schema": [schema], "keys": tmp_path / "keys.txt"}
     with Emulator(gateway="my-gateway", report_only=True, clock="frozen:2026-01-01", **chosen) as image_api:
         assert image_api.url().endswith("/my-gateway/v1")
         assert (True, "2026-01-01T00:00:00Z") == (image_api.settings()["report_only"], image_api.clock.now)

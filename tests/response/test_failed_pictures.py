@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from emulator import Emulator, EmulatorError, ImageApi
-from emulator.core.data_folders import find_docs
+from tests.docs_gateways import write_example
 from tests.response.test_streaming import told
 
 FAILING: Final = {"rules": [{"answers": {"draw": {"picture": [None, {"error": "moderation"}]}}}]}
@@ -18,9 +18,7 @@ FAILING: Final = {"rules": [{"answers": {"draw": {"picture": [None, {"error": "m
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageApi]:
     """A server with the gateway of the docs' example."""
-    path = tmp_path_factory.mktemp("gateways") / "my-events.yaml"
-    docs = (find_docs() / "own-gateways.md").read_text("utf-8")
-    path.write_text(docs.partition("# my-events.yaml\n")[2].partition("```")[0])
+    path = write_example("my-events.yaml", tmp_path_factory.mktemp("gateways"))
     with Emulator(schema=[path], gateway="my-events") as served:
         yield served
 

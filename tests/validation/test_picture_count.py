@@ -9,16 +9,14 @@ import httpx
 import pytest
 
 from emulator import Emulator, ImageApi
-from emulator.core.data_folders import find_docs
+from tests.docs_gateways import write_example
 from tests.uploads import data_url, draw_file
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageApi]:
     """A server with the gateway of the docs' example."""
-    path = tmp_path_factory.mktemp("gateways") / "my-groups.yaml"
-    docs = (find_docs() / "own-gateways.md").read_text("utf-8")
-    path.write_text(docs.partition("# my-groups.yaml\n")[2].partition("```")[0])
+    path = write_example("my-groups.yaml", tmp_path_factory.mktemp("gateways"))
     with Emulator(schema=[path], gateway="my-groups") as served:
         yield served
 
