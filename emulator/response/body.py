@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import cycle
 from typing import Any, Final
 
 from emulator.gateway import pricing
-from emulator.gateway.formats import JsonFormat, iter_texts
+from emulator.gateway.formats import JsonFormat
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import Call, Delivery, ResponseShape
@@ -231,32 +230,6 @@ def write_files(pictures: Sequence[Picture | None], recipes: Sequence[ImageRecip
 def find_user(call: Call) -> Any:
     """Return what a reply repeats as `safety_identifier`, if it has that member; None or empty: nothing."""
     return call.effective.get("safety_identifier") or call.effective.get("user")
-
-
-def count_base64(shape: ResponseShape) -> int:
-    """Return how often the model's reply has the Base64 of one picture, wherever it has a list of pictures."""
-    if shape.item is None:
-        return 1
-    return sum(1 for text in iter_texts(shape.item) if text == "{b64_json}")
-
-
-def insert_base64(
-    body: bytes, colon: bytes, pictures: Sequence[Picture | None], *, copies: int = 1
-) -> tuple[bytes, ...]:
-    """Return `body` with the pictures where their text is still empty: Base64 needs no escaping, and may be large.
-
-    Each picture has `copies` such places, one behind the other. No other text can be mistaken for one: inside a JSON
-    text a quote has a backslash before it.
-    """
-    in_base64 = [picture for picture in pictures if picture is not None for _ in range(copies)]
-    if not in_base64:
-        return (body,)
-    place = b'"b64_json"' + colon + b'"'
-    first, *rest = body.split(place + b'"')
-    pieces = [first]
-    for picture, after in zip(cycle(in_base64), rest):  # a body of an own gateway may have its pictures twice, or not
-        pieces += [place, picture.base64, b'"', after]
-    return tuple(pieces)
 
 
 def _order_item(item: Mapping[str, Any], shape: ResponseShape) -> Mapping[str, Any]:

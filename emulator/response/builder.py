@@ -41,13 +41,12 @@ from emulator.response.body import (
     build_body,
     build_common_members,
     choose_delivery,
-    count_base64,
     find_streamed_usage,
-    insert_base64,
     write_body,
     write_files,
 )
 from emulator.response.links import write_link
+from emulator.response.marks import insert_base64, mark_base64
 from emulator.response.overrides import (
     find_picture_overrides,
     find_unmet_members,
@@ -145,7 +144,7 @@ class ResponseBuilder:
         json_format = gateway.json_format
         if draw == UNCHANGED:
             body = write_body(build(items=drawing.items), call.response, json_format)
-            pieces = insert_base64(body, json_format.colon, pictures, copies=count_base64(call.response))
+            pieces = insert_base64(body, _number_pictures(pictures))
             return _build_response(gateway, *pieces, pictures=drawing.made)
         places = context.places or call.response.places
 
@@ -190,8 +189,7 @@ class ResponseBuilder:
             return response
         deliveries: list[Delivery] = ["b64_json" for _ in reply.recipes]
         pictures = await self._draw_pictures(reply.recipes, deliveries, _collect_files(call, UNCHANGED))
-        copies = count_base64(call.response)
-        body = insert_base64(response.body[0], outline.json_format.colon, pictures, copies=copies)
+        body = insert_base64(response.body[0], _number_pictures(pictures))
         return Response(status=200, headers=outline.headers, body=body, pictures=reply.recipes)
 
     @cached_property
@@ -234,7 +232,7 @@ class ResponseBuilder:
                 items.append({"error": failures[place]})
                 continue
             if delivery == "b64_json":
-                items.append({"b64_json": "", **revised_prompt})
+                items.append({"b64_json": mark_base64(place), **revised_prompt})
                 continue
             link = write_link(
                 outline.seal_recipe(recipe, self.secret),
@@ -306,14 +304,15 @@ class ResponseBuilder:
             stream = replace(
                 stream,
                 override_item=partial(override_item, draw),
-                override_event=partial(override_event, find_picture_overrides(draw, shape)),
-                override_last=partial(override_event, draw),
+                override_event=partial(override_event, find_picture_overrides(draw, shape), shape.finished),
             )
+            if shape.last is not None:
+                stream = replace(stream, override_last=partial(override_event, draw, shape.last))
         findings: tuple[Finding, ...] = ()
         if places and draw != UNCHANGED:
             if pictures:
                 event = streaming.build_finished_event(stream, drawing.recipes.index(pictures[0]))
-                findings = find_unmet_members(draw, event, streaming.build_last_event(stream))
+                findings = find_unmet_members(draw, shape, event, streaming.build_last_event(stream))
             findings += find_unmet_overrides(draw, [None] * places, can_fail=call.response.failed_item is not None)
         frames = streaming.make_events(stream, self.image_store, self.clock)
         return Response(
@@ -424,6 +423,11 @@ def estimate_body(call: Call, plan: Plan) -> int:
     in_base64 = [index for index in range(call.count) if _choose_delivery(call, plan, index) == "b64_json"]
     width, height = call.pixels
     return len(in_base64) * max(width * height * 3, measure_largest(plan)) * 4 // 3
+
+
+def _number_pictures(pictures: Sequence[Picture | None]) -> Mapping[int, Picture]:
+    """Return the pictures that come as Base64 by their places."""
+    return {place: picture for place, picture in enumerate(pictures) if picture is not None}
 
 
 def _build_response(gateway: Gateway, *body: bytes, pictures: tuple[ImageRecipe, ...] = ()) -> Response:

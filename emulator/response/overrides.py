@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from emulator.core.base64_spelling import respell_base64
 from emulator.findings import Finding
+from emulator.gateway.formats import find_place
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
-from emulator.messages import BodyPlaces, Draw, Steps, StreamShape
+from emulator.messages import BodyPlaces, Draw, EventShape, Steps, StreamShape
 from emulator.response.usage_override import find_wrong_sums, override_usage
 
 _USUAL_PLACES: Final = BodyPlaces()
+_USAGE: Final = "{usage}"
 Overridden = tuple[dict[str, Any], tuple[Finding, ...]]
 """The changed body, and findings about changes that met nothing in it."""
 
@@ -37,24 +39,31 @@ def override_item(
     return item
 
 
-def override_event(draw: Draw, event: Mapping[str, Any]) -> dict[str, Any]:
-    """Change the event of a finished picture, or the one behind all pictures."""
-    return override_members(draw, event)[0]
+def override_event(draw: Draw, shape: EventShape, event: Mapping[str, Any]) -> dict[str, Any]:
+    """Change the event of a finished picture, or the one behind all pictures; `shape` is that of the event."""
+    return override_members(draw, event, _find_event_places(shape))[0]
+
+
+def _find_event_places(shape: EventShape) -> BodyPlaces:
+    """Return where an event has its usage."""
+    return BodyPlaces(usage=find_place(shape.data, _USAGE))
 
 
 def find_picture_overrides(draw: Draw, shape: StreamShape) -> Draw:
     """Return what changes about the events of finished pictures: the usage, where the last event has it, does not."""
-    if shape.last is None or "{usage}" in shape.finished.data.values():
+    if shape.last is None or find_place(shape.finished.data, _USAGE) is not None:
         return draw
     return replace(draw, usage=None)
 
 
-def find_unmet_members(draw: Draw, finished: Mapping[str, Any], last: Mapping[str, Any] | None) -> tuple[Finding, ...]:
+def find_unmet_members(
+    draw: Draw, shape: StreamShape, finished: Mapping[str, Any], last: Mapping[str, Any] | None
+) -> tuple[Finding, ...]:
     """Return the findings about changes that meet nothing in a stream: neither in a finished picture's nor the last."""
-    found = override_members(draw, finished)[1]
-    if last is None:
+    found = override_members(draw, finished, _find_event_places(shape.finished))[1]
+    if last is None or shape.last is None:
         return found
-    in_last = override_members(draw, last)[1]
+    in_last = override_members(draw, last, _find_event_places(shape.last))[1]
     return tuple(finding for finding in found if finding in in_last)
 
 
@@ -158,13 +167,24 @@ def _remove_at(node: Any, steps: Sequence[str]) -> tuple[Any, bool]:
     return {**node, step: _remove_at(node[step], rest)[0]}, True
 
 
+def _read_place(step: str, node: Sequence[Any]) -> int | None:
+    """Return the place in the list `node` that a step of a JSON pointer names; None where that has no such place."""
+    if not step.isascii() or not step.isdecimal() or len(step) > _LONGEST_PLACE:
+        return None
+    place = int(step)
+    return place if place < len(node) else None
+
+
 def _find(node: Any, steps: Sequence[str]) -> Any:
     """Return what the steps of a JSON pointer lead to in `node`; `_ABSENT` where that is nothing."""
     for step in steps:
         if isinstance(node, Mapping) and step in node:
             node = node[step]
-        elif isinstance(node, list) and step.isdecimal() and int(step) < len(node):
-            node = node[int(step)]
+        elif isinstance(node, list):
+            place = _read_place(step, node)
+            if place is None:
+                return _ABSENT
+            node = node[place]
         else:
             return _ABSENT
     return node
@@ -188,15 +208,17 @@ def _set(node: Any, steps: Sequence[str], value: Any) -> Any:
     step, *rest = steps
     if isinstance(node, list):
         changed = list(node)
-        if step.isdecimal() and int(step) < len(node):
-            changed[int(step)] = _set(node[int(step)], rest, value)
-        else:
+        place = _read_place(step, node)
+        if place is None:
             changed.append(_set({}, rest, value))
+        else:
+            changed[place] = _set(node[place], rest, value)
         return changed
     if isinstance(node, Mapping):
         return {**node, step: _set(node.get(step, {}), rest, value)}
     return node
 
 
+_LONGEST_PLACE: Final = 9  # digits; no reply has so long a list, and Python converts no more than 4300
 _ABSENT: Final = object()
 """Stands for what is not in a body."""

@@ -21,6 +21,7 @@ from emulator.image.recipe import ImageRecipe
 from emulator.messages import Call, Response, ResponseShape
 from emulator.response.body import build_body, choose_delivery, find_usage, find_user, write_body
 from emulator.response.links import write_link
+from emulator.response.marks import cut_at_values, mark_base64, mark_value
 from emulator.response.recipes import RecipeOutline, RecipeValues, find_outline, outline_recipes, read_recipe_values
 from emulator.response.revised_prompt import format_parameter, revise_prompt
 
@@ -45,9 +46,7 @@ class PreparedReplies:
         key = (values, call.count, asks_base64, bool(user), id(gateway), id(call.response))
         outline = self._outlines.get(key)
         if outline is None:
-            if _MARK in values.quality or _MARK in values.model or not values.are_short:
-                return None
-            if _differs_by_call(call.response):
+            if not values.are_short or _differs_by_call(call.response):
                 return None
             outline = ReplyOutline(call, gateway, values, self._seed)
             _keep(self._outlines, key, outline, _MOST_OUTLINES)
@@ -91,7 +90,7 @@ class ReplyOutline:
         self.recipes = outline_recipes(values, gateway.name, seed)
         first = self.recipes.make_recipe("", 0)
         self.image_format = first.format
-        self.texts = _cut_at_marks(self._write_marked(call, first).decode())
+        self.texts = cut_at_values(self._write_marked(call, first).decode())
         self.places: dict[str, list[int]] = {}
         """Where in `texts` the name of each mark stands."""
         for place in range(1, len(self.texts), 2):
@@ -102,20 +101,20 @@ class ReplyOutline:
     def _write_marked(self, call: Call, first: ImageRecipe) -> bytes:
         """Return the JSON of a reply with marks; the place of a picture's Base64 stays empty."""
         if find_user(call):
-            call = replace(call, effective={**call.effective, "safety_identifier": _mark("user")})
+            call = replace(call, effective={**call.effective, "safety_identifier": mark_value("user")})
         item: dict[str, Any] = {}
         if self.shape.revised_prompt != "none":
-            item["revised_prompt"] = _mark("revised_prompt")
-        items: list[dict[str, Any]] = [{"b64_json": "", **item}] * call.count
+            item["revised_prompt"] = mark_value("revised_prompt")
+        items: list[dict[str, Any]] = [{"b64_json": mark_base64(index), **item} for index in range(call.count)]
         if not self.is_base64:
-            items = [{"url": _mark(f"url {index}"), **item} for index in range(call.count)]
+            items = [{"url": mark_value(f"url {index}"), **item} for index in range(call.count)]
         usage = {
-            name: {detail: _mark(f"usage {name} {detail}") for detail in value}
+            name: {detail: mark_value(f"usage {name!r} {detail!r}") for detail in value}
             if isinstance(value, Mapping)
-            else _mark(f"usage {name}")
+            else mark_value(f"usage {name!r}")
             for name, value in (find_usage(call) or {}).items()
         }
-        body = build_body(call, created=_mark("created"), items=items, first=first, usage=usage or None)
+        body = build_body(call, created=mark_value("created"), items=items, first=first, usage=usage or None)
         return write_body(body, call.response, self.json_format)
 
 
@@ -184,10 +183,10 @@ class PreparedReply:
     def _put_usage(self, usage: Mapping[str, Any]) -> None:
         for name, value in usage.items():
             if not isinstance(value, Mapping):
-                self._put(f"usage {name}", _format_number(value))
+                self._put(f"usage {name!r}", _format_number(value))
                 continue
             for detail, number in value.items():
-                self._put(f"usage {name} {detail}", _format_number(number))
+                self._put(f"usage {name!r} {detail!r}", _format_number(number))
 
     def _put(self, name: str, text: str) -> None:
         """Put `text`, which is JSON, into each place of the mark `name`."""
@@ -214,22 +213,6 @@ def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
     kept[key] = value
 
 
-def _cut_at_marks(text: str) -> list[str]:
-    """Return the text before the first mark, the name of that mark, the text behind it, and so on."""
-    first, *others = text.split(f'"{_MARK}')
-    texts = [first]
-    for other in others:
-        name, _, behind = other.partition(f'{_MARK}"')
-        texts += [name, behind]
-    return texts
-
-
-def _mark(name: str) -> str:
-    """Return the text that stands for a value in JSON; it takes the place of the whole value, quotes included."""
-    return f"{_MARK}{name}{_MARK}"
-
-
-_MARK: Final = "@@"
 _MOST_PICTURES: Final = 10  # of a call; no gateway's page takes more
 _MOST_OUTLINES: Final = 500  # some 3 kB each
 _MOST_REPLIES: Final = 100  # some 3 kB each, with ten pictures 15; more would not stay in the processor's own memory

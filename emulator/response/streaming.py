@@ -18,7 +18,8 @@ from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import EventShape, StreamShape
-from emulator.response.body import fill_layout, insert_base64, mark_null
+from emulator.response.body import fill_layout, mark_null
+from emulator.response.marks import insert_base64, mark_base64
 
 log = logging.getLogger("emulator")
 
@@ -34,8 +35,8 @@ HEADERS: Final = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-c
 class EventStream:
     """What a stream consists of.
 
-    `start` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (an
-    empty `b64_json` is filled with its bytes; one with `error` fails), `common` what the templates of all events may
+    `start` begins the events' names. `recipes` are the finished pictures, `items` the members of each picture alone (a
+    mark as `b64_json` is replaced by its bytes; one with `error` fails), `common` what the templates of all events may
     name; `partials` come before each finished one. `usage` is that of the whole stream. `error` has the members of an
     error that comes in the place of the first finished picture; `describe_failure` returns those of the error where a
     bug of ours breaks the stream. `seconds` pass until the last picture, on the clock of `session`. `files` are those
@@ -110,7 +111,7 @@ async def make_events(stream: EventStream, image_store: ImageStore, clock: Clock
 
 
 def build_finished_event(stream: EventStream, index: int) -> dict[str, Any]:
-    """Build the data of the event of the finished picture `index`, with an empty text for its Base64."""
+    """Build the data of the event of the finished picture `index`, with a mark for its Base64."""
     return _fill_finished(stream, index, stream.items[index])
 
 
@@ -130,8 +131,8 @@ def _fill_event(stream: EventStream, event: EventShape, values: Mapping[str, Any
 def _format_partial(stream: EventStream, index: int, partial: PartialImage, picture: Picture) -> bytes:
     """Format the event of an unfinished picture `index`."""
     shape = stream.shape.partial
-    values = {**stream.common, "index": index, "partial_index": partial.number - 1, "b64_json": ""}
-    return _format_event(shape.format_name(stream.start), _fill_event(stream, shape, values), picture)
+    values = {**stream.common, "index": index, "partial_index": partial.number - 1, "b64_json": mark_base64(index)}
+    return _format_event(shape.format_name(stream.start), _fill_event(stream, shape, values), {index: picture})
 
 
 async def _format_finished(stream: EventStream, index: int, image_store: ImageStore) -> bytes:
@@ -141,9 +142,10 @@ async def _format_finished(stream: EventStream, index: int, image_store: ImageSt
         picture = await image_store.draw(recipe, stream.files)
     name = stream.shape.finished.format_name(stream.start)
     if stream.override_item is None or stream.override_event is None:
-        return _format_event(name, _fill_finished(stream, index, item), picture)
+        pictures = {} if picture is None else {index: picture}
+        return _format_event(name, _fill_finished(stream, index, item), pictures)
     item = stream.override_item(item, recipe, picture)
-    return _format_event(name, stream.override_event(_fill_finished(stream, index, item)), None)
+    return _format_event(name, stream.override_event(_fill_finished(stream, index, item)))
 
 
 def _fill_finished(stream: EventStream, index: int, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +158,7 @@ def _format_failed(stream: EventStream, index: int, error: Mapping[str, Any]) ->
     shape = stream.shape.failed
     assert shape is not None, "a gateway with errors of single pictures has their event"
     data = _fill_event(stream, shape, {**stream.common, **error, "error": error, "index": index})
-    return _format_event(shape.format_name(stream.start), data, None)
+    return _format_event(shape.format_name(stream.start), data)
 
 
 def _format_end(stream: EventStream) -> bytes:
@@ -166,7 +168,7 @@ def _format_end(stream: EventStream) -> bytes:
     if stream.shape.last is not None and last is not None:
         if stream.override_last is not None:
             last = stream.override_last(last)
-        end = _format_event(stream.shape.last.format_name(stream.start), last, None)
+        end = _format_event(stream.shape.last.format_name(stream.start), last)
     if stream.shape.done:
         end += _DONE
     return end
@@ -175,14 +177,13 @@ def _format_end(stream: EventStream) -> bytes:
 def _format_error(stream: EventStream, error: Mapping[str, Any]) -> bytes:
     shape = stream.shape.error
     data = _fill_event(stream, shape, {**stream.common, **error, "error": error})
-    return _format_event(shape.format_name(stream.start), data, None)
+    return _format_event(shape.format_name(stream.start), data)
 
 
-def _format_event(name: str, event: Mapping[str, Any], picture: Picture | None) -> bytes:
-    """Format one event; the picture is put where its Base64 is still empty, as its megabytes need no escaping."""
+def _format_event(name: str, event: Mapping[str, Any], pictures: Mapping[int, Picture] | None = None) -> bytes:
+    """Format one event; the picture in `pictures`, if any, is put where its mark is."""
     data = strict_json.format_json(event).encode()
-    pieces = insert_base64(data, b":", (picture,))
-    return b"".join([b"event: ", name.encode(), b"\ndata: ", *pieces, b"\n\n"])
+    return b"".join([b"event: ", name.encode(), b"\ndata: ", *insert_base64(data, pictures or {}), b"\n\n"])
 
 
 _DONE: Final = b"data: [DONE]\n\n"

@@ -19,6 +19,7 @@ BODY: Mapping[str, Any] = {
     "usage": {"total_tokens": 3, "output_tokens_details": {"image_tokens": 2}},
 }
 USED: Mapping[str, Any] = {"output_tokens_details": {"image_tokens": 2}}
+LONG_POINTER = f"/data/{'9' * 5000}/url"  # Python converts no text of so many digits
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,9 @@ def test_members_are_set_and_left_out(draw: Draw, expected: Mapping[str, Any]) -
         (Draw(omit=("/data/2/url",)), "/data/2/url"),
         (Draw(omit=("/created/day",)), "/created/day"),
         (Draw(omit=("/",)), "/"),
+        (Draw(omit=("/data/-1",)), "/data/-1"),
+        (Draw(omit=("/data/\N{ARABIC-INDIC DIGIT ZERO}",)), "/data/\N{ARABIC-INDIC DIGIT ZERO}"),
+        (Draw(omit=(LONG_POINTER,)), LONG_POINTER),
         (Draw(changes=(("/usge/total_tokens", 9),)), "/usge/total_tokens"),
         (Draw(changes=(("/data/2", {}),)), "/data/2"),
     ],
