@@ -15,13 +15,14 @@ from emulator.core.data_folders import is_shipped_schema
 from emulator.core.light_dataclass import dataclass
 from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import Pointer
-from emulator.gateway.formats import ECHO, find_places, freeze_lists, iter_texts
+from emulator.gateway.formats import freeze_lists
 from emulator.gateway.openapi import FORM, JSON, Document, FoundOperation, Keyword, Parameter, escape_step
 from emulator.gateway.parameter_names import KEYWORD, MODEL, OwnNames, join_own_names, read_own_names
 from emulator.gateway.picture_count import CountRule, read_count_rule
 from emulator.gateway.pixels import PixelRule, read_pixel_rule
+from emulator.gateway.response_shape import list_echoed, read_response_shape
 from emulator.image.upload import PictureRule
-from emulator.messages import FINISHED_EVENT, EventShape, ResponseShape, StreamShape
+from emulator.messages import ResponseShape
 
 MOST_PICTURES: Final = 10  # a call, where a gateway's file sets no limit: OpenAI's own
 
@@ -331,8 +332,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = (), *, mod
     closed = any(schema.get(key) is False for key in ("unevaluatedProperties", "additionalProperties"))
     parameters = document.read_parameters(schema)
     response = read_response_shape(document.find_annotation(schema, "x-emulator-reply") or {})
-    echoed = list(_iter_echoed(response))
-    for name in echoed:
+    for name in list_echoed(response):
         if name not in parameters:
             message = f"x-emulator-reply has the value of {name!r}, which is no parameter"
             raise document.file.error_at(pointer, f"{message}; {describe_known(name, parameters)}")
@@ -345,7 +345,7 @@ def read_model_rules(document: Document, ref: str, pointer: Pointer = (), *, mod
         parameters=parameters,
         required=document.list_required(schema),
         closed=Keyword(closed, source),
-        response=replace(response, echoes=bool(echoed)),
+        response=response,
         upstream=validation.get("upstream"),
         types_first=validation.get("types") == "first",
         pictures=_read_picture_rules(document, parameters),
@@ -409,41 +409,6 @@ def _bound_pictures(maximum: Any) -> int:
     return max(MOST_PICTURES, min(maximum, _MOST_DRAWN))
 
 
-def read_response_shape(keys: Mapping[str, Any]) -> ResponseShape:
-    """Return the shape of a reply under `x-emulator-reply`."""
-    parts = freeze_lists(keys)
-    if "stream" in parts:
-        parts["stream"] = read_stream_shape(parts["stream"])
-    if "body" in parts:
-        parts["places"] = find_places(parts["body"])
-    return ResponseShape(**parts)
-
-
-def _iter_echoed(shape: ResponseShape) -> Iterator[str]:
-    """Yield the parameters whose values the templates of a reply have: {parameter.NAME}."""
-    for template in (shape.body, shape.item):
-        for text in iter_texts(template):
-            if text.startswith(ECHO) and text.endswith("}"):
-                yield text.removeprefix(ECHO).removesuffix("}")
-
-
-def read_stream_shape(keys: Mapping[str, Any]) -> StreamShape:
-    """Return the shape of a stream's events under `stream` of `x-emulator-reply`."""
-    names = {name: keys[name] for name in _STREAMING if name in keys}
-    parts = {key: keys[key] for key in ("done", "partials") if key in keys}
-    for kind, event in keys.get("events", {}).items():
-        parts[kind] = EventShape(event["name"], event["data"])
-    if "completed" in keys:
-        parts["finished"] = EventShape(FINISHED_EVENT.name, _list_members(keys["completed"]))
-    return StreamShape(names, **parts)
-
-
-def _list_members(names: Sequence[str]) -> Mapping[str, str]:
-    """Return the template of a finished picture's event with these members, and behind them those of its picture."""
-    pictures = [name for name in _PICTURE_MEMBERS if name not in names]
-    return {name: _NAMES_IN_TEMPLATES.get(name, f"{{{name}}}") for name in (*names, *pictures)}
-
-
 def _read_picture_rules(document: Document, parameters: Mapping[str, Parameter]) -> Mapping[str, PictureRule]:
     """Return the rules of the parameters that are pictures, by `x-emulator-picture` or by a schema of a file."""
     found = {}
@@ -484,8 +449,4 @@ def _is_list(document: Document, node: Any) -> bool | None:
 
 _BODY_NAMES: Final = {JSON: "JSON", FORM: "form's"}
 _FILE_TYPES: Final = ("image/", "application/octet-stream")
-_STREAMING: Final = ("generate", "edit")
-_PICTURE_MEMBERS: Final = ("url", "b64_json", "revised_prompt")
-_NAMES_IN_TEMPLATES: Final = {"type": "{event}", "created_at": "{created}"}
-"""The members of OpenAI's events that templates name otherwise."""
 _MOST_DRAWN: Final = 128  # pictures a call: the largest limit of any gateway we know, whatever a file says
