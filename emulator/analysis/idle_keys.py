@@ -39,7 +39,7 @@ def list_idle_keys(gateway: Gateway) -> Iterator[Finding]:
     found = list(_Checker(gateway).iter_idle())
     for key, part in gateway.document.root.get(_TASKS, {}).items():
         if key != "id":  # a pattern, and no template
-            found += _find_texts_around_names([_TASKS, key], part)
+            found += _find_texts_around_names([_TASKS, key], part, filled="{id}")
     yield from _make_findings(file, found)
     path = find_catalog_path(gateway.document)
     if path is not None and not _is_shared(path, file.path):
@@ -306,15 +306,18 @@ def _is_no_ratio(rule: PixelRule, word: str) -> bool:
     return re.fullmatch(_RATIO, word) is None
 
 
-def _find_texts_around_names(pointer: Pointer, part: Any) -> Iterator[_Idle]:
-    """Yield the texts in a template that name something inside of more text: only a {name} alone takes its value."""
+def _find_texts_around_names(pointer: Pointer, part: Any, filled: str = "") -> Iterator[_Idle]:
+    """Yield the texts in a template that name something inside of more text: only a {name} alone takes its value.
+
+    The name `filled` takes its value inside of more text too.
+    """
     if isinstance(part, Mapping):
         for key, inner in part.items():
-            yield from _find_texts_around_names([*pointer, key], inner)
+            yield from _find_texts_around_names([*pointer, key], inner, filled)
     elif isinstance(part, list):
         for index, inner in enumerate(part):
-            yield from _find_texts_around_names([*pointer, index], inner)
-    elif isinstance(part, str) and re.search(_NAME, part) and not re.fullmatch(_NAME, part):
+            yield from _find_texts_around_names([*pointer, index], inner, filled)
+    elif isinstance(part, str) and re.search(_NAME, part.replace(filled, "")) and not re.fullmatch(_NAME, part):
         shown = shorten_text(repr(part), _LONGEST)
         yield _Idle(pointer, f"{shown} is sent as it stands: only a text that is one {{name}} alone takes its value")
 

@@ -113,7 +113,7 @@ class TaskManager:
             if isinstance(plan, Draw):
                 await self._response_builder.keep_own_pictures(plan)
             await self._keep_task(pending.session, task)
-            body = fill_template(shape.submitted, _describe_task(task, progress=0))
+            body = _fill_task(shape.submitted, _describe_task(task, progress=0))
             return _build_response(gateway, body, task, state="waiting", status=shape.status)
         if shape.beside is not None and call.count and isinstance(plan, Draw):
             task = self._create_task(pending, call, selection, shape)
@@ -127,7 +127,7 @@ class TaskManager:
         task = replace(task, ended=task.began, seconds=0.0)
         context = context._replace(
             made=task.began,
-            wrap_body=lambda body, _: body | fill_template(beside, _describe_task(task, progress=100)),
+            wrap_body=lambda body, _: body | _fill_task(beside, _describe_task(task, progress=100)),
         )
         response = await self._response_builder.build(call, plan, gateway, context)
         await self._keep_task(context.session, task)
@@ -154,7 +154,7 @@ class TaskManager:
         if task.ended is not None:
             return await self._show_result(gateway, shape, task, plan, context)
         state: TaskState = "waiting" if progress < _SOON else "running"
-        body = fill_template(shape.states[state], _describe_task(task, progress=int(progress * 100)))
+        body = _fill_task(shape.states[state], _describe_task(task, progress=int(progress * 100)))
         return _build_response(gateway, body, task, state=state, poll=plan)
 
     async def _move_task_on(self, task: Task, session: str) -> tuple[Task, float]:
@@ -177,7 +177,9 @@ class TaskManager:
         """Return the result of an ended task, the same each time: its pictures, or why there are none."""
 
         def wrap_body(_: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
-            shown: dict[str, Any] = fill_layout(done, {**members, **_describe_task(task, progress=100)})
+            shown: dict[str, Any] = fill_layout(
+                _name_task(done, task.id), {**members, **_describe_task(task, progress=100)}
+            )
             return shown
 
         done = shape.states["done"]
@@ -195,7 +197,7 @@ class TaskManager:
             words = gateway.error_catalog.format_members(error, language=task.language, request_id=task.request_id)
             status = gateway.error_catalog.choose_template(error).status
             values = {**_describe_task(task, progress=100), **words, "status": status}
-            body = fill_template(shape.states["failed"], values)
+            body = _fill_task(shape.states["failed"], values)
             return _build_response(gateway, body, task, state="failed", poll=poll)
         return replace(response, task=_mention_task(task, "done"))
 
@@ -284,6 +286,23 @@ def _build_response(
         task=_mention_task(task, state),
         findings=findings,
     )
+
+
+def _fill_task(template: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a template about a task."""
+    body: dict[str, Any] = fill_template(_name_task(template, values["id"]), values)
+    return body
+
+
+def _name_task(template: Any, task_id: str) -> Any:
+    """Return a template with the id of a task wherever a text has {id} in it, such as a path to ask for the task."""
+    if isinstance(template, str):
+        return template.replace("{id}", task_id)
+    if isinstance(template, Mapping):
+        return {key: _name_task(part, task_id) for key, part in template.items()}
+    if isinstance(template, list):
+        return [_name_task(part, task_id) for part in template]
+    return template
 
 
 def _describe_task(task: Task, *, progress: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ REPLY: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 TASKS: Final[Mapping[str, Any]] = {
     "id": "t-{hex}",
-    "submitted": {"task": {"ref": "{id}"}},
+    "submitted": {"task": {"ref": "{id}"}, "poll": ["/v9/tasks/{id}?wait=1"]},
     "waiting": {"task": {"ref": "{id}", "state": "waiting"}},
     "running": {"task": {"ref": "{id}", "state": "running"}},
     "done": {"task": {"ref": "{id}", "at": "{created}", "made": ["{data}"]}, "usage": "{usage}", "n": "{count}"},
@@ -129,7 +129,9 @@ def test_a_scenario_changes_what_stands_inside(served: Served) -> None:
 def test_a_task_that_is_done_shows_its_pictures(served: Served, delivery: str) -> None:
     """They, the time and the usage stand where the task's own template has them."""
     body = {"prompt": "A boat", "n": 2, "response_format": delivery, "later": True}
-    task = _call(served, "draw", body).json()["task"]["ref"]
+    begun = _call(served, "draw", body).json()
+    task = begun["task"]["ref"]
+    assert [f"/v9/tasks/{task}?wait=1"] == begun["poll"]
     shown = [_call(served, f"tasks/{task}").json() for _ in range(3)][-1]
     assert (task, 2) == (shown["task"]["ref"], shown["n"])
     assert isinstance(shown["task"]["at"], int)
