@@ -140,6 +140,10 @@ FINDINGS: Final[dict[str, str]] = {
         "value, a parameter or a model that there is not, or stands where nothing is filled in. The message has the "
         "line and the nearest known word. Only `check` tells this."
     ),
+    "name_missing": (
+        "A template in a gateway's file lacks a name that a client needs: `{data}` in a body, `{url}` or `{b64_json}` "
+        "in an item, the `{id}` of a task. Only `check` tells this."
+    ),
     "no_prompt": (
         "The request schema of an operation that makes pictures from a prompt has no parameter that is the prompt: no "
         "picture depends on what the client writes. Where the gateway has another name for it, put "

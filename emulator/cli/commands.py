@@ -14,7 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from emulator.analysis import differences, idle_keys, rules_table
+from emulator.analysis import differences, idle_keys, missing_names, rules_table
 from emulator.cli.main import NAME
 from emulator.cli.output import choose_width, emphasize, print_heading, print_json, print_table, print_text
 from emulator.cli.progress import Progress
@@ -330,7 +330,11 @@ def _check_text(text: str, path: Path, load_gateways: Callable[[], Mapping[str, 
     if _describes_gateway(text, path):
         gateway = load_gateway(path)
         sum(RequestValidator(gateway).compile_schemas())  # compiles every schema; raises InvalidFile
-        return [*gateway.findings, *idle_keys.list_idle_keys(gateway)]
+        return [
+            *gateway.findings,
+            *missing_names.list_missing_names(gateway),
+            *idle_keys.list_idle_keys(gateway),
+        ]
     if _describes_errors(text, path):
         ErrorCatalogLoader().load(path)
         return list(idle_keys.list_idle_texts(yaml_file.parse_yaml(text, path, aliases=True)))

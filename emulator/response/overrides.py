@@ -93,8 +93,8 @@ def override_members(draw: Draw, body: Mapping[str, Any], places: BodyPlaces = _
             message = f"`set` names {pointer!r}, and the reply has no such member before it is set"
             findings.append(Finding("override_met_nothing", message, pointer))
         changed = _set(changed, steps, value)
-    usage_pointer = "".join(f"/{step}" for step in usage_place)
-    if draw.usage is not None or any(pointer.startswith(usage_pointer) for pointer, _ in draw.changes):
+    changed_places = [_split_pointer(pointer)[: len(usage_place)] for pointer, _ in draw.changes]
+    if draw.usage is not None or list(usage_place) in changed_places:
         sums = find_wrong_sums(_find_mapping(changed, usage_place))
         findings += [Finding("usage_not_adding_up", one, "usage") for one in sums]
     return changed, tuple(findings)

@@ -198,10 +198,11 @@ def find_unnamed_model(
 
 def _asks_for_something(rules: ModelRules, param: str, value: Any, in_form: bool) -> bool:
     """Whether the parameter `param` asks for something, and so hints at a model: not where it is false or absent."""
-    if isinstance(value, str):
-        if in_form and value == "false":
-            return False
-        value = rules.aliases.get(param, {}).get(value, value)
+    if in_form and value == "false":
+        return False
+    aliases = rules.aliases.get(param)
+    if aliases:
+        value = aliases.get(spell_alias(value), value)
     return value is not False and not _contains(rules.absent_values.get(param, ()), value)
 
 
