@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from emulator.findings import Finding
-from emulator.gateway.formats import iter_texts
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.rules import ModelRules
+from emulator.gateway.templates import iter_texts
 
 
 def list_missing_names(gateway: Gateway) -> Iterator[Finding]:

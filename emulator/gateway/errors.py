@@ -24,6 +24,7 @@ from emulator.core.suggestions import describe_known
 from emulator.core.yaml_file import InvalidFile, Pointer, YamlFile
 from emulator.gateway import address_masking
 from emulator.gateway.formats import JsonFormat, read_json_format
+from emulator.gateway.templates import fill_template
 from emulator.messages import FACTS, KINDS, VIOLATIONS, GatewayError, Kind, Response, Violation
 
 
@@ -277,19 +278,6 @@ def _choose_variant(template: ErrorTemplate, error: GatewayError) -> ErrorTempla
         if subject is not None and fnmatchcase(str(subject), pattern):
             chosen = variant
     return chosen
-
-
-def fill_template(template: Any, values: Mapping[str, Any]) -> Any:
-    """Return `template` with its {names} filled in: a text that is one {name} becomes the value itself, of any type."""
-    if isinstance(template, str):
-        if template[:1] == "{" and template[-1:] == "}" and template[1:-1] in values:
-            return values[template[1:-1]]
-        return template
-    if isinstance(template, Mapping):
-        return {key: fill_template(part, values) for key, part in template.items()}
-    if isinstance(template, list):
-        return [fill_template(part, values) for part in template]
-    return template
 
 
 class ErrorCatalogLoader:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field, replace
 from functools import cached_property
 from typing import Any, Final, Literal, get_args
@@ -17,7 +17,7 @@ from emulator.core.header_lines import format_header_lines
 from emulator.core.light_dataclass import dataclass
 from emulator.core.yaml_file import YamlFile, describe_value
 from emulator.image.link_query import LinkQuery
-from emulator.messages import CHANNELS, BodyPlaces, Kind, ResponseShape, Steps
+from emulator.messages import CHANNELS, Kind, ResponseShape
 
 
 @dataclass(frozen=True)
@@ -244,39 +244,6 @@ def freeze_lists(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in keys.items()}
 
 
-def find_places(body: Any) -> BodyPlaces:
-    """Return where the template of a body has its pictures and its usage."""
-    return BodyPlaces(pictures=find_place(body, "{data}"), usage=find_place(body, "{usage}"))
-
-
-def find_place(template: Any, name: str) -> Steps | None:
-    """Return the way to the first text `name`, such as "{data}", in a template; None where it has none."""
-    parts: Iterable[tuple[Any, Any]] = ()
-    if isinstance(template, Mapping):
-        parts = template.items()
-    elif isinstance(template, list | tuple):
-        parts = enumerate(template)
-    for step, part in parts:
-        if part == name:
-            return (str(step),)
-        inner = find_place(part, name)
-        if inner is not None:
-            return (str(step), *inner)
-    return None
-
-
-def iter_texts(template: Any) -> Iterator[str]:
-    """Yield the texts in a template that are no names of members."""
-    if isinstance(template, str):
-        yield template
-    elif isinstance(template, Mapping):
-        for part in template.values():
-            yield from iter_texts(part)
-    elif isinstance(template, list | tuple):
-        for part in template:
-            yield from iter_texts(part)
-
-
 def read_task_format(keys: Mapping[str, Any] | None) -> TaskFormat | None:
     """Return the format of tasks under `x-emulator-tasks`; None where the file has none."""
     if keys is None:
@@ -300,8 +267,6 @@ def read_link_query(keys: Mapping[str, Any] | None) -> LinkQuery | None:
 
 DEFAULT_HEADERS: Final = ResponseHeaders()
 """The headers of OpenAI's API, for gateways whose file describes none."""
-ECHO: Final = "{parameter."
-"""How a text of a template begins that takes the value of a parameter."""
 _ID_MARK: Final = "\0"  # in the place of an id: no header has it
 _LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _GO_ESCAPES: Final[Mapping[str, str]] = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

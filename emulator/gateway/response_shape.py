@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from emulator.gateway.formats import ECHO, find_places, freeze_lists, iter_texts
+from emulator.gateway.formats import freeze_lists
+from emulator.gateway.templates import ECHO, find_places, iter_texts
 from emulator.messages import FINISHED_EVENT, EventShape, ResponseShape, StreamShape
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from emulator.gateway import pricing
 from emulator.gateway.formats import JsonFormat
+from emulator.gateway.templates import drop_absent, fill_template
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import Call, Delivery, ResponseShape
@@ -52,7 +53,7 @@ def _build_members(
     shape = call.response
     echoed = {}
     if shape.echoes:
-        echoed = {f"parameter.{name}": value for name, value in call.params.items()}
+        echoed = {f"parameter.{name}": value for name, value in drop_absent(call.params).items()}
     if shape.item is not None or shape.failed_item is not None or shape.data_fields:
         items = [_lay_out_item({**echoed, **item}, index, shape, first) for index, item in enumerate(items)]
     members: dict[str, Any] = {"created": created, "data": list(items), **echoed}
@@ -69,30 +70,15 @@ def _build_members(
 
 def _lay_out_body(shape: ResponseShape, members: Mapping[str, Any]) -> dict[str, Any]:
     if shape.body is not None:
-        body: dict[str, Any] = fill_layout(shape.body, members)
+        body: dict[str, Any] = fill_template(shape.body, drop_absent(members))
         return body
     return {name: members[name] for name in shape.fields if name in members}
-
-
-def fill_layout(template: Any, values: Mapping[str, Any]) -> Any:
-    """Return `template` with the value of each text that is one {name}; a member without a value is left out."""
-    if isinstance(template, Mapping):
-        filled = {key: fill_layout(part, values) for key, part in template.items()}
-        return {key: part for key, part in filled.items() if part is not _NOTHING}
-    if isinstance(template, list | tuple):
-        return [part for part in (fill_layout(part, values) for part in template) if part is not _NOTHING]
-    if isinstance(template, str) and template[:1] == "{" and template[-1:] == "}":
-        value = values.get(template[1:-1], _NOTHING)
-        if value is _NULL:
-            return None
-        return _NOTHING if value is None else value
-    return template
 
 
 def _lay_out_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first: ImageRecipe) -> Mapping[str, Any]:
     """Return the members of the picture `index`, from 0, as the model's reply has them; one with `error` has failed."""
     if shape.failed_item is not None and "error" in item:
-        failed: dict[str, Any] = fill_layout(shape.failed_item, {**item["error"], "index": index})
+        failed: dict[str, Any] = fill_template(shape.failed_item, {**item["error"], "index": index})
         return failed
     if shape.item is not None:
         return _fill_item(item, index, shape, first)
@@ -111,21 +97,14 @@ def _fill_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first:
         "height": first.height,
         "media_type": f"image/{first.format}",
         "delivery": "url" if "url" in item else "b64_json",
-        **mark_null(item),
+        **item,
     }
     assert shape.item is not None
-    filled: dict[str, Any] = fill_layout(shape.item, values)
+    filled: dict[str, Any] = fill_template(shape.item, values)
     if shape.absent == "omitted":
         return filled
     blank = None if shape.absent == "null" else ""
     return {name: filled.get(name, blank) for name in shape.item}
-
-
-def mark_null(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return `item` as a template takes it, in which a `b64_json` that is None becomes null and is not left out."""
-    if item.get("b64_json", "") is None:
-        return {**item, "b64_json": _NULL}
-    return item
 
 
 def write_body(body: Mapping[str, Any], shape: ResponseShape, json_format: JsonFormat) -> bytes:
@@ -166,7 +145,7 @@ def find_usage(call: Call) -> dict[str, Any] | None:
     """Return the usage of a call, as its model's reply has it; None where that has none."""
     shape = call.response
     if shape.usage_body is not None:
-        usage: dict[str, Any] = fill_layout(shape.usage_body, _count_usage(call, shape))
+        usage: dict[str, Any] = fill_template(shape.usage_body, _count_usage(call, shape))
         return usage
     if shape.usage is not None:
         return build_usage(call, shape, shape.usage)
@@ -261,8 +240,4 @@ def _describe_picture(call: Call, first: ImageRecipe) -> dict[str, Any]:
 
 
 _PIXELS_A_TOKEN: Final = 256  # of models that count their tokens by the pixels of pictures
-_NULL: Final = object()
-"""Stands for a member of a template that is null."""
-_NOTHING: Final = object()
-"""Stands for a member of a template that has no value."""
 _STREAMED_USAGE: Final = ("input_tokens", "output_tokens", "total_tokens", "input_tokens_details")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from emulator.core.base64_spelling import respell_base64
 from emulator.findings import Finding
-from emulator.gateway.formats import find_place
+from emulator.gateway.templates import find_place
 from emulator.image.recipe import ImageRecipe
 from emulator.image.store import Picture
 from emulator.messages import BodyPlaces, Draw, EventShape, Steps, StreamShape

@@ -14,8 +14,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from emulator.core.strict_json import format_json
-from emulator.gateway.formats import find_place
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.templates import find_place
 from emulator.image.link_query import LIFETIME
 from emulator.image.recipe import ImageRecipe
 from emulator.messages import Call, Response, ResponseShape

@@ -14,11 +14,11 @@ from typing import Any, Final
 from emulator.core import strict_json
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
+from emulator.gateway.templates import fill_template
 from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
 from emulator.messages import EventShape, StreamShape
-from emulator.response.body import fill_layout, mark_null
 from emulator.response.marks import insert_base64, mark_base64
 
 log = logging.getLogger("emulator")
@@ -124,7 +124,7 @@ def build_last_event(stream: EventStream) -> dict[str, Any] | None:
 
 def _fill_event(stream: EventStream, event: EventShape, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data of an event of `stream`, as its template has them."""
-    data: dict[str, Any] = fill_layout(event.data, {**values, "event": event.format_name(stream.start)})
+    data: dict[str, Any] = fill_template(event.data, {**values, "event": event.format_name(stream.start)})
     return data
 
 
@@ -150,7 +150,7 @@ async def _format_finished(stream: EventStream, index: int, image_store: ImageSt
 
 def _fill_finished(stream: EventStream, index: int, item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data of the event of the finished picture `index`, whose members are `item`."""
-    return _fill_event(stream, stream.shape.finished, {**stream.common, "index": index, **mark_null(item)})
+    return _fill_event(stream, stream.shape.finished, {**stream.common, "index": index, **item})
 
 
 def _format_failed(stream: EventStream, index: int, error: Mapping[str, Any]) -> bytes:

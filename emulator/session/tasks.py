@@ -14,10 +14,10 @@ from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
 from emulator.core.phrases import quote
 from emulator.findings import Finding
-from emulator.gateway.errors import fill_template
-from emulator.gateway.formats import TaskFormat, TaskState, find_places
+from emulator.gateway.formats import TaskFormat, TaskState
 from emulator.gateway.gateway import Gateway
 from emulator.gateway.refusals import RequestFacts
+from emulator.gateway.templates import fill_template, find_places
 from emulator.messages import (
     UNCHANGED,
     Call,
@@ -33,7 +33,6 @@ from emulator.messages import (
     Refuse,
     Response,
 )
-from emulator.response.body import fill_layout
 from emulator.response.builder import ReplyContext, ResponseBuilder
 from emulator.response.overrides import override_members
 from emulator.scenario.engine import Selection, is_postponed
@@ -177,7 +176,7 @@ class TaskManager:
         """Return the result of an ended task, the same each time: its pictures, or why there are none."""
 
         def wrap_body(_: Mapping[str, Any], members: Mapping[str, Any]) -> dict[str, Any]:
-            shown: dict[str, Any] = fill_layout(
+            shown: dict[str, Any] = fill_template(
                 _name_task(done, task.id), {**members, **_describe_task(task, progress=100)}
             )
             return shown
