@@ -29,6 +29,7 @@ from emulator.gateway.gateway import Gateway, Operation
 from emulator.image.files import guess_format, guess_media_type
 from emulator.image.recipe import FORMATS
 from emulator.image.structure import read_structure
+from emulator.image.upload import find_role
 from emulator.messages import BodyPart, Canned, Recorded, StoredEvent, StoredPicture
 from emulator.response.relayed import B64_JSON, decode_picture
 from emulator.scenario import matching
@@ -126,7 +127,7 @@ def build_request(entry: RecordedEntry, gateway: Gateway, ids: Mapping[str, str]
     if not operation.bodies and operation.models is None:
         return AskedAgain(method, path, None, b"")
     uploads, files = _collect_uploads(entry)
-    places = [(place, text) for place, text in find_picture_texts(given) if _PLACEHOLDER.fullmatch(text)]
+    places = [(place, text) for place, text in find_picture_texts(given, operation) if _PLACEHOLDER.fullmatch(text)]
     try:
         if _is_form(operation, given, uploads, has_places=bool(places)):
             described = [_describe_part(role, digest, files, uploads) for role, digest in uploads]
@@ -240,7 +241,7 @@ def _place_uploads(
     """Yield the uploads of a JSON body with the places where they stood."""
     waiting = list(uploads)
     for place, _ in places:
-        role = re.split(r"[\[.]", place)[0].replace("images", "image")
+        role = find_role(re.split(r"[\[.]", place)[0])
         found = next((one for one in waiting if one[0] == role), None)
         if found is None:
             raise CannotAsk("a file that it sent is not named")

@@ -15,6 +15,7 @@ from emulator.client.connection import Connection, EmulatorError, session_path
 from emulator.core.clock import parse_moment
 from emulator.core.picture_events import is_finished_picture
 from emulator.core.yaml_file import InvalidFile, UnreadableFile
+from emulator.image.upload import find_role
 from emulator.response.relayed import B64_JSON, encode_picture, find_links
 from emulator.scenario import loader
 from emulator.session.called_address import CalledAddress, find_address
@@ -26,8 +27,6 @@ from emulator.validation.registry import Gateways, find_gateways
 
 _PAGE = 1000  # calls that are asked for at a time
 _BEGINNING = 4096  # bytes of a file in which `recorded` stands
-_PATHS = ("task", "model")
-"""The operations of which a part of the path says what is asked for."""
 
 
 def record_session(options: argparse.Namespace) -> int:
@@ -108,14 +107,16 @@ def _describe_asked(connection: Connection, call: Mapping[str, Any], address: Ca
         raise ValueError("its body is no object")
     if address is not None and address.model is not None:
         given = {**given, "model": address.model}
-    variables = {}
-    if call["operation"] in _PATHS:
+    variables: Mapping[str, Any] = {}
+    if call["operation"] == "task":
         variables = {name: value for name, value in params.items() if name not in given}
+    elif call["operation"] == "model":
+        variables = {"model": call["model"]} if address is None else address.variables
     uploads: dict[str, Any] = {}
     files: dict[str, bytes] = {}
     counts: dict[str, int] = {}
     for one in call["uploads"]:
-        role = one["name"].partition("[")[0].partition(".")[0].replace("images", "image")
+        role = find_role(one["name"].partition("[")[0].partition(".")[0])
         place = counts[role] = counts.get(role, -1) + 1
         uploads[f"{role}[{place}]" if place else role] = {"sha256": one["sha256"]}
         files[one["sha256"]] = connection.fetch(f"{session_path(call['session'])}/uploads/{one['sha256']}")

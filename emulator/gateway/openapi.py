@@ -428,10 +428,22 @@ def iter_request_schemas(document: Document) -> Iterator[tuple[Pointer, Mapping[
         pointer, root = waiting.pop(0)
         for place, schema in iter_schemas(root, tuple(pointer)):
             yield list(place), schema
-            ref = schema.get("$ref")
-            if isinstance(ref, str) and ref not in followed:
-                followed.add(ref)
-                waiting.append((ref.removeprefix("#/").split("/"), document.look_up(ref)))
+            for ref in _list_references(schema):
+                if ref not in followed:
+                    followed.add(ref)
+                    waiting.append((ref.removeprefix("#/").split("/"), document.look_up(ref)))
+
+
+def _list_references(schema: Mapping[Any, Any]) -> list[str]:
+    """Return the references to other schemas that stand in `schema`: its own, and those of models."""
+    references = [schema.get("$ref")]
+    discriminator = schema.get("discriminator")
+    if isinstance(discriminator, Mapping) and isinstance(discriminator.get("mapping"), Mapping):
+        references += discriminator["mapping"].values()
+    models = schema.get("x-emulator-models")
+    if isinstance(models, Mapping):
+        references.append(models.get("otherwise"))
+    return [ref for ref in references if isinstance(ref, str) and ref.startswith("#/")]
 
 
 def _list_required_schemes(document: Document) -> list[str]:

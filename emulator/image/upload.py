@@ -133,5 +133,13 @@ def describe_uploads(uploads: Sequence[Upload]) -> Mapping[str, Any]:
     return {**described, COUNT: len(uploads)}
 
 
+def find_role(parameter: str) -> str:
+    """Return what the pictures of a parameter are used as in a scenario: `mask`, `markup` or `image`."""
+    if parameter in _OTHER_ROLES:
+        return parameter
+    return "image"
+
+
+_OTHER_ROLES: Final = ("mask", "markup")
 COUNT: Final = "count"
 """The name under which `when` finds how many uploads there are."""

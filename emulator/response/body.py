@@ -124,13 +124,13 @@ def build_common_members(call: Call, *, created: int, first: ImageRecipe, partia
     stream = call.response.stream
     members: dict[str, Any] = {"created": created, "model": call.model, **_describe_picture(call, first)}
     if stream is None or not stream.partials:
-        return {**members, "usage": find_streamed_usage(call, partials)}
+        return drop_absent({**members, "usage": find_streamed_usage(call, partials)})
     if call.count != 1:
         call = replace(call, count=1)
     usage = find_streamed_usage(call, partials)
     if usage is not None and call.response.usage_body is None:
         usage = {name: usage[name] for name in _STREAMED_USAGE if name in usage}
-    return {**members, "usage": usage}
+    return drop_absent({**members, "usage": usage})
 
 
 def find_streamed_usage(call: Call, partials: int) -> dict[str, Any] | None:

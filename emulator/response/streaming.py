@@ -14,7 +14,7 @@ from typing import Any, Final
 from emulator.core import strict_json
 from emulator.core.clock import Clock
 from emulator.core.light_dataclass import dataclass
-from emulator.gateway.templates import fill_template
+from emulator.gateway.templates import drop_absent, fill_template
 from emulator.image.files import Files
 from emulator.image.recipe import MOST_PARTIAL_IMAGES, ImageRecipe, PartialImage
 from emulator.image.store import ImageStore, Picture
@@ -119,7 +119,7 @@ def build_last_event(stream: EventStream) -> dict[str, Any] | None:
     """Build the data of the event behind all pictures; None where there is no such event."""
     if stream.shape.last is None:
         return None
-    return _fill_event(stream, stream.shape.last, {**stream.common, "usage": stream.usage})
+    return _fill_event(stream, stream.shape.last, drop_absent({**stream.common, "usage": stream.usage}))
 
 
 def _fill_event(stream: EventStream, event: EventShape, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -352,9 +352,12 @@ def _make_bare_call(pending: CallRecord, context: ValidationContext) -> Call:
     given: dict[str, Any] = {}
     if isinstance(request.json, dict):
         given = request.json
+    model = pending.model
+    if model is None:  # the path may name it, where the gateway does not know it
+        model = context.variables.get(context.operation.names_model or "model")
     return Call(
         operation=context.operation.name,
-        model=pending.model,
+        model=model,
         given=given,
         params={**given, **context.variables},
         effective=given,

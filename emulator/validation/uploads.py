@@ -95,9 +95,9 @@ def find_links(request: Request, places: Places) -> set[str]:
     return {text for text in texts if text.startswith(_LINKS)}
 
 
-def find_picture_texts(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def find_picture_texts(body: Mapping[str, Any], operation: Operation) -> Iterator[tuple[str, str]]:
     """Yield the texts in a JSON body that stand for pictures, each with its place, such as images[0].image_url."""
-    for steps, text in _iter_texts(body, USUAL_PLACES):
+    for steps, text in _iter_texts(body, operation.picture_places or USUAL_PLACES):
         yield format_path(steps), text
 
 
@@ -218,9 +218,9 @@ class _CheckedUpload:
         """What its sender calls it, by the usual name of that type."""
         return _OTHER_NAMES.get(self.upload.media_type, self.upload.media_type)
 
-    def build_type_violation(self, rule: str) -> SchemaViolation:
-        """Build the violation of an upload whose type is not supported."""
-        claimed = quote(self.upload.media_type or _UNKNOWN_TYPE)
+    def build_type_violation(self, rule: str, kind: str = "") -> SchemaViolation:
+        """Build the violation of an upload whose type is not supported: `kind`, else what its sender calls it."""
+        claimed = quote(kind or self.upload.media_type or _UNKNOWN_TYPE)
         supported = join_quoted(self.supported_types, "and")
         return self.build_violation("picture_type", rule, value=claimed, supported=supported)
 
@@ -258,6 +258,8 @@ def _check_type(checked: _CheckedUpload) -> SchemaViolation | None:
     is_called_picture = checked.claimed_type in checked.supported_types or checked.upload.in_json
     if examination.flaw == "strange" and not is_called_picture:
         return checked.build_type_violation(formats)
+    if examination.flaw is None and examination.format not in rule.formats:
+        return checked.build_type_violation(formats, kind=f"image/{examination.format}")
     if is_too_large:
         return checked.build_violation(
             "picture_bytes", f"bytes: {rule.bytes}", limit=str(rule.bytes), length=str(examination.bytes)

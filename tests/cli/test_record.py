@@ -15,7 +15,7 @@ from emulator.analysis.recorded_calls import find_example
 from emulator.cli.main import main
 from emulator.scenario import loader
 from tests.conftest import Served
-from tests.uploads import draw_file
+from tests.uploads import data_url, draw_file
 
 DAY: Final = "2026-11-20"
 KEY: Final = "sk-afterwards-Zx81kQm3Wq0Ra7"
@@ -143,6 +143,32 @@ def test_the_paths_of_an_own_gateway_are_recorded(
     assert "" == capsys.readouterr().err
     assert ["painter"] == [model for model, _ in _list_asked(tmp_path / "with" / "recording.yaml")]
     assert 0 == main(["compare", str(tmp_path / "with"), "--schema", str(schema)]), capsys.readouterr().out
+
+
+def test_models_and_pictures_under_other_names_are_recorded(
+    serve: Callable[..., Served], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each model that was asked for is an entry of its own; pictures are images, whatever their parameter is called."""
+    served = serve(as_of=DAY)
+    headers = {"authorization": f"Bearer {KEY}", "x-emulator-session": "other"}
+
+    def ask(asked: Served) -> list[tuple[int, Any]]:
+        got = []
+        for model in ("gpt-image-2", "none-such"):
+            answer = httpx.get(f"{asked.base('openai')}/models/{model}", headers=headers)
+            got.append((answer.status_code, answer.json()))
+        reference = {"type": "image_url", "image_url": {"url": data_url(draw_file("PNG"))}}
+        body = {"model": "openai/gpt-image-2", "prompt": "At night", "size": "64x64", "input_references": [reference]}
+        answer = httpx.post(f"{asked.base('openrouter')}/images", json=body, headers=headers)
+        return [*got, (answer.status_code, answer.json())]
+
+    first = ask(served)
+    assert [200, 404, 200] == [status for status, _ in first]
+    folder = tmp_path / "other"
+    assert 0 == main(["record", str(folder), "--from-session", "other", "--url", served.url])
+    assert "3 calls written, 0 left out" in capsys.readouterr().out
+    assert first == ask(serve(record=str(folder), clock="scale:0"))
+    assert 0 == main(["compare", str(folder)]), capsys.readouterr().out
 
 
 def _list_asked(path: Path) -> list[tuple[Any, str | None]]:

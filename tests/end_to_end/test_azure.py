@@ -76,6 +76,17 @@ def test_an_edit_is_a_form_to_a_deployment(client: Any, model: str) -> None:
     assert (1024, 1024) == _open(response).size
 
 
+def test_a_picture_of_another_format_is_refused(client: Any) -> None:
+    """Its bytes decide, whatever the form calls it."""
+    for media_type in ("image/webp", "image/png"):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.images.edit(
+                model="gpt-image-1", image=("a.png", draw_file("WEBP"), media_type), prompt="At night", quality="low"
+            )
+        assert "image/webp" in refused.value.message
+        assert "image/jpeg" in refused.value.message
+
+
 def test_an_edit_is_streamed(client: Any) -> None:
     """The events have the names of edits."""
     stream = client.images.edit(

@@ -329,6 +329,24 @@ def test_an_unknown_keyword_is_a_finding(written: Callable[[Any], Path]) -> None
     assert second.message.endswith("so it checks nothing")
 
 
+def test_models_behind_a_discriminator_are_looked_at(written: Callable[[Any], Path]) -> None:
+    """Where nothing but its mapping refers to them, or the schema of unlisted names."""
+    document = _plain()
+    body = document["paths"]["/images/generations"]["post"]["requestBody"]["content"]["application/json"]
+    body["schema"] = {
+        "discriminator": {"propertyName": "model", "mapping": {"fresco": "#/components/schemas/Fresco"}},
+        "x-emulator-models": {"otherwise": "#/components/schemas/Other"},
+    }
+    document["components"] = {
+        "schemas": {
+            "Fresco": {"properties": {"model": {"type": "string"}, "prompt": {"type": "string", "maxLenght": 9}}},
+            "Other": {"properties": {"model": {"type": "string"}, "prompt": {"type": "string", "minLenght": 1}}},
+        }
+    }
+    messages = [finding.message for finding in load_gateway(written(document)).findings]
+    assert 2 == len([message for message in messages if "is no keyword of JSON Schema" in message])
+
+
 def test_many_unknown_keywords(written: Callable[[Any], Path]) -> None:
     """The first ten are told one by one."""
     document = _plain()
