@@ -2,23 +2,23 @@
 
 const $ = Object.fromEntries([...document.querySelectorAll("[id]")].map((one) => [one.id, one]));
 const KEPT = 2000;  // calls in the list
-const EARLIER = 1000;  // calls that are asked for at first
-const AT_ONCE = 50;  // rows that are made in one task
-const GROUP = 100;  // rows of one body of the table; one out of sight costs nothing
+const EARLIER = 1000;  // calls asked for at first
+const AT_ONCE = 50;  // rows made in one task
+const GROUP = 100;  // rows of a body of the table; one out of sight costs nothing
 
 // `scope` is the session of the list, "" for all. `open` and `cursor` are calls, as "session/number".
 const state = { scope: "", open: "", tab: "asked", filter: "", cursor: "" };
 const calls = new Map();  // "session/number" -> { call, row }, the newest last
 let arrived = [];  // summaries that wait for `drain`
-let held = [];  // summaries that wait until the list follows again
+let held = [];  // those that wait until the list follows again
 let source = null;
-let shown = null;  // the whole call that is open
+let shown = null;  // the call that is open, whole
 let gateways = [];
-let isLive = false;  // whether the calls before this page have all come
+let isLive = false;  // whether all earlier calls have come
 
 // --- helpers
 
-// Makes an element: "tag.class", perhaps properties, and children.
+// Makes an element: "tag.class", properties, children.
 function h(spec, ...children) {
 	const [tag, ...classes] = spec.split(".");
 	const made = document.createElement(tag);
@@ -63,7 +63,8 @@ async function ask(method, where, body, type = "application/json") {
 		options.headers = { "Content-Type": type };
 	}
 	const answer = await fetch(where, options);
-	const found = await answer.json();
+	const kind = answer.headers.get("Content-Type");
+	const found = await (kind.startsWith("text") ? answer.text() : answer.json());
 	if (answer.ok) return found;
 	if (answer.status === 401 && !$.loginBox.open) $.loginBox.showModal();
 	throw new Error(found.error.message);
@@ -72,7 +73,7 @@ async function ask(method, where, body, type = "application/json") {
 // Does `work`, and tells what goes wrong.
 const attempt = (work) => Promise.resolve().then(work).catch((error) => toast(error.message));
 
-// --- the address: #/s/SESSION/NUMBER/TAB?f=FILTER, with in=all where the list has all sessions
+// --- the address: #/s/SESSION/NUMBER/TAB?f=FILTER, in=all: the list has all sessions
 
 function readAddress() {
 	const [where, query] = location.hash.slice(1).split("?");
@@ -127,7 +128,7 @@ function connect() {
 	opened.onerror = () => {
 		setLive("reconnecting");
 		if (opened.readyState !== EventSource.CLOSED) return;
-		// It was refused, and the browser does not try again by itself.
+		// Refused: the browser does not try again by itself.
 		ask("GET", "sessions?limit=1").then(() => setTimeout(() => source === opened && connect(), 2000), () => {});
 	};
 	for (const name of ["began", "call", "live"]) {
@@ -162,7 +163,7 @@ function remove(key) {
 	calls.delete(key);
 }
 
-// Takes what has arrived into the list, some of it at a time.
+// Takes what has arrived into the list, a part at a time.
 function drain() {
 	const isHeld = isLive && ($.list.scrollTop > 8 || state.open);
 	const fresh = new Map();  // by key: a call may begin and end meanwhile
@@ -240,7 +241,7 @@ function makeRow(call) {
 	return row;
 }
 
-// The answer, in a colour and in words.
+// The answer, in colour and words.
 function pill({ state: how, status, refused }) {
 	if (how === "under_way") return h("span.pill.info", "under way");
 	if (how === "client_gone") return h("span.pill.warn", "client gone");
@@ -498,10 +499,8 @@ async function showElsewhere(call, panel) {
 
 async function copy(kind) {
 	if (!shown) return;
-	const answer = await fetch(pathOf(shown, "code", kind));
-	if (!answer.ok) throw new Error((await answer.json()).error.message);
-	const made = await answer.text();
-	const copying = navigator.clipboard?.writeText(made) || Promise.reject();  // only on loopback, and with HTTPS
+	const made = await ask("GET", pathOf(shown, "code", kind));
+	const copying = navigator.clipboard?.writeText(made) || Promise.reject();  // on loopback, and with HTTPS
 	await copying.then(() => toast(`Copied as ${COPIES[kind]}`), () => {
 		document.getElementById("panel").replaceChildren(h("pre", made));
 		toast("This page may not copy; the text is below");
