@@ -81,9 +81,11 @@ class _Checker:
         for operation in self.gateway.iter_operations():
             yield from self._find_idle_names(operation)
         for place, schema in iter_request_schemas(self.gateway.document):
-            if KEYWORD in schema and id(schema) not in self._parameter_nodes:
-                why = f"{KEYWORD}: {schema[KEYWORD]} stands at no parameter of a body itself, so it never counts"
-                yield _Idle([*place, KEYWORD], why)
+            if id(schema) not in self._parameter_nodes:
+                for key in _PARAMETER_KEYS:
+                    if key in schema:
+                        why = f"{key} stands at no parameter of a body itself, so it never counts"
+                        yield _Idle([*place, key], why)
             reply = schema.get("x-emulator-reply")
             if isinstance(reply, Mapping):
                 pointer = [*place, "x-emulator-reply"]
@@ -375,6 +377,10 @@ def _list_parameter_names(gateway: Gateway) -> set[str]:
 
 _MOST_FINDINGS: Final = 20  # of a file that are told one by one
 _LONGEST: Final = 60  # characters of a text that a finding shows
+_PARAMETER_KEYS: Final = (
+    KEYWORD, "x-emulator-means", "x-emulator-absent", "x-emulator-ignored", "x-emulator-clamped", "x-emulator-picture",
+)  # fmt: skip
+"""The keys that count at a parameter alone, and not inside of it."""
 _TASKS: Final = "x-emulator-tasks"
 _NAME: Final = r"\{[A-Za-z0-9_.-]+\}"
 _DRAWN: Final = r"auto|[0-9]+x[0-9]+"

@@ -182,4 +182,14 @@ def test_a_meaning_inside_of_a_parameter_is_told(tmp_path: Path) -> None:
     document = _describe_gateway({}, {}, properties={"options": inside, "area": outer})
     document["components"]["schemas"]["size"] = {"enum": ["64x64"], "x-emulator-parameter": "size"}
     (message,) = _list_messages(tmp_path, document)
-    assert message.startswith("x-emulator-parameter: n stands at no parameter of a body itself")
+    assert message.startswith("x-emulator-parameter stands at no parameter of a body itself")
+
+
+def test_the_rule_for_a_picture_inside_of_a_parameter_is_told(tmp_path: Path) -> None:
+    """It counts at the parameter, whose texts are found by x-emulator-pictures."""
+    data = {"type": "string", "x-emulator-picture": {"formats": ["png"]}, "x-emulator-means": {"a": "b"}}
+    inside = {"type": "array", "items": {"type": "object", "properties": {"data": data}}}
+    document = _describe_gateway({"x-emulator-pictures": {"sources": ["data"]}}, {}, properties={"sources": inside})
+    assert ["x-emulator-means", "x-emulator-picture"] == sorted(
+        message.partition(" stands at no parameter")[0] for message in _list_messages(tmp_path, document)
+    )
