@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from emulator.core.light_dataclass import dataclass
 from emulator.messages import KINDS
+from emulator.session.replay import find_holder
 
 
 class CannotWrite(Exception):
@@ -138,8 +140,38 @@ def write_curl(text: CallText) -> str:
         words.append(f"--data-binary {quote(call['unreadable']['beginning'])}")
     elif call["given"] is not None:
         words.append("-H 'Content-Type: application/json'")
-        words.append(f"-d {quote(_format_json(call['given']))}")
+        before, body = _write_json_body(text)
+        words.append(body)
     return "".join(before) + " \\\n  ".join(words) + "\n"
+
+
+def _write_json_body(text: CallText) -> tuple[list[str], str]:
+    """Return the commands that come before curl, and how it gets a JSON body, with its pictures in their places.
+
+    A picture in Base64 may be longer than a word of a command: the body comes through a pipe.
+    """
+    given, files = copy.deepcopy(text.call["given"]), text.list_files()
+    plain = _format_json(given)
+    if not files:
+        return [], f"-d {quote(plain)}"
+    mark = "@picture "
+    while mark in plain:
+        mark = f"@{mark}"
+    for index, upload in enumerate(text.call["uploads"]):
+        holder, last = find_holder(given, upload["name"])
+        if not str(holder[last]).startswith(("http://", "https://")):  # what a link leads to stays a link
+            prefix = f"data:{upload['media_type']};base64," if upload["media_type"] else ""
+            holder[last] = f"{prefix}{mark}{index}@"
+    before = []
+    first, *others = _format_json(given).split(mark)
+    lines = [f"printf %s {quote(first)}"]
+    for other in others:
+        number, _, behind = other.partition("@")
+        _, file, url = files[int(number)]
+        before.append(f"curl -sS -o {quote(file)} {quote(url)}\n")
+        lines += [f"base64 < {quote(file)} | tr -d '\\n'", f"printf %s {quote(behind)}"]
+    before.append("{\n  " + "\n  ".join(lines) + "\n} | ")
+    return before, "--data-binary @-"
 
 
 def write_python(text: CallText) -> str:

@@ -118,7 +118,8 @@ def build_json(given: Any, uploads: Sequence[Mapping[str, Any]], files: Files) -
         text = base64.b64encode(files[upload["sha256"]]).decode()
         if upload["media_type"]:
             text = f"data:{upload['media_type']};base64,{text}"
-        _replace_text(given, upload["name"], text)
+        holder, last = find_holder(given, upload["name"])
+        holder[last] = text
     return strict_json.format_json(given).encode("utf-8", "surrogatepass")
 
 
@@ -142,13 +143,13 @@ def _list_texts(given: Any) -> Iterator[tuple[str, str]]:
             yield name, str(text)
 
 
-def _replace_text(body: Any, place: str, text: str) -> None:
-    """Put `text` at `place`, such as images[0].image_url, of a JSON body."""
+def find_holder(body: Any, place: str) -> tuple[Any, str | int]:
+    """Return what holds `place`, such as images[0].image_url, in a JSON body, and the last step to it."""
     steps = [int(step) if step.isdecimal() else step for step in re.findall(r"[^.\[\]]+", place)]
     holder = body
     for step in steps[:-1]:
         holder = holder[step]
-    holder[steps[-1]] = text
+    return holder, steps[-1]
 
 
 _REPLACED: Final = frozenset({

@@ -26,6 +26,7 @@ from tests.server.test_calls_under_way import wait_for_calls
 
 SESSION: Final = {"x-emulator-session": "case"}
 FILE: Final = (TESTS / "pictures" / "first.png").read_bytes()
+PICTURE: Final = f"data:image/png;base64,{base64.b64encode(FILE).decode()}"
 SHELL: Final = 'it\'s "a" $HOME `id` \\ \n 雨 {x}: #!'
 """A prompt with everything that a shell, YAML or a program would take for its own."""
 BODIES: Final[tuple[dict[str, Any], ...]] = (
@@ -211,6 +212,34 @@ def test_curl_sends_the_files(served: Served, tmp_path: Path) -> None:
         pytest.skip("needs curl")
     httpx.post(f"{served.url}/_emulator/sessions/case/reset")
     make_edit(served)
+    environment = {**os.environ, "OPENAI_API_KEY": "sk-test", "NO_PROXY": "*"}
+    text = read_code(served, 1, "curl")
+    subprocess.run(["sh", "-c", text], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
+    first, second = served.calls("case")
+    assert (first["given"], 200) == (second["given"], second["status"])
+    assert [one["sha256"] for one in first["uploads"]] == [one["sha256"] for one in second["uploads"]]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "path", "body"),
+    [
+        ("openai", "/images/edits", {"model": "gpt-image-2", "images": [{"image_url": PICTURE}] * 2}),
+        ("openrouter", "/images", {
+            "model": "openai/gpt-image-2", "size": "64x64", "user": "@picture 0@ it's",
+            "input_references": [{"type": "image_url", "image_url": {"url": PICTURE}}],
+        }),
+    ],
+)  # fmt: skip
+def test_curl_sends_pictures_in_json(
+    served: Served, gateway: str, path: str, body: dict[str, Any], tmp_path: Path
+) -> None:
+    """They are fetched back first, and stand in the body where they stood."""
+    if shutil.which("curl") is None:
+        assert not os.environ.get("CI"), "CI needs curl"
+        pytest.skip("needs curl")
+    httpx.post(f"{served.url}/_emulator/sessions/case/reset")
+    headers = {"authorization": "Bearer sk-test", "x-emulator-session": "case"}
+    assert httpx.post(served.base(gateway) + path, json={"prompt": "x", **body}, headers=headers).is_success
     environment = {**os.environ, "OPENAI_API_KEY": "sk-test", "NO_PROXY": "*"}
     text = read_code(served, 1, "curl")
     subprocess.run(["sh", "-c", text], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)

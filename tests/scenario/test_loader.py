@@ -307,7 +307,8 @@ BAD: Final = {
     ),
     "an unknown member to leave out": (
         "rules:\n- answers:\n    draw:\n      omit:\n      - created\n      - usge", 6,
-        "rules.0.answers.draw.omit.1 is 'usge'; expected the name of a member, or a JSON pointer such as /data/0/url; "
+        "rules.0.answers.draw.omit.1 is 'usge'; expected the name of a member that shipped gateways have, or a "
+        "JSON pointer such as /data/0/url; "
         "did you mean 'usage'?",
     ),
     "an unknown member of an upload": (
