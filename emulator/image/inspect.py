@@ -51,8 +51,10 @@ def inspect_image(data: bytes) -> Inspection:
     """Return what is in a picture's file.
 
     Raises ValueError, in one line, if it is no PNG, JPEG or WebP, or has over 4096 x 4096 pixels, or more parts than
-    any encoder writes.
+    any encoder writes; TypeError for a text, such as Base64.
     """
+    if isinstance(data, str):
+        raise TypeError("the file of a picture is bytes, and not a text; decode Base64 before")
     structure = read_structure(data)
     try:
         image = open_image(data)

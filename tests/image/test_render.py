@@ -7,6 +7,7 @@ import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -244,6 +245,13 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
     """Anything but a PNG, JPEG or WebP is a ValueError of one line."""
     with pytest.raises(ValueError, match=r"\Anot a PNG, JPEG or WebP picture\Z"):
         inspect_image(data)
+
+
+def test_a_text_is_no_file() -> None:
+    """Who hands over Base64 in the place of bytes is told so."""
+    text: Any = "iVBORw0KGgo="
+    with pytest.raises(TypeError, match="decode Base64 before"):
+        inspect_image(text)
 
 
 @pytest.mark.parametrize("side", [4097, 10_000, 40_000])
