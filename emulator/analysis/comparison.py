@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, Literal, get_args
 
@@ -156,11 +156,17 @@ class OwnWords:
 
 
 def find_differences(
-    recorded: ComparedAnswer, here: ComparedAnswer, *, operation: str, words: OwnWords | None = None
+    recorded: ComparedAnswer,
+    here: ComparedAnswer,
+    *,
+    operation: str,
+    words: OwnWords | None = None,
+    changing: Collection[str] = (),
 ) -> Iterator[AnswerDifference]:
     """Yield how a recorded answer differs from ours to the same call.
 
-    `words` are those that a recorded refusal is compared with; None: those of our refusal.
+    `words` are those that a recorded refusal is compared with; None: those of our refusal. `changing` are a gateway's
+    own names of members whose values are others in each call.
     """
     if recorded.is_refusal != here.is_refusal:
         kind: DifferenceKind = "too_lax" if recorded.is_refusal else "too_strict"
@@ -173,9 +179,9 @@ def find_differences(
     if bool(recorded.events) != bool(here.events):
         yield AnswerDifference("other_fields", "the answer", _name_shape(recorded), _name_shape(here))
     elif recorded.events:
-        yield from _compare_events(recorded.events, here.events)
+        yield from _compare_events(recorded.events, here.events, changing)
     else:
-        yield from _compare_bodies(recorded, here, is_list=operation in _LISTS)
+        yield from _compare_bodies(recorded, here, is_list=operation in _LISTS, changing=changing)
     has_pictures = recorded.value is not NO_JSON or recorded.events or recorded.pictures
     if has_pictures and not recorded.is_refusal and operation not in _LISTS:
         yield from _compare_pictures(recorded.pictures, here.pictures)
@@ -205,17 +211,21 @@ def _fits(message: Any, patterns: Sequence[MessagePattern]) -> bool:
     return isinstance(message, str) and any(pattern.fits(message) for pattern in patterns)
 
 
-def _compare_bodies(recorded: ComparedAnswer, here: ComparedAnswer, *, is_list: bool) -> Iterator[AnswerDifference]:
+def _compare_bodies(
+    recorded: ComparedAnswer, here: ComparedAnswer, *, is_list: bool, changing: Collection[str]
+) -> Iterator[AnswerDifference]:
     if recorded.value is NO_JSON or here.value is NO_JSON:
         if recorded.value is not here.value or recorded.is_empty != here.is_empty:
             yield AnswerDifference("other_fields", "the body", _name_shape(recorded), _name_shape(here))
         return
-    walk = _Walk(compares_values=not recorded.is_refusal and not is_list, is_list=is_list)
+    walk = _Walk(compares_values=not recorded.is_refusal and not is_list, is_list=is_list, changing=changing)
     walk.compare(recorded.value, here.value, "")
     yield from walk.found.values()
 
 
-def _compare_events(recorded: Sequence[StreamEvent], here: Sequence[StreamEvent]) -> Iterator[AnswerDifference]:
+def _compare_events(
+    recorded: Sequence[StreamEvent], here: Sequence[StreamEvent], changing: Collection[str]
+) -> Iterator[AnswerDifference]:
     """Yield how two streams differ: the order of their events, and the members of those that both have.
 
     Several events of a name behind each other are as good as one: a gateway sends as many unfinished pictures as it
@@ -227,7 +237,7 @@ def _compare_events(recorded: Sequence[StreamEvent], here: Sequence[StreamEvent]
     own: dict[str, list[StreamEvent]] = {}
     for event in here:
         own.setdefault(event.label, []).append(event)
-    walk = _Walk(compares_values=True, is_list=False)
+    walk = _Walk(compares_values=True, is_list=False, changing=changing)
     counts: Counter[str] = Counter()
     for event in recorded:
         like = own.get(event.label, [])
@@ -245,8 +255,9 @@ def list_labels(events: Sequence[StreamEvent]) -> list[str]:
 class _Walk:
     """Compares JSON values member by member; `found` has each difference once, by its place."""
 
-    def __init__(self, *, compares_values: bool, is_list: bool) -> None:
+    def __init__(self, *, compares_values: bool, is_list: bool, changing: Collection[str]) -> None:
         self.found: dict[tuple[str, str], AnswerDifference] = {}
+        self._changing = changing
         self._compares_values = compares_values
         self._is_list = is_list
 
@@ -259,7 +270,7 @@ class _Walk:
         elif _name_type(recorded) != _name_type(here):
             if path.rpartition(".")[2] not in WORDS or self._compares_values:  # those of a refusal are its words
                 self._note(path, "type", _describe_type(recorded), _describe_type(here))
-        elif self._compares_values and recorded != here and not _changes(path):
+        elif self._compares_values and recorded != here and not self._changes(path):
             self._note(path, "value", _show(recorded), _show(here))
 
     def _compare_members(self, recorded: Mapping[str, Any], here: Mapping[str, Any], path: str) -> None:
@@ -285,6 +296,11 @@ class _Walk:
         for place, item in enumerate(recorded):
             if place < len(here) or self._is_list:
                 self.compare(item, here[min(place, len(here) - 1)], f"{path}[]")
+
+    def _changes(self, path: str) -> bool:
+        """Return whether the value at `path` changes from call to call."""
+        name = path.rpartition(".")[2].rpartition(" ")[2].removesuffix("[]")
+        return name in _CHANGING or name in self._changing or name.endswith(("_id", "_at", "_time"))
 
     def _note(self, path: str, what: str, recorded: str, here: str) -> None:
         kind: DifferenceKind = "other_fields"
@@ -372,12 +388,6 @@ def hide_pictures(value: Any, member: str = "") -> Any:
             return PICTURE
         case _:
             return value
-
-
-def _changes(path: str) -> bool:
-    """Return whether the value at `path` changes from call to call."""
-    name = path.rpartition(".")[2].rpartition(" ")[2].removesuffix("[]")
-    return name in _CHANGING or name.endswith(("_id", "_at", "_time"))
 
 
 def _name_type(value: Any) -> str:

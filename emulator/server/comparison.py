@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
+from emulator.analysis.changing_members import ChangingMembers, list_changing_members
 from emulator.analysis.circumstances import Circumstance, Circumstances
 from emulator.analysis.comparison import (
     DIFFERENCE_KINDS,
@@ -157,6 +158,7 @@ class _Comparer:
         self._recording = recording
         self._session = "compare"
         self._ids: dict[str, str] = {}
+        self._changing: dict[str, ChangingMembers] = {}
         self._circumstances: dict[tuple[str, str | None], Circumstances] = {}
 
     async def compare(self, entry: RecordedEntry) -> ComparedCall:
@@ -199,7 +201,7 @@ class _Comparer:
     async def _compare_answers(
         self, told: ComparedCall, recorded: ComparedAnswer, asked: AskedAgain, gateway: Gateway
     ) -> ComparedCall:
-        operation = told.operation or "generate"
+        operation, changing = told.operation or "generate", self._find_changing(gateway)
         answer, here, found = await self._ask_best(recorded, asked, gateway, operation)
         told = replace(told, here=here.describe())
         why = find_damage(recorded, here)
@@ -213,12 +215,13 @@ class _Comparer:
             elif circumstance is not None:
                 here = await self._refuse(circumstance, asked, gateway)
                 told = replace(told, here=here.describe())
-                found = list(find_differences(recorded, here, operation=operation, words=circumstance.words))
+                words = circumstance.words
+                found = list(find_differences(recorded, here, operation=operation, words=words, changing=changing.all))
         if answer.error is not None and answer.error.rule is not None:
             rule = f"{answer.error.rule} ({answer.error.source or 'unmarked'})"
             found = [replace(one, rule=rule) if one.kind in _JUDGED else one for one in found]
         if not found:
-            self._note_ids(recorded.value, here.value)
+            self._note_ids(recorded.value, here.value, changing.ids)
         return replace(told, differences=tuple(found))
 
     async def _ask_best(
@@ -229,6 +232,7 @@ class _Comparer:
         Return the answer with the fewest differences, and these.
         """
         best: tuple[OfflineAnswer, ComparedAnswer, list[AnswerDifference]] | None = None
+        changing = self._find_changing(gateway)
         languages: Sequence[str] = ("",)
         if recorded.is_refusal and len(gateway.languages) > 1:
             languages = gateway.languages
@@ -240,13 +244,19 @@ class _Comparer:
             words = None
             if here.is_refusal:
                 words = make_words(here, answer.request_id)
-            found = list(find_differences(recorded, here, operation=operation, words=words))
+            found = list(find_differences(recorded, here, operation=operation, words=words, changing=changing.all))
             if best is None or len(found) < len(best[2]):
                 best = (answer, here, found)
             if not found:
                 break
         assert best is not None
         return best
+
+    def _find_changing(self, gateway: Gateway) -> ChangingMembers:
+        """Return the members of a gateway's own layouts that are others in each call."""
+        if gateway.name not in self._changing:
+            self._changing[gateway.name] = list_changing_members(gateway)
+        return self._changing[gateway.name]
 
     def _find_circumstance(self, recorded: ComparedAnswer, gateway: Gateway, model: str | None) -> Circumstance | None:
         key = (gateway.name, model)
@@ -269,15 +279,16 @@ class _Comparer:
         await self._server.play(session, scenario)
         return describe_own(await self._server.ask(write_request(asked, gateway, session)))
 
-    def _note_ids(self, recorded: Any, here: Any) -> None:
-        """Note which task here is which in the recording."""
+    def _note_ids(self, recorded: Any, here: Any, names: Collection[str]) -> None:
+        """Note which task here is which in the recording; `names` are a gateway's own of members with an id."""
         if isinstance(recorded, Mapping) and isinstance(here, Mapping):
             for name in recorded.keys() & here.keys():
                 one, other = recorded[name], here[name]
-                if isinstance(one, str) and isinstance(other, str) and (name == "id" or name.endswith("_id")):
+                is_id = name == "id" or name.endswith("_id") or name in names
+                if isinstance(one, str) and isinstance(other, str) and is_id:
                     self._ids[one] = other
                 else:
-                    self._note_ids(one, other)
+                    self._note_ids(one, other, names)
 
 
 def _find_text(entry: RecordedEntry, path: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from emulator.cli.main import main
 from emulator.core.data_folders import list_ready_made
 from emulator.image.inspect import inspect_image
 from tests.conftest import Served
@@ -143,6 +144,18 @@ def test_a_task_that_is_done_shows_its_pictures(served: Served, delivery: str) -
         assert (64, 96) == (picture.width, picture.height)
     else:
         assert httpx.get(second["file"]["url"]).is_success
+
+
+def test_a_recording_of_it_is_compared(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids and times are no differences, whatever they are called; a task is asked for again."""
+    replies = [_call(served, "draw", {"prompt": "A boat"}), _call(served, "draw", {"prompt": "x", "later": True})]
+    task = replies[1].json()["task"]["ref"]
+    assert [200, 200, 200] == [_call(served, f"tasks/{task}").status_code for _ in range(3)]
+    schema = ["--schema", str(tmp_path / "own.yaml")]
+    flags = ["record", str(tmp_path / "recorded"), "--from-session", "own", "--url", served.url, *schema]
+    assert 0 == main(flags), capsys.readouterr()
+    assert 0 == main(["compare", str(tmp_path / "recorded"), *schema]), capsys.readouterr().out
+    assert "5 calls compared with documented behavior: 5 the same" in capsys.readouterr().out
 
 
 def test_a_failed_task_has_its_status(served: Served) -> None:
