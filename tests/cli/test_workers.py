@@ -136,7 +136,8 @@ def test_a_worker_that_is_killed(command: Command) -> None:
     for caller in callers:
         caller.join(BOUND)
     assert {200} == set(answered)
-    assert len(failed) <= len(callers)
+    # The call that the worker had, and the next one, where the kernel gave it to the worker before that was gone.
+    assert len(failed) <= 2 * len(callers)
     numbers = list_numbers(command)
     assert len(numbers) == len(set(numbers))
     assert len(answered) <= len(numbers) <= len(answered) + len(failed)
