@@ -231,7 +231,8 @@ Steps = tuple[str, ...]
 """The way to a value in JSON: names of members, and places in lists as text, as a JSON pointer has them."""
 
 
-class BodyPlaces(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BodyPlaces:
     """Where the list of `pictures` and the `usage` stand in a body; None where it has none."""
 
     pictures: Steps | None = ("data",)

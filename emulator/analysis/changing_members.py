@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from emulator.gateway.gateway import Gateway
+from emulator.gateway.templates import iter_members
 
 
 class ChangingMembers(NamedTuple):
@@ -17,7 +18,7 @@ class ChangingMembers(NamedTuple):
 
 def list_changing_members(gateway: Gateway) -> ChangingMembers:
     """Return the members that the templates of `gateway` fill with an id or a time."""
-    named = [member for template in _iter_templates(gateway) for member in _iter_members(template, "")]
+    named = [member for template in _iter_templates(gateway) for member in iter_members(template)]
     ids = frozenset(name for name, text in named if _ID in text)
     return ChangingMembers(ids, ids | {name for name, text in named if text in _TIMES})
 
@@ -36,18 +37,6 @@ def _iter_templates(gateway: Gateway) -> Iterator[Any]:
         yield gateway.tasks.submitted
         yield gateway.tasks.beside
         yield from gateway.tasks.states.values()
-
-
-def _iter_members(template: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield each text in a template with the name of the member that has it, perhaps in a list."""
-    if isinstance(template, Mapping):
-        for key, part in template.items():
-            yield from _iter_members(part, key)
-    elif isinstance(template, list | tuple):
-        for part in template:
-            yield from _iter_members(part, name)
-    elif isinstance(template, str):
-        yield name, template
 
 
 _ID: Final = "{id}"

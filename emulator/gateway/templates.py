@@ -51,14 +51,20 @@ def find_place(template: Any, name: str) -> Steps | None:
 
 def iter_texts(template: Any) -> Iterator[str]:
     """Yield the texts in a template that are no names of members."""
+    for _, text in iter_members(template):
+        yield text
+
+
+def iter_members(template: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each text in a template with the name of the member that has it, perhaps in a list; "" where none has."""
     if isinstance(template, str):
-        yield template
+        yield name, template
     elif isinstance(template, Mapping):
-        for part in template.values():
-            yield from iter_texts(part)
+        for member, part in template.items():
+            yield from iter_members(part, member)
     elif isinstance(template, list | tuple):
         for part in template:
-            yield from iter_texts(part)
+            yield from iter_members(part, name)
 
 
 ECHO: Final = "{parameter."

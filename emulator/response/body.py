@@ -78,7 +78,7 @@ def _lay_out_body(shape: ResponseShape, members: Mapping[str, Any]) -> dict[str,
 def _lay_out_item(item: Mapping[str, Any], index: int, shape: ResponseShape, first: ImageRecipe) -> Mapping[str, Any]:
     """Return the members of the picture `index`, from 0, as the model's reply has them; one with `error` has failed."""
     if shape.failed_item is not None and "error" in item:
-        failed: dict[str, Any] = fill_template(shape.failed_item, {**item["error"], "index": index})
+        failed: dict[str, Any] = fill_template(shape.failed_item, {**drop_absent(item["error"]), "index": index})
         return failed
     if shape.item is not None:
         return _fill_item(item, index, shape, first)

@@ -157,7 +157,7 @@ def _format_failed(stream: EventStream, index: int, error: Mapping[str, Any]) ->
     """Format the event of the picture `index`, which has failed."""
     shape = stream.shape.failed
     assert shape is not None, "a gateway with errors of single pictures has their event"
-    data = _fill_event(stream, shape, {**stream.common, **error, "error": error, "index": index})
+    data = _fill_event(stream, shape, {**stream.common, **drop_absent(error), "error": error, "index": index})
     return _format_event(shape.format_name(stream.start), data)
 
 
@@ -176,7 +176,7 @@ def _format_end(stream: EventStream) -> bytes:
 
 def _format_error(stream: EventStream, error: Mapping[str, Any]) -> bytes:
     shape = stream.shape.error
-    data = _fill_event(stream, shape, {**stream.common, **error, "error": error})
+    data = _fill_event(stream, shape, {**stream.common, **drop_absent(error), "error": error})
     return _format_event(shape.format_name(stream.start), data)
 
 

@@ -14,6 +14,7 @@ from emulator.image.link import HostBehavior
 from emulator.image.recipe import Alteration
 from emulator.image.upload import Examination, Upload
 from emulator.messages import (
+    BodyPlaces,
     Call,
     Canned,
     Draw,
@@ -77,8 +78,8 @@ TYPE: Final = "$type"
 _CLASSES: Final[Mapping[str, type]] = {
     one.__name__: one
     for one in (
-        Alteration, Call, Canned, Draw, EventShape, Examination, Exhausted, PictureOverride, Refuse, ResponseShape,
-        StreamShape, Upload,
+        Alteration, BodyPlaces, Call, Canned, Draw, EventShape, Examination, Exhausted, PictureOverride, Refuse,
+        ResponseShape, StreamShape, Upload,
     )
 }  # fmt: skip
 

@@ -69,6 +69,14 @@ def test_a_change_that_meets_nothing_is_a_finding(draw: Draw, param: str) -> Non
     assert [("override_met_nothing", param)] == [(finding.code, finding.param) for finding in findings]
 
 
+@pytest.mark.parametrize(("pointer", "told"), [("/usage/total_tokens", True), ("/usage_note", False)])
+def test_a_usage_that_does_not_add_up_is_told_where_it_was_changed(pointer: str, told: bool) -> None:
+    """A member whose name only begins like the usage's is none of it."""
+    body = {**BODY, "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 9}, "usage_note": ""}
+    _, findings = override_members(Draw(changes=((pointer, 8),)), body)
+    assert told == ("usage_not_adding_up" in [finding.code for finding in findings])
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_the_finding_is_on_the_call(serve: Callable[..., Served], stream: bool) -> None:
     """The journal and the header have it, for a whole reply and for a stream; a dotted path is left out."""
